@@ -1,0 +1,331 @@
+//! [`Event`]: what travels through a flow, a body of bytes with string headers.
+//!
+//! An event is kept from its construction on as one Avro datum of Flume's `AvroFlumeEvent` record:
+//!
+//! | part | bytes |
+//! |---|---|
+//! | header count | zigzag varint, left out when there are no headers |
+//! | headers | for each: key length, key, value length, value |
+//! | end of headers | `00` |
+//! | body length | zigzag varint |
+//! | body | as given |
+//!
+//! Nothing later encodes it again: buffer and socket only move these bytes.
+
+use std::fmt;
+
+use crate::wire::avro::datum::{self, EventRef};
+
+/// Most headers an event may carry.
+pub const HEADERS_MAX: usize = 64;
+/// Longest header key, in bytes of UTF-8.
+pub const HEADER_KEY_BYTES_MAX: usize = 256;
+/// Longest header value, in bytes of UTF-8.
+pub const HEADER_VALUE_BYTES_MAX: usize = 8 * 1024;
+/// Most bytes all headers of one event may take together, lengths included.
+pub const HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// A body of bytes with string headers, in Flume's sense of the word.
+///
+/// Headers keep the order in which they were first set; setting a key again replaces its value.
+/// Flume itself keeps them in a map without order. The body is never interpreted.
+///
+/// Limits on headers ([`HEADERS_MAX`], [`HEADER_KEY_BYTES_MAX`], [`HEADER_VALUE_BYTES_MAX`],
+/// [`HEADER_BYTES_MAX`]) are checked as they are added and reported by
+/// `Client::append`, which hands the event back, so building never fails.
+///
+/// ```
+/// use flume_client::Event;
+///
+/// let event = Event::new("GET /index.html 200").header("host", "web-1").header("level", "INFO");
+/// assert_eq!(event.body(), b"GET /index.html 200");
+/// assert_eq!(event.headers().collect::<Vec<_>>(), [("host", "web-1"), ("level", "INFO")]);
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Event {
+    datum: Vec<u8>,
+    header_count: usize,
+    fault: Option<HeaderFault>,
+}
+
+impl Event {
+    /// An event with this body and no headers. Copies the body once, into its place in the datum.
+    #[must_use]
+    pub fn new(body: impl AsRef<[u8]>) -> Self {
+        let body = body.as_ref();
+        let mut datum = Vec::with_capacity(datum::event_len([], body) + HEADER_ROOM);
+        datum::put_event(&mut datum, [], body);
+        Self {
+            datum,
+            header_count: 0,
+            fault: None,
+        }
+    }
+
+    /// Sets a header. A key that is there already gets the new value and keeps its place.
+    ///
+    /// Costs a move of the bytes behind it, the body above all: a few nanoseconds for a log line.
+    #[must_use]
+    pub fn header(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.set_header(key.as_ref(), value.as_ref());
+        self
+    }
+
+    /// The same as [`header`](Self::header), for an event at hand.
+    pub fn set_header(&mut self, key: &str, value: &str) {
+        let earlier = self.headers().any(|(known, _)| known == key);
+        let count = self.header_count + usize::from(!earlier);
+        if self.fault.is_none() {
+            self.fault = HeaderFault::of(key, value, count);
+        }
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        let rebuilt = if earlier {
+            pairs.extend(
+                self.headers()
+                    .map(|(k, v)| if k == key { (k, value) } else { (k, v) }),
+            );
+            Some(encoded(&pairs, self.body()))
+        } else {
+            None
+        };
+        match rebuilt {
+            Some(datum) => self.datum = datum,
+            None => self.insert_header(key, value),
+        }
+        self.header_count = count;
+        if self.fault.is_none() && self.header_bytes() > HEADER_BYTES_MAX {
+            self.fault = Some(HeaderFault::TooManyBytes {
+                bytes: self.header_bytes(),
+            });
+        }
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.view().body()
+    }
+
+    /// The headers, in the order in which their keys were first set.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.view().headers().filter_map(Result::ok)
+    }
+
+    /// The value of one header.
+    #[must_use]
+    pub fn header_value(&self, key: &str) -> Option<&str> {
+        self.headers()
+            .find_map(|(known, value)| (known == key).then_some(value))
+    }
+
+    /// The event as it is stored and sent: one Avro datum of `AvroFlumeEvent`.
+    #[must_use]
+    pub fn as_datum(&self) -> &[u8] {
+        &self.datum
+    }
+
+    pub(crate) fn fault(&self) -> Option<&HeaderFault> {
+        self.fault.as_ref()
+    }
+
+    fn view(&self) -> EventRef<'_> {
+        EventRef::parse(&self.datum).expect("an event's datum is only ever written by this file")
+    }
+
+    fn header_bytes(&self) -> usize {
+        self.datum.len() - datum::bytes_len(self.body().len())
+    }
+
+    /// Puts a new pair behind the last one, and the new count in front.
+    fn insert_header(&mut self, key: &str, value: &str) {
+        let end = self.header_bytes() - 1;
+        let old_count = self.header_count;
+        let mut pair = Vec::with_capacity(key.len() + value.len() + 8);
+        datum::put_bytes(&mut pair, key.as_bytes());
+        datum::put_bytes(&mut pair, value.as_bytes());
+        self.datum.splice(end..end, pair);
+        let mut count = Vec::with_capacity(4);
+        datum::put_long(&mut count, old_count as i64 + 1);
+        let old_len = if old_count == 0 {
+            0
+        } else {
+            datum::long_len(old_count as i64)
+        };
+        self.datum.splice(..old_len, count);
+    }
+}
+
+/// Room kept for headers beside the body, so that a typical event grows without a reallocation.
+const HEADER_ROOM: usize = 96;
+
+fn encoded(pairs: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut datum = Vec::with_capacity(datum::event_len(pairs.iter().copied(), body));
+    datum::put_event(&mut datum, pairs.iter().copied(), body);
+    datum
+}
+
+impl fmt::Debug for Event {
+    /// Shows sizes, never contents: bodies and header values may be private.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("headers", &self.header_count)
+            .field("body_bytes", &self.body().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The first limit that an event's headers broke.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeaderFault {
+    /// A key is empty.
+    #[error("a header key is empty")]
+    EmptyKey,
+    /// A key is longer than [`HEADER_KEY_BYTES_MAX`].
+    #[error("a header key has {bytes} bytes, more than the {HEADER_KEY_BYTES_MAX} allowed")]
+    LongKey {
+        /// Length of the key.
+        bytes: usize,
+    },
+    /// A value is longer than [`HEADER_VALUE_BYTES_MAX`].
+    #[error(
+        "the value of header {key:?} has {bytes} bytes, more than the {HEADER_VALUE_BYTES_MAX} allowed"
+    )]
+    LongValue {
+        /// The header.
+        key: String,
+        /// Length of its value.
+        bytes: usize,
+    },
+    /// A key or value holds a NUL character.
+    #[error("header {key:?} holds a NUL character in its key or value")]
+    Nul {
+        /// The header.
+        key: String,
+    },
+    /// There are more than [`HEADERS_MAX`] headers.
+    #[error("the event has {count} headers, more than the {HEADERS_MAX} allowed")]
+    TooMany {
+        /// Number of headers.
+        count: usize,
+    },
+    /// All headers together take more than [`HEADER_BYTES_MAX`].
+    #[error("the headers take {bytes} bytes together, more than the {HEADER_BYTES_MAX} allowed")]
+    TooManyBytes {
+        /// Bytes of all headers.
+        bytes: usize,
+    },
+}
+
+impl HeaderFault {
+    fn of(key: &str, value: &str, count: usize) -> Option<Self> {
+        if key.is_empty() {
+            Some(Self::EmptyKey)
+        } else if key.len() > HEADER_KEY_BYTES_MAX {
+            Some(Self::LongKey { bytes: key.len() })
+        } else if value.len() > HEADER_VALUE_BYTES_MAX {
+            Some(Self::LongValue {
+                key: key.into(),
+                bytes: value.len(),
+            })
+        } else if key.contains('\0') || value.contains('\0') {
+            Some(Self::Nul { key: key.into() })
+        } else if count > HEADERS_MAX {
+            Some(Self::TooMany { count })
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(event: &Event, headers: &[(&str, &str)], body: &[u8]) {
+        assert_eq!(event.headers().collect::<Vec<_>>(), headers);
+        assert_eq!(event.body(), body);
+        assert_eq!(event.as_datum(), encoded(headers, body));
+    }
+
+    #[test]
+    fn an_event_without_headers_is_an_empty_map_and_the_body() {
+        assert_eq!(Event::new("hi").as_datum(), b"\x00\x04hi");
+    }
+
+    #[test]
+    fn headers_keep_the_order_of_their_first_setting() {
+        let event = Event::new("body")
+            .header("z", "1")
+            .header("a", "2")
+            .header("m", "3");
+        check(&event, &[("z", "1"), ("a", "2"), ("m", "3")], b"body");
+    }
+
+    #[test]
+    fn the_last_value_wins_and_the_place_stays() {
+        let event = Event::new("body")
+            .header("a", "1")
+            .header("b", "2")
+            .header("a", "a longer one");
+        check(&event, &[("a", "a longer one"), ("b", "2")], b"body");
+    }
+
+    #[test]
+    fn the_sixty_fourth_header_widens_the_count_and_the_sixty_fifth_is_a_fault() {
+        let mut event = Event::new(vec![0xff; 300]);
+        let keys: Vec<String> = (0..65).map(|n| format!("key-{n}")).collect();
+        for key in keys.iter().take(64) {
+            event.set_header(key, "v");
+        }
+        let expected: Vec<_> = keys
+            .iter()
+            .take(64)
+            .map(|key| (key.as_str(), "v"))
+            .collect();
+        check(&event, &expected, &[0xff; 300]);
+        assert_eq!(event.fault(), None);
+        event.set_header(&keys[64], "v");
+        assert_eq!(event.fault(), Some(&HeaderFault::TooMany { count: 65 }));
+    }
+
+    #[test]
+    fn each_header_limit_is_a_fault_of_its_own() {
+        let long_key = "k".repeat(HEADER_KEY_BYTES_MAX + 1);
+        let long_value = "v".repeat(HEADER_VALUE_BYTES_MAX + 1);
+        let fault = |key: &str, value: &str| Event::new("").header(key, value).fault().cloned();
+        assert_eq!(fault("", "v"), Some(HeaderFault::EmptyKey));
+        assert_eq!(
+            fault(&long_key, "v"),
+            Some(HeaderFault::LongKey { bytes: 257 })
+        );
+        assert_eq!(
+            fault("a\0b", "v"),
+            Some(HeaderFault::Nul { key: "a\0b".into() })
+        );
+        assert_eq!(
+            fault("k", &long_value),
+            Some(HeaderFault::LongValue {
+                key: "k".into(),
+                bytes: 8193
+            })
+        );
+        let mut wide = Event::new("");
+        for n in 0..9 {
+            wide.set_header(&format!("k{n}"), &"v".repeat(HEADER_VALUE_BYTES_MAX - 1));
+        }
+        assert!(matches!(
+            wide.fault(),
+            Some(HeaderFault::TooManyBytes { .. })
+        ));
+    }
+
+    #[test]
+    fn debug_output_never_shows_contents() {
+        let shown = format!(
+            "{:?}",
+            Event::new("secret body").header("token", "secret value")
+        );
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}

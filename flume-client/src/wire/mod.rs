@@ -1,0 +1,8 @@
+//! The wire protocols of Flume's sources, as pure functions over bytes, in both directions.
+//!
+//! Here: bytes in, typed values or typed errors out, and back. Not here: sockets, clocks, retries.
+//! Client and mini-agent share this code; what it must agree with comes from bytes recorded from
+//! real Flume and from the `apache-avro` crate, never from itself alone.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod avro;
