@@ -1,0 +1,76 @@
+//! How long an agent rests after a failure.
+
+use std::time::Duration;
+
+/// Full jitter after capping: a uniform draw between [`floor`](Self::floor) and
+/// `min(cap, base * 2^n)`, where `n` counts the failures since the last acknowledgement.
+///
+/// A draw from the whole span, taken after the cap, keeps a thousand clients apart when an agent
+/// comes back; jitter that is added before the cap leaves them in step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// Upper end of the first span. Default 250 ms.
+    pub base: Duration,
+    /// Upper end of every later span. Default 30 s: the longest an agent that came back waits.
+    pub cap: Duration,
+    /// Lower end of all spans, so that no failure is retried in a tight loop. Default 10 ms.
+    pub floor: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self {
+            base: Duration::from_millis(250),
+            cap: Duration::from_secs(30),
+            floor: Duration::from_millis(10),
+        }
+    }
+}
+
+impl Backoff {
+    /// The rest after the `failures`-th failure in a row, counted from 1.
+    pub(super) fn delay(&self, failures: u32, random: &mut fastrand::Rng) -> Duration {
+        let doublings = failures.saturating_sub(1).min(31);
+        let top = self
+            .base
+            .saturating_mul(1 << doublings)
+            .min(self.cap)
+            .max(self.floor);
+        let span = top - self.floor;
+        self.floor + span.mul_f64(random.f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_fill_the_span_from_the_floor_to_the_doubled_base() {
+        let backoff = Backoff::default();
+        let mut random = fastrand::Rng::with_seed(1);
+        for (failures, top_ms) in [(1, 250), (2, 500), (3, 1000), (8, 30_000), (200, 30_000)] {
+            let delays: Vec<_> = (0..1000)
+                .map(|_| backoff.delay(failures, &mut random))
+                .collect();
+            let top = Duration::from_millis(top_ms);
+            let low = *delays.iter().min().unwrap();
+            let high = *delays.iter().max().unwrap();
+            assert!(
+                low >= backoff.floor && low < top / 20 + backoff.floor,
+                "{failures}: {low:?}"
+            );
+            assert!(high <= top && high > top * 19 / 20, "{failures}: {high:?}");
+        }
+    }
+
+    #[test]
+    fn a_cap_below_the_floor_gives_the_floor() {
+        let zero = Backoff {
+            base: Duration::ZERO,
+            cap: Duration::ZERO,
+            ..Backoff::default()
+        };
+        assert_eq!(zero.delay(5, &mut fastrand::Rng::with_seed(1)), zero.floor);
+    }
+}

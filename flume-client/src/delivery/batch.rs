@@ -1,0 +1,117 @@
+//! When a batch is closed: full by count or bytes, old enough, or on request.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::{Settings, Time};
+
+/// Events with consecutive sequence numbers that travel in one call, and are retried as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Sequence number of the first event.
+    pub first: u64,
+    /// Number of events.
+    pub events: u32,
+    /// Their bytes.
+    pub bytes: u32,
+    /// How often it was sent.
+    pub attempts: u32,
+}
+
+/// The open batch and the closed ones that wait to be sent, oldest first.
+#[derive(Debug)]
+pub(super) struct Batches {
+    events_max: u32,
+    bytes_max: u32,
+    linger: Duration,
+    next: u64,
+    open: Option<(Batch, Time)>,
+    queue: VecDeque<Batch>,
+}
+
+impl Batches {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            events_max: settings.batch_events_max,
+            bytes_max: settings.batch_bytes_max,
+            linger: settings.linger,
+            next: 0,
+            open: None,
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// Takes in events. A single event over the byte limit becomes a batch of its own.
+    pub(super) fn append(&mut self, now: Time, ends: &[u32]) {
+        let mut start = 0;
+        for end in ends {
+            self.add(now, end - start);
+            start = *end;
+        }
+    }
+
+    /// Closes the open batch.
+    pub(super) fn seal(&mut self) {
+        self.queue.extend(self.open.take().map(|(batch, _)| batch));
+    }
+
+    /// Closes the open batch if it is old enough.
+    pub(super) fn seal_if_due(&mut self, now: Time) {
+        if self.seal_deadline().is_some_and(|deadline| deadline <= now) {
+            self.seal();
+        }
+    }
+
+    pub(super) fn seal_deadline(&self) -> Option<Time> {
+        self.open.as_ref().map(|(_, since)| *since + self.linger)
+    }
+
+    /// Whether a closed batch waits.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether nothing waits, open or closed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_none() && self.queue.is_empty()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Batch> {
+        self.queue.pop_front()
+    }
+
+    /// Puts a batch back in its place by age.
+    pub(super) fn put_back(&mut self, batch: Batch) {
+        let place = self
+            .queue
+            .partition_point(|queued| queued.first < batch.first);
+        self.queue.insert(place, batch);
+    }
+
+    /// All waiting batches.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Batch> {
+        self.queue
+            .iter()
+            .chain(self.open.as_ref().map(|(batch, _)| batch))
+    }
+
+    fn add(&mut self, now: Time, bytes: u32) {
+        let fits = |batch: &Batch| batch.bytes.saturating_add(bytes) <= self.bytes_max;
+        if self.open.as_ref().is_some_and(|(batch, _)| !fits(batch)) {
+            self.seal();
+        }
+        let empty = Batch {
+            first: self.next,
+            events: 0,
+            bytes: 0,
+            attempts: 0,
+        };
+        let (batch, _) = self.open.get_or_insert((empty, now));
+        batch.events += 1;
+        batch.bytes += bytes;
+        self.next += 1;
+        if batch.events >= self.events_max || batch.bytes >= self.bytes_max {
+            self.seal();
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! [`Core`]: failover over agents in order, and what follows from each failure.
+//!
+//! | what happened | class | retrying | best effort |
+//! |---|---|---|---|
+//! | no connection, no handshake | not sent | kept; next agent at once | dropped once every agent rests |
+//! | connection broke, timeout, wrong serial | unknown | kept; may be doubled | dropped, counted `unknown` |
+//! | any answer but OK | rejected | kept; may be doubled | dropped, counted `rejected` |
+//!
+//! After each failure the agent rests ([`Backoff`](super::Backoff)) and the next one in order is
+//! used. A preferred agent that has rested is tried again while the other one works on; it takes
+//! over when it answers the handshake, and the spare connection ends with its last answer.
+
+use std::collections::VecDeque;
+
+use super::acks::Acks;
+use super::batch::{Batch, Batches};
+use super::link::{InFlight, Link, State};
+use super::window::WindowMode;
+use super::{
+    AgentIndex, Counters, Disconnect, Epoch, Input, Loss, Outcome, Output, Settings, Time,
+};
+use crate::Reliability;
+
+/// The delivery engine of one client. See the [module](super).
+#[derive(Debug)]
+pub struct Core {
+    settings: Settings,
+    random: fastrand::Rng,
+    batches: Batches,
+    links: Vec<Link>,
+    acks: Acks,
+    counters: Counters,
+    outputs: VecDeque<Output>,
+    next_epoch: Epoch,
+    now: Time,
+}
+
+impl Core {
+    /// A core before its first event. `seed` decides every random draw.
+    #[must_use]
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            random: fastrand::Rng::with_seed(seed),
+            batches: Batches::new(&settings),
+            links: (0..settings.agents).map(|_| Link::new(&settings)).collect(),
+            acks: Acks::default(),
+            counters: Counters::default(),
+            outputs: VecDeque::new(),
+            next_epoch: 1,
+            now: Time::ZERO,
+            settings,
+        }
+    }
+
+    /// Takes in what happened at `now`; then take every [`next_output`](Self::next_output).
+    pub fn step(&mut self, now: Time, input: Input<'_>) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Append { ends } => {
+                self.counters.accepted += ends.len() as u64;
+                self.batches.append(self.now, ends);
+            }
+            Input::Connected { epoch } => self.on_connected(epoch),
+            Input::Opened { epoch } => self.on_opened(epoch),
+            Input::Replied {
+                epoch,
+                serial,
+                committed,
+            } => {
+                self.on_replied(epoch, serial, committed);
+            }
+            Input::Closed { epoch, unsent_from } => self.on_closed(epoch, unsent_from),
+            Input::Flush => self.batches.seal(),
+            Input::Abandon => self.abandon(),
+            Input::Tick => {}
+        }
+        self.expire();
+        self.batches.seal_if_due(self.now);
+        self.connect();
+        self.send();
+        self.close_spares();
+    }
+
+    /// The next thing to do, oldest first.
+    pub fn next_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`step`](Self::step) must be called at the latest, with [`Input::Tick`] if nothing
+    /// happened. Always later than the last step.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Time> {
+        let links = self
+            .links
+            .iter()
+            .filter_map(|link| link.deadline(&self.settings));
+        let rests = self.links.iter().map(|link| link.rest_until);
+        let rests = rests.filter(|until| *until > self.now && !self.batches.is_empty());
+        links.chain(rests).chain(self.batches.seal_deadline()).min()
+    }
+
+    /// Running totals.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Events and bytes that are accepted and not done with, counted where they are.
+    #[must_use]
+    pub fn pending(&self) -> (u64, u64) {
+        let in_flight = self
+            .links
+            .iter()
+            .flat_map(Link::in_flight)
+            .map(|call| &call.batch);
+        self.batches
+            .iter()
+            .chain(in_flight)
+            .fold((0, 0), |(events, bytes), batch| {
+                (
+                    events + u64::from(batch.events),
+                    bytes + u64::from(batch.bytes),
+                )
+            })
+    }
+
+    /// Every event with a lower sequence number is done with.
+    #[must_use]
+    pub fn watermark(&self) -> u64 {
+        self.acks.watermark()
+    }
+
+    /// How many calls may be in flight to this agent now.
+    #[must_use]
+    pub fn window(&self, agent: AgentIndex) -> u32 {
+        self.links.get(agent).map_or(0, Link::window_size)
+    }
+
+    fn on_connected(&mut self, epoch: Epoch) {
+        let deadline = self.now + self.settings.request_timeout;
+        if let Some((_, link)) = self.link_of(epoch)
+            && matches!(link.state, State::Connecting { .. })
+        {
+            link.state = State::Greeting { epoch, deadline };
+        }
+    }
+
+    fn on_opened(&mut self, epoch: Epoch) {
+        if let Some((_, link)) = self.link_of(epoch)
+            && link.is_connecting()
+        {
+            link.state = State::Open { epoch };
+        }
+    }
+
+    fn on_replied(&mut self, epoch: Epoch, serial: i32, committed: bool) {
+        let now = self.now;
+        let Some((agent, link)) = self.link_of(epoch) else {
+            return;
+        };
+        let Some(call) = link.answer(serial) else {
+            self.break_link(agent, Some(Disconnect::UnexpectedSerial(serial)), i32::MAX);
+            return;
+        };
+        if committed {
+            link.on_acked(&call, now);
+            self.retire(&call.batch, Outcome::Delivered { agent });
+            return;
+        }
+        if let Some(link) = self.links.get_mut(agent) {
+            link.on_refused(call.sent, now, &self.settings, &mut self.random);
+        }
+        self.give_back(call, Loss::Rejected);
+    }
+
+    fn on_closed(&mut self, epoch: Epoch, unsent_from: i32) {
+        if let Some((agent, _)) = self.link_of(epoch) {
+            self.break_link(agent, None, unsent_from);
+        }
+    }
+
+    /// Ends attempts and connections whose time is up.
+    fn expire(&mut self) {
+        for agent in 0..self.links.len() {
+            let Some(link) = self.links.get(agent) else {
+                continue;
+            };
+            if link
+                .deadline(&self.settings)
+                .is_none_or(|deadline| deadline > self.now)
+            {
+                continue;
+            }
+            let cause = match link.state {
+                State::Connecting { .. } => Disconnect::ConnectTimeout,
+                State::Greeting { .. } => Disconnect::HandshakeTimeout,
+                State::Open { .. } | State::Idle => Disconnect::RequestTimeout,
+            };
+            self.break_link(agent, Some(cause), i32::MAX);
+        }
+    }
+
+    /// A connection or an attempt is over: its agent rests, its calls go back.
+    fn break_link(&mut self, agent: AgentIndex, cause: Option<Disconnect>, unsent_from: i32) {
+        let Some(link) = self.links.get_mut(agent) else {
+            return;
+        };
+        if let (Some(cause), Some(epoch)) = (cause, link.epoch()) {
+            self.outputs.push_back(Output::Disconnect {
+                agent,
+                epoch,
+                cause,
+            });
+        }
+        let calls = link.close();
+        link.on_broken(self.now, &self.settings, &mut self.random);
+        for (serial, mut call) in calls {
+            if serial >= unsent_from {
+                call.batch.attempts -= 1;
+                self.batches.put_back(call.batch);
+            } else {
+                self.give_back(call, Loss::Unknown);
+            }
+        }
+        let all_rest = self.links.iter().all(|link| link.is_resting(self.now));
+        if self.settings.reliability == Reliability::BestEffort && all_rest {
+            self.drop_waiting(|_| Loss::Unreachable);
+        }
+    }
+
+    /// A batch that was sent and not acknowledged.
+    fn give_back(&mut self, call: InFlight, loss: Loss) {
+        match self.settings.reliability {
+            Reliability::InMemory => self.batches.put_back(call.batch),
+            Reliability::BestEffort => self.retire(&call.batch, Outcome::Lost(loss)),
+        }
+    }
+
+    fn abandon(&mut self) {
+        for agent in 0..self.links.len() {
+            let Some(link) = self.links.get_mut(agent) else {
+                continue;
+            };
+            if let Some(epoch) = link.epoch() {
+                let cause = Disconnect::Closing;
+                self.outputs.push_back(Output::Disconnect {
+                    agent,
+                    epoch,
+                    cause,
+                });
+            }
+            for call in link.close().into_values() {
+                self.retire(&call.batch, Outcome::Lost(Loss::Unknown));
+            }
+        }
+        let fate = |batch: &Batch| {
+            if batch.attempts > 0 {
+                Loss::Unknown
+            } else {
+                Loss::Closed
+            }
+        };
+        self.drop_waiting(fate);
+    }
+
+    fn drop_waiting(&mut self, fate: impl Fn(&Batch) -> Loss) {
+        self.batches.seal();
+        while let Some(batch) = self.batches.pop() {
+            self.retire(&batch, Outcome::Lost(fate(&batch)));
+        }
+    }
+
+    fn retire(&mut self, batch: &Batch, outcome: Outcome) {
+        self.acks.finish(batch.first, batch.events);
+        self.counters.retire(batch.events, outcome);
+        let Batch {
+            first,
+            events,
+            bytes,
+            ..
+        } = *batch;
+        self.outputs.push_back(Output::Retire {
+            first,
+            events,
+            bytes,
+            outcome,
+        });
+    }
+
+    /// Connects to the most preferred agent that may be used, if it is better than what is open.
+    fn connect(&mut self) {
+        if self.batches.is_empty() {
+            return;
+        }
+        for (agent, link) in self.links.iter_mut().enumerate() {
+            if link.is_connecting() || link.is_usable(self.now) {
+                return;
+            }
+            if link.state == State::Idle && !link.is_resting(self.now) {
+                let epoch = self.next_epoch;
+                self.next_epoch += 1;
+                let deadline = self.now + self.settings.connect_timeout;
+                link.connect(epoch, deadline, &self.settings);
+                self.counters.connects += 1;
+                self.outputs.push_back(Output::Connect { agent, epoch });
+                return;
+            }
+        }
+    }
+
+    /// Sends while the preferred usable agent has room.
+    fn send(&mut self) {
+        let ordered = self.settings.window == WindowMode::Ordered;
+        while self.batches.is_ready() {
+            let in_flight: usize = self.links.iter().map(Link::in_flight_count).sum();
+            let Some(link) = self.links.iter_mut().find(|link| link.is_usable(self.now)) else {
+                return;
+            };
+            if !link.has_room() || (ordered && in_flight > 0) {
+                link.on_window_full();
+                return;
+            }
+            let (Some(mut batch), Some(epoch)) = (self.batches.pop(), link.epoch()) else {
+                return;
+            };
+            self.counters.batches += 1;
+            self.counters.retries += u64::from(batch.attempts > 0);
+            batch.attempts += 1;
+            let serial = link.send(batch, self.now);
+            self.outputs.push_back(Output::Send {
+                epoch,
+                serial,
+                batch,
+            });
+        }
+    }
+
+    /// Ends idle connections behind a preferred agent that works.
+    fn close_spares(&mut self) {
+        let is_active = |link: &Link| link.is_usable(self.now) && link.is_proven();
+        let Some(active) = self.links.iter().position(is_active) else {
+            return;
+        };
+        for (agent, link) in self.links.iter_mut().enumerate().skip(active + 1) {
+            if let State::Open { epoch } = link.state
+                && link.in_flight_count() == 0
+            {
+                link.close();
+                let cause = Disconnect::Spare;
+                self.outputs.push_back(Output::Disconnect {
+                    agent,
+                    epoch,
+                    cause,
+                });
+            }
+        }
+    }
+
+    fn link_of(&mut self, epoch: Epoch) -> Option<(AgentIndex, &mut Link)> {
+        self.links
+            .iter_mut()
+            .enumerate()
+            .find(|(_, link)| link.epoch() == Some(epoch))
+    }
+}

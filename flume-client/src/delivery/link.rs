@@ -1,0 +1,188 @@
+//! One agent: its connection, the calls in flight on it, and its rest after failures.
+
+use std::collections::BTreeMap;
+
+use super::batch::Batch;
+use super::window::{Acked, Window};
+use super::{Epoch, Settings, Time};
+
+/// What is known of an agent.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) state: State,
+    /// Not used before this time: it failed.
+    pub(super) rest_until: Time,
+    /// Failures since the last acknowledgement.
+    failures: u32,
+    last_failure: Time,
+    window: Window,
+    in_flight: BTreeMap<i32, InFlight>,
+    next_serial: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Idle,
+    Connecting { epoch: Epoch, deadline: Time },
+    Greeting { epoch: Epoch, deadline: Time },
+    Open { epoch: Epoch },
+}
+
+/// A batch that was sent and not answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InFlight {
+    pub(super) batch: Batch,
+    pub(super) sent: Time,
+    alone: bool,
+}
+
+/// Serial number of the first call on a connection, as in Java's client.
+const FIRST_SERIAL: i32 = 1;
+
+impl Link {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            state: State::Idle,
+            rest_until: Time::ZERO,
+            failures: 0,
+            last_failure: Time::ZERO,
+            window: Window::new(settings.window),
+            in_flight: BTreeMap::new(),
+            next_serial: FIRST_SERIAL,
+        }
+    }
+
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        match self.state {
+            State::Idle => None,
+            State::Connecting { epoch, .. }
+            | State::Greeting { epoch, .. }
+            | State::Open { epoch } => Some(epoch),
+        }
+    }
+
+    /// Connected and not resting.
+    pub(super) fn is_usable(&self, now: Time) -> bool {
+        matches!(self.state, State::Open { .. }) && !self.is_resting(now)
+    }
+
+    pub(super) fn is_resting(&self, now: Time) -> bool {
+        self.rest_until > now
+    }
+
+    pub(super) fn is_connecting(&self) -> bool {
+        matches!(
+            self.state,
+            State::Connecting { .. } | State::Greeting { .. }
+        )
+    }
+
+    /// Whether the last thing heard of it was good.
+    pub(super) fn is_proven(&self) -> bool {
+        self.failures == 0
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.in_flight.len() < self.window.size() as usize
+    }
+
+    pub(super) fn window_size(&self) -> u32 {
+        self.window.size()
+    }
+
+    pub(super) fn on_window_full(&mut self) {
+        self.window.on_full();
+    }
+
+    /// All batches that were sent and not answered.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = &InFlight> {
+        self.in_flight.values()
+    }
+
+    pub(super) fn in_flight_count(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Starts a connection attempt. What was learnt of the last connection's window is forgotten:
+    /// another version may answer.
+    pub(super) fn connect(&mut self, epoch: Epoch, deadline: Time, settings: &Settings) {
+        assert!(
+            self.in_flight.is_empty(),
+            "a link is emptied when it closes"
+        );
+        self.state = State::Connecting { epoch, deadline };
+        self.window = Window::new(settings.window);
+        self.next_serial = FIRST_SERIAL;
+    }
+
+    /// Takes a batch into flight and returns its serial number.
+    pub(super) fn send(&mut self, batch: Batch, now: Time) -> i32 {
+        let serial = self.next_serial;
+        self.next_serial = serial.checked_add(1).unwrap_or(FIRST_SERIAL);
+        let alone = self.in_flight.is_empty();
+        self.in_flight.insert(
+            serial,
+            InFlight {
+                batch,
+                sent: now,
+                alone,
+            },
+        );
+        serial
+    }
+
+    /// Takes the call with this serial number out of flight.
+    pub(super) fn answer(&mut self, serial: i32) -> Option<InFlight> {
+        self.in_flight.remove(&serial)
+    }
+
+    pub(super) fn on_acked(&mut self, call: &InFlight, now: Time) {
+        self.failures = 0;
+        let round_trip = now.saturating_sub(call.sent);
+        self.window.on_acked(Acked {
+            round_trip,
+            bytes: call.batch.bytes,
+            alone: call.alone,
+        });
+    }
+
+    /// Closes and returns what was in flight, oldest call first.
+    pub(super) fn close(&mut self) -> BTreeMap<i32, InFlight> {
+        self.state = State::Idle;
+        std::mem::take(&mut self.in_flight)
+    }
+
+    /// Rests after a connection failed or broke.
+    pub(super) fn on_broken(&mut self, now: Time, settings: &Settings, random: &mut fastrand::Rng) {
+        self.failures = self.failures.saturating_add(1);
+        self.last_failure = now;
+        self.rest_until = now + settings.backoff.delay(self.failures, random);
+    }
+
+    /// Rests after a refusal. The refusals of calls that were in flight together are one failure.
+    pub(super) fn on_refused(
+        &mut self,
+        sent: Time,
+        now: Time,
+        settings: &Settings,
+        random: &mut fastrand::Rng,
+    ) {
+        let is_news = self.failures == 0 || sent >= self.last_failure;
+        if is_news {
+            self.window.on_refused();
+            self.on_broken(now, settings, random);
+        }
+    }
+
+    /// When this link's own time is up: an attempt or the oldest call in flight.
+    pub(super) fn deadline(&self, settings: &Settings) -> Option<Time> {
+        match self.state {
+            State::Idle => None,
+            State::Connecting { deadline, .. } | State::Greeting { deadline, .. } => Some(deadline),
+            State::Open { .. } => {
+                let oldest = self.in_flight.values().map(|call| call.sent).min()?;
+                Some(oldest + settings.request_timeout)
+            }
+        }
+    }
+}

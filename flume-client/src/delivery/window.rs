@@ -1,0 +1,226 @@
+//! How many calls may be in flight on one connection.
+//!
+//! A fixed number is wrong: Flume 1.10 and later handle the calls of a connection in parallel, up
+//! to a point where they get in each other's way; 1.9 and earlier handle one at a time. The right
+//! number differs by version, machine and batch size, so it is found as TCP Vegas finds it: the
+//! fastest round trip tells what an idle agent needs, and `size * (1 - fastest / now)` estimates
+//! how many of the calls in flight merely wait. Few waiting: open by one. Many: close by one.
+
+use std::time::Duration;
+
+/// How the number of calls in flight is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WindowMode {
+    /// Found by feedback, between 1 and `max`. Order across batches is not kept.
+    Adaptive {
+        /// Upper bound. Flume handles at most 16 calls of a source at once.
+        max: u32,
+    },
+    /// One call in flight over all agents: events arrive in order, except those sent again.
+    Ordered,
+}
+
+impl WindowMode {
+    /// The default: adaptive up to the 16 calls that a Flume source handles at once.
+    pub const ADAPTIVE: Self = Self::Adaptive { max: 16 };
+}
+
+/// Open when fewer calls than this wait in the agent.
+const WAITING_LOW: f64 = 2.0;
+/// Close when more calls than this wait.
+const WAITING_HIGH: f64 = 4.0;
+/// After so many round trips the fastest one is measured afresh, by one call alone.
+const ROUND_TRIPS_PER_PROBE: u32 = 2_000;
+
+/// A call that was acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Acked {
+    pub(super) round_trip: Duration,
+    pub(super) bytes: u32,
+    /// No other call was in flight when it was sent.
+    pub(super) alone: bool,
+}
+
+/// The window of one connection. It starts at 1.
+#[derive(Debug)]
+pub(super) struct Window {
+    size: u32,
+    max: u32,
+    /// Double each round until calls begin to wait.
+    doubling: bool,
+    /// The round trip of a call that was alone, and so found the agent idle.
+    fastest: Option<Duration>,
+    /// Most bytes of a call. Much smaller ones say nothing about a busy agent.
+    bytes_max: u32,
+    round: Round,
+    answers_since_probe: u32,
+}
+
+/// As many answers as the window has places.
+#[derive(Debug, Default)]
+struct Round {
+    fastest: Option<Duration>,
+    answers: u32,
+    /// The window was full while a batch waited.
+    full: bool,
+}
+
+impl Window {
+    pub(super) fn new(mode: WindowMode) -> Self {
+        let max = match mode {
+            WindowMode::Adaptive { max } => max.max(1),
+            WindowMode::Ordered => 1,
+        };
+        Self {
+            size: 1,
+            max,
+            doubling: true,
+            fastest: None,
+            bytes_max: 0,
+            round: Round::default(),
+            answers_since_probe: 0,
+        }
+    }
+
+    /// How many calls may be in flight now.
+    pub(super) fn size(&self) -> u32 {
+        if self.is_probing() { 1 } else { self.size }
+    }
+
+    /// A batch waits and the window has no room for it.
+    pub(super) fn on_full(&mut self) {
+        self.round.full = true;
+    }
+
+    pub(super) fn on_acked(&mut self, call: Acked) {
+        if call.bytes / 2 > self.bytes_max {
+            self.fastest = None;
+        } else if call.bytes < self.bytes_max / 2 {
+            return;
+        }
+        self.bytes_max = self.bytes_max.max(call.bytes);
+        if call.alone {
+            let faster = |known: Duration| known.min(call.round_trip);
+            self.fastest = Some(self.fastest.map_or(call.round_trip, faster));
+        }
+        let Some(fastest) = self.fastest else {
+            return;
+        };
+        self.answers_since_probe += 1;
+        self.round.answers += 1;
+        let faster = |known: Duration| known.min(call.round_trip);
+        let round_fastest = self.round.fastest.map_or(call.round_trip, faster);
+        self.round.fastest = Some(round_fastest);
+        if self.round.answers >= self.size {
+            self.end_round(fastest, round_fastest);
+        }
+    }
+
+    /// The agent refused a batch: it is full or slow.
+    pub(super) fn on_refused(&mut self) {
+        self.size = (self.size / 2).max(1);
+        self.doubling = false;
+        self.round = Round::default();
+    }
+
+    fn is_probing(&self) -> bool {
+        self.fastest.is_none()
+    }
+
+    fn end_round(&mut self, fastest: Duration, round_fastest: Duration) {
+        let idle_share = fastest.as_secs_f64() / round_fastest.as_secs_f64().max(1e-9);
+        let waiting = f64::from(self.size) * (1.0 - idle_share);
+        if waiting > WAITING_HIGH {
+            self.size = (self.size - 1).max(1);
+            self.doubling = false;
+        } else if waiting >= WAITING_LOW {
+            self.doubling = false;
+        } else if self.round.full {
+            let step = if self.doubling { self.size } else { 1 };
+            self.size = (self.size + step).min(self.max);
+        }
+        if self.answers_since_probe >= ROUND_TRIPS_PER_PROBE {
+            self.answers_since_probe = 0;
+            self.fastest = None;
+        }
+        self.round = Round::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An agent with `parallel` workers that each need 1 ms a call, reached in 0.2 ms.
+    /// Returns the window's size after `rounds` rounds, always full.
+    fn settle(window: &mut Window, parallel: u32, rounds: u32) -> u32 {
+        for _ in 0..rounds {
+            let size = window.size();
+            let turns = size.div_ceil(parallel);
+            let round_trip = Duration::from_micros(200) + Duration::from_millis(1) * turns;
+            for _ in 0..size {
+                window.on_full();
+                window.on_acked(Acked {
+                    round_trip,
+                    bytes: 20_000,
+                    alone: size == 1,
+                });
+            }
+        }
+        window.size()
+    }
+
+    #[test]
+    fn it_opens_to_what_a_parallel_agent_handles_and_little_more() {
+        let mut window = Window::new(WindowMode::ADAPTIVE);
+        assert_eq!(window.size(), 1);
+        let size = settle(&mut window, 8, 200);
+        assert!((8..=14).contains(&size), "{size}");
+    }
+
+    #[test]
+    fn it_stays_small_before_an_agent_that_handles_one_call_at_a_time() {
+        let mut window = Window::new(WindowMode::ADAPTIVE);
+        let size = settle(&mut window, 1, 200);
+        assert!((2..=5).contains(&size), "{size}");
+    }
+
+    #[test]
+    fn it_never_passes_its_bound() {
+        let mut window = Window::new(WindowMode::Adaptive { max: 4 });
+        assert_eq!(settle(&mut window, 100, 1000), 4);
+    }
+
+    #[test]
+    fn the_ordered_mode_keeps_one_call_in_flight() {
+        let mut window = Window::new(WindowMode::Ordered);
+        assert_eq!(settle(&mut window, 16, 1000), 1);
+    }
+
+    #[test]
+    fn a_refusal_halves_it() {
+        let mut window = Window::new(WindowMode::ADAPTIVE);
+        let before = settle(&mut window, 16, 200);
+        window.on_refused();
+        assert_eq!(window.size(), before / 2);
+        for _ in 0..10 {
+            window.on_refused();
+        }
+        assert_eq!(window.size(), 1);
+    }
+
+    #[test]
+    fn it_does_not_open_while_there_is_nothing_to_fill_it() {
+        let mut window = Window::new(WindowMode::ADAPTIVE);
+        for _ in 0..1000 {
+            let round_trip = Duration::from_millis(1);
+            window.on_acked(Acked {
+                round_trip,
+                bytes: 20_000,
+                alone: true,
+            });
+        }
+        assert_eq!(window.size(), 1);
+    }
+}
