@@ -130,6 +130,12 @@ impl Core {
         self.acks.watermark()
     }
 
+    /// Whether events wait for their batch to fill or to be old enough.
+    #[must_use]
+    pub fn has_open_batch(&self) -> bool {
+        self.batches.seal_deadline().is_some()
+    }
+
     /// How many calls may be in flight to this agent now.
     #[must_use]
     pub fn window(&self, agent: AgentIndex) -> u32 {

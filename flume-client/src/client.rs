@@ -1,0 +1,292 @@
+//! [`Client`]: the handle that services hold.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::config::{ClientBuilder, Config};
+use crate::error::{AppendBatchError, AppendError, BuildError, FlushError, Refusal};
+use crate::event::Event;
+use crate::intake::{Intake, Request};
+use crate::receipt::Receipt;
+use crate::stats::{Lost, Stats};
+use crate::ticket::{Ticket, Waited, ticket};
+use crate::worker;
+
+/// Sends events to Flume agents. Cheap to clone; all clones share one buffer and one thread.
+///
+/// `append` may be called from anywhere: async code, plain threads, before any runtime exists and
+/// after it ended. It copies the event into a bounded buffer and returns; the client's own thread
+/// does the rest.
+///
+/// When the last clone is dropped, the client sends what it still has for up to one second. On a
+/// thread that runs async tasks the drop does not wait for that. Call [`close`](Self::close) to
+/// choose the time and to learn what was lost.
+#[derive(Clone, Debug)]
+pub struct Client {
+    handle: Arc<Handle>,
+}
+
+/// How long dropping the last clone goes on sending.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much longer than asked a blocking wait lasts before it looks for itself.
+const GRACE: Duration = Duration::from_millis(200);
+
+impl Client {
+    /// Starts to set up a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    pub(crate) fn start(config: Config) -> Result<Self, BuildError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(2)
+            .thread_name("flume-client-dns")
+            .build()
+            .map_err(BuildError::Thread)?;
+        let intake = Arc::new(Intake::new(&config));
+        let shared = intake.clone();
+        thread::Builder::new()
+            .name("flume-client".into())
+            .spawn(move || worker::run(runtime, &config, shared))
+            .map_err(BuildError::Thread)?;
+        Ok(Self {
+            handle: Arc::new(Handle { intake }),
+        })
+    }
+
+    /// Takes an event for delivery. Never waits: if the buffer is full, the event comes back in
+    /// the error, and [`ready`](Self::ready) tells when to try again.
+    ///
+    /// The receipt tells when an agent has it; drop it if you do not need to know. Delivery is at
+    /// least once, or at most once with [`Reliability::BestEffort`](crate::Reliability).
+    pub fn append(&self, event: Event) -> Result<Receipt, AppendError> {
+        match self.handle.intake.append(&event) {
+            Ok(receipt) => Ok(receipt),
+            Err(refusal) => Err(AppendError::new(refusal, event)),
+        }
+    }
+
+    /// Takes all events or none, under one lock.
+    pub fn append_batch(&self, events: Vec<Event>) -> Result<Vec<Receipt>, AppendBatchError> {
+        let result = self.handle.intake.append_all(&events);
+        result.map_err(|(index, refusal)| AppendBatchError::new(refusal, index, events))
+    }
+
+    /// Takes an event, waiting up to `timeout` for room in the buffer. Blocks the calling thread:
+    /// do not call it on a thread that runs async tasks.
+    pub fn append_within(&self, event: Event, timeout: Duration) -> Result<Receipt, AppendError> {
+        let started = Instant::now();
+        let mut event = event;
+        loop {
+            let error = match self.append(event) {
+                Err(error) if error.is_retryable() => error,
+                done => return done,
+            };
+            let left = timeout.saturating_sub(started.elapsed());
+            let Refusal::Full { needed, .. } = *error.refusal() else {
+                return Err(error);
+            };
+            if left.is_zero() || !self.ready(needed).wait(left) {
+                return Err(error);
+            }
+            event = error.into_event();
+        }
+    }
+
+    /// Resolves when the buffer has room for `bytes` and some more, or the client is closed. Room
+    /// is not reserved: another caller may be quicker.
+    pub fn ready(&self, bytes: usize) -> Ready {
+        let (promise, ticket) = ticket();
+        self.handle.intake.when_ready(bytes, promise);
+        Ready { ticket }
+    }
+
+    /// Sends what is buffered without waiting for batches to fill, and resolves when everything
+    /// taken so far is acknowledged or given up, or `timeout` has passed. A flush that times out
+    /// loses nothing.
+    pub fn flush(&self, timeout: Duration) -> Flush {
+        let (promise, ticket) = ticket();
+        self.handle.intake.request(|upto| Request::Flush {
+            upto,
+            timeout,
+            promise,
+        });
+        Flush {
+            client: self.clone(),
+            ticket,
+            timeout,
+        }
+    }
+
+    /// Takes no more events, sends what is there for up to `timeout`, gives up the rest and ends
+    /// the client's thread. The report says what became of everything.
+    pub fn close(&self, timeout: Duration) -> Close {
+        let ticket = self.handle.close(timeout);
+        Close {
+            handle: self.handle.clone(),
+            ticket,
+            timeout,
+        }
+    }
+
+    /// The counters, as of one moment.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.handle.intake.lock().stats.clone()
+    }
+}
+
+/// Closes the client when the last clone of it goes.
+#[derive(Debug)]
+struct Handle {
+    intake: Arc<Intake>,
+}
+
+impl Handle {
+    fn close(&self, timeout: Duration) -> Ticket<Report> {
+        let (promise, ticket) = ticket();
+        self.intake.request(|_| Request::Close { timeout, promise });
+        ticket
+    }
+
+    fn report(&self) -> Report {
+        Report::of(&self.intake.lock().stats)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let ticket = self.close(DROP_TIMEOUT);
+        let may_block = tokio::runtime::Handle::try_current().is_err() && !thread::panicking();
+        if may_block {
+            ticket.wait(DROP_TIMEOUT + GRACE);
+        }
+    }
+}
+
+/// What became of all events of a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use = "it says whether events were lost"]
+#[non_exhaustive]
+pub struct Report {
+    /// Acknowledged by an agent.
+    pub delivered: u64,
+    /// Given up, by reason.
+    pub lost: Lost,
+    /// Not decided: only if the client's thread ended abnormally or did not end in time.
+    pub pending: u64,
+}
+
+impl Report {
+    pub(crate) fn of(stats: &Stats) -> Self {
+        Self {
+            delivered: stats.delivered,
+            lost: stats.lost,
+            pending: stats.pending,
+        }
+    }
+
+    /// Whether every event was acknowledged.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.lost.total() == 0 && self.pending == 0
+    }
+}
+
+/// The future of [`Client::ready`].
+#[derive(Debug)]
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Ready {
+    ticket: Ticket<()>,
+}
+
+impl Ready {
+    /// The same for a plain thread. `false`: no room within `timeout`.
+    pub fn wait(self, timeout: Duration) -> bool {
+        !matches!(self.ticket.wait(timeout), Waited::TimedOut)
+    }
+}
+
+impl Future for Ready {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.ticket.poll(context).map(|_| ())
+    }
+}
+
+/// The future of [`Client::flush`]. The flush goes on whether it is awaited or not.
+#[derive(Debug)]
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Flush {
+    client: Client,
+    ticket: Ticket<Result<(), FlushError>>,
+    timeout: Duration,
+}
+
+impl Flush {
+    /// The same for a plain thread.
+    pub fn wait(self) -> Result<(), FlushError> {
+        let waited = self.ticket.wait(self.timeout.saturating_add(GRACE));
+        self.result(waited)
+    }
+
+    fn result(&self, waited: Waited<Result<(), FlushError>>) -> Result<(), FlushError> {
+        match waited {
+            Waited::Done(result) => result,
+            Waited::Gone | Waited::TimedOut => match self.client.stats().pending {
+                0 => Ok(()),
+                pending => Err(FlushError {
+                    pending,
+                    last_error: None,
+                }),
+            },
+        }
+    }
+}
+
+impl Future for Flush {
+    type Output = Result<(), FlushError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.ticket.poll(context).map(|waited| self.result(waited))
+    }
+}
+
+/// The future of [`Client::close`]. The close goes on whether it is awaited or not.
+#[derive(Debug)]
+#[must_use = "the report says whether events were lost"]
+pub struct Close {
+    handle: Arc<Handle>,
+    ticket: Ticket<Report>,
+    timeout: Duration,
+}
+
+impl Close {
+    /// The same for a plain thread, which it blocks until the report is there: a little longer
+    /// than the time given to [`Client::close`] at the most.
+    pub fn wait(self) -> Report {
+        let waited = self.ticket.wait(self.timeout.saturating_add(GRACE));
+        self.report(&waited)
+    }
+
+    fn report(&self, waited: &Waited<Report>) -> Report {
+        match waited {
+            Waited::Done(report) => *report,
+            Waited::Gone | Waited::TimedOut => self.handle.report(),
+        }
+    }
+}
+
+impl Future for Close {
+    type Output = Report;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Report> {
+        self.ticket.poll(context).map(|waited| self.report(&waited))
+    }
+}

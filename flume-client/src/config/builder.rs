@@ -1,0 +1,210 @@
+//! [`ClientBuilder`]: every setting with its default and its cost.
+
+use std::time::Duration;
+
+use super::AgentUrl;
+use crate::client::Client;
+use crate::delivery::{Backoff, Settings, WindowMode};
+use crate::error::BuildError;
+use crate::reliability::Reliability;
+
+/// Sets up a [`Client`]. Start with [`Client::builder`]; only an agent is required.
+///
+/// ```
+/// use std::time::Duration;
+/// use flume_client::{Client, Reliability};
+///
+/// let client = Client::builder()
+///     .agent("avro://collector-1:4141")
+///     .agent("avro://collector-2:4141")
+///     .linger(Duration::from_millis(5))
+///     .reliability(Reliability::BestEffort)
+///     .build()?;
+/// # Ok::<(), flume_client::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct ClientBuilder {
+    agents: Vec<String>,
+    config: Config,
+}
+
+/// The settings of a client, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) agents: Vec<AgentUrl>,
+    pub(crate) delivery: Settings,
+    pub(crate) buffer_bytes_max: usize,
+    pub(crate) event_bytes_max: usize,
+}
+
+/// Upper bound of [`ClientBuilder::batch_events`].
+const BATCH_EVENTS_LIMIT: u32 = 100_000;
+/// Upper bound of [`ClientBuilder::batch_bytes`] and [`ClientBuilder::event_bytes`].
+const BATCH_BYTES_LIMIT: u32 = 64 * 1024 * 1024;
+/// Upper bound of [`ClientBuilder::buffer_bytes`].
+const BUFFER_BYTES_LIMIT: usize = 1024 * 1024 * 1024;
+
+impl Default for ClientBuilder {
+    fn default() -> Self {
+        let delivery = Settings {
+            agents: 0,
+            batch_events_max: 100,
+            batch_bytes_max: 256 * 1024,
+            linger: Duration::from_millis(20),
+            window: WindowMode::ADAPTIVE,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(20),
+            backoff: Backoff::default(),
+            reliability: Reliability::default(),
+        };
+        let config = Config {
+            agents: Vec::new(),
+            delivery,
+            buffer_bytes_max: 32 * 1024 * 1024,
+            event_bytes_max: 1024 * 1024,
+        };
+        Self {
+            agents: Vec::new(),
+            config,
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// Adds an agent, as `avro://HOST:PORT`. The order is the order of preference: the first one
+    /// that works gets everything; a preferred one that comes back takes over again.
+    pub fn agent(mut self, url: impl Into<String>) -> Self {
+        self.agents.push(url.into());
+        self
+    }
+
+    /// Adds several agents.
+    pub fn agents(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.agents.extend(urls.into_iter().map(Into::into));
+        self
+    }
+
+    /// What to do with events that an agent did not take. Default [`Reliability::InMemory`].
+    pub fn reliability(mut self, reliability: Reliability) -> Self {
+        self.config.delivery.reliability = reliability;
+        self
+    }
+
+    /// Most events in one batch. Default 100, the `transactionCapacity` that a Flume memory
+    /// channel has by default: an agent refuses larger batches for ever.
+    pub fn batch_events(mut self, events: u32) -> Self {
+        self.config.delivery.batch_events_max = events;
+        self
+    }
+
+    /// Most bytes in one batch; a larger event travels alone. Default 256 KiB.
+    pub fn batch_bytes(mut self, bytes: u32) -> Self {
+        self.config.delivery.batch_bytes_max = bytes;
+        self
+    }
+
+    /// How long the first event of a batch waits for others. Default 20 ms: the most that batching
+    /// adds to an event's way. Zero sends at once, at the price of small batches.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.config.delivery.linger = linger;
+        self
+    }
+
+    /// How many batches may be under way at once. Default [`WindowMode::ADAPTIVE`]; with
+    /// [`WindowMode::Ordered`] events arrive in order, at one batch per round trip.
+    pub fn window(mut self, window: WindowMode) -> Self {
+        self.config.delivery.window = window;
+        self
+    }
+
+    /// How long name look-up and connecting may take, over all addresses of the agent.
+    /// Default 5 s: what a silent host costs before the next agent is tried.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.config.delivery.connect_timeout = timeout;
+        self
+    }
+
+    /// How long an agent may take to answer a batch. Default 20 s, as in Flume's own client. A
+    /// batch that times out is sent again and can arrive twice; keep it above the sum of the
+    /// `keep-alive` times of the agent's channels (3 s each by default, taken twice when full).
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.config.delivery.request_timeout = timeout;
+        self
+    }
+
+    /// How long an agent rests after a failure. See [`Backoff`].
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.config.delivery.backoff = backoff;
+        self
+    }
+
+    /// Most bytes of events that wait for their acknowledgement. Default 32 MiB. When they are
+    /// used up, [`Client::append`] hands events back.
+    pub fn buffer_bytes(mut self, bytes: usize) -> Self {
+        self.config.buffer_bytes_max = bytes;
+        self
+    }
+
+    /// Largest event accepted, headers included, as encoded. Default 1 MiB.
+    pub fn event_bytes(mut self, bytes: usize) -> Self {
+        self.config.event_bytes_max = bytes;
+        self
+    }
+
+    /// Checks the settings and starts the client's thread, named `flume-client`. Needs no runtime,
+    /// and connects with the first event.
+    pub fn build(self) -> Result<Client, BuildError> {
+        Client::start(self.check()?)
+    }
+
+    fn check(self) -> Result<Config, BuildError> {
+        let mut config = self.config;
+        if self.agents.is_empty() {
+            return Err(BuildError::NoAgent);
+        }
+        for url in self.agents {
+            config.agents.push(url.parse()?);
+        }
+        config.delivery.agents = config.agents.len();
+        let delivery = &config.delivery;
+        let batch_bytes = u64::from(delivery.batch_bytes_max);
+        let event_bytes = config.event_bytes_max as u64;
+        let buffer_bytes = config.buffer_bytes_max as u64;
+        within(
+            "batch_events",
+            delivery.batch_events_max.into(),
+            1,
+            BATCH_EVENTS_LIMIT.into(),
+        )?;
+        within("batch_bytes", batch_bytes, 1, BATCH_BYTES_LIMIT.into())?;
+        within("event_bytes", event_bytes, 2, BATCH_BYTES_LIMIT.into())?;
+        within(
+            "buffer_bytes",
+            buffer_bytes,
+            event_bytes,
+            BUFFER_BYTES_LIMIT as u64,
+        )?;
+        for (setting, value) in [
+            ("connect_timeout", delivery.connect_timeout),
+            ("request_timeout", delivery.request_timeout),
+        ] {
+            if value.is_zero() {
+                return Err(BuildError::ZeroTimeout { setting });
+            }
+        }
+        Ok(config)
+    }
+}
+
+fn within(setting: &'static str, value: u64, min: u64, max: u64) -> Result<(), BuildError> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    Err(BuildError::OutOfRange {
+        setting,
+        value,
+        min,
+        max,
+    })
+}

@@ -1,0 +1,296 @@
+//! What can go wrong, by what the caller can do about it.
+//!
+//! | type | from | says |
+//! |---|---|---|
+//! | [`BuildError`] | `build` | a setting is wrong |
+//! | [`AppendError`] | `append` | the event was not taken; here it is back |
+//! | [`DeliveryError`] | a receipt | what became of an event that was taken |
+//! | [`FlushError`] | `flush` | not everything was acknowledged in time |
+//! | [`AgentError`] | [`Stats`](crate::stats::Stats) | why an agent is not used |
+//!
+//! No message shows a body or the value of a header.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::AgentUrlError;
+use crate::event::{Event, HeaderFault};
+use crate::wire::avro::session::SessionError;
+
+/// A client could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// No agent was named.
+    #[error("no agent was given; add one with agent(\"avro://HOST:PORT\")")]
+    NoAgent,
+    /// An agent's address cannot be read.
+    #[error(transparent)]
+    AgentUrl(#[from] AgentUrlError),
+    /// A number is outside its range.
+    #[error("{setting} is {value}; it must lie between {min} and {max}")]
+    OutOfRange {
+        /// The builder's method.
+        setting: &'static str,
+        /// The value given.
+        value: u64,
+        /// The least allowed.
+        min: u64,
+        /// The most allowed.
+        max: u64,
+    },
+    /// A timeout is zero, so nothing could ever succeed.
+    #[error("{setting} is zero; give it at least a millisecond")]
+    ZeroTimeout {
+        /// The builder's method.
+        setting: &'static str,
+    },
+    /// The client's thread or its runtime could not be started.
+    #[error("the client's thread could not be started: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// An event was not taken. It is handed back, unchanged.
+#[derive(Debug)]
+pub struct AppendError {
+    refusal: Refusal,
+    event: Event,
+}
+
+/// Events were not taken, none of them. They are handed back, unchanged and in order.
+#[derive(Debug)]
+pub struct AppendBatchError {
+    refusal: Refusal,
+    index: usize,
+    events: Vec<Event>,
+}
+
+/// Why an event was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The buffer has no room; it has when agents acknowledge.
+    #[error(
+        "the buffer is full: {used} of {capacity} bytes wait for acknowledgement and the event needs {needed}"
+    )]
+    Full {
+        /// Bytes in use.
+        used: usize,
+        /// The buffer's bound.
+        capacity: usize,
+        /// Bytes the event needs.
+        needed: usize,
+    },
+    /// The event is larger than the setting allows.
+    #[error("the event takes {bytes} bytes, more than the {limit} allowed by event_bytes")]
+    TooLarge {
+        /// Bytes of the event.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A header breaks a limit.
+    #[error("the event has a header that agents would not keep: {0}")]
+    Header(HeaderFault),
+    /// The client was closed.
+    #[error("the client was closed and takes no more events")]
+    Closed,
+}
+
+impl Refusal {
+    /// Whether the same event can be taken later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+}
+
+impl AppendError {
+    pub(crate) fn new(refusal: Refusal, event: Event) -> Self {
+        Self { refusal, event }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn refusal(&self) -> &Refusal {
+        &self.refusal
+    }
+
+    /// Whether the same event can be taken later: the buffer is full.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.refusal.is_retryable()
+    }
+
+    /// The event.
+    #[must_use]
+    pub fn into_event(self) -> Event {
+        self.event
+    }
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.refusal.fmt(f)
+    }
+}
+
+impl std::error::Error for AppendError {}
+
+impl AppendBatchError {
+    pub(crate) fn new(refusal: Refusal, index: usize, events: Vec<Event>) -> Self {
+        Self {
+            refusal,
+            index,
+            events,
+        }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn refusal(&self) -> &Refusal {
+        &self.refusal
+    }
+
+    /// Position of the first event that could not be taken.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Whether the same events can be taken later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.refusal.is_retryable()
+    }
+
+    /// The events, all of them.
+    #[must_use]
+    pub fn into_events(self) -> Vec<Event> {
+        self.events
+    }
+}
+
+impl fmt::Display for AppendBatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "none of {} events was taken; event {}: {}",
+            self.events.len(),
+            self.index,
+            self.refusal
+        )
+    }
+}
+
+impl std::error::Error for AppendBatchError {}
+
+/// An event that was taken is not delivered, or not yet.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeliveryError {
+    /// The wait ended first; the event is still on its way.
+    #[error("no acknowledgement within {waited:?}; the event is still pending")]
+    Pending {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// Best effort: no agent could be reached. It is nowhere.
+    #[error("no agent could be reached; the event was never sent and is dropped (best effort)")]
+    Unreachable,
+    /// Best effort: an agent refused it. It may be stored in part of that agent's channels.
+    #[error("the agent refused the event, which is dropped (best effort)")]
+    Rejected,
+    /// It was sent, and whether it was stored is not known.
+    #[error("the event was sent but not acknowledged; it may be stored")]
+    Unknown,
+    /// The client was closed before it was sent. It is nowhere.
+    #[error("the client was closed before the event was sent")]
+    Closed,
+}
+
+impl DeliveryError {
+    /// Whether an agent may have the event: sending it again could double it.
+    #[must_use]
+    pub fn is_possibly_stored(&self) -> bool {
+        matches!(self, Self::Pending { .. } | Self::Rejected | Self::Unknown)
+    }
+}
+
+/// A flush ended before everything was acknowledged. Nothing is lost by it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{pending} events are still not acknowledged{}", cause(.last_error.as_ref()))]
+pub struct FlushError {
+    /// Events that still wait.
+    pub pending: u64,
+    /// The last trouble with an agent, if there was any.
+    pub last_error: Option<Arc<AgentError>>,
+}
+
+fn cause(error: Option<&Arc<AgentError>>) -> String {
+    error
+        .map(|error| format!("; last error: {error}"))
+        .unwrap_or_default()
+}
+
+/// Why an agent is not used, or was not.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The host name could not be resolved.
+    #[error("the host {host:?} cannot be resolved: {error}")]
+    Resolve {
+        /// The host.
+        host: String,
+        /// What the resolver said.
+        error: io::Error,
+    },
+    /// No address of the host accepted a connection.
+    #[error("no connection: {}", tried(.0))]
+    Connect(Vec<(SocketAddr, io::Error)>),
+    /// No connection within the connect timeout.
+    #[error("no connection within {0:?}: the host does not answer")]
+    ConnectTimeout(Duration),
+    /// A connection was accepted, and the handshake was not answered within the request timeout.
+    #[error("the agent accepted the connection and did not answer the handshake within {0:?}")]
+    HandshakeTimeout(Duration),
+    /// A batch was not answered within the request timeout. It may be stored.
+    #[error("the agent did not answer a batch within {0:?}")]
+    RequestTimeout(Duration),
+    /// The peer does not speak Avro RPC as Flume does.
+    #[error(transparent)]
+    Protocol(#[from] SessionError),
+    /// The agent answered a call that is not under way.
+    #[error("the agent answered call {serial}, which is not under way")]
+    UnexpectedSerial {
+        /// The serial number of the reply.
+        serial: i32,
+    },
+    /// The agent closed the connection.
+    #[error("the agent closed the connection")]
+    ConnectionClosed,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// The agent answered FAILED or UNKNOWN.
+    #[error(
+        "the agent refused a batch with {status}: its channel is full, or takes no batch of that size (transactionCapacity, 100 by default)"
+    )]
+    Refused {
+        /// `FAILED` or `UNKNOWN`.
+        status: &'static str,
+    },
+    /// The agent answered with an exception.
+    #[error("the agent refused a batch with an exception: {0}")]
+    Exception(String),
+}
+
+fn tried(attempts: &[(SocketAddr, io::Error)]) -> String {
+    let attempts = attempts
+        .iter()
+        .map(|(address, error)| format!("{address}: {error}"));
+    attempts.collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,320 @@
+//! [`Intake`]: where callers and the worker meet, under one short lock.
+//!
+//! Callers copy their event's datum behind the last one and leave. The worker takes whole chunks
+//! and hands empty ones back, so in a steady state nothing is allocated. The counters are changed
+//! under the same lock, which is why they balance at every moment.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::client::Report;
+use crate::config::Config;
+use crate::delivery::Outcome;
+use crate::error::{FlushError, Refusal};
+use crate::event::Event;
+use crate::receipt::{Receipt, Receipts};
+use crate::stats::{AgentStats, Stats};
+use crate::ticket::Promise;
+
+/// Bytes at which a chunk is closed and the next one begun.
+pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
+/// Empty chunks kept for reuse.
+const SPARE_CHUNKS_MAX: usize = 8;
+
+/// Events with consecutive sequence numbers, their datums back to back.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    pub(crate) first: u64,
+    pub(crate) bytes: Vec<u8>,
+    /// For each event, where its datum ends in `bytes`.
+    pub(crate) ends: Vec<u32>,
+}
+
+impl Chunk {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+}
+
+/// Something a caller asks of the worker.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Send everything below `upto` now and say when it is done.
+    Flush {
+        upto: u64,
+        timeout: Duration,
+        promise: Promise<Result<(), FlushError>>,
+    },
+    /// Take no more, send what is there, and end.
+    Close {
+        timeout: Duration,
+        promise: Promise<Report>,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct Intake {
+    state: Mutex<IntakeState>,
+    buffer_bytes_max: usize,
+    event_bytes_max: usize,
+}
+
+/// What the lock protects.
+#[derive(Debug)]
+pub(crate) struct IntakeState {
+    pub(crate) stats: Stats,
+    pub(crate) receipts: Receipts,
+    next: u64,
+    open: Chunk,
+    full: Vec<Chunk>,
+    spare: Vec<Chunk>,
+    requests: Vec<Request>,
+    ready: Vec<(usize, Promise<()>)>,
+    closed: bool,
+    worker_gone: bool,
+    sleeper: Option<Sleeper>,
+}
+
+/// The worker while it sleeps, and how much must come in to wake it.
+#[derive(Debug)]
+struct Sleeper {
+    waker: Waker,
+    events: usize,
+    bytes: usize,
+}
+
+impl Intake {
+    pub(crate) fn new(config: &Config) -> Self {
+        let agents = config.agents.iter().cloned().map(AgentStats::new).collect();
+        let state = IntakeState {
+            stats: Stats {
+                agents,
+                ..Stats::default()
+            },
+            receipts: Receipts::new(&config.agents),
+            next: 0,
+            open: Chunk::default(),
+            full: Vec::new(),
+            spare: Vec::new(),
+            requests: Vec::new(),
+            ready: Vec::new(),
+            closed: false,
+            worker_gone: false,
+            sleeper: None,
+        };
+        Self {
+            state: Mutex::new(state),
+            buffer_bytes_max: config.buffer_bytes_max,
+            event_bytes_max: config.event_bytes_max,
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, IntakeState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one event, if everything about it is right.
+    pub(crate) fn append(&self, event: &Event) -> Result<Receipt, Refusal> {
+        let checked = self.check(event);
+        let mut state = self.lock();
+        let room = checked.and_then(|()| state.check_room(event.as_datum().len(), self.capacity()));
+        if let Err(refusal) = room {
+            state.stats.refuse(&refusal, 1);
+            return Err(refusal);
+        }
+        let receipt = state.push(event);
+        let waker = state.waker_if_due();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+        Ok(receipt)
+    }
+
+    /// Takes all events or none; the error names the first that is at fault.
+    pub(crate) fn append_all(&self, events: &[Event]) -> Result<Vec<Receipt>, (usize, Refusal)> {
+        let mut numbered = events.iter().enumerate();
+        let faulty = numbered.find_map(|(index, event)| Some((index, self.check(event).err()?)));
+        let bytes: usize = events.iter().map(|event| event.as_datum().len()).sum();
+        let mut state = self.lock();
+        let refused = faulty.or_else(|| {
+            let refusal = state.check_room(bytes, self.capacity()).err()?;
+            Some((0, refusal))
+        });
+        if let Some((index, refusal)) = refused {
+            state.stats.refuse(&refusal, events.len() as u64);
+            return Err((index, refusal));
+        }
+        let receipts = events.iter().map(|event| state.push(event)).collect();
+        let waker = state.waker_if_due();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+        Ok(receipts)
+    }
+
+    /// Fulfils the promise when `bytes` fit, at once or later.
+    pub(crate) fn when_ready(&self, bytes: usize, promise: Promise<()>) {
+        let mut state = self.lock();
+        let waits = matches!(
+            state.check_room(bytes, self.capacity()),
+            Err(Refusal::Full { .. })
+        );
+        if waits && bytes <= self.buffer_bytes_max {
+            state.ready.push((bytes, promise));
+            return;
+        }
+        drop(state);
+        promise.fulfil(()).into_iter().for_each(Waker::wake);
+    }
+
+    /// Puts a request before the worker. A worker that is gone drops it, and with it its promise.
+    pub(crate) fn request(&self, request: impl FnOnce(u64) -> Request) {
+        let mut state = self.lock();
+        let request = request(state.next);
+        if state.worker_gone {
+            drop(state);
+            drop(request);
+            return;
+        }
+        state.closed |= matches!(request, Request::Close { .. });
+        state.requests.push(request);
+        let sleeper = state.sleeper.take();
+        drop(state);
+        sleeper.into_iter().for_each(|sleeper| sleeper.waker.wake());
+    }
+
+    /// Wakes callers who wait for room, now that there may be some.
+    pub(crate) fn offer_room(&self, state: &mut IntakeState, wakers: &mut Vec<Waker>) {
+        let used = state.stats.pending_bytes;
+        let capacity = self.buffer_bytes_max;
+        let closed = state.closed;
+        // A quarter of the buffer must be free, so that a waiting caller is woken for many events.
+        let fits = |bytes: usize| closed || used + bytes.max(capacity / 4) <= capacity;
+        for (_, promise) in state.ready.extract_if(.., |(bytes, _)| fits(*bytes)) {
+            wakers.extend(promise.fulfil(()));
+        }
+    }
+
+    /// The worker ends: nothing more is taken, and nobody waits for it in vain.
+    pub(crate) fn worker_ends(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.worker_gone = true;
+        let requests = std::mem::take(&mut state.requests);
+        let ready = std::mem::take(&mut state.ready);
+        drop(state);
+        drop((requests, ready));
+    }
+
+    fn capacity(&self) -> usize {
+        self.buffer_bytes_max
+    }
+
+    fn check(&self, event: &Event) -> Result<(), Refusal> {
+        if let Some(fault) = event.fault() {
+            return Err(Refusal::Header(fault.clone()));
+        }
+        let (bytes, limit) = (event.as_datum().len(), self.event_bytes_max);
+        if bytes > limit {
+            return Err(Refusal::TooLarge { bytes, limit });
+        }
+        Ok(())
+    }
+}
+
+impl IntakeState {
+    /// Moves all events that came in to `chunks`, oldest first.
+    pub(crate) fn take_chunks(&mut self, chunks: &mut Vec<Chunk>) {
+        chunks.append(&mut self.full);
+        if !self.open.ends.is_empty() {
+            let next = self.new_chunk();
+            chunks.push(std::mem::replace(&mut self.open, next));
+        }
+    }
+
+    /// Takes an emptied chunk back for reuse.
+    pub(crate) fn give_back(&mut self, mut chunk: Chunk) {
+        if self.spare.len() < SPARE_CHUNKS_MAX && chunk.bytes.capacity() <= 4 * CHUNK_BYTES {
+            chunk.clear();
+            self.spare.push(chunk);
+        }
+    }
+
+    pub(crate) fn take_requests(&mut self, requests: &mut Vec<Request>) {
+        requests.append(&mut self.requests);
+    }
+
+    /// Events are done with.
+    pub(crate) fn retire(
+        &mut self,
+        first: u64,
+        events: u32,
+        bytes: u32,
+        outcome: Outcome,
+        wakers: &mut Vec<Waker>,
+    ) {
+        self.stats.retire(events.into(), bytes as usize, outcome);
+        self.receipts.resolve(first, events, outcome, wakers);
+    }
+
+    /// The worker goes to sleep until this much has come in. `false`: it already has.
+    pub(crate) fn sleep(&mut self, waker: &Waker, events: usize, bytes: usize) -> bool {
+        if !self.requests.is_empty() || self.has_come_in(events, bytes) {
+            return false;
+        }
+        self.sleeper = Some(Sleeper {
+            waker: waker.clone(),
+            events,
+            bytes,
+        });
+        true
+    }
+
+    fn check_room(&self, needed: usize, capacity: usize) -> Result<(), Refusal> {
+        if self.closed {
+            return Err(Refusal::Closed);
+        }
+        let used = self.stats.pending_bytes;
+        if used + needed > capacity {
+            return Err(Refusal::Full {
+                used,
+                capacity,
+                needed,
+            });
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, event: &Event) -> Receipt {
+        let datum = event.as_datum();
+        if self.open.bytes.len() + datum.len() > CHUNK_BYTES && !self.open.ends.is_empty() {
+            let next = self.new_chunk();
+            self.full.push(std::mem::replace(&mut self.open, next));
+        }
+        self.open.bytes.extend_from_slice(datum);
+        self.open.ends.push(self.open.bytes.len() as u32);
+        let sequence = self.next;
+        self.next += 1;
+        self.stats.accept(1, datum.len());
+        self.receipts.issue(sequence)
+    }
+
+    /// An empty chunk that begins with the next event.
+    fn new_chunk(&mut self) -> Chunk {
+        let mut chunk = self.spare.pop().unwrap_or_default();
+        chunk.first = self.next;
+        chunk
+    }
+
+    fn has_come_in(&self, events: usize, bytes: usize) -> bool {
+        !self.full.is_empty() || self.open.ends.len() >= events || self.open.bytes.len() >= bytes
+    }
+
+    fn waker_if_due(&mut self) -> Option<Waker> {
+        let sleeper = self.sleeper.as_ref()?;
+        if !self.has_come_in(sleeper.events, sleeper.bytes) {
+            return None;
+        }
+        self.sleeper.take().map(|sleeper| sleeper.waker)
+    }
+}

@@ -1,0 +1,241 @@
+//! [`Receipt`]: what became of one event, for callers who want to know.
+//!
+//! Events share a [`Slot`] in groups of [`SLOT_EVENTS`] consecutive ones, so a receipt costs its
+//! holder a counter and nobody an allocation per event. A slot nobody holds a receipt of is never
+//! written to.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::config::AgentUrl;
+use crate::delivery::{Loss, Outcome};
+use crate::error::DeliveryError;
+
+/// Tells what became of an event that `append` took. Dropping it changes nothing for the event.
+#[derive(Clone, Debug)]
+#[must_use = "drop it explicitly if you do not want to know what becomes of the event"]
+pub struct Receipt {
+    slot: Arc<Slot>,
+    sequence: u64,
+}
+
+/// An agent's acknowledgement: its required channels committed the event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ack {
+    /// The agent.
+    pub agent: AgentUrl,
+}
+
+impl Receipt {
+    /// Resolves when the event is acknowledged or given up. Never gives
+    /// [`DeliveryError::Pending`]; with [`Reliability::InMemory`](crate::Reliability::InMemory) it
+    /// waits as long as no agent can be reached.
+    #[must_use = "a future does nothing unless it is awaited"]
+    pub fn delivered(&self) -> Delivered<'_> {
+        Delivered { receipt: self }
+    }
+
+    /// The same for a plain thread, which it blocks for `timeout` at the longest. Do not call it
+    /// on a thread that runs async tasks: it would hold them up.
+    pub fn wait(&self, timeout: Duration) -> Result<Ack, DeliveryError> {
+        let started = Instant::now();
+        let mut state = self.slot.lock();
+        loop {
+            if let Some(outcome) = state.outcome(self.sequence) {
+                return self.slot.result(outcome);
+            }
+            let left = timeout.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Err(DeliveryError::Pending { waited: timeout });
+            }
+            let waited = self.slot.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Position of the event among all that this client took, from 0.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
+/// The future of [`Receipt::delivered`].
+#[derive(Debug)]
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Delivered<'a> {
+    receipt: &'a Receipt,
+}
+
+impl Future for Delivered<'_> {
+    type Output = Result<Ack, DeliveryError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Receipt { slot, sequence } = self.receipt;
+        let mut state = slot.lock();
+        if let Some(outcome) = state.outcome(*sequence) {
+            return Poll::Ready(slot.result(outcome));
+        }
+        let known = |(waiting, waker): &&mut (u64, Waker)| {
+            waiting == sequence && waker.will_wake(context.waker())
+        };
+        if state.wakers.iter_mut().find(known).is_none() {
+            state.wakers.push((*sequence, context.waker().clone()));
+        }
+        Poll::Pending
+    }
+}
+
+/// Events whose receipts share a slot.
+const SLOT_EVENTS: u64 = 256;
+/// Slots kept for reuse.
+const SPARE_SLOTS_MAX: usize = 16;
+
+/// The outcomes of up to [`SLOT_EVENTS`] events.
+#[derive(Debug)]
+struct Slot {
+    agents: Arc<[AgentUrl]>,
+    state: Mutex<SlotState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct SlotState {
+    /// Ranges of events with the same outcome: first, how many, outcome.
+    outcomes: Vec<(u64, u32, Outcome)>,
+    wakers: Vec<(u64, Waker)>,
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, SlotState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn result(&self, outcome: Outcome) -> Result<Ack, DeliveryError> {
+        match outcome {
+            Outcome::Delivered { agent } => {
+                let agent = self
+                    .agents
+                    .get(agent)
+                    .expect("the core counts our agents")
+                    .clone();
+                Ok(Ack { agent })
+            }
+            Outcome::Lost(Loss::Unreachable) => Err(DeliveryError::Unreachable),
+            Outcome::Lost(Loss::Rejected) => Err(DeliveryError::Rejected),
+            Outcome::Lost(Loss::Unknown) => Err(DeliveryError::Unknown),
+            Outcome::Lost(Loss::Closed) => Err(DeliveryError::Closed),
+        }
+    }
+}
+
+impl SlotState {
+    fn outcome(&self, sequence: u64) -> Option<Outcome> {
+        let covers = |(first, events, _): &&(u64, u32, Outcome)| {
+            (*first..first + u64::from(*events)).contains(&sequence)
+        };
+        self.outcomes
+            .iter()
+            .find(covers)
+            .map(|(.., outcome)| *outcome)
+    }
+}
+
+/// All slots that hold events not done with.
+#[derive(Debug)]
+pub(crate) struct Receipts {
+    agents: Arc<[AgentUrl]>,
+    slots: VecDeque<Arc<Slot>>,
+    /// Number of the front slot: its first event's sequence number over [`SLOT_EVENTS`].
+    first_slot: u64,
+    spare: Vec<Arc<Slot>>,
+}
+
+impl Receipts {
+    pub(crate) fn new(agents: &[AgentUrl]) -> Self {
+        Self {
+            agents: agents.into(),
+            slots: VecDeque::new(),
+            first_slot: 0,
+            spare: Vec::new(),
+        }
+    }
+
+    /// The receipt of the next event; call it for each, in order.
+    pub(crate) fn issue(&mut self, sequence: u64) -> Receipt {
+        let wanted = (sequence / SLOT_EVENTS - self.first_slot) as usize;
+        if wanted >= self.slots.len() {
+            let slot = self.spare.pop().unwrap_or_else(|| self.new_slot());
+            self.slots.push_back(slot);
+        }
+        let slot = self
+            .slots
+            .back()
+            .expect("one was pushed if there was none")
+            .clone();
+        Receipt { slot, sequence }
+    }
+
+    /// Tells the holders of receipts. Wakers are added to `wakers`; wake them without locks held.
+    pub(crate) fn resolve(
+        &mut self,
+        first: u64,
+        events: u32,
+        outcome: Outcome,
+        wakers: &mut Vec<Waker>,
+    ) {
+        let end = first + u64::from(events);
+        let front = (first / SLOT_EVENTS).saturating_sub(self.first_slot) as usize;
+        let back = ((end - 1) / SLOT_EVENTS).saturating_sub(self.first_slot) as usize;
+        for slot in self
+            .slots
+            .range(front.min(self.slots.len())..)
+            .take(back + 1 - front)
+        {
+            if Arc::strong_count(slot) == 1 {
+                continue;
+            }
+            let mut state = slot.lock();
+            state.outcomes.push((first, events, outcome));
+            let woken = state
+                .wakers
+                .extract_if(.., |(sequence, _)| (first..end).contains(sequence));
+            wakers.extend(woken.map(|(_, waker)| waker));
+            slot.changed.notify_all();
+        }
+    }
+
+    /// Lets go of slots whose events are all done with.
+    pub(crate) fn forget_below(&mut self, watermark: u64) {
+        while (self.first_slot + 1) * SLOT_EVENTS <= watermark {
+            let Some(mut slot) = self.slots.pop_front() else {
+                return;
+            };
+            self.first_slot += 1;
+            if self.spare.len() < SPARE_SLOTS_MAX
+                && let Some(unheld) = Arc::get_mut(&mut slot)
+            {
+                let state = unheld
+                    .state
+                    .get_mut()
+                    .unwrap_or_else(PoisonError::into_inner);
+                state.outcomes.clear();
+                state.wakers.clear();
+                self.spare.push(slot);
+            }
+        }
+    }
+
+    fn new_slot(&self) -> Arc<Slot> {
+        Arc::new(Slot {
+            agents: self.agents.clone(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+}

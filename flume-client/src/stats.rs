@@ -1,0 +1,142 @@
+//! [`Stats`]: what a client has done, counted so that no event is in no counter and none in two.
+
+use std::sync::Arc;
+
+use crate::config::AgentUrl;
+use crate::delivery::{Loss, Outcome};
+use crate::error::{AgentError, Refusal};
+
+/// A consistent snapshot of a client's counters, in events unless said otherwise.
+///
+/// At every moment `accepted = delivered + pending + lost.total()`. Refused events were never
+/// accepted: their callers have them back.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Taken by `append`.
+    pub accepted: u64,
+    /// Acknowledged by an agent.
+    pub delivered: u64,
+    /// Waiting to be sent or acknowledged.
+    pub pending: u64,
+    /// Their bytes, of at most `buffer_bytes`.
+    pub pending_bytes: usize,
+    /// Taken and given up, by reason.
+    pub lost: Lost,
+    /// Not taken, by reason.
+    pub refused: Refused,
+    /// Batches sent, retries included.
+    pub batches_sent: u64,
+    /// Batches sent again after a lost reply or a refusal. Each can arrive twice.
+    pub batches_retried: u64,
+    /// Connections attempted.
+    pub connects: u64,
+    /// Each agent, in order of preference.
+    pub agents: Vec<AgentStats>,
+}
+
+/// Events that were taken and given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lost {
+    /// Best effort: no agent could be reached; never sent.
+    pub unreachable: u64,
+    /// Best effort: refused by an agent.
+    pub rejected: u64,
+    /// Sent without an answer, and not sent again; they may be stored.
+    pub unknown: u64,
+    /// Never sent when the client was closed.
+    pub closed: u64,
+}
+
+impl Lost {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.unreachable + self.rejected + self.unknown + self.closed
+    }
+}
+
+/// Events that were handed back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refused {
+    /// The buffer was full. An event that is offered again and again counts each time.
+    pub full: u64,
+    /// Over the size limit.
+    pub too_large: u64,
+    /// A header broke a limit.
+    pub header: u64,
+    /// The client was closed.
+    pub closed: u64,
+}
+
+/// What a client knows of one agent.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AgentStats {
+    /// Its address.
+    pub agent: AgentUrl,
+    /// Whether a connection is open, handshake included.
+    pub connected: bool,
+    /// Events it acknowledged.
+    pub delivered: u64,
+    /// Connections that failed or broke, and batches it refused.
+    pub failures: u64,
+    /// Batches that may be under way at once, now.
+    pub window: u32,
+    /// The most there ever were under way at once.
+    pub window_peak: u32,
+    /// Its last failure.
+    pub last_error: Option<Arc<AgentError>>,
+}
+
+impl AgentStats {
+    pub(crate) fn new(agent: AgentUrl) -> Self {
+        Self {
+            agent,
+            connected: false,
+            delivered: 0,
+            failures: 0,
+            window: 0,
+            window_peak: 0,
+            last_error: None,
+        }
+    }
+}
+
+impl Stats {
+    pub(crate) fn refuse(&mut self, refusal: &Refusal, events: u64) {
+        let counter = match refusal {
+            Refusal::Full { .. } => &mut self.refused.full,
+            Refusal::TooLarge { .. } => &mut self.refused.too_large,
+            Refusal::Header(_) => &mut self.refused.header,
+            Refusal::Closed => &mut self.refused.closed,
+        };
+        *counter += events;
+    }
+
+    pub(crate) fn accept(&mut self, events: u64, bytes: usize) {
+        self.accepted += events;
+        self.pending += events;
+        self.pending_bytes += bytes;
+    }
+
+    pub(crate) fn retire(&mut self, events: u64, bytes: usize, outcome: Outcome) {
+        self.pending -= events;
+        self.pending_bytes -= bytes;
+        let counter = match outcome {
+            Outcome::Delivered { agent } => {
+                if let Some(agent) = self.agents.get_mut(agent) {
+                    agent.delivered += events;
+                }
+                &mut self.delivered
+            }
+            Outcome::Lost(Loss::Unreachable) => &mut self.lost.unreachable,
+            Outcome::Lost(Loss::Rejected) => &mut self.lost.rejected,
+            Outcome::Lost(Loss::Unknown) => &mut self.lost.unknown,
+            Outcome::Lost(Loss::Closed) => &mut self.lost.closed,
+        };
+        *counter += events;
+    }
+}

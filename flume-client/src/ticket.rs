@@ -1,0 +1,117 @@
+//! A value that the worker hands to one waiter, who may be a future or a plain thread.
+//!
+//! Waits with std primitives only: they work on any thread, inside any runtime or none.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// The waiter's half.
+#[derive(Debug)]
+pub(crate) struct Ticket<T> {
+    cell: Arc<Cell<T>>,
+}
+
+/// The worker's half. Dropped without a value, it tells the waiter that none will come.
+#[derive(Debug)]
+pub(crate) struct Promise<T> {
+    cell: Arc<Cell<T>>,
+}
+
+/// What a waiter got.
+#[derive(Debug)]
+pub(crate) enum Waited<T> {
+    Done(T),
+    /// The promise was dropped.
+    Gone,
+    TimedOut,
+}
+
+#[derive(Debug)]
+struct Cell<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    value: Option<T>,
+    gone: bool,
+    waker: Option<Waker>,
+}
+
+pub(crate) fn ticket<T>() -> (Promise<T>, Ticket<T>) {
+    let state = Mutex::new(State {
+        value: None,
+        gone: false,
+        waker: None,
+    });
+    let cell = Arc::new(Cell {
+        state,
+        changed: Condvar::new(),
+    });
+    (Promise { cell: cell.clone() }, Ticket { cell })
+}
+
+impl<T> Ticket<T> {
+    pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<Waited<T>> {
+        let mut state = self.cell.lock();
+        if let Some(value) = state.value.take() {
+            return Poll::Ready(Waited::Done(value));
+        }
+        if state.gone {
+            return Poll::Ready(Waited::Gone);
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    pub(crate) fn wait(&self, timeout: Duration) -> Waited<T> {
+        let started = Instant::now();
+        let mut state = self.cell.lock();
+        loop {
+            if let Some(value) = state.value.take() {
+                return Waited::Done(value);
+            }
+            if state.gone {
+                return Waited::Gone;
+            }
+            let left = timeout.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Waited::TimedOut;
+            }
+            let waited = self.cell.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl<T> Promise<T> {
+    /// Hands over the value. Wake the waker, if there is one, after releasing every lock.
+    pub(crate) fn fulfil(self, value: T) -> Option<Waker> {
+        let mut state = self.cell.lock();
+        state.value = Some(value);
+        self.cell.changed.notify_all();
+        state.waker.take()
+    }
+}
+
+impl<T> Drop for Promise<T> {
+    fn drop(&mut self) {
+        let waker = {
+            let mut state = self.cell.lock();
+            state.gone = true;
+            self.cell.changed.notify_all();
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<T> Cell<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,6 @@
+//! Connections to agents: the only place that opens sockets.
+
+mod connection;
+mod tcp;
+
+pub(crate) use connection::{Connection, Progress};

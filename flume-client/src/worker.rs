@@ -1,0 +1,422 @@
+//! The worker: the one place that knows the pure core and the outside.
+//!
+//! One thread, one current-thread runtime, one future. Each turn takes what callers appended, lets
+//! connections and the clock speak to the core, and does what the core says, until nothing is left
+//! to do; then it sleeps until bytes, time or callers wake it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::client::Report;
+use crate::config::{AgentUrl, Config};
+use crate::delivery::{AgentIndex, Core, Disconnect, Epoch, Input, Outcome, Output, Settings};
+use crate::error::{AgentError, FlushError};
+use crate::intake::{Chunk, Intake, IntakeState, Request};
+use crate::store::Store;
+use crate::ticket::Promise;
+use crate::transport::{Connection, Progress};
+use crate::wire::avro::rpc::Reply;
+
+/// The body of the client's thread: works until the client is closed, then settles with everyone.
+pub(crate) fn run(runtime: Runtime, config: &Config, intake: Arc<Intake>) {
+    let ending = Ending {
+        intake: intake.clone(),
+    };
+    let closers = runtime.block_on(async { Worker::new(config, intake).await });
+    // A name look-up may still hang in the resolver; it must not hold up the end.
+    runtime.shutdown_background();
+    let report = Report::of(&ending.intake.lock().stats);
+    drop(ending);
+    for promise in closers {
+        promise.fulfil(report).into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Settles with waiting callers when the thread ends, also by a panic.
+struct Ending {
+    intake: Arc<Intake>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.intake.worker_ends();
+    }
+}
+
+struct Worker {
+    core: Core,
+    store: Store,
+    links: BTreeMap<Epoch, Link>,
+    agents: Vec<AgentUrl>,
+    settings: Settings,
+    intake: Arc<Intake>,
+    epoch: Instant,
+    timer: Pin<Box<Sleep>>,
+    flushes: Vec<Flush>,
+    closing: Option<Closing>,
+    turn: Turn,
+}
+
+struct Link {
+    agent: AgentIndex,
+    connection: Connection,
+}
+
+struct Flush {
+    upto: u64,
+    deadline: Instant,
+    promise: Promise<Result<(), FlushError>>,
+}
+
+struct Closing {
+    deadline: Instant,
+    promises: Vec<Promise<Report>>,
+}
+
+/// What one turn collects to settle under one lock. Kept for its buffers.
+#[derive(Default)]
+struct Turn {
+    chunks: Vec<Chunk>,
+    ends: Vec<u32>,
+    emptied: Vec<Chunk>,
+    requests: Vec<Request>,
+    retired: Vec<(u64, u32, u32, Outcome)>,
+    errors: Vec<(AgentIndex, AgentError)>,
+    opened: Vec<(AgentIndex, bool)>,
+    wakers: Vec<Waker>,
+}
+
+impl Worker {
+    fn new(config: &Config, intake: Arc<Intake>) -> Self {
+        let epoch = Instant::now();
+        Self {
+            core: Core::new(config.delivery.clone(), fastrand::u64(..)),
+            store: Store::default(),
+            links: BTreeMap::new(),
+            agents: config.agents.clone(),
+            settings: config.delivery.clone(),
+            intake,
+            epoch,
+            timer: Box::pin(sleep_until(epoch)),
+            flushes: Vec::new(),
+            closing: None,
+            turn: Turn::default(),
+        }
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        self.core.step(self.epoch.elapsed(), input);
+        while let Some(output) = self.core.next_output() {
+            self.perform(output);
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Connect { agent, epoch } => {
+                if let Some(url) = self.agents.get(agent) {
+                    let connection = Connection::new(url.clone());
+                    self.links.insert(epoch, Link { agent, connection });
+                }
+            }
+            Output::Send {
+                epoch,
+                serial,
+                batch,
+            } => {
+                if let Some(link) = self.links.get_mut(&epoch) {
+                    link.connection.send(serial, batch);
+                }
+            }
+            Output::Disconnect {
+                agent,
+                epoch,
+                cause,
+            } => {
+                self.links.remove(&epoch);
+                self.turn.opened.push((agent, false));
+                let error = self.disconnect_error(cause);
+                self.turn.errors.extend(error.map(|error| (agent, error)));
+            }
+            Output::Retire {
+                first,
+                events,
+                bytes,
+                outcome,
+            } => {
+                self.store.retire(first, events, &mut self.turn.emptied);
+                self.turn.retired.push((first, events, bytes, outcome));
+            }
+        }
+    }
+
+    fn disconnect_error(&self, cause: Disconnect) -> Option<AgentError> {
+        match cause {
+            Disconnect::ConnectTimeout => {
+                Some(AgentError::ConnectTimeout(self.settings.connect_timeout))
+            }
+            Disconnect::HandshakeTimeout => {
+                Some(AgentError::HandshakeTimeout(self.settings.request_timeout))
+            }
+            Disconnect::RequestTimeout => {
+                Some(AgentError::RequestTimeout(self.settings.request_timeout))
+            }
+            Disconnect::UnexpectedSerial(serial) => Some(AgentError::UnexpectedSerial { serial }),
+            Disconnect::Spare | Disconnect::Closing => None,
+        }
+    }
+
+    /// Lets every connection work. `true`: something came of it.
+    fn poll_links(&mut self, context: &mut Context<'_>) -> bool {
+        let mut progressed = false;
+        let epochs: Vec<Epoch> = self.links.keys().copied().collect();
+        for epoch in epochs {
+            while let Some(link) = self.links.get_mut(&epoch)
+                && let Poll::Ready(progress) = link.connection.poll(context, &self.store)
+            {
+                progressed = true;
+                let agent = link.agent;
+                self.on_progress(agent, epoch, progress);
+            }
+        }
+        progressed
+    }
+
+    fn on_progress(&mut self, agent: AgentIndex, epoch: Epoch, progress: Progress) {
+        match progress {
+            Progress::Connected => self.step(Input::Connected { epoch }),
+            Progress::Opened => {
+                self.turn.opened.push((agent, true));
+                self.step(Input::Opened { epoch });
+            }
+            Progress::Replied { serial, reply } => {
+                let committed = reply == Reply::Ok;
+                self.turn
+                    .errors
+                    .extend(refusal(reply).map(|error| (agent, error)));
+                self.step(Input::Replied {
+                    epoch,
+                    serial,
+                    committed,
+                });
+            }
+            Progress::Ended { error, unsent_from } => {
+                self.links.remove(&epoch);
+                self.turn.opened.push((agent, false));
+                self.turn.errors.push((agent, error));
+                self.step(Input::Closed { epoch, unsent_from });
+            }
+        }
+    }
+
+    /// Exchanges with the callers under one lock. `true`: something came in.
+    fn exchange(&mut self) -> bool {
+        let intake = self.intake.clone();
+        let mut state = intake.lock();
+        self.settle(&mut state);
+        intake.offer_room(&mut state, &mut self.turn.wakers);
+        state.take_chunks(&mut self.turn.chunks);
+        state.take_requests(&mut self.turn.requests);
+        drop(state);
+        self.turn.wakers.drain(..).for_each(Waker::wake);
+        let came_in = !self.turn.chunks.is_empty() || !self.turn.requests.is_empty();
+        let mut chunks = std::mem::take(&mut self.turn.chunks);
+        let mut ends = std::mem::take(&mut self.turn.ends);
+        for chunk in chunks.drain(..) {
+            ends.clear();
+            ends.extend_from_slice(&chunk.ends);
+            self.turn.emptied.extend(self.store.add(chunk));
+            self.step(Input::Append { ends: &ends });
+        }
+        self.turn.chunks = chunks;
+        self.turn.ends = ends;
+        let mut requests = std::mem::take(&mut self.turn.requests);
+        for request in requests.drain(..) {
+            self.on_request(request);
+        }
+        self.turn.requests = requests;
+        came_in
+    }
+
+    /// Brings the callers' view up to date.
+    fn settle(&mut self, state: &mut IntakeState) {
+        let turn = &mut self.turn;
+        for (first, events, bytes, outcome) in turn.retired.drain(..) {
+            state.retire(first, events, bytes, outcome, &mut turn.wakers);
+        }
+        state.receipts.forget_below(self.core.watermark());
+        for chunk in turn.emptied.drain(..) {
+            state.give_back(chunk);
+        }
+        let counters = self.core.counters();
+        state.stats.batches_sent = counters.batches;
+        state.stats.batches_retried = counters.retries;
+        state.stats.connects = counters.connects;
+        for (index, agent) in state.stats.agents.iter_mut().enumerate() {
+            agent.window = self.core.window(index);
+            agent.window_peak = agent.window_peak.max(agent.window);
+        }
+        for (index, connected) in turn.opened.drain(..) {
+            if let Some(agent) = state.stats.agents.get_mut(index) {
+                agent.connected = connected;
+            }
+        }
+        for (index, error) in turn.errors.drain(..) {
+            if let Some(agent) = state.stats.agents.get_mut(index) {
+                agent.failures += 1;
+                agent.last_error = Some(Arc::new(error));
+            }
+        }
+    }
+
+    fn on_request(&mut self, request: Request) {
+        match request {
+            Request::Flush {
+                upto,
+                timeout,
+                promise,
+            } => {
+                let deadline = deadline_after(timeout);
+                self.flushes.push(Flush {
+                    upto,
+                    deadline,
+                    promise,
+                });
+            }
+            Request::Close { timeout, promise } => {
+                let deadline = deadline_after(timeout);
+                let closing = self.closing.get_or_insert_with(|| Closing {
+                    deadline,
+                    promises: Vec::new(),
+                });
+                closing.deadline = closing.deadline.min(deadline);
+                closing.promises.push(promise);
+            }
+        }
+        self.step(Input::Flush);
+    }
+
+    /// Ends flushes that are through or out of time.
+    fn end_flushes(&mut self) {
+        let now = Instant::now();
+        let watermark = self.core.watermark();
+        let ended = |flush: &mut Flush| flush.upto <= watermark || flush.deadline <= now;
+        let ended: Vec<Flush> = self.flushes.extract_if(.., ended).collect();
+        if ended.is_empty() {
+            return;
+        }
+        self.exchange();
+        for flush in ended {
+            let result = match flush.upto.saturating_sub(watermark) {
+                0 => Ok(()),
+                pending => Err(FlushError {
+                    pending,
+                    last_error: self.last_error(),
+                }),
+            };
+            flush
+                .promise
+                .fulfil(result)
+                .into_iter()
+                .for_each(Waker::wake);
+        }
+    }
+
+    fn last_error(&self) -> Option<Arc<AgentError>> {
+        let state = self.intake.lock();
+        state
+            .stats
+            .agents
+            .iter()
+            .find_map(|agent| agent.last_error.clone())
+    }
+
+    /// Whether the client is closed and nothing is left to do; gives up the rest at the deadline.
+    fn is_done(&mut self) -> bool {
+        let Some(closing) = &self.closing else {
+            return false;
+        };
+        if self.core.pending().0 > 0 && closing.deadline <= Instant::now() {
+            self.step(Input::Abandon);
+        }
+        self.core.pending().0 == 0
+    }
+
+    /// Sleeps until the next deadline, or until enough came in. `false`: there is more to do.
+    fn sleep(&mut self, context: &mut Context<'_>) -> bool {
+        let core = self.core.deadline().map(|deadline| self.epoch + deadline);
+        let flushes = self.flushes.iter().map(|flush| flush.deadline);
+        let closing = self.closing.as_ref().map(|closing| closing.deadline);
+        if let Some(deadline) = core.into_iter().chain(flushes).chain(closing).min() {
+            self.timer.as_mut().reset(deadline);
+            if self.timer.as_mut().poll(context).is_ready() {
+                return false;
+            }
+        }
+        // With a batch open, its linger time wakes us; until then only a full batch is news.
+        let (events, bytes) = match self.core.has_open_batch() {
+            true => (
+                self.settings.batch_events_max,
+                self.settings.batch_bytes_max,
+            ),
+            false => (1, 1),
+        };
+        self.intake
+            .lock()
+            .sleep(context.waker(), events as usize, bytes as usize)
+    }
+}
+
+impl Future for Worker {
+    type Output = Vec<Promise<Report>>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let worker = self.get_mut();
+        loop {
+            let mut progressed = worker.exchange();
+            progressed |= worker.poll_links(context);
+            if worker
+                .core
+                .deadline()
+                .is_some_and(|deadline| deadline <= worker.epoch.elapsed())
+            {
+                worker.step(Input::Tick);
+                progressed = true;
+            }
+            worker.end_flushes();
+            if worker.is_done() {
+                worker.exchange();
+                let closing = worker
+                    .closing
+                    .take()
+                    .expect("it is closing when it is done");
+                return Poll::Ready(closing.promises);
+            }
+            if !progressed && worker.sleep(context) {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+fn refusal(reply: Reply) -> Option<AgentError> {
+    match reply {
+        Reply::Ok => None,
+        Reply::Failed => Some(AgentError::Refused { status: "FAILED" }),
+        Reply::Unknown => Some(AgentError::Refused { status: "UNKNOWN" }),
+        Reply::Error(text) => Some(AgentError::Exception(text)),
+    }
+}
+
+/// A deadline so far away that it never comes stands for none.
+fn deadline_after(timeout: Duration) -> Instant {
+    const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    Instant::now() + timeout.min(FOREVER)
+}
