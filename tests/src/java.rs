@@ -1,12 +1,13 @@
-//! Java and Maven on this machine, and the jars of a Flume version.
+//! Java and Maven on this machine, and the jars and classes of a Flume version.
 //!
 //! Everything lands under `<target directory>/flume/<version>/`:
 //!
 //! | path | holds |
 //! |---|---|
-//! | `lock` | the file whose lock lets one process at a time resolve |
+//! | `lock` | the file whose lock lets one process at a time resolve or compile |
 //! | `lib/` | the jars |
 //! | `resolved` | written last: a copy of the pom the jars were resolved from |
+//! | `classes/` | what `javac` made of our own sources |
 
 use std::env;
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::{HarnessError, Result, wait_until};
 
 /// Long enough for a cold Maven repository on a slow line.
 const MAVEN_TIMEOUT: Duration = Duration::from_secs(900);
+const JAVAC_TIMEOUT: Duration = Duration::from_secs(120);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 const JAVA_MAJOR_MIN: u32 = 17;
 
@@ -92,6 +94,33 @@ pub(crate) fn jars(version: Version) -> Result<PathBuf> {
     let home = home(version)?;
     let _lock = lock(&home)?;
     resolve(version, &home)
+}
+
+/// Compiles a source file of `interop/java/` and returns the class path to run it with.
+pub(crate) fn compile(version: Version, source: &str) -> Result<String> {
+    let home = home(version)?;
+    let _lock = lock(&home)?;
+    let jars = resolve(version, &home)?;
+    let source = manifest_dir().join("interop/java").join(source);
+    let classes = home.join("classes");
+    let class = classes.join(
+        source
+            .with_extension("class")
+            .file_name()
+            .unwrap_or_default(),
+    );
+    let modified = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
+    if modified(&class).is_none_or(|compiled| Some(compiled) <= modified(&source)) {
+        let mut javac = Command::new("javac");
+        javac
+            .arg("-cp")
+            .arg(&jars)
+            .arg("-d")
+            .arg(&classes)
+            .arg(&source);
+        run(&mut javac, JAVAC_TIMEOUT)?;
+    }
+    Ok(format!("{}:{}", classes.display(), jars.display()))
 }
 
 /// Runs a command to its end and returns its standard output; kills it after `timeout`.

@@ -1,5 +1,5 @@
-//! Shared pieces of the cross-crate tests: real Apache Flume agents, started, driven and stopped
-//! from Rust.
+//! Shared pieces of the cross-crate tests: real Apache Flume agents and Flume's own Java client,
+//! started, driven and stopped from Rust.
 //!
 //! The pieces need Java 17 and Maven; [`require_java`] says so and lets a test leave early.
 //! The first use of a Flume version resolves its jars into the target directory (about 40 s with
@@ -9,6 +9,7 @@
 
 mod error;
 mod java;
+mod java_sdk;
 mod metrics;
 mod real_flume;
 mod real_flume_builder;
@@ -16,6 +17,7 @@ mod wait;
 
 pub use error::{HarnessError, Result};
 pub use java::{Version, java_available, require_java};
+pub use java_sdk::{ClientType, JavaSdk, SdkRound, SdkRun};
 pub use metrics::Metrics;
 pub use real_flume::RealFlume;
 pub use real_flume_builder::{Channel, RealFlumeBuilder, Sink};
