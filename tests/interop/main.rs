@@ -1,1 +1,43 @@
 //! Tests against real Apache Flume agents.
+//!
+//! For now they check the harness, and that real Flume answers the bytes our codec is built on.
+//! Needs Java 17 and Maven; see [`flume_tests::require_java`].
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "clippy.toml allows them in #[test] functions; their helpers are tests too"
+)]
+
+mod handshake;
+mod java_client;
+mod lifecycle;
+mod raw;
+mod replies;
+
+use std::thread;
+
+use flume_tests::{RealFlume, RealFlumeBuilder, Version, require_java};
+
+/// Runs `check` on an agent of each version, both at once; the settings are the same.
+fn on_both_versions(
+    settings: impl Fn(RealFlumeBuilder) -> RealFlumeBuilder + Sync,
+    check: impl Fn(RealFlume) + Sync,
+) {
+    for_both_versions(|version| check(settings(RealFlume::builder(version)).start().unwrap()));
+}
+
+/// Runs `check` for each version, both at once, in threads that bear the version's name.
+fn for_both_versions(check: impl Fn(Version) + Sync) {
+    if !require_java() {
+        return;
+    }
+    let check = &check;
+    thread::scope(|scope| {
+        for version in Version::ALL {
+            let thread = thread::Builder::new().name(format!("flume-{version}"));
+            thread.spawn_scoped(scope, move || check(version)).unwrap();
+        }
+    });
+}

@@ -1,1 +1,24 @@
-//! Shared pieces of the cross-crate tests.
+//! Shared pieces of the cross-crate tests: real Apache Flume agents and Flume's own Java client,
+//! started, driven and stopped from Rust.
+//!
+//! The pieces need Java 17 and Maven; [`require_java`] says so and lets a test leave early.
+//! The first use of a Flume version resolves its jars into the target directory (about 40 s with
+//! an empty Maven repository); later uses, also from other processes, find them there.
+//!
+//! Nothing here knows how our client works, on purpose: it is the measure, not the thing measured.
+
+mod error;
+mod java;
+mod java_sdk;
+mod metrics;
+mod real_flume;
+mod real_flume_builder;
+mod wait;
+
+pub use error::{HarnessError, Result};
+pub use java::{Version, java_available, require_java};
+pub use java_sdk::{ClientType, JavaSdk, SdkRound, SdkRun};
+pub use metrics::Metrics;
+pub use real_flume::RealFlume;
+pub use real_flume_builder::{Channel, RealFlumeBuilder, Sink};
+pub use wait::wait_until;

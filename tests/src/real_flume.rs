@@ -1,0 +1,350 @@
+//! A real Apache Flume agent in a process of its own, with everything it writes in one temporary
+//! directory.
+
+use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::real_flume_builder::rolled_dir;
+use crate::{HarnessError, Metrics, RealFlumeBuilder, Result, Version, java, wait_until};
+
+/// An agent is up after 2 s; a minute allows for a machine under load.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_ATTEMPTS: usize = 3;
+/// Below the ports an operating system hands out for outgoing connections. In that range a client
+/// that reconnects to a killed agent's port can end up connected to itself, and hold the port.
+const PORTS: std::ops::Range<u16> = 12_000..30_000;
+const PORT_ATTEMPTS: usize = 100;
+const LOG_TAIL_LINES: usize = 40;
+/// What Flume 1.11, Flume 1.9 and their monitoring log when somebody else has the port.
+const BIND_CLASHES: [&str; 3] = [
+    "Address already in use",
+    "Failed to bind to",
+    "Error starting Jetty",
+];
+
+/// A running agent `a1` with source `r1`, channel `c1` and sink `k1`; dropping it kills it and
+/// removes its files.
+///
+/// ```no_run
+/// use flume_tests::{RealFlume, Version};
+///
+/// let agent = RealFlume::builder(Version::V1_11).transaction_capacity(1_000).start()?;
+/// println!("{} has accepted {:?}", agent.url(),
+///     agent.metrics()?.counter("SOURCE.r1", "EventAcceptedCount"));
+/// # Ok::<(), flume_tests::HarnessError>(())
+/// ```
+#[derive(Debug)]
+pub struct RealFlume {
+    version: Version,
+    process: Child,
+    launch: Launch,
+}
+
+/// What a restart needs again.
+#[derive(Debug)]
+struct Launch {
+    dir: TempDir,
+    jars: PathBuf,
+    heap_mb: usize,
+    port: u16,
+    monitoring_port: u16,
+}
+
+impl RealFlume {
+    /// Settings of an agent of this version: memory channel, null sink.
+    pub fn builder(version: Version) -> RealFlumeBuilder {
+        RealFlumeBuilder::new(version)
+    }
+
+    /// The release this agent runs.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Where the avro source listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.launch.port).into()
+    }
+
+    /// The avro source as our client takes it: `avro://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("avro://{}", self.addr())
+    }
+
+    /// Reads the counters. They start at zero after a restart.
+    ///
+    /// # Errors
+    ///
+    /// When the agent does not answer.
+    pub fn metrics(&self) -> Result<Metrics> {
+        Metrics::read(self.launch.monitoring_addr())
+    }
+
+    /// Waits until the sink has delivered at least `events` since the last (re)start.
+    ///
+    /// A null sink does not count, so its channel's `EventTakeSuccessCount` stands in.
+    ///
+    /// # Errors
+    ///
+    /// When `timeout` is over; says how far the sink got.
+    pub fn wait_for_drained(&self, events: u64, timeout: Duration) -> Result<()> {
+        let mut drained = None;
+        wait_until(&format!("{events} drained events"), timeout, || {
+            drained = self.metrics().ok().and_then(|metrics| {
+                metrics
+                    .counter("SINK.k1", "EventDrainSuccessCount")
+                    .or_else(|| metrics.counter("CHANNEL.c1", "EventTakeSuccessCount"))
+            });
+            drained >= Some(events)
+        })
+        .map_err(|e| HarnessError::new(format!("{e}, saw {drained:?}\n{}", self.log_tail())))
+    }
+
+    /// Kills the agent as `kill -9` does and waits for its end. Killing it again does nothing.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("our own child can be killed");
+        self.process
+            .wait()
+            .expect("our own child can be waited for");
+    }
+
+    /// Kills the agent if it runs and starts it on the same ports and directories.
+    ///
+    /// # Errors
+    ///
+    /// As for the first start.
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill();
+        self.process = self.launch.spawn()?;
+        if self.launch.wait_until_up(&mut self.process)? {
+            return Ok(());
+        }
+        let log = self.log_tail();
+        Err(HarnessError::new(format!(
+            "somebody else took the killed agent's port\n{log}"
+        )))
+    }
+
+    /// Every line in the file_roll sink's files, oldest file first, bytes untouched.
+    ///
+    /// The sink ends each body with `\n`, so a body that contains one shows up as several lines.
+    ///
+    /// # Errors
+    ///
+    /// When the files cannot be read.
+    pub fn rolled_lines(&self) -> Result<Vec<Vec<u8>>> {
+        let dir = rolled_dir(self.launch.dir.path());
+        let doing = |e: std::io::Error| HarnessError::doing(format!("reading {dir}"), e);
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&dir).map_err(doing)? {
+            let entry = entry.map_err(doing)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // "1700000000000-12": start of the sink in milliseconds, number of the file.
+            let age: Vec<u64> = name
+                .split('-')
+                .filter_map(|part| part.parse().ok())
+                .collect();
+            files.push((age, entry.path()));
+        }
+        files.sort();
+        let mut bytes = Vec::new();
+        for (_, file) in files {
+            bytes.extend(fs::read(file).map_err(doing)?);
+        }
+        let mut lines: Vec<_> = bytes.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
+        // What follows the last line end is nothing, or a line the sink has not finished.
+        if lines.last().is_some_and(Vec::is_empty) {
+            lines.pop();
+        }
+        Ok(lines)
+    }
+
+    /// The process id of the JVM.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The JVM's resident memory, from `/proc`.
+    ///
+    /// # Errors
+    ///
+    /// When the process is dead or the system has no `/proc`.
+    pub fn rss_bytes(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = fs::read_to_string(&path).map_err(|e| HarnessError::doing(&path, e))?;
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+            .and_then(|kilobytes| kilobytes.parse::<u64>().ok())
+            .map(|kilobytes| kilobytes * 1024)
+            .ok_or_else(|| HarnessError::doing(path, "no VmRSS"))
+    }
+
+    /// The last lines the agent logged.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        self.launch.log_tail()
+    }
+
+    pub(crate) fn start(settings: &RealFlumeBuilder) -> Result<Self> {
+        let jars = java::jars(settings.version)?;
+        for _ in 0..START_ATTEMPTS {
+            if let Some(agent) = Self::try_start(settings, jars.clone())? {
+                return Ok(agent);
+            }
+        }
+        Err(HarnessError::new(format!(
+            "{START_ATTEMPTS} times somebody else took the port"
+        )))
+    }
+
+    /// `None` when a port was taken between our look and the agent's bind.
+    fn try_start(settings: &RealFlumeBuilder, jars: PathBuf) -> Result<Option<Self>> {
+        let dir = TempDir::with_prefix("flume-").map_err(|e| HarnessError::doing("temp dir", e))?;
+        let (port, monitoring_port) = free_ports()?;
+        let launch = Launch {
+            dir,
+            jars,
+            heap_mb: settings.heap_mb,
+            port,
+            monitoring_port,
+        };
+        launch.write_files(&settings.properties(port, launch.dir.path()))?;
+        let process = launch.spawn()?;
+        // From here on `Drop` ends the process, whatever happens.
+        let mut agent = Self {
+            version: settings.version,
+            process,
+            launch,
+        };
+        let up = agent.launch.wait_until_up(&mut agent.process)?;
+        Ok(up.then_some(agent))
+    }
+}
+
+impl Drop for RealFlume {
+    fn drop(&mut self) {
+        // Errors mean that it is gone already. Waiting lets the directory's files come to rest.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+impl Launch {
+    fn write_files(&self, properties: &str) -> Result<()> {
+        let dir = self.dir.path();
+        // The file_roll sink refuses to start without its directory.
+        fs::create_dir(rolled_dir(dir))
+            .and_then(|()| fs::create_dir(dir.join("tmp")))
+            .and_then(|()| fs::write(dir.join("flume.properties"), properties))
+            .map_err(|e| HarnessError::doing(format!("writing to {}", dir.display()), e))
+    }
+
+    /// The log starts anew, so that an old bind clash is not taken for a new one.
+    fn spawn(&self) -> Result<Child> {
+        let dir = self.dir.path();
+        let doing = |e: std::io::Error| HarnessError::doing("starting java", e);
+        let log = File::create(dir.join("log")).map_err(doing)?;
+        Command::new("java")
+            .arg(format!("-Xmx{}m", self.heap_mb))
+            .arg(format!("-Djava.io.tmpdir={}", dir.join("tmp").display()))
+            .args(["-Dflume.monitoring.type=http"])
+            .arg(format!("-Dflume.monitoring.port={}", self.monitoring_port))
+            .arg("-cp")
+            .arg(&self.jars)
+            .args([
+                "org.apache.flume.node.Application",
+                "-n",
+                "a1",
+                "--no-reload-conf",
+                "-f",
+            ])
+            .arg(dir.join("flume.properties"))
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(doing)?)
+            .stderr(log)
+            .spawn()
+            .map_err(doing)
+    }
+
+    /// Waits until source and monitoring are up; false when one of them lost its port.
+    fn wait_until_up(&self, process: &mut Child) -> Result<bool> {
+        let mut clash = false;
+        let mut ended = None;
+        let up = wait_until("the agent to be up", START_TIMEOUT, || {
+            ended = process.try_wait().ok().flatten();
+            clash = self.port_clash();
+            ended.is_some() || clash || self.is_up()
+        });
+        let failure = match (up, ended) {
+            (Err(e), _) => e.to_string(),
+            (Ok(()), Some(status)) => format!("the agent ended with {status}"),
+            (Ok(()), None) => return Ok(!clash),
+        };
+        Err(HarnessError::new(format!(
+            "{failure}; its log ends with\n{}",
+            self.log_tail()
+        )))
+    }
+
+    /// The source's start time says that this agent's own bind succeeded: the port alone could be
+    /// somebody else's.
+    fn is_up(&self) -> bool {
+        let started = Metrics::read(self.monitoring_addr())
+            .ok()
+            .and_then(|metrics| metrics.counter("SOURCE.r1", "StartTime"));
+        started > Some(0) && TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
+    }
+
+    fn port_clash(&self) -> bool {
+        let log = self.log();
+        BIND_CLASHES.iter().any(|message| log.contains(message))
+    }
+
+    fn monitoring_addr(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.monitoring_port).into()
+    }
+
+    fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<_> = log.lines().collect();
+        let tail = lines.len().saturating_sub(LOG_TAIL_LINES);
+        lines.get(tail..).unwrap_or_default().join("\n")
+    }
+
+    fn log(&self) -> String {
+        let log = fs::read(self.dir.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+}
+
+/// Two ports nobody listens on: the source's and the monitoring's.
+fn free_ports() -> Result<(u16, u16)> {
+    let first = free_port()?;
+    let second = free_port()?;
+    // Both listeners are still open here, so the ports differ.
+    Ok((first.1, second.1))
+}
+
+fn free_port() -> Result<(TcpListener, u16)> {
+    let random = RandomState::new();
+    (0..PORT_ATTEMPTS)
+        .find_map(|attempt| {
+            let offset = random.hash_one(attempt) % u64::from(PORTS.end - PORTS.start);
+            let port = PORTS.start + u16::try_from(offset).ok()?;
+            // The monitoring binds every address, so look at every address.
+            Some((TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok()?, port))
+        })
+        .ok_or_else(|| HarnessError::new(format!("no free port in {PORTS:?}")))
+}
