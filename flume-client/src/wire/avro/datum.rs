@@ -47,6 +47,25 @@ pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// What [`put_long`] does, at the start of `room`. Returns the room behind it.
+pub(crate) fn fill_long(room: &mut [u8], value: i64) -> &mut [u8] {
+    let (place, behind) = room.split_at_mut(long_len(value));
+    let mut rest = zigzag(value);
+    for byte in place {
+        let more = if rest > 0x7f { 0x80 } else { 0 };
+        *byte = (rest as u8 & 0x7f) | more;
+        rest >>= 7;
+    }
+    behind
+}
+
+/// What [`put_bytes`] does, at the start of `room`. Returns the room behind it.
+pub(crate) fn fill_bytes<'a>(room: &'a mut [u8], bytes: &[u8]) -> &'a mut [u8] {
+    let (place, behind) = fill_long(room, as_long(bytes.len())).split_at_mut(bytes.len());
+    place.copy_from_slice(bytes);
+    behind
+}
+
 /// Writes one `AvroFlumeEvent`. Reserves nothing: give `out` room for [`event_len`] bytes first.
 pub fn put_event<'a, H>(out: &mut Vec<u8>, headers: H, body: &[u8])
 where
