@@ -209,29 +209,17 @@ const PEER_HEADERS_MAX: u64 = 4096;
 impl<'a> EventRef<'a> {
     /// Reads one event and fails if bytes are left over.
     pub fn parse(datum: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(datum);
-        let event = Self::read(&mut reader)?;
-        reader.end()?;
-        Ok(event)
+        Self::parse_whole(datum, PEER_HEADERS_MAX)
+    }
+
+    /// The same for an event that this process built: it holds as many headers as were set.
+    pub(crate) fn parse_own(datum: &'a [u8]) -> Result<Self, DecodeError> {
+        Self::parse_whole(datum, u64::MAX)
     }
 
     /// Reads one event and leaves `reader` behind it.
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let start = reader.rest();
-        let mut headers = Headers::new(reader.clone());
-        for pair in &mut headers {
-            pair?;
-        }
-        let header_bytes = start.len() - headers.reader.rest().len();
-        *reader = headers.reader;
-        let body = reader.bytes("event body", usize::MAX)?;
-        let (datum, _) = start.split_at(start.len() - reader.rest().len());
-        let (headers, _) = start.split_at(header_bytes);
-        Ok(Self {
-            datum,
-            headers,
-            body,
-        })
+        Self::read_bounded(reader, PEER_HEADERS_MAX)
     }
 
     /// The whole event as received.
@@ -249,7 +237,32 @@ impl<'a> EventRef<'a> {
     /// The headers in the order in which they came. A key can come twice; the last one counts.
     #[must_use]
     pub fn headers(&self) -> Headers<'a> {
-        Headers::new(Reader::new(self.headers))
+        Headers::new(Reader::new(self.headers), u64::MAX)
+    }
+
+    fn parse_whole(datum: &'a [u8], headers_max: u64) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(datum);
+        let event = Self::read_bounded(&mut reader, headers_max)?;
+        reader.end()?;
+        Ok(event)
+    }
+
+    fn read_bounded(reader: &mut Reader<'a>, headers_max: u64) -> Result<Self, DecodeError> {
+        let start = reader.rest();
+        let mut headers = Headers::new(reader.clone(), headers_max);
+        for pair in &mut headers {
+            pair?;
+        }
+        let header_bytes = start.len() - headers.reader.rest().len();
+        *reader = headers.reader;
+        let body = reader.bytes("event body", usize::MAX)?;
+        let (datum, _) = start.split_at(start.len() - reader.rest().len());
+        let (headers, _) = start.split_at(header_bytes);
+        Ok(Self {
+            datum,
+            headers,
+            body,
+        })
     }
 }
 
@@ -258,31 +271,30 @@ impl<'a> EventRef<'a> {
 pub struct Headers<'a> {
     reader: Reader<'a>,
     left_in_block: u64,
-    seen: u64,
+    /// How many more headers may come.
+    room: u64,
     done: bool,
 }
 
 impl<'a> Headers<'a> {
-    fn new(reader: Reader<'a>) -> Self {
+    fn new(reader: Reader<'a>, room: u64) -> Self {
         Self {
             reader,
             left_in_block: 0,
-            seen: 0,
+            room,
             done: false,
         }
     }
 
     fn pair(&mut self) -> Result<Option<(&'a str, &'a str)>, DecodeError> {
         if self.left_in_block == 0 {
-            self.left_in_block = self
-                .reader
-                .block("header count", PEER_HEADERS_MAX - self.seen)?;
+            self.left_in_block = self.reader.block("header count", self.room)?;
             if self.left_in_block == 0 {
                 return Ok(None);
             }
+            self.room -= self.left_in_block;
         }
         self.left_in_block -= 1;
-        self.seen += 1;
         let key = self.reader.string("header key", usize::MAX)?;
         let value = self.reader.string("header value", usize::MAX)?;
         Ok(Some((key, value)))
