@@ -131,6 +131,9 @@ impl<'a> Reader<'a> {
     pub fn long(&mut self, what: &'static str) -> Result<i64, DecodeError> {
         let mut value: u64 = 0;
         for (index, byte) in self.rest.iter().take(10).enumerate() {
+            if index == 9 && *byte > 1 {
+                break;
+            }
             value |= u64::from(byte & 0x7f) << (7 * index);
             if byte & 0x80 == 0 {
                 self.rest = self.rest.get(index + 1..).unwrap_or_default();
@@ -321,4 +324,25 @@ fn zigzag(value: i64) -> u64 {
 /// A length in memory as an Avro long: `usize` lengths of slices never pass `i64::MAX`.
 fn as_long(length: usize) -> i64 {
     length as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bytes: &[u8], expected: &Result<i64, DecodeError>) {
+        assert_eq!(&Reader::new(bytes).long("a number"), expected);
+    }
+
+    #[test]
+    fn a_tenth_byte_may_only_hold_the_last_bit() {
+        let what = "a number";
+        check(&[&[0xff; 9][..], &[1]].concat(), &Ok(i64::MIN));
+        check(&[&[0x80; 9][..], &[1]].concat(), &Ok(1 << 62));
+        for last in [2, 3, 0x7f, 0x80, 0x81, 0xff] {
+            let bytes = [&[0x80; 9][..], &[last]].concat();
+            check(&bytes, &Err(DecodeError::LongVarint { what }));
+        }
+        check(&[0x80; 9], &Err(DecodeError::Truncated { what }));
+    }
 }
