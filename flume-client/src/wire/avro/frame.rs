@@ -183,8 +183,8 @@ impl FrameDecoder {
                 return Ok(None);
             };
             payload_bytes += u64::from(length as u32);
-            if payload_bytes > self.limits.payload_bytes_max as u64 {
-                let limit = self.limits.payload_bytes_max;
+            let limit = self.limits.payload_bytes_max;
+            if length < 0 || payload_bytes > limit as u64 {
                 return Err(FrameError::TooLarge {
                     announced: payload_bytes,
                     limit,
@@ -311,19 +311,25 @@ mod tests {
     }
 
     #[test]
-    fn negative_counts_and_lengths_are_refused_as_too_large() {
-        let mut decoder = FrameDecoder::new(LIMITS);
-        decoder.push(&[0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]);
-        assert!(matches!(
-            decoder.next_frame(),
-            Err(FrameError::TooManyBuffers { .. })
-        ));
-        let mut decoder = FrameDecoder::new(LIMITS);
-        decoder.push(&[0, 0, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]);
-        assert!(matches!(
-            decoder.next_frame(),
-            Err(FrameError::TooLarge { .. })
-        ));
+    fn negative_counts_and_lengths_are_refused_as_too_large_under_any_limits() {
+        const WIDEST: FrameLimits = FrameLimits {
+            payload_bytes_max: usize::MAX,
+            buffers_max: usize::MAX,
+        };
+        for limits in [LIMITS, WIDEST] {
+            let mut decoder = FrameDecoder::new(limits);
+            decoder.push(&[0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]);
+            assert!(matches!(
+                decoder.next_frame(),
+                Err(FrameError::TooManyBuffers { .. })
+            ));
+            let mut decoder = FrameDecoder::new(limits);
+            decoder.push(&[0, 0, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]);
+            assert!(matches!(
+                decoder.next_frame(),
+                Err(FrameError::TooLarge { .. })
+            ));
+        }
     }
 
     #[test]
