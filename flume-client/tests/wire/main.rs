@@ -10,3 +10,5 @@ mod golden;
 mod messages;
 #[cfg(test)]
 mod oracle;
+#[cfg(test)]
+mod session;
