@@ -155,6 +155,14 @@ fn an_error_in_place_of_the_handshake_is_no_handshake() {
 }
 
 #[test]
+fn bytes_behind_the_handshake_are_no_handshake() {
+    let left_over = |bytes| Err(SessionError::Handshake(DecodeError::LeftOver { bytes }));
+    check(&frame(0, &[&[0; 4], &[0], &[0; 2]]), &[left_over(3)]);
+    let none = [answer_with_text(4, &HASH), vec![0]].concat();
+    check(&frame(0, &[&none]), &[left_over(1)]);
+}
+
+#[test]
 fn a_handshake_cut_short_is_no_handshake() {
     let whole = answer_with_text(4, &HASH);
     for cut in 0..whole.len() {
