@@ -109,9 +109,14 @@ impl Contender {
         let report = client.flush(Duration::from_secs(20)).wait();
         let stats = client.stats();
         report?;
+        let windows = stats
+            .agents
+            .iter()
+            .map(|agent| (agent.window, agent.window_peak));
+        let (window, peak) = windows.max().unwrap_or_default();
         self.note = format!(
-            "window {} (peak {}), {} retries",
-            stats.agents[0].window, stats.agents[0].window_peak, stats.batches_retried
+            "window {window} (peak {peak}), {} retries",
+            stats.batches_retried
         );
         Ok(())
     }
@@ -166,7 +171,7 @@ fn print(contenders: &mut [Contender], events: u64, rounds: usize) {
          the machine"
     );
     println!(
-        "{:<22} {:>6} {:>12} {:>10} {:>12}  {}",
+        "{:<22} {:>6} {:>12} {:>10} {:>12} {:>15}",
         "", "batch", "events/s", "CPU us/ev", "ours / this", "CPU this / ours"
     );
     for batch in [100, 1_000] {

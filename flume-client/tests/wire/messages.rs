@@ -194,7 +194,7 @@ impl OwnedEvent {
         event
     }
 
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+    pub(crate) fn pairs(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.headers
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()))

@@ -70,12 +70,11 @@ pub(crate) fn fill_bytes<'a>(room: &'a mut [u8], bytes: &[u8]) -> &'a mut [u8] {
 pub fn put_event<'a, H>(out: &mut Vec<u8>, headers: H, body: &[u8])
 where
     H: IntoIterator<Item = (&'a str, &'a str)>,
-    H::IntoIter: Clone,
+    H::IntoIter: ExactSizeIterator,
 {
     let headers = headers.into_iter();
-    let count = headers.clone().count();
-    if count > 0 {
-        put_long(out, as_long(count));
+    if headers.len() > 0 {
+        put_long(out, as_long(headers.len()));
         for (key, value) in headers {
             put_bytes(out, key.as_bytes());
             put_bytes(out, value.as_bytes());
