@@ -276,7 +276,8 @@ impl Book {
 
     fn check_loss(&self, first: u64, loss: Loss) -> Check {
         let record = &self.records[first as usize];
-        if self.reliability == Reliability::InMemory && !self.abandoned {
+        let is_kept = self.reliability == Reliability::InMemory || self.calm;
+        if is_kept && !self.abandoned {
             return broken("lost", format!("event {first} is lost: {loss:?}"));
         }
         let is_true = match loss {

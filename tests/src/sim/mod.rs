@@ -12,6 +12,7 @@
 //! | `service` | what agents do with messages |
 //! | `agent` | one agent's workers, channel and faults |
 //! | `load` | what the application does |
+//! | `full_load` | does the window follow what an agent can do? |
 //! | `book` | every event's fate; promises about acknowledgements, losses and duplicates |
 //! | `pace` | each agent's rests; promises about back-off |
 //! | `audit` | promises about time: linger, timeouts, fail-back, windows |
@@ -28,6 +29,7 @@ mod audit;
 mod book;
 mod driver;
 mod fault;
+mod full_load;
 mod herd;
 mod load;
 mod options;

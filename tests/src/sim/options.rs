@@ -21,7 +21,7 @@ pub(super) enum Kind {
     /// The same load and not one fault.
     Calm,
     /// Full load on a parallel agent that later becomes slow or sequential.
-    Load,
+    FullLoad,
     /// Every agent refuses connections for a long time.
     Outage,
     /// Many clients lose one agent at the same moment.
@@ -99,9 +99,9 @@ fn pick<T: Copy>(rng: &mut fastrand::Rng, choices: &[T]) -> T {
 impl Scenario {
     pub(super) fn draw(rng: &mut fastrand::Rng) -> Self {
         let kind = match rng.u32(0..100) {
-            0..=71 => Kind::Storm,
-            72..=83 => Kind::Calm,
-            84..=91 => Kind::Load,
+            0..=69 => Kind::Storm,
+            70..=81 => Kind::Calm,
+            82..=91 => Kind::FullLoad,
             92..=97 => Kind::Outage,
             _ => Kind::Herd,
         };
@@ -111,7 +111,10 @@ impl Scenario {
             .collect();
         let (episodes, heal_at) = episodes(rng, kind, &settings);
         let storm = kind == Kind::Storm;
-        let abandon_at = (storm && rng.u32(0..5) == 0).then(|| rng.u64(0..heal_at + MINUTE));
+        let abandon_at = (storm && rng.u32(0..4) == 0).then(|| {
+            let episode = pick(rng, &episodes);
+            rng.u64(episode.from..=episode.until)
+        });
         let call_faults = if storm && rng.bool() {
             pick(rng, &[0.001, 0.01, 0.1, 0.4])
         } else {
@@ -123,7 +126,7 @@ impl Scenario {
             .collect();
         call_fault_kinds.push(pick(rng, &Fault::OF_A_CALL));
         let large_share = match kind {
-            Kind::Load => 0.0,
+            Kind::FullLoad => 0.0,
             _ => pick(rng, &[0.0, 0.0, 0.001, 0.02]),
         };
         Self {
@@ -146,7 +149,7 @@ impl Scenario {
 
     /// Not one fault is planned.
     pub(super) fn is_calm(&self) -> bool {
-        matches!(self.kind, Kind::Calm | Kind::Load)
+        matches!(self.kind, Kind::Calm | Kind::FullLoad)
     }
 }
 
@@ -154,7 +157,7 @@ fn settings(rng: &mut fastrand::Rng, kind: Kind) -> Settings {
     let ms = |rng: &mut fastrand::Rng, low, high| {
         Duration::from_nanos(log_uniform(rng, low * MS, high * MS) / MICRO * MICRO)
     };
-    let load = kind == Kind::Load;
+    let load = kind == Kind::FullLoad;
     let window = match rng.u32(0..10) {
         _ if load => WindowMode::ADAPTIVE,
         0..=2 => WindowMode::Ordered,
@@ -203,7 +206,7 @@ fn settings(rng: &mut fastrand::Rng, kind: Kind) -> Settings {
 
 fn agent(rng: &mut fastrand::Rng, kind: Kind, settings: &Settings) -> AgentShape {
     let patience = settings.request_timeout.as_nanos() as u64;
-    if kind == Kind::Load {
+    if kind == Kind::FullLoad {
         let service = rng.u64(3..=10) * MS;
         return AgentShape {
             latency: log_uniform(rng, 50 * MICRO, 500 * MICRO),
@@ -237,7 +240,7 @@ fn agent(rng: &mut fastrand::Rng, kind: Kind, settings: &Settings) -> AgentShape
 }
 
 fn episodes(rng: &mut fastrand::Rng, kind: Kind, settings: &Settings) -> (Vec<Episode>, Nanos) {
-    if kind == Kind::Load {
+    if kind == Kind::FullLoad {
         return (Vec::new(), 0);
     }
     if kind == Kind::Outage {

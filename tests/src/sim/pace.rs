@@ -124,7 +124,7 @@ impl Pace {
         };
         let third = self.cap / 3;
         ensure(
-            rests.len() < 30 || (*low < third && *high > 2 * third),
+            rests.len() < 60 || (*low < third && *high > 2 * third),
             "no jitter",
             || {
                 format!(

@@ -7,8 +7,8 @@ use flume_client::delivery::{Core, Epoch, Input, WindowMode};
 use super::agent::{Agent, Call};
 use super::book::{Acked, Book};
 use super::fault::{self, Fault};
-use super::load::Load;
-use super::options::{Kind, MINUTE, MS, SECOND, Scenario};
+use super::full_load::FullLoad;
+use super::options::{Kind, MINUTE, SECOND, Scenario};
 use super::pace::Pace;
 use super::stats::Stats;
 use super::trace::Trace;
@@ -29,8 +29,8 @@ pub(super) enum Happening {
     Storm {
         episode: usize,
     },
-    /// The next part of a full-load scenario.
-    Turn,
+    /// A look at the window under full load.
+    Look,
     Heal,
     Abandon,
     End,
@@ -121,7 +121,7 @@ pub(super) struct World {
     pub(super) connections: BTreeMap<Epoch, Connection>,
     pub(super) book: Book,
     pub(super) pace: Pace,
-    pub(super) load: Load,
+    pub(super) full_load: FullLoad,
     pub(super) trace: Trace,
     pub(super) stats: Stats,
     /// The core's deadline and the place of its timer in the queue.
@@ -151,7 +151,7 @@ impl World {
             connections: BTreeMap::new(),
             book: Book::new(settings.reliability, scenario.is_calm(), in_order),
             pace: Pace::new(settings),
-            load: Load::default(),
+            full_load: FullLoad::default(),
             trace: Trace::new(prints),
             stats: Stats::default(),
             timer: None,
@@ -234,8 +234,8 @@ impl World {
                 self.schedule(span.from, Happening::Storm { episode });
             }
         }
-        if self.scenario.kind == Kind::Load {
-            self.schedule(MS, Happening::Turn);
+        if self.scenario.kind == Kind::FullLoad {
+            self.plan_full_load();
             return;
         }
         if self.scenario.kind == Kind::Outage {
@@ -258,7 +258,7 @@ impl World {
                 self.step(Input::Tick)
             }
             Happening::Load { episode } => self.on_load(episode),
-            Happening::Turn => self.on_turn(),
+            Happening::Look => self.on_look(),
             Happening::Storm { episode } => self.on_storm(episode),
             Happening::Heal => self.on_heal(),
             Happening::Abandon => self.on_abandon(),
