@@ -22,3 +22,8 @@ pub use metrics::Metrics;
 pub use real_flume::RealFlume;
 pub use real_flume_builder::{Channel, RealFlumeBuilder, Sink};
 pub use wait::wait_until;
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
