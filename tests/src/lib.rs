@@ -5,7 +5,9 @@
 //! The first use of a Flume version resolves its jars into the target directory (about 40 s with
 //! an empty Maven repository); later uses, also from other processes, find them there.
 //!
-//! Nothing here knows how our client works, on purpose: it is the measure, not the thing measured.
+//! None of them knows how our client works, on purpose: it is the measure, not the thing measured.
+//!
+//! [`sim`] is another thing: the delivery core in virtual time, without Java or sockets.
 
 mod error;
 mod java;
@@ -13,6 +15,7 @@ mod java_sdk;
 mod metrics;
 mod real_flume;
 mod real_flume_builder;
+pub mod sim;
 mod wait;
 
 pub use error::{HarnessError, Result};
