@@ -14,6 +14,7 @@
 
 use std::fmt;
 
+use crate::wire::avro::DecodeError;
 use crate::wire::avro::datum::{self, EventRef};
 
 /// Most headers an event may carry.
@@ -60,6 +61,40 @@ impl Event {
             header_count: 0,
             fault: None,
         }
+    }
+
+    /// The event that a peer wrote as one Avro datum of `AvroFlumeEvent`.
+    ///
+    /// Keeps the bytes as they are unless they are longer than need be or give a key twice; then
+    /// the event is written anew, the last value of a key in the place of the first. Our own
+    /// limits on headers are not the peer's: an event over them is read, and refused when appended.
+    ///
+    /// ```
+    /// use flume_client::Event;
+    ///
+    /// let event = Event::from_datum(b"\x02\x02k\x02v\x00\x04hi".to_vec())?;
+    /// assert_eq!(event, Event::new("hi").header("k", "v"));
+    /// # Ok::<(), flume_client::wire::avro::DecodeError>(())
+    /// ```
+    pub fn from_datum(datum: Vec<u8>) -> Result<Self, DecodeError> {
+        let event = EventRef::parse(&datum)?;
+        let pairs = event.headers().collect::<Result<Vec<_>, _>>()?;
+        let shortest = datum::event_len(pairs.iter().copied(), event.body());
+        if shortest == datum.len() && !has_twins(&pairs) {
+            let header_count = pairs.len();
+            let fault =
+                HeaderFault::of_all(&pairs, datum.len() - datum::bytes_len(event.body().len()));
+            return Ok(Self {
+                datum,
+                header_count,
+                fault,
+            });
+        }
+        let mut anew = Self::new(event.body());
+        for (key, value) in pairs {
+            anew.set_header(key, value);
+        }
+        Ok(anew)
     }
 
     /// Sets a header. A key that is there already gets the new value and keeps its place.
@@ -164,6 +199,13 @@ fn encoded(pairs: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     datum
 }
 
+/// Whether a key comes twice.
+fn has_twins(pairs: &[(&str, &str)]) -> bool {
+    let mut keys: Vec<&str> = pairs.iter().map(|(key, _)| *key).collect();
+    keys.sort_unstable();
+    keys.windows(2).any(|pair| pair.first() == pair.last())
+}
+
 impl fmt::Debug for Event {
     /// Shows sizes, never contents: bodies and header values may be private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -218,6 +260,15 @@ pub enum HeaderFault {
 }
 
 impl HeaderFault {
+    /// The first limit that any of `pairs` breaks; `bytes` is what they take together.
+    fn of_all(pairs: &[(&str, &str)], bytes: usize) -> Option<Self> {
+        pairs
+            .iter()
+            .zip(1..)
+            .find_map(|((key, value), count)| Self::of(key, value, count))
+            .or_else(|| (bytes > HEADER_BYTES_MAX).then_some(Self::TooManyBytes { bytes }))
+    }
+
     fn of(key: &str, value: &str, count: usize) -> Option<Self> {
         if key.is_empty() {
             Some(Self::EmptyKey)
@@ -318,6 +369,47 @@ mod tests {
             wide.fault(),
             Some(HeaderFault::TooManyBytes { .. })
         ));
+    }
+
+    fn check_read(datum: &[u8], expected: &Event) {
+        let event = Event::from_datum(datum.to_vec()).unwrap();
+        assert_eq!(&event, expected);
+        let grown = event.header("later", "1");
+        assert_eq!(grown, expected.clone().header("later", "1"));
+    }
+
+    #[test]
+    fn a_datum_from_a_peer_becomes_the_event_it_was_written_from() {
+        check_read(b"\x00\x04hi", &Event::new("hi"));
+        check_read(
+            b"\x04\x02a\x021\x02b\x00\x00\x04hi",
+            &Event::new("hi").header("a", "1").header("b", ""),
+        );
+    }
+
+    #[test]
+    fn a_datum_in_other_words_is_written_anew() {
+        let expected = Event::new("hi").header("a", "1").header("b", "2");
+        check_read(b"\x02\x02a\x021\x02\x02b\x022\x00\x04hi", &expected);
+        check_read(b"\x03\x10\x02a\x021\x02b\x022\x00\x04hi", &expected);
+        check_read(b"\x84\x00\x02a\x021\x02b\x022\x00\x04hi", &expected);
+        check_read(b"\x06\x02a\x029\x02b\x022\x02a\x021\x00\x04hi", &expected);
+    }
+
+    #[test]
+    fn a_datum_over_our_limits_is_read_with_its_fault() {
+        let mut datum = vec![2];
+        datum::put_bytes(&mut datum, b"");
+        datum::put_bytes(&mut datum, b"v");
+        datum.extend(b"\x00\x00");
+        let event = Event::from_datum(datum).unwrap();
+        assert_eq!(event.fault(), Some(&HeaderFault::EmptyKey));
+    }
+
+    #[test]
+    fn a_datum_that_ends_early_or_late_is_no_event() {
+        assert!(Event::from_datum(b"\x00\x04h".to_vec()).is_err());
+        assert!(Event::from_datum(b"\x00\x04hi!".to_vec()).is_err());
     }
 
     #[test]

@@ -1,0 +1,190 @@
+//! [`MiniAgentBuilder`]: an agent's settings.
+
+use std::time::Duration;
+
+use super::MiniAgent;
+use super::error::StartError;
+use crate::sink::Sink;
+use crate::source::avro::ReplyMode;
+
+/// Settings of a [`MiniAgent`], with Flume's defaults where Flume has them.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use flume_mini_agent::{MiniAgent, ReplyMode, Sink};
+///
+/// let agent = MiniAgent::builder()
+///     .bind("127.0.0.1:0")
+///     .capacity(10_000)
+///     .transaction_capacity(1_000)
+///     .keep_alive(Duration::from_millis(200))
+///     .reply_mode(ReplyMode::Sequential)
+///     .sink(Sink::Null)
+///     .start()?;
+/// assert!(agent.url().starts_with("avro://127.0.0.1:"));
+/// # Ok::<(), flume_mini_agent::StartError>(())
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct MiniAgentBuilder {
+    pub(super) address: String,
+    pub(super) capacity: usize,
+    pub(super) transaction_capacity: usize,
+    pub(super) keep_alive: Duration,
+    pub(super) reply_mode: ReplyMode,
+    pub(super) max_frame_bytes: usize,
+    pub(super) max_connections: usize,
+    pub(super) sink: Sink,
+    pub(super) batch_size: Option<usize>,
+    pub(super) sink_backoff: Duration,
+    pub(super) sink_paused: bool,
+    pub(super) collect_max: usize,
+}
+
+/// The sink's batch size unless set, Flume's default for its sinks.
+const BATCH_SIZE: usize = 100;
+
+impl Default for MiniAgentBuilder {
+    fn default() -> Self {
+        Self {
+            address: "127.0.0.1:0".to_owned(),
+            capacity: 100,
+            transaction_capacity: 100,
+            keep_alive: Duration::from_secs(3),
+            reply_mode: ReplyMode::default(),
+            max_frame_bytes: 16 * 1024 * 1024,
+            max_connections: 1024,
+            sink: Sink::default(),
+            batch_size: None,
+            sink_backoff: Duration::from_secs(5),
+            sink_paused: false,
+            collect_max: 1_000_000,
+        }
+    }
+}
+
+impl MiniAgentBuilder {
+    /// Where the Avro source listens, `HOST:PORT`. Default `127.0.0.1:0`: any free port, which the
+    /// agent keeps over its restarts.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers pass literals and addresses alike"
+    )]
+    pub fn bind(mut self, address: impl ToString) -> Self {
+        self.address = address.to_string();
+        self
+    }
+
+    /// Events the channel holds. Default 100. Memory is used only for events that are there.
+    pub fn capacity(mut self, events: usize) -> Self {
+        self.capacity = events;
+        self
+    }
+
+    /// Events one transaction holds, so the largest batch a client may send. Default 100.
+    pub fn transaction_capacity(mut self, events: usize) -> Self {
+        self.transaction_capacity = events;
+        self
+    }
+
+    /// How long a batch waits for room in a full channel before it is answered `FAILED`.
+    /// Default 3 s; zero fails at once.
+    pub fn keep_alive(mut self, wait: Duration) -> Self {
+        self.keep_alive = wait;
+        self
+    }
+
+    /// In which order requests of one connection are worked on. Default: as Flume 1.10 and later.
+    pub fn reply_mode(mut self, mode: ReplyMode) -> Self {
+        self.reply_mode = mode;
+        self
+    }
+
+    /// Longest request in bytes; a longer one closes its connection. Default 16 MiB. It is also
+    /// what one connection can make the agent hold, beside 512 KiB for reading.
+    pub fn max_frame_bytes(mut self, bytes: usize) -> Self {
+        self.max_frame_bytes = bytes;
+        self
+    }
+
+    /// Connections open at once; further ones are closed as they come. Default 1024.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// What becomes of the events. Default [`Sink::Collect`].
+    pub fn sink(mut self, sink: Sink) -> Self {
+        self.sink = sink;
+        self
+    }
+
+    /// Events the sink takes in one transaction, at most. Default 100, or `transaction_capacity`
+    /// if that is less.
+    pub fn batch_size(mut self, events: usize) -> Self {
+        self.batch_size = Some(events);
+        self
+    }
+
+    /// Wait after the sink failed. Default 5 s, as in Flume.
+    pub fn sink_backoff(mut self, wait: Duration) -> Self {
+        self.sink_backoff = wait;
+        self
+    }
+
+    /// Whether the sink takes nothing until [`MiniAgent::resume_sink`], so that the channel fills.
+    pub fn sink_paused(mut self, paused: bool) -> Self {
+        self.sink_paused = paused;
+        self
+    }
+
+    /// Events the collect sink keeps; with more it fails and the channel fills. Default 1,000,000.
+    pub fn collect_max(mut self, events: usize) -> Self {
+        self.collect_max = events;
+        self
+    }
+
+    /// Starts the agent. When this returns, clients can connect.
+    ///
+    /// Waits for the agent's thread without the help of a runtime, so it may be called inside of
+    /// one and outside.
+    pub fn start(self) -> Result<MiniAgent, StartError> {
+        self.check()?;
+        MiniAgent::start(self)
+    }
+
+    pub(super) fn sink_batch_size(&self) -> usize {
+        self.batch_size
+            .unwrap_or(BATCH_SIZE.min(self.transaction_capacity))
+    }
+
+    fn check(&self) -> Result<(), StartError> {
+        let least_one = [
+            ("capacity", self.capacity),
+            ("transaction_capacity", self.transaction_capacity),
+            ("batch_size", self.sink_batch_size()),
+            ("max_frame_bytes", self.max_frame_bytes),
+            ("max_connections", self.max_connections),
+        ];
+        for (setting, value) in least_one {
+            if value == 0 {
+                return Err(StartError::Zero { setting });
+            }
+        }
+        if self.transaction_capacity > self.capacity {
+            return Err(StartError::TransactionOverCapacity {
+                transaction_capacity: self.transaction_capacity,
+                capacity: self.capacity,
+            });
+        }
+        // Flume drops such a sink from the configuration; a test is better told.
+        if self.sink_batch_size() > self.transaction_capacity {
+            return Err(StartError::BatchOverTransaction {
+                batch_size: self.sink_batch_size(),
+                transaction_capacity: self.transaction_capacity,
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! Why an agent did not start, or did not get what was waited for.
+
+use std::fmt::{self, Write};
+use std::io;
+use std::time::Duration;
+
+use super::tally::{Board, Stats};
+use crate::channel::StoredEvent;
+
+/// Why an agent did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A setting that must be at least 1 is 0.
+    #[error("{setting} is 0: set it to at least 1")]
+    Zero {
+        /// The builder's method.
+        setting: &'static str,
+    },
+    /// `transaction_capacity` is more than `capacity`.
+    #[error(
+        "transaction_capacity {transaction_capacity} is more than the channel's capacity \
+         {capacity}: lower the one or raise the other"
+    )]
+    TransactionOverCapacity {
+        /// Events a transaction may hold.
+        transaction_capacity: usize,
+        /// Events the channel may hold.
+        capacity: usize,
+    },
+    /// `batch_size` is more than `transaction_capacity`.
+    #[error(
+        "the sink's batch_size {batch_size} is more than the channel's transaction_capacity \
+         {transaction_capacity}: lower the one or raise the other"
+    )]
+    BatchOverTransaction {
+        /// Events the sink takes at once.
+        batch_size: usize,
+        /// Events a transaction may hold.
+        transaction_capacity: usize,
+    },
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}; if another process has the port, \
+         choose a free one or port 0"
+    )]
+    Bind {
+        /// The address.
+        address: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The sink cannot work.
+    #[error("the {sink} sink cannot start: {source}")]
+    Sink {
+        /// Its name.
+        sink: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The agent's thread or its runtime cannot be started.
+    #[error("cannot start the agent's thread: {source}")]
+    Thread {
+        /// The cause.
+        source: io::Error,
+    },
+    /// The agent runs already.
+    #[error("the agent on {address} runs already: stop it first")]
+    Running {
+        /// Its address.
+        address: String,
+    },
+}
+
+/// What was waited for did not happen in time. Tells what did.
+#[derive(Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct WaitError {
+    message: String,
+    arrived: usize,
+}
+
+/// Bodies shown, and bytes shown of each.
+const BODIES_SHOWN: usize = 5;
+const BODY_BYTES_SHOWN: usize = 64;
+
+impl WaitError {
+    pub(super) fn too_few(wanted: usize, timeout: Duration, board: &Board, stats: &Stats) -> Self {
+        let arrived = board.collected.len();
+        let mut message = format!("{arrived} of {wanted} events arrived within {timeout:?}");
+        let mut separator = ", first bodies: ";
+        for event in board.collected.iter().take(BODIES_SHOWN) {
+            let _ = write!(message, "{separator}{}", shown(event));
+            separator = ", ";
+        }
+        Self::with_state(message, arrived, board, stats)
+    }
+
+    pub(super) fn not_reached(timeout: Duration, board: &Board, stats: &Stats) -> Self {
+        let message = format!("the agent did not get there within {timeout:?}");
+        Self::with_state(message, board.collected.len(), board, stats)
+    }
+
+    pub(super) fn nothing_kept(sink: &str) -> Self {
+        Self {
+            message: format!(
+                "the {sink} sink keeps no events: use the collect sink, or `wait_until` and the counters"
+            ),
+            arrived: 0,
+        }
+    }
+
+    /// Events that had arrived when the wait was over.
+    #[must_use]
+    pub fn arrived(&self) -> usize {
+        self.arrived
+    }
+
+    fn with_state(mut message: String, arrived: usize, board: &Board, stats: &Stats) -> Self {
+        let _ = write!(message, "; {stats:?}");
+        if let Some(error) = &board.sink_error {
+            let _ = write!(message, "; {error}");
+        }
+        Self { message, arrived }
+    }
+}
+
+impl fmt::Debug for WaitError {
+    /// The message as it is, since tests mostly see it through `unwrap`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+fn shown(event: &StoredEvent) -> String {
+    let event = event.view();
+    let (head, more) = match event.body().split_at_checked(BODY_BYTES_SHOWN) {
+        Some((head, rest)) if !rest.is_empty() => (head, "..."),
+        _ => (event.body(), ""),
+    };
+    format!("{:?}{more}", String::from_utf8_lossy(head))
+}

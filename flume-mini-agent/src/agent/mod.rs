@@ -1,0 +1,258 @@
+//! [`MiniAgent`]: starts, stops and inspects an agent.
+
+pub(crate) mod builder;
+pub(crate) mod error;
+pub(crate) mod tally;
+mod worker;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flume_client::Event;
+
+use crate::channel::Channel;
+use crate::runner::SinkRunner;
+use crate::sink::Sink;
+use crate::source::avro::{AvroSource, ReplyMode};
+use builder::MiniAgentBuilder;
+use error::{StartError, WaitError};
+use tally::{Board, Stats, Tally};
+use worker::Worker;
+
+/// A Flume agent in this process: Avro source, memory channel, sink.
+///
+/// It works on a thread of its own and stops when dropped. Any number can run side by side. The
+/// waits here block the calling thread; inside of a runtime with one thread only they keep a
+/// client on that runtime from sending what they wait for.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use flume_mini_agent::MiniAgent;
+///
+/// let mut agent = MiniAgent::builder().start()?;
+/// let address = agent.addr();
+/// assert_eq!(agent.url(), format!("avro://{address}"));
+///
+/// // Nobody sends anything here, so a wait tells what did arrive:
+/// let error = agent.wait_for(1, Duration::ZERO).unwrap_err();
+/// assert!(error.to_string().starts_with("0 of 1 events arrived within 0ns"));
+///
+/// // The agent goes down and comes back at the same address:
+/// agent.stop();
+/// agent.start_again()?;
+/// assert_eq!(agent.addr(), address);
+/// # Ok::<(), flume_mini_agent::StartError>(())
+/// ```
+#[derive(Debug)]
+pub struct MiniAgent {
+    worker: Option<Worker>,
+    address: SocketAddr,
+    reply_mode: ReplyMode,
+    max_frame_bytes: usize,
+    max_connections: usize,
+    channel: Arc<Channel>,
+    tally: Arc<Tally>,
+    runner: Arc<SinkRunner>,
+    collects: bool,
+}
+
+impl MiniAgent {
+    /// Settings for a new agent, at their defaults.
+    pub fn builder() -> MiniAgentBuilder {
+        MiniAgentBuilder::default()
+    }
+
+    /// The address the source listens on. It stays the same over stops and starts.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The address as clients take it: `avro://HOST:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("avro://{}", self.address)
+    }
+
+    /// Stops the agent: the listener and all connections are closed when this returns.
+    ///
+    /// Batches that wait for room are not committed, and their clients get no answer. Events in
+    /// the channel and events received stay. Stopping a stopped agent does nothing.
+    pub fn stop(&mut self) {
+        self.worker = None;
+    }
+
+    /// Starts a stopped agent again, at its old address, with what it has received so far.
+    ///
+    /// The channel keeps its events too, as over a reload of Flume's configuration. Clients'
+    /// protocols are forgotten, so each has to make its handshake anew.
+    pub fn start_again(&mut self) -> Result<(), StartError> {
+        if self.worker.is_some() {
+            return Err(StartError::Running {
+                address: self.address.to_string(),
+            });
+        }
+        let listener = listen(&self.address.to_string())?;
+        self.start_worker(listener)
+    }
+
+    /// [`stop`](Self::stop) and [`start_again`](Self::start_again).
+    pub fn restart(&mut self) -> Result<(), StartError> {
+        self.stop();
+        self.start_again()
+    }
+
+    /// Keeps the sink from taking events, so that the channel fills. When this returns, no batch
+    /// is in the sink's hands.
+    pub fn pause_sink(&self) {
+        self.runner.pause();
+    }
+
+    /// Lets the sink take events again.
+    pub fn resume_sink(&self) {
+        self.runner.resume();
+    }
+
+    /// The events the collect sink has received, in the order in which it got them. Empty with any
+    /// other sink.
+    #[must_use]
+    pub fn received(&self) -> Vec<Event> {
+        self.tally.read(received)
+    }
+
+    /// Number of events the sink has received, whatever sink it is.
+    #[must_use]
+    pub fn received_count(&self) -> u64 {
+        self.tally.read(|board| board.stats.events_drained)
+    }
+
+    /// Waits until the collect sink has received `events` events or more, and returns them all.
+    pub fn wait_for(&self, events: usize, timeout: Duration) -> Result<Vec<Event>, WaitError> {
+        if !self.collects {
+            return Err(WaitError::nothing_kept(self.runner.name()));
+        }
+        let arrived = |board: &Board| {
+            // Counted last, so what a caller reads afterwards includes these events.
+            let drained = board.stats.events_drained >= events as u64;
+            drained.then(|| received(board))
+        };
+        let found = self.tally.wait(timeout, arrived);
+        found.ok_or_else(|| {
+            self.tally
+                .read(|board| WaitError::too_few(events, timeout, board, &self.stats_of(board)))
+        })
+    }
+
+    /// Waits until `reached` says so of the counters, and returns them.
+    pub fn wait_until(
+        &self,
+        timeout: Duration,
+        mut reached: impl FnMut(&Stats) -> bool,
+    ) -> Result<Stats, WaitError> {
+        let found = self.tally.wait(timeout, |board| {
+            let stats = self.stats_of(board);
+            reached(&stats).then_some(stats)
+        });
+        found.ok_or_else(|| {
+            self.tally
+                .read(|board| WaitError::not_reached(timeout, board, &self.stats_of(board)))
+        })
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.tally.read(|board| self.stats_of(board))
+    }
+
+    /// The sink's last error, with what it means for its events. It stays after a later success.
+    #[must_use]
+    pub fn sink_error(&self) -> Option<String> {
+        self.tally.read(|board| board.sink_error.clone())
+    }
+
+    fn start(builder: MiniAgentBuilder) -> Result<Self, StartError> {
+        let listener = listen(&builder.address)?;
+        let address = listener.local_addr().map_err(|source| StartError::Bind {
+            address: builder.address.clone(),
+            source,
+        })?;
+        let batch_size = builder.sink_batch_size();
+        let channel = Arc::new(Channel::new(
+            builder.capacity,
+            builder.transaction_capacity,
+            builder.keep_alive,
+        ));
+        let tally = Arc::new(Tally::default());
+        let collects = matches!(builder.sink, Sink::Collect);
+        let name = builder.sink.name();
+        let writer = builder.sink.into_writer(&tally, builder.collect_max);
+        let runner = SinkRunner::new(
+            (Arc::clone(&channel), Arc::clone(&tally)),
+            (name, writer),
+            batch_size,
+            builder.sink_backoff,
+        );
+        let mut agent = Self {
+            worker: None,
+            address,
+            reply_mode: builder.reply_mode,
+            max_frame_bytes: builder.max_frame_bytes,
+            max_connections: builder.max_connections,
+            channel,
+            tally,
+            runner: Arc::new(runner),
+            collects,
+        };
+        if builder.sink_paused {
+            agent.pause_sink();
+        }
+        agent.start_worker(listener)?;
+        Ok(agent)
+    }
+
+    fn start_worker(&mut self, listener: TcpListener) -> Result<(), StartError> {
+        self.runner.start().map_err(|source| StartError::Sink {
+            sink: self.runner.name(),
+            source,
+        })?;
+        let source = AvroSource::new(
+            Arc::clone(&self.channel),
+            Arc::clone(&self.tally),
+            self.reply_mode,
+            self.max_frame_bytes,
+        );
+        let runner = Arc::clone(&self.runner);
+        let worker = Worker::start(listener, self.max_connections, source, runner)
+            .map_err(|source| StartError::Thread { source })?;
+        self.worker = Some(worker);
+        Ok(())
+    }
+
+    fn stats_of(&self, board: &Board) -> Stats {
+        Stats {
+            channel_size: self.channel.len() as u64,
+            ..board.stats
+        }
+    }
+}
+
+/// The standard library sets `SO_REUSEADDR`, so that a restart does not have to wait for the
+/// connections of the run before to be forgotten by the kernel.
+fn listen(address: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|source: io::Error| StartError::Bind {
+        address: address.to_owned(),
+        source,
+    })
+}
+
+fn received(board: &Board) -> Vec<Event> {
+    let event = |stored: &crate::channel::StoredEvent| {
+        Event::from_datum(stored.datum().to_vec())
+            .expect("an event is stored only after it was read")
+    };
+    board.collected.iter().map(event).collect()
+}

@@ -1,0 +1,142 @@
+//! What the agent counts and keeps for its user, under one lock, with a bell for who waits.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::channel::StoredEvent;
+
+/// Counters of an agent, from its first start on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections accepted.
+    pub connections_opened: u64,
+    /// Connections open now.
+    pub connections_open: u64,
+    /// Connections closed at once because `max_connections` were open.
+    pub connections_refused: u64,
+    /// Connections closed because of a frame without buffers or over the limits.
+    pub frames_refused: u64,
+    /// Whole frames received, whatever was in them.
+    pub requests: u64,
+    /// Calls answered with an RPC error, and first calls without a readable handshake.
+    pub requests_refused: u64,
+    /// Batches, single appends and empty batches included, answered OK.
+    pub batches_ok: u64,
+    /// Batches answered FAILED.
+    pub batches_failed: u64,
+    /// Batches waiting for room in the channel now.
+    pub batches_waiting: u64,
+    /// Events committed to the channel by the source.
+    pub events_accepted: u64,
+    /// Events taken from the channel by the sink and committed.
+    pub events_drained: u64,
+    /// Batches the sink could not write; their events went back to the channel.
+    pub sink_failures: u64,
+    /// Events in the channel now, less those the sink has in its hands.
+    pub channel_size: u64,
+}
+
+/// The shared state behind an agent's inspection methods.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    board: Mutex<Board>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    pub(crate) stats: Stats,
+    pub(crate) collected: Vec<StoredEvent>,
+    pub(crate) sink_error: Option<String>,
+    waiters: usize,
+}
+
+impl Tally {
+    /// Changes the counters and wakes who waits for them.
+    pub(crate) fn count(&self, change: impl FnOnce(&mut Stats)) {
+        let mut board = self.board();
+        change(&mut board.stats);
+        self.ring(&board);
+    }
+
+    /// Adds events for inspection, unless that would make more than `events_max`.
+    pub(crate) fn collect(&self, events: &[StoredEvent], events_max: usize) -> bool {
+        let collected = &mut self.board().collected;
+        let fits = events.len() <= events_max.saturating_sub(collected.len());
+        if fits {
+            collected.extend_from_slice(events);
+        }
+        fits
+    }
+
+    /// Keeps the sink's last error.
+    pub(crate) fn sink_failed(&self, error: String) {
+        let mut board = self.board();
+        board.stats.sink_failures += 1;
+        board.sink_error = Some(error);
+        self.ring(&board);
+    }
+
+    /// Looks at the state.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&Board) -> T) -> T {
+        look(&self.board())
+    }
+
+    /// Waits until `check` finds what it wants in the state, or until `timeout` is over.
+    pub(crate) fn wait<T>(
+        &self,
+        timeout: Duration,
+        mut check: impl FnMut(&Board) -> Option<T>,
+    ) -> Option<T> {
+        let start = Instant::now();
+        let mut board = self.board();
+        loop {
+            if let Some(found) = check(&board) {
+                return Some(found);
+            }
+            let left = timeout.checked_sub(start.elapsed())?;
+            board.waiters += 1;
+            (board, _) = self
+                .changed
+                .wait_timeout(board, left)
+                .unwrap_or_else(PoisonError::into_inner);
+            board.waiters -= 1;
+        }
+    }
+
+    /// A notification is a system call, so it is made only if someone listens.
+    fn ring(&self, board: &Board) {
+        if board.waiters > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thing that is counted in [`Stats`] for as long as it exists.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Gauge {
+    tally: Arc<Tally>,
+    field: fn(&mut Stats) -> &mut u64,
+}
+
+impl Gauge {
+    pub(crate) fn up(tally: &Arc<Tally>, field: fn(&mut Stats) -> &mut u64) -> Self {
+        tally.count(|stats| *field(stats) += 1);
+        Self {
+            tally: Arc::clone(tally),
+            field,
+        }
+    }
+}
+
+impl Drop for Gauge {
+    fn drop(&mut self) {
+        self.tally.count(|stats| *(self.field)(stats) -= 1);
+    }
+}

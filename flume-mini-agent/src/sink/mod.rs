@@ -1,0 +1,83 @@
+//! Sinks: what becomes of the events that leave the channel.
+
+mod collect;
+mod file_roll;
+mod logger;
+mod null;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::agent::tally::Tally;
+use crate::channel::StoredEvent;
+
+/// What the agent does with the events it has accepted.
+#[derive(Default)]
+#[non_exhaustive]
+pub enum Sink {
+    /// Keeps them in memory for [`MiniAgent::received`](crate::MiniAgent::received). The default.
+    #[default]
+    Collect,
+    /// Drops them; they are counted.
+    Null,
+    /// Writes one line per event: headers and the first 16 bytes of the body, as Flume's logger
+    /// sink does. [`Sink::logger`] writes to standard output.
+    Logger {
+        /// Where the lines go. A write that blocks stops the whole agent until it returns.
+        output: Box<dyn Write + Send>,
+    },
+    /// Writes body and line feed of each event to a file, a new one at every start.
+    FileRoll {
+        /// An existing directory for the files.
+        directory: PathBuf,
+    },
+}
+
+impl Sink {
+    /// A [`Sink::Logger`] to standard output.
+    #[must_use]
+    pub fn logger() -> Self {
+        Self::Logger {
+            output: Box::new(io::stdout()),
+        }
+    }
+
+    /// The sink's type in a Flume configuration.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Collect => "collect",
+            Self::Null => "null",
+            Self::Logger { .. } => "logger",
+            Self::FileRoll { .. } => "file_roll",
+        }
+    }
+
+    pub(crate) fn into_writer(self, tally: &Arc<Tally>, collect_max: usize) -> Box<dyn SinkWriter> {
+        match self {
+            Self::Collect => Box::new(collect::Collect::new(Arc::clone(tally), collect_max)),
+            Self::Null => Box::new(null::Null),
+            Self::Logger { output } => Box::new(logger::Logger::new(output)),
+            Self::FileRoll { directory } => Box::new(file_roll::FileRoll::new(directory)),
+        }
+    }
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sink").field(&self.name()).finish()
+    }
+}
+
+/// The working part of a sink. It lives as long as the agent, across stops and starts.
+pub(crate) trait SinkWriter: Send {
+    /// Gets ready for events, at every start of the agent.
+    fn start(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Writes the events of one transaction, which is rolled back on an error.
+    fn write(&mut self, events: &[StoredEvent]) -> io::Result<()>;
+}

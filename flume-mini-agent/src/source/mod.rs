@@ -1,0 +1,3 @@
+//! Sources: where events come in.
+
+pub(crate) mod avro;

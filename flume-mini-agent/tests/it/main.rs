@@ -1,0 +1,18 @@
+//! The agent seen from outside: raw sockets, bytes as real Flume takes and gives them.
+
+#[cfg(test)]
+mod channel;
+#[cfg(test)]
+mod framing;
+#[cfg(test)]
+mod handshake;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod modes;
+#[cfg(test)]
+mod replies;
+#[cfg(test)]
+mod sinks;
+#[cfg(test)]
+mod support;

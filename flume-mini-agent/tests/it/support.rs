@@ -1,0 +1,120 @@
+//! A raw client, and the bytes it sends: written out, never made by the code under test.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use flume_mini_agent::MiniAgent;
+
+/// Long enough for any machine; reached only when a test fails.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// The MD5 of Flume's protocol.
+pub(crate) const MD5: &str = "86aadae2c45474c0fe93ffd0f2350a65";
+
+/// A handshake as Flume's own clients make it, without a call: serial 9, 36 bytes.
+pub(crate) const GREETING: &str = "00000009 00000001 00000024 86aadae2c45474c0fe93ffd0f2350a65 00
+    86aadae2c45474c0fe93ffd0f2350a65 00 00 00";
+/// Its answer: BOTH, nothing else.
+pub(crate) const GREETING_OK: &str = "00000009 00000001 00000004 00000000";
+
+/// `append`, no handshake: headers k=v, body "hi".
+pub(crate) const APPEND: &str = "00000001 00000001 00000011 00 0c617070656e64 02026b027600 046869";
+/// `appendBatch` of nothing.
+pub(crate) const PROBE: &str = "00000002 00000001 0000000e 00 16617070656e644261746368 00";
+
+/// Bytes from hexadecimal digits; blanks do not count.
+pub(crate) fn hex(digits: &str) -> Vec<u8> {
+    let digits: Vec<u8> = digits
+        .bytes()
+        .filter(|c| !c.is_ascii_whitespace())
+        .collect();
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+/// The later reply to `serial` with this status: empty handshake, `00`, `00` and the status.
+pub(crate) fn status(serial: u32, status: &str) -> String {
+    format!("{serial:08x} 00000003 00000000 00000001 00 00000002 00{status}")
+}
+
+/// `appendBatch` of `events` (up to 8,191) times the event without headers and the body "x".
+pub(crate) fn batch(serial: u32, events: usize) -> Vec<u8> {
+    let count = [((events * 2) & 0x7f) as u8 | 0x80, (events >> 6) as u8];
+    let payload = [
+        b"\x00\x16appendBatch".as_slice(),
+        &count,
+        &b"\x00\x02x".repeat(events),
+        b"\x00",
+    ]
+    .concat();
+    let mut frame = serial.to_be_bytes().to_vec();
+    frame.extend(1_u32.to_be_bytes());
+    frame.extend((payload.len() as u32).to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+pub(crate) struct Client(TcpStream);
+
+impl Client {
+    pub(crate) fn connect(agent: &MiniAgent) -> Self {
+        let socket = TcpStream::connect(agent.addr()).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Self(socket)
+    }
+
+    /// Connected, and the handshake made.
+    pub(crate) fn greeted(agent: &MiniAgent) -> Self {
+        let mut client = Self::connect(agent);
+        client.send(GREETING);
+        client.expect(GREETING_OK);
+        client
+    }
+
+    pub(crate) fn send(&mut self, digits: &str) {
+        self.send_bytes(&hex(digits));
+    }
+
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).unwrap();
+    }
+
+    /// Reads as many bytes as `digits` has and compares.
+    pub(crate) fn expect(&mut self, digits: &str) {
+        self.expect_bytes(&hex(digits));
+    }
+
+    pub(crate) fn expect_bytes(&mut self, expected: &[u8]) {
+        let mut found = vec![0; expected.len()];
+        self.0.read_exact(&mut found).unwrap();
+        assert!(
+            found == expected,
+            "\n found {found:02x?}\nwanted {expected:02x?}"
+        );
+    }
+
+    /// The agent closes without another byte.
+    pub(crate) fn expect_closed(&mut self) {
+        match self.0.read(&mut [0; 64]) {
+            Ok(0) => {}
+            Ok(bytes) => panic!("{bytes} bytes came instead of the end"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+    }
+
+    /// The connection still works: a probe is answered.
+    pub(crate) fn expect_usable(&mut self) {
+        self.send(PROBE);
+        self.expect(&status(2, "00"));
+    }
+}
+
+pub(crate) fn bodies(agent: &MiniAgent, events: usize) -> Vec<String> {
+    let events = agent.wait_for(events, LIMIT).unwrap();
+    let text = |event: &flume_client::Event| String::from_utf8_lossy(event.body()).into_owned();
+    events.iter().map(text).collect()
+}
