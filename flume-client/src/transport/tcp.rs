@@ -22,6 +22,9 @@ pub(crate) async fn connect(agent: AgentUrl, limit: Duration) -> Result<TcpStrea
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
         match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) if is_connected_to_itself(&stream) => {
+                failures.push((*address, io::ErrorKind::ConnectionRefused.into()));
+            }
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true)?;
                 return Ok(stream);
@@ -31,6 +34,12 @@ pub(crate) async fn connect(agent: AgentUrl, limit: Duration) -> Result<TcpStrea
         }
     }
     Err(AgentError::Connect(failures))
+}
+
+/// Connecting to a port of this machine that nobody listens on can meet itself, if the port is one
+/// that the system hands out to clients. It would hold the port that the agent needs to come back.
+fn is_connected_to_itself(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
 }
 
 fn silent(share: Duration) -> io::Error {
