@@ -34,7 +34,7 @@ pub const HEADER_BYTES_MAX: usize = 64 * 1024;
 ///
 /// Limits on headers ([`HEADERS_MAX`], [`HEADER_KEY_BYTES_MAX`], [`HEADER_VALUE_BYTES_MAX`],
 /// [`HEADER_BYTES_MAX`]) are checked as they are added and reported by
-/// `Client::append`, which hands the event back, so building never fails.
+/// [`Client::append`](crate::Client::append), which hands the event back, so building never fails.
 ///
 /// ```
 /// use flume_client::Event;

@@ -1,5 +1,8 @@
 //! What the hot paths allocate: nothing per event.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use allocation_counter::AllocationInfo;
 use flume_client::Event;
 use flume_client::wire::avro::datum::{self, Reader};
 use flume_client::wire::avro::frame::{self, FrameDecoder, FrameLimits};
@@ -10,11 +13,23 @@ use crate::messages::{frame, hex};
 
 const EVENTS: usize = 100;
 
+/// Runs `work` and counts what it allocates. A panic passes: the counter must see its end first.
+pub(crate) fn counted<T>(work: impl FnOnce() -> T) -> (T, AllocationInfo) {
+    let mut ended = None;
+    let allocated = allocation_counter::measure(|| {
+        ended = Some(catch_unwind(AssertUnwindSafe(work)));
+    });
+    match ended.expect("the work was done") {
+        Ok(value) => (value, allocated),
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
 /// Runs `work` once to warm up its buffers and then again, counted.
 fn check(allocations: u64, mut work: impl FnMut()) {
     work();
-    let counted = allocation_counter::measure(&mut work);
-    assert_eq!(counted.count_total, allocations, "{counted:?}");
+    let ((), allocated) = counted(work);
+    assert_eq!(allocated.count_total, allocations, "{allocated:?}");
 }
 
 fn stored_events() -> Vec<Event> {

@@ -3,6 +3,7 @@
 use flume_client::wire::avro::frame::{FrameDecoder, FrameError, FrameLimits};
 use proptest::prelude::*;
 
+use crate::allocations::counted;
 use crate::hostile::{messages, read};
 use crate::messages::{Kind, frame, hex};
 
@@ -69,17 +70,14 @@ fn a_reply_may_have_sixteen_buffers_and_64_kib() {
 #[test]
 fn two_gibibytes_are_refused_at_once_and_cost_no_memory() {
     for limits in [FrameLimits::REPLY, FrameLimits::REQUEST] {
-        let mut found = None;
         let announced = hex("00000001 00000001 7fffffff");
-        let allocated = allocation_counter::measure(|| {
-            found = Some(first_frame(limits, &announced));
-        });
+        let (found, allocated) = counted(|| first_frame(limits, &announced));
         let refused = matches!(
             found,
-            Some(Err(FrameError::TooLarge {
+            Err(FrameError::TooLarge {
                 announced: 0x7fff_ffff,
                 ..
-            }))
+            })
         );
         assert!(refused, "{found:?}");
         assert!(allocated.bytes_max < 1024, "{allocated:?}");

@@ -5,6 +5,7 @@ use flume_client::wire::avro::handshake::{FLUME_PROTOCOL_HASH, Match, PROTOCOL_T
 use flume_client::wire::avro::rpc::Reply;
 use proptest::prelude::*;
 
+use crate::allocations::counted;
 use crate::messages::{Answer, Greeting, Kind, Message, OwnedCall, OwnedEvent, hex};
 
 /// Most bytes that reading a short message may allocate in these tests, its owned copy included.
@@ -59,11 +60,10 @@ pub(crate) fn messages() -> Vec<(Kind, Message)> {
 
 /// Reads bytes that no peer in its right mind sends, and watches the memory.
 pub(crate) fn read(kind: Kind, bytes: &[u8]) -> Result<Message, DecodeError> {
-    let mut found = None;
     let room = ALLOCATED_BYTES_MAX + 4 * bytes.len() as u64;
-    let allocated = allocation_counter::measure(|| found = Some(Message::read(kind, bytes)));
+    let (found, allocated) = counted(|| Message::read(kind, bytes));
     assert!(allocated.bytes_max <= room, "{allocated:?} for {bytes:x?}");
-    found.unwrap()
+    found
 }
 
 #[test]
@@ -201,6 +201,32 @@ fn sizes_over_a_limit_are_errors_even_if_the_bytes_are_there() {
     let entries = [&hex("22"), &hex("0000").repeat(17)[..], &[0, 0, 0]].concat();
     let found = Message::read(Kind::LaterReply, &entries);
     assert_eq!(found, over("metadata", 17, 16));
+    let blocks = [
+        &hex("20"),
+        &hex("0000").repeat(16)[..],
+        &hex("02 0000 00 00 00"),
+    ]
+    .concat();
+    let found = Message::read(Kind::LaterReply, &blocks);
+    assert_eq!(found, over("metadata", 1, 0));
+}
+
+#[test]
+fn a_batch_may_announce_as_many_events_as_its_bytes_can_hold() {
+    let empty = |announced: &str| {
+        let start = hex(&format!("00 16617070656e644261746368 {announced}"));
+        let call = [start, hex("0000").repeat(100), vec![0]].concat();
+        Message::read(Kind::LaterCall, &call)
+    };
+    let events = vec![OwnedEvent::default(); 100];
+    let batch = Message::LaterCall(OwnedCall::AppendBatch(events));
+    assert_eq!(empty("c801"), Ok(batch));
+    let over = DecodeError::OverLimit {
+        what: "event count",
+        announced: 102,
+        limit: 101,
+    };
+    assert_eq!(empty("cc01"), Err(over));
 }
 
 #[test]

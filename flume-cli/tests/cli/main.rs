@@ -1,0 +1,10 @@
+//! The built command `flume`, run as a user runs it.
+#![cfg(test)]
+
+mod failures;
+mod interrupts;
+mod json;
+mod ping;
+mod send;
+mod support;
+mod usage;
