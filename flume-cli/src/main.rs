@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `send` | lines of files or standard input, delivered and accounted for |
 //! | `ping` | one agent after the other: connect, handshake, empty batches |
+//! | `agent` | the mini-agent as a program |
+//! | `lines` | a stream cut into lines with bounded memory |
 //! | `exit` | the exit codes, which are a contract |
 //! | `text` | durations and numbers, read and written |
 //! | `trouble` | an agent's error in one plain sentence |
@@ -13,8 +15,10 @@
 //! Not here: anything that delivers. That is `flume-client`, used as any program would use it.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod agent;
 mod exit;
 mod interrupts;
+mod lines;
 mod output;
 mod ping;
 mod send;
@@ -25,6 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::agent::AgentArgs;
 use crate::ping::PingArgs;
 use crate::send::SendArgs;
 
@@ -42,12 +47,14 @@ struct Cli {
 enum Command {
     Send(SendArgs),
     Ping(PingArgs),
+    Agent(AgentArgs),
 }
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().command {
         Command::Send(args) => send::run(&args),
         Command::Ping(args) => ping::run(&args),
+        Command::Agent(args) => agent::run(&args),
     };
     exit.into()
 }

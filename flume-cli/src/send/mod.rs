@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `args` | the command line |
-//! | `input`, `lines` | files and standard input, cut into lines with bounded memory |
+//! | `input` | files and standard input |
 //! | `pump` | the thread that reads and hands over |
 //! | `patience` | when to give up |
 //! | `watch`, `screen` | what the user sees while it runs |
@@ -11,7 +11,6 @@
 
 mod args;
 mod input;
-mod lines;
 mod patience;
 mod pump;
 mod screen;

@@ -14,7 +14,7 @@ use flume_client::error::Refusal;
 use flume_client::{Client, Event};
 
 use super::input::Input;
-use super::lines::{Line, Lines};
+use crate::lines::{Line, Lines};
 use crate::text;
 use crate::trouble;
 

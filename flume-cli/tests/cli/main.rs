@@ -1,6 +1,7 @@
 //! The built command `flume`, run as a user runs it.
 #![cfg(test)]
 
+mod agent;
 mod failures;
 mod interrupts;
 mod json;
