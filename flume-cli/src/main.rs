@@ -5,6 +5,7 @@
 //! | `send` | lines of files or standard input, delivered and accounted for |
 //! | `ping` | one agent after the other: connect, handshake, empty batches |
 //! | `agent` | the mini-agent as a program |
+//! | `demo` | a failover, told as a story and proven |
 //! | `lines` | a stream cut into lines with bounded memory |
 //! | `exit` | the exit codes, which are a contract |
 //! | `text` | durations and numbers, read and written |
@@ -16,6 +17,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod agent;
+mod demo;
 mod exit;
 mod interrupts;
 mod lines;
@@ -30,6 +32,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::agent::AgentArgs;
+use crate::demo::DemoArgs;
 use crate::ping::PingArgs;
 use crate::send::SendArgs;
 
@@ -48,6 +51,7 @@ enum Command {
     Send(SendArgs),
     Ping(PingArgs),
     Agent(AgentArgs),
+    Demo(DemoArgs),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Command::Send(args) => send::run(&args),
         Command::Ping(args) => ping::run(&args),
         Command::Agent(args) => agent::run(&args),
+        Command::Demo(args) => demo::run(&args),
     };
     exit.into()
 }

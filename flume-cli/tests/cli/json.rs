@@ -36,6 +36,7 @@ fn no_command_ignores_json() {
         let args: &[&str] = match command.as_str() {
             "send" => &["send", "--agent", &url, "--json"],
             "ping" => &["ping", &url, "--json"],
+            "demo" => &["demo", "--json"],
             other => panic!("say here how to run {other} with --json"),
         };
         let run = flume(args);

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod agent;
+mod demo;
 mod failures;
 mod interrupts;
 mod json;
