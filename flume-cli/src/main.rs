@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `send` | lines of files or standard input, delivered and accounted for |
 //! | `ping` | one agent after the other: connect, handshake, empty batches |
+//! | `agent` | the mini-agent as a program |
+//! | `demo` | a failover, told as a story and proven |
+//! | `lines` | a stream cut into lines with bounded memory |
 //! | `exit` | the exit codes, which are a contract |
 //! | `text` | durations and numbers, read and written |
 //! | `trouble` | an agent's error in one plain sentence |
@@ -13,8 +16,11 @@
 //! Not here: anything that delivers. That is `flume-client`, used as any program would use it.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod agent;
+mod demo;
 mod exit;
 mod interrupts;
+mod lines;
 mod output;
 mod ping;
 mod send;
@@ -25,6 +31,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::agent::AgentArgs;
+use crate::demo::DemoArgs;
 use crate::ping::PingArgs;
 use crate::send::SendArgs;
 
@@ -42,12 +50,16 @@ struct Cli {
 enum Command {
     Send(SendArgs),
     Ping(PingArgs),
+    Agent(AgentArgs),
+    Demo(DemoArgs),
 }
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().command {
         Command::Send(args) => send::run(&args),
         Command::Ping(args) => ping::run(&args),
+        Command::Agent(args) => agent::run(&args),
+        Command::Demo(args) => demo::run(&args),
     };
     exit.into()
 }

@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `args` | the command line |
-//! | `input`, `lines` | files and standard input, cut into lines with bounded memory |
+//! | `input` | files and standard input |
 //! | `pump` | the thread that reads and hands over |
 //! | `patience` | when to give up |
 //! | `watch`, `screen` | what the user sees while it runs |
@@ -11,7 +11,6 @@
 
 mod args;
 mod input;
-mod lines;
 mod patience;
 mod pump;
 mod screen;
@@ -50,7 +49,8 @@ pub(crate) fn run(args: &SendArgs) -> Exit {
         }
     };
     let inputs = Input::all(&args.files);
-    if inputs.iter().any(Input::is_terminal) {
+    let interactive = inputs.iter().any(Input::is_terminal);
+    if interactive {
         output::note(
             "reading lines from the terminal; Ctrl-D at the start of a line ends the input",
         );
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &SendArgs) -> Exit {
         inputs,
         all_read: false,
         input_ended: false,
-        screen: Screen::new(bytes),
+        screen: Screen::new(bytes, !interactive),
         watch: Watch::default(),
     };
     delivery.finish(args)
@@ -157,8 +157,8 @@ impl Delivery {
         match self.pump.wait(TICK) {
             News::Note(note) => self.screen.note(&note),
             News::Nothing => {}
-            News::Ended { panicked: true } => return Some(Ending::Broken),
-            News::Ended { panicked: false } => {
+            News::Ended { all_read: false } => return Some(Ending::Broken),
+            News::Ended { all_read: true } => {
                 self.input_ended = true;
                 self.all_read = true;
             }

@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::support::agent;
 use crate::support::command::flume;
 
-/// Commands without a report.
-const WITHOUT_JSON: [&str; 1] = ["help"];
+/// Commands without a report: `agent` prints its address and what its sink gets.
+const WITHOUT_JSON: [&str; 2] = ["agent", "help"];
 
 fn commands() -> Vec<String> {
     let help = flume(&["--help"]).stdout;
@@ -26,7 +26,7 @@ fn no_command_ignores_json() {
     let agent = agent();
     let url = agent.url();
     let commands = commands();
-    assert!(commands.len() > 2, "{commands:?}");
+    assert!(commands.len() > 3, "{commands:?}");
     for command in commands
         .iter()
         .filter(|name| !WITHOUT_JSON.contains(&name.as_str()))
@@ -36,6 +36,7 @@ fn no_command_ignores_json() {
         let args: &[&str] = match command.as_str() {
             "send" => &["send", "--agent", &url, "--json"],
             "ping" => &["ping", &url, "--json"],
+            "demo" => &["demo", "--json"],
             other => panic!("say here how to run {other} with --json"),
         };
         let run = flume(args);

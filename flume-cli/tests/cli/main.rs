@@ -1,6 +1,8 @@
 //! The built command `flume`, run as a user runs it.
 #![cfg(test)]
 
+mod agent;
+mod demo;
 mod failures;
 mod interrupts;
 mod json;

@@ -24,6 +24,18 @@ fn wrong_usage_is_told_with_the_value_and_the_way_out() {
     check_usage(&with(&["-H", "k=1", "-H", "k=2"]), "\"k\" is given twice");
     check_usage(&with(&["--timeout", "10"]), "500ms, 10s, 2m");
     check_usage(&with(&["--batch", "0"]), "0 is not in 1..=100000");
+    check_usage(
+        &["agent", "--sink", "hdfs"],
+        "write it as logger, null or file_roll:DIR",
+    );
+    check_usage(
+        &["agent", "--bind", "127.0.0.1:0", "--capacity", "0"],
+        "capacity is 0",
+    );
+    check_usage(
+        &["agent", "--bind", "127.0.0.1:0", "--capacity", "10"],
+        "transaction_capacity 100",
+    );
     check_usage(&["ping"], "<URL>...");
     check_usage(&["ping", "a:1"], "write it as avro://HOST:PORT");
 }

@@ -97,7 +97,12 @@ impl Running {
         self.stdin = None;
     }
 
-    /// Waits for a line on stderr with this in it, and gives the line.
+    /// Waits for a line on stdout with this in it, and gives the line.
+    pub(crate) fn wait_for_stdout(&mut self, word: &str) -> String {
+        self.stdout.wait_for(word)
+    }
+
+    /// The same for stderr.
     pub(crate) fn wait_for_stderr(&mut self, word: &str) -> String {
         self.stderr.wait_for(word)
     }

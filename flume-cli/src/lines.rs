@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read};
 
 /// Reads lines of any bytes. A line over the limit is passed over, never held.
 #[derive(Debug)]
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     input: R,
     bytes_max: usize,
     line: Vec<u8>,
@@ -13,7 +13,7 @@ pub(super) struct Lines<R> {
 
 /// What stood between two line feeds, or behind the last one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
+pub(crate) enum Line<'a> {
     /// The line without its line feed.
     Whole(&'a [u8]),
     /// A line of more than the most bytes allowed.
@@ -21,7 +21,7 @@ pub(super) enum Line<'a> {
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(super) fn new(input: R, bytes_max: usize) -> Self {
+    pub(crate) fn new(input: R, bytes_max: usize) -> Self {
         Self {
             input,
             bytes_max,
@@ -31,7 +31,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next line, or `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.line.clear();
         let room = self.bytes_max as u64 + 1;
         let read = self
@@ -53,7 +53,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// Bytes taken from the stream so far.
-    pub(super) fn consumed(&self) -> u64 {
+    pub(crate) fn consumed(&self) -> u64 {
         self.consumed
     }
 }
