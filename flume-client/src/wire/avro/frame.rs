@@ -78,13 +78,20 @@ pub enum FrameError {
     },
 }
 
-/// A word on peers that are recognised by their first four bytes.
-fn hint(serial: i32) -> &'static str {
+/// A word on peers that are recognised by the first four bytes of what they sent.
+fn hint(serial: i32) -> String {
+    let foreign = |what: &str| format!(" ({what}: this is not the port of an Avro source)");
     match &serial.to_be_bytes() {
-        b"HTTP" => " (it answers in HTTP: this is not the port of an Avro source)",
-        b"SSH-" => " (it answers as an SSH server: this is not the port of an Avro source)",
-        [0x15, 3, ..] => " (it answers in TLS: this Avro source wants an encrypted connection)",
-        _ => "",
+        b"HTTP" => foreign("it answers in HTTP"),
+        b"SSH-" => foreign("it answers as an SSH server"),
+        [0x15, 3, ..] => {
+            " (it answers in TLS: this Avro source wants an encrypted connection)".into()
+        }
+        text if text.iter().all(|byte| matches!(byte, b' '..=b'~')) => foreign(&format!(
+            "its answer begins with the text {:?}",
+            String::from_utf8_lossy(text)
+        )),
+        _ => String::new(),
     }
 }
 
@@ -377,5 +384,10 @@ mod tests {
         decoder.push(b"HTTP/1.1 400 Bad Request\r\n");
         let error = decoder.next_frame().unwrap_err().to_string();
         assert!(error.contains("it answers in HTTP"), "{error}");
+
+        let mut decoder = FrameDecoder::new(LIMITS);
+        decoder.push(b"<!DOCTYPE html>");
+        let error = decoder.next_frame().unwrap_err().to_string();
+        assert!(error.contains("begins with the text \"<!DO\""), "{error}");
     }
 }
