@@ -1,0 +1,99 @@
+//! What a client costs its process: threads, memory, allocations.
+
+use std::time::Duration;
+
+use flume_client::Event;
+
+use crate::support::{
+    Agent, HOUR, PATIENCE, Port, alone, append_all, client_at, client_of, event, resident_bytes,
+    threads,
+};
+
+#[test]
+fn every_client_s_thread_ends_with_it() {
+    alone("cost::every_client_s_thread_ends_with_it", || {
+        let before = threads();
+        let port = Port::reserve();
+        let clients: Vec<_> = (0..100)
+            .map(|_| client_at([port.url()]).build().unwrap())
+            .collect();
+        assert!(threads() >= before + 100, "a thread each");
+        for (number, client) in clients.iter().enumerate() {
+            drop(client.append(event(number as u64)).unwrap());
+        }
+        for client in &clients {
+            assert_eq!(client.close(Duration::ZERO).wait().lost.total(), 1);
+        }
+        let ended = || threads() == before;
+        flume_tests::wait_until("the end of all threads", PATIENCE, ended).unwrap();
+        drop(clients);
+    });
+}
+
+#[test]
+fn dropped_clients_leave_no_thread_and_no_memory_behind() {
+    alone(
+        "cost::dropped_clients_leave_no_thread_and_no_memory_behind",
+        || {
+            let agent = Agent::good();
+            let round = || {
+                let client = client_of(&[&agent]).build().unwrap();
+                append_all(&client, 0..10);
+            };
+            (0..20).for_each(|_| round());
+            let before = resident_bytes();
+            (0..200).for_each(|_| round());
+            let grown = resident_bytes().saturating_sub(before);
+            assert!(grown < 8 << 20, "{grown} bytes more");
+            drop(agent);
+            let ended = || threads() <= 2;
+            flume_tests::wait_until("the end of all threads", PATIENCE, ended).unwrap();
+        },
+    );
+}
+
+#[test]
+fn an_outage_with_a_trickle_of_events_takes_little_more_than_the_events() {
+    alone(
+        "cost::an_outage_with_a_trickle_of_events_takes_little_more_than_the_events",
+        || {
+            let client = client_at([Port::reserve().url()])
+                .linger(Duration::ZERO)
+                .build()
+                .unwrap();
+            let before = resident_bytes();
+            for _ in 0..20_000 {
+                drop(client.append(Event::new([b'x'; 200])).unwrap());
+                // Makes the client take in every event by itself.
+                drop(client.flush(Duration::ZERO).wait());
+            }
+            let pending = client.stats().pending_bytes;
+            assert_eq!(pending, 20_000 * 203);
+            let grown = resident_bytes().saturating_sub(before);
+            assert!(
+                grown < pending + (6 << 20),
+                "{grown} bytes more for {pending}"
+            );
+            assert_eq!(client.close(Duration::ZERO).wait().lost.closed, 20_000);
+        },
+    );
+}
+
+#[test]
+fn appending_allocates_nothing_once_the_buffers_have_grown() {
+    let agent = Agent::good();
+    let client = client_of(&[&agent]).linger(HOUR).build().unwrap();
+    let mut allocations = Vec::new();
+    for round in 0..40 {
+        let events: Vec<_> = (round * 1000..(round + 1) * 1000).map(event).collect();
+        let measured = allocation_counter::measure(|| {
+            for event in events {
+                drop(client.append(event).unwrap());
+            }
+        });
+        allocations.push(measured.count_total);
+        client.flush(PATIENCE).wait().unwrap();
+    }
+    let settled = &allocations[20..];
+    assert!(settled.iter().all(|count| *count == 0), "{allocations:?}");
+}
