@@ -360,13 +360,13 @@ impl Worker {
                 return false;
             }
         }
-        // With a batch open, its linger time wakes us; until then only a full batch is news.
-        let (events, bytes) = match self.core.has_open_batch() {
-            true => (
-                self.settings.batch_events_max,
-                self.settings.batch_bytes_max,
+        // With a batch open, its linger time wakes us; until then only what fills it is news.
+        let (events, bytes) = match self.core.open_batch() {
+            Some(open) => (
+                self.settings.batch_events_max - open.events,
+                self.settings.batch_bytes_max - open.bytes,
             ),
-            false => (1, 1),
+            None => (1, 1),
         };
         self.intake
             .lock()

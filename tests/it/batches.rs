@@ -149,3 +149,18 @@ fn answers_are_taken_in_while_events_never_stop_coming() {
     });
     drop(client.close(Duration::ZERO));
 }
+
+#[test]
+fn a_batch_that_fills_up_in_two_parts_leaves_though_its_time_has_not_come() {
+    let agent = Agent::good();
+    let client = client_of(&[&agent]).linger(HOUR).build().unwrap();
+    let mut receipts = append_all(&client, 0..100);
+    // The first batch is through, so the client's thread has taken in all that there was.
+    receipts.pop().unwrap().wait(PATIENCE).unwrap();
+    let first = client.append(event(100)).unwrap();
+    first.wait(Duration::from_millis(20)).unwrap_err();
+    let rest = append_all(&client, 101..200);
+    for receipt in [first].iter().chain(&rest) {
+        receipt.wait(PATIENCE).unwrap();
+    }
+}
