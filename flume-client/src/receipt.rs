@@ -109,6 +109,8 @@ struct SlotState {
     /// Ranges of events with the same outcome: first, how many, outcome.
     outcomes: Vec<(u64, u32, Outcome)>,
     wakers: Vec<(u64, Waker)>,
+    /// The worker ended abnormally: what has no outcome never gets one.
+    orphaned: bool,
 }
 
 impl Slot {
@@ -139,10 +141,10 @@ impl SlotState {
         let covers = |(first, events, _): &&(u64, u32, Outcome)| {
             (*first..first + u64::from(*events)).contains(&sequence)
         };
-        self.outcomes
-            .iter()
-            .find(covers)
+        let known = self.outcomes.iter().find(covers);
+        known
             .map(|(.., outcome)| *outcome)
+            .or(self.orphaned.then_some(Outcome::Lost(Loss::Unknown)))
     }
 }
 
@@ -206,6 +208,16 @@ impl Receipts {
                 .wakers
                 .extract_if(.., |(sequence, _)| (first..end).contains(sequence));
             wakers.extend(woken.map(|(_, waker)| waker));
+            slot.changed.notify_all();
+        }
+    }
+
+    /// The worker ended abnormally: whoever still waits is told that nothing is known.
+    pub(crate) fn orphan(&mut self, wakers: &mut Vec<Waker>) {
+        for slot in self.slots.drain(..) {
+            let mut state = slot.lock();
+            state.orphaned = true;
+            wakers.extend(state.wakers.drain(..).map(|(_, waker)| waker));
             slot.changed.notify_all();
         }
     }

@@ -122,7 +122,7 @@ impl Worker {
         match output {
             Output::Connect { agent, epoch } => {
                 if let Some(url) = self.agents.get(agent) {
-                    let connection = Connection::new(url.clone());
+                    let connection = Connection::new(url.clone(), self.settings.connect_timeout);
                     self.links.insert(epoch, Link { agent, connection });
                 }
             }

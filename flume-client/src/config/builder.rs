@@ -158,7 +158,7 @@ impl ClientBuilder {
         Client::start(self.check()?)
     }
 
-    fn check(self) -> Result<Config, BuildError> {
+    pub(crate) fn check(self) -> Result<Config, BuildError> {
         let mut config = self.config;
         if self.agents.is_empty() {
             return Err(BuildError::NoAgent);

@@ -5,7 +5,13 @@
 
 // `cfg(test)` tells the linter that the helpers are test code, too.
 #[cfg(test)]
+mod allocations;
+#[cfg(test)]
+mod framing;
+#[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]

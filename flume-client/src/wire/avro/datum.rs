@@ -128,6 +128,10 @@ impl<'a> Reader<'a> {
 
     /// A zigzag variable-length number.
     pub fn long(&mut self, what: &'static str) -> Result<i64, DecodeError> {
+        if let [byte @ ..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1));
+        }
         let mut value: u64 = 0;
         for (index, byte) in self.rest.iter().take(10).enumerate() {
             if index == 9 && *byte > 1 {
@@ -214,11 +218,6 @@ impl<'a> EventRef<'a> {
         Self::parse_whole(datum, PEER_HEADERS_MAX)
     }
 
-    /// The same for an event that this process built: it holds as many headers as were set.
-    pub(crate) fn parse_own(datum: &'a [u8]) -> Result<Self, DecodeError> {
-        Self::parse_whole(datum, u64::MAX)
-    }
-
     /// Reads one event and leaves `reader` behind it.
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Self::read_bounded(reader, PEER_HEADERS_MAX)
@@ -279,6 +278,11 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
+    /// The headers at the start of an event that this process built: however many were set.
+    pub(crate) fn of_own(datum: &'a [u8]) -> Self {
+        Self::new(Reader::new(datum), u64::MAX)
+    }
+
     fn new(reader: Reader<'a>, room: u64) -> Self {
         Self {
             reader,

@@ -1,0 +1,42 @@
+//! The exit codes. Scripts branch on them: never change the meaning of one.
+
+use std::process::ExitCode;
+
+/// The table as `--help` shows it.
+pub(crate) const HELP: &str = "\
+Exit codes:
+    0  everything was acknowledged
+    1  something unexpected, such as a file that cannot be read
+    2  wrong usage
+    4  nothing was delivered: no agent could be used
+    5  a part was delivered, or something was refused; the summary has the counts
+  124  nothing was delivered in time, and an agent still owed an answer
+  130  interrupted";
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Complete = 0,
+    Unexpected = 1,
+    Usage = 2,
+    Undelivered = 4,
+    Partial = 5,
+    TimedOut = 124,
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// This end, unless it is a good one and the command's data could not be written.
+    pub(crate) fn unless(self, failed: bool) -> Self {
+        match self {
+            Self::Complete if failed => Self::Unexpected,
+            exit => exit,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

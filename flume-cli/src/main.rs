@@ -1,0 +1,65 @@
+//! The command `flume`, for Apache Flume; not related to the crate named flume.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `send` | lines of files or standard input, delivered and accounted for |
+//! | `ping` | one agent after the other: connect, handshake, empty batches |
+//! | `agent` | the mini-agent as a program |
+//! | `demo` | a failover, told as a story and proven |
+//! | `lines` | a stream cut into lines with bounded memory |
+//! | `exit` | the exit codes, which are a contract |
+//! | `text` | durations and numbers, read and written |
+//! | `trouble` | an agent's error in one plain sentence |
+//! | `output` | data on stdout, words on stderr, no panic when a pipe is closed |
+//! | `interrupts` | Ctrl-C once and twice |
+//!
+//! Not here: anything that delivers. That is `flume-client`, used as any program would use it.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod agent;
+mod demo;
+mod exit;
+mod interrupts;
+mod lines;
+mod output;
+mod ping;
+mod send;
+mod text;
+mod trouble;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::agent::AgentArgs;
+use crate::demo::DemoArgs;
+use crate::ping::PingArgs;
+use crate::send::SendArgs;
+
+/// Send events to Apache Flume agents, and see what became of every one of them.
+///
+/// For Apache Flume; not related to the Rust crate named flume.
+#[derive(Debug, Parser)]
+#[command(name = "flume", version, after_help = exit::HELP, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Send(SendArgs),
+    Ping(PingArgs),
+    Agent(AgentArgs),
+    Demo(DemoArgs),
+}
+
+fn main() -> ExitCode {
+    let exit = match Cli::parse().command {
+        Command::Send(args) => send::run(&args),
+        Command::Ping(args) => ping::run(&args),
+        Command::Agent(args) => agent::run(&args),
+        Command::Demo(args) => demo::run(&args),
+    };
+    exit.into()
+}

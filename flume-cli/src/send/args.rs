@@ -1,0 +1,144 @@
+//! What `flume send` can be told.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use flume_client::event::{
+    HEADER_BYTES_MAX, HEADER_KEY_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX,
+};
+use flume_client::{AgentUrl, BuildError, Client, WindowMode};
+
+use super::pump::EVENT_BYTES_MAX;
+use crate::text::parse_duration;
+
+/// Send lines to an agent, each line as one event.
+///
+/// Lines end at a line feed and are sent as they are, byte for byte: no decoding, no trimming. An
+/// empty line is an event with an empty body. Events are acknowledged by an agent when its
+/// channels have them; the command ends when all are, and tells if some are not.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct SendArgs {
+    /// Agent to send to, as avro://HOST:PORT. Given several times, or several with commas: the
+    /// first that works gets everything, the others stand by
+    #[arg(
+        long,
+        short,
+        value_name = "URL",
+        required = true,
+        env = "FLUME_AGENT",
+        value_delimiter = ','
+    )]
+    pub(super) agent: Vec<AgentUrl>,
+
+    /// Header for every event; may be given several times
+    #[arg(long, short = 'H', value_name = "KEY=VALUE", value_parser = parse_header)]
+    pub(super) header: Vec<(String, String)>,
+
+    /// Most events in one batch. An agent refuses batches over its channel's transactionCapacity
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) batch: u32,
+
+    /// Give up when everything is read, or the buffer is full, and nothing is acknowledged for
+    /// this long: 500ms, 10s, 2m
+    #[arg(long, value_name = "TIME", default_value = "30s", env = "FLUME_TIMEOUT", value_parser = parse_duration)]
+    pub(super) timeout: Duration,
+
+    /// Keep the order of lines, also over failures: one batch at a time, which is slower
+    #[arg(long)]
+    pub(super) ordered: bool,
+
+    /// Print the summary to stdout as one line of JSON as well
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Files to read, one after the other; `-`, or none, is standard input
+    #[arg(value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  flume send --agent avro://collector:4141 app.log
+  tail -F app.log | flume send --agent avro://a:4141 --agent avro://b:4141 -H host=web-1
+  journalctl -o json | flume send --agent avro://collector:4141 --json >summary.json
+
+Ctrl-C stops reading and sends what was read; a second Ctrl-C ends at once.
+`flume --help` lists the exit codes.";
+
+/// Most of the time-out that the agents may use up, so that each is tried and its error is seen.
+const TIMEOUT_SHARE: f64 = 0.75;
+/// Longest wait for a connection, and for an answer: the client's defaults.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(20);
+
+impl SendArgs {
+    /// What no single value tells: the headers together.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let mut keys: Vec<&str> = self.header.iter().map(|(key, _)| key.as_str()).collect();
+        keys.sort_unstable();
+        let twice = keys.windows(2).find(|pair| pair.first() == pair.last());
+        if let Some(key) = twice.and_then(|pair| pair.first()) {
+            return Err(format!(
+                "the header {key:?} is given twice; give each key once"
+            ));
+        }
+        if keys.len() > HEADERS_MAX {
+            let given = keys.len();
+            return Err(format!(
+                "{given} headers are given; an event carries up to {HEADERS_MAX}"
+            ));
+        }
+        let bytes: usize = self
+            .header
+            .iter()
+            .map(|(key, value)| key.len() + value.len() + 6)
+            .sum();
+        if bytes > HEADER_BYTES_MAX {
+            return Err(format!(
+                "the headers take {bytes} bytes; an event carries up to {HEADER_BYTES_MAX}"
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn client(&self) -> Result<Client, BuildError> {
+        let share = self.timeout.mul_f64(TIMEOUT_SHARE) / self.agent.len() as u32;
+        let window = if self.ordered {
+            WindowMode::Ordered
+        } else {
+            WindowMode::ADAPTIVE
+        };
+        Client::builder()
+            .agents(self.agent.iter().map(AgentUrl::to_string))
+            .batch_events(self.batch)
+            .window(window)
+            .connect_timeout(share.min(CONNECT_TIMEOUT_MAX))
+            .request_timeout(share.min(REQUEST_TIMEOUT_MAX))
+            .event_bytes(EVENT_BYTES_MAX)
+            .build()
+    }
+}
+
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    let Some((key, value)) = text.split_once('=') else {
+        return Err("write it as KEY=VALUE".to_owned());
+    };
+    if key.is_empty() {
+        return Err("the key is empty; write it as KEY=VALUE".to_owned());
+    }
+    if key.len() > HEADER_KEY_BYTES_MAX {
+        return Err(format!(
+            "the key has {} bytes, up to {HEADER_KEY_BYTES_MAX} are allowed",
+            key.len()
+        ));
+    }
+    if value.len() > HEADER_VALUE_BYTES_MAX {
+        let bytes = value.len();
+        return Err(format!(
+            "the value has {bytes} bytes, up to {HEADER_VALUE_BYTES_MAX} are allowed"
+        ));
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}

@@ -1,0 +1,118 @@
+//! Durations and numbers, as people write and read them.
+
+use std::time::Duration;
+
+/// Reads `500ms`, `10s`, `2m` or `1h`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = text.get(digits.len()..).unwrap_or_default();
+    let millis_each = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("write it with its unit, as 500ms, 10s, 2m or 1h".to_owned()),
+    };
+    let amount: Option<u64> = digits.parse().ok();
+    let millis = amount.and_then(|amount| amount.checked_mul(millis_each));
+    match millis {
+        Some(0) => Err("nothing can be done in no time; give it at least 1ms".to_owned()),
+        Some(millis) if millis <= MILLIS_MAX => Ok(Duration::from_millis(millis)),
+        Some(_) => Err("the longest is 24h".to_owned()),
+        None => Err("write a whole number and its unit, as 500ms, 10s, 2m or 1h".to_owned()),
+    }
+}
+
+const MILLIS_MAX: u64 = 24 * 3_600_000;
+
+/// A duration in the unit in which it is read most easily.
+pub(crate) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    match duration.as_millis() {
+        0 => format!("{:.2} ms", seconds * 1e3),
+        1..100 => format!("{:.1} ms", seconds * 1e3),
+        100..1_000 => format!("{:.0} ms", seconds * 1e3),
+        1_000..100_000 => format!("{} s", trimmed(seconds)),
+        _ => format!(
+            "{} min {} s",
+            duration.as_secs() / 60,
+            duration.as_secs() % 60
+        ),
+    }
+}
+
+/// One decimal place, or none if it would be zero.
+fn trimmed(number: f64) -> String {
+    let text = format!("{number:.1}");
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+/// A number with its thousands set apart.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of things: `1 event`, `2,000 events`.
+pub(crate) fn plural(number: u64, thing: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{ending}", count(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_with_their_units() {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_duration() {
+        for text in [
+            "",
+            "10",
+            "s",
+            "-1s",
+            "1.5s",
+            "1 s",
+            "0s",
+            "25h",
+            "99999999999999999999s",
+            "1é",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_in_the_unit_that_fits() {
+        let written = |micros| duration(Duration::from_micros(micros));
+        let expected = ["0.21 ms", "4.2 ms", "340 ms", "1.2 s", "30 s", "2 min 5 s"];
+        let found = [210, 4_200, 340_000, 1_234_000, 30_000_000, 125_000_000].map(written);
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let found = [0, 999, 1_000, 12_345, 1_234_567].map(count);
+        assert_eq!(found, ["0", "999", "1,000", "12,345", "1,234,567"]);
+        assert_eq!(plural(1, "event"), "1 event");
+        assert_eq!(plural(2, "event"), "2 events");
+    }
+}

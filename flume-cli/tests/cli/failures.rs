@@ -1,0 +1,182 @@
+//! `flume send` to agents that are not there, are something else, or misbehave.
+
+use std::time::{Duration, Instant};
+
+use crate::support::bad_server::BadServer;
+use crate::support::command::{Run, Running, command, flume_reading};
+use crate::support::{PATIENCE, agent, closed_port, distinct, numbered};
+
+/// Sends to nobody but this agent.
+fn send_alone(url: &str) -> Run {
+    flume_reading(
+        &["send", "--agent", url, "--timeout", "1s", "--json"],
+        &numbered(250),
+    )
+}
+
+#[track_caller]
+fn check_nothing_delivered(run: &Run, code: i32, words: &[&str]) {
+    run.check(code, &["0 of 250 events acknowledged", "gave up after 1 s"]);
+    run.check(code, words);
+    let json = run.json();
+    assert_eq!((&json["acked"], &json["pending"]), (&0.into(), &250.into()));
+    assert_eq!(json["read"], 250);
+}
+
+/// Sends to this agent first, with one that works behind it: nothing may be lost.
+#[track_caller]
+fn check_fails_over(url: &str, error: &str) {
+    let good = agent();
+    let args = [
+        "send",
+        "--agent",
+        url,
+        "--agent",
+        &good.url(),
+        "--timeout",
+        "4s",
+        "--json",
+    ];
+    let run = flume_reading(&args, &numbered(250));
+    run.check(0, &["all 250 events acknowledged", error]);
+    assert_eq!(distinct(&good.wait_for(250, PATIENCE).unwrap()), 250);
+    let json = run.json();
+    assert_eq!(json["acked"], 250);
+    assert_eq!(json["agents"][1]["acked"], 250);
+    let found = json["agents"][0]["last_error"].as_str().unwrap();
+    assert!(found.contains(error), "{found}");
+}
+
+#[test]
+fn an_unknown_host_is_named() {
+    let run = send_alone("avro://no-such-host.invalid:4141");
+    let words = [
+        "unknown host \"no-such-host.invalid\"",
+        "check the host name",
+    ];
+    check_nothing_delivered(&run, 4, &words);
+}
+
+#[test]
+fn a_closed_port_is_told_at_once_and_again_at_the_end() {
+    let url = closed_port();
+    let run = send_alone(&url);
+    let early = format!("{url}: connection refused; retrying");
+    check_nothing_delivered(&run, 4, &[&early, "check host and port", "never sent"]);
+    assert_eq!(
+        run.stderr.matches("retrying").count(),
+        1,
+        "told once: {}",
+        run.stderr
+    );
+    check_fails_over(&url, "connection refused");
+}
+
+#[test]
+fn a_web_server_is_recognised() {
+    let server = BadServer::http();
+    check_nothing_delivered(&send_alone(&server.url), 4, &["it answers in HTTP"]);
+    check_fails_over(&server.url, "it answers in HTTP");
+}
+
+#[test]
+fn an_agent_of_another_protocol_is_recognised() {
+    let server = BadServer::of_another_protocol();
+    let words = [
+        "does not speak Flume's Avro protocol",
+        "check that the port belongs",
+    ];
+    check_nothing_delivered(&send_alone(&server.url), 4, &words);
+    check_fails_over(&server.url, "does not speak Flume's Avro protocol");
+}
+
+#[test]
+fn a_reply_to_a_call_nobody_made_loses_nothing() {
+    let server = BadServer::wrong_serial();
+    let words = ["which is not under way", "may have arrived"];
+    check_nothing_delivered(&send_alone(&server.url), 4, &words);
+    check_fails_over(&server.url, "which is not under way");
+}
+
+#[test]
+fn a_reply_of_two_gibibytes_is_refused_and_loses_nothing() {
+    let server = BadServer::huge_reply();
+    let words = ["announced a frame of 2147483647 bytes"];
+    check_nothing_delivered(&send_alone(&server.url), 4, &words);
+    check_fails_over(&server.url, "announced a frame of 2147483647 bytes");
+}
+
+#[test]
+fn an_agent_that_accepts_and_never_answers_is_a_time_out() {
+    let server = BadServer::silent();
+    let words = ["the connection was accepted, but nothing was answered within"];
+    check_nothing_delivered(&send_alone(&server.url), 124, &words);
+    check_fails_over(&server.url, "nothing was answered within");
+}
+
+#[test]
+fn an_agent_that_answers_the_handshake_alone_is_a_time_out() {
+    let server = BadServer::silent_after_handshake();
+    let words = ["a batch was not answered within", "may have arrived"];
+    check_nothing_delivered(&send_alone(&server.url), 124, &words);
+    check_fails_over(&server.url, "a batch was not answered within");
+}
+
+#[test]
+fn an_agent_that_falls_silent_leaves_a_part_delivered() {
+    let server = BadServer::answers_one_call();
+    let run = send_alone(&server.url);
+    run.check(
+        5,
+        &[
+            "of 250 events acknowledged",
+            "of which",
+            "gave up after 1 s",
+        ],
+    );
+    let json = run.json();
+    let [acked, pending] = ["acked", "pending"].map(|key| json[key].as_u64().unwrap());
+    assert!(acked > 0 && pending > 0 && acked + pending == 250, "{json}");
+}
+
+#[test]
+fn an_agent_that_comes_back_gets_everything() {
+    let mut agent = agent();
+    let url = agent.url();
+    agent.stop();
+    let mut running = Running::start(command(["send", "--agent", &url, "--json"]));
+    running.write(&numbered(1_000));
+    running.wait_for_stderr("connection refused; retrying");
+    agent.start_again().unwrap();
+    running.wait_for_stderr("works again");
+    running.close_stdin();
+    let run = running.finish();
+    run.check(0, &["all 1,000 events acknowledged"]);
+    assert_eq!(distinct(&agent.wait_for(1_000, PATIENCE).unwrap()), 1_000);
+}
+
+#[test]
+fn an_input_that_goes_on_is_not_given_up_while_there_is_room_for_it() {
+    let url = closed_port();
+    let started = Instant::now();
+    let mut running = Running::start(command(["send", "--agent", &url, "--timeout", "300ms"]));
+    running.write(&numbered(10));
+    running.wait_for_stderr("connection refused; retrying\n");
+    running.close_stdin();
+    let run = running.finish();
+    run.check(4, &["10 pending: never sent; gave up after 300 ms"]);
+    assert!(started.elapsed() >= Duration::from_millis(300));
+}
+
+#[test]
+fn a_full_buffer_is_given_up_when_nothing_is_acknowledged() {
+    let url = closed_port();
+    let line = [vec![b'X'; 1_000_000], b"\n".to_vec()].concat();
+    let run = flume_reading(
+        &["send", "--agent", &url, "--timeout", "500ms", "--json"],
+        &line.repeat(35),
+    );
+    run.check(4, &["pending: never sent; gave up after 500 ms"]);
+    run.check(4, &["reading stopped behind line 33 of standard input"]);
+    assert_eq!(run.json()["pending"], 33, "what fits into the buffer");
+}

@@ -1,0 +1,80 @@
+//! Ctrl-C once and twice.
+
+use std::time::{Duration, Instant};
+
+use crate::support::bad_server::BadServer;
+use crate::support::command::{Running, command};
+use crate::support::{PATIENCE, agent, distinct, numbered};
+
+#[test]
+fn the_first_interrupt_sends_what_was_read_and_ends() {
+    let agent = agent();
+    let mut running = Running::start(command(["send", "--agent", &agent.url(), "--json"]));
+    running.write(&numbered(1_234));
+    running.write(b"a line that is not complete");
+    agent.wait_for(1_234, PATIENCE).unwrap();
+    running.signal("INT");
+    let run = running.finish();
+    run.check(
+        130,
+        &[
+            "interrupted: sending what was read",
+            "all 1,234 events acknowledged",
+        ],
+    );
+    run.check(
+        130,
+        &["reading stopped behind line 1,234 of standard input"],
+    );
+    assert_eq!(run.json()["acked"], 1_234);
+    assert_eq!(distinct(&agent.received()), 1_234);
+}
+
+#[test]
+fn a_termination_is_an_interrupt_too() {
+    let agent = agent();
+    let mut running = Running::start(command(["send", "--agent", &agent.url()]));
+    running.write(&numbered(10));
+    agent.wait_for(10, PATIENCE).unwrap();
+    running.signal("TERM");
+    running.finish().check(130, &["all 10 events acknowledged"]);
+}
+
+#[test]
+fn after_an_interrupt_the_time_out_still_holds() {
+    let server = BadServer::silent();
+    let args = [
+        "send",
+        "--agent",
+        &server.url,
+        "--timeout",
+        "500ms",
+        "--json",
+    ];
+    let mut running = Running::start(command(args));
+    running.write(&numbered(10));
+    server.wait_for_connection();
+    running.signal("INT");
+    let run = running.finish();
+    run.check(130, &["interrupted", "10 pending", "gave up after 500 ms"]);
+    assert_eq!(run.json()["pending"], 10);
+}
+
+#[test]
+fn the_second_interrupt_ends_at_once() {
+    let server = BadServer::silent();
+    let args = ["send", "--agent", &server.url, "--timeout", "1h"];
+    let mut running = Running::start(command(args));
+    running.write(&numbered(10));
+    server.wait_for_connection();
+    running.signal("INT");
+    running.wait_for_stderr("Ctrl-C again ends at once");
+    let second = Instant::now();
+    running.signal("INT");
+    running.finish().check(130, &[]);
+    assert!(
+        second.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        second.elapsed()
+    );
+}

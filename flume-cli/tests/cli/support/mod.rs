@@ -1,0 +1,43 @@
+//! The command as a child process, agents that work, and servers that do not.
+
+pub(crate) mod bad_server;
+pub(crate) mod command;
+
+use flume_client::Event;
+use flume_mini_agent::MiniAgent;
+use std::net::TcpListener;
+use std::time::Duration;
+
+/// Longer than anything here takes on a slow machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn agent() -> MiniAgent {
+    MiniAgent::builder().capacity(1_000_000).start().unwrap()
+}
+
+/// An address nobody listens on.
+pub(crate) fn closed_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("avro://{}", listener.local_addr().unwrap())
+}
+
+/// The bodies an agent has, in the order in which it got them.
+pub(crate) fn bodies(events: &[Event]) -> Vec<Vec<u8>> {
+    events.iter().map(|event| event.body().to_vec()).collect()
+}
+
+/// `count` numbered lines.
+pub(crate) fn numbered(count: usize) -> Vec<u8> {
+    (0..count)
+        .map(|number| format!("line {number}\n"))
+        .collect::<String>()
+        .into_bytes()
+}
+
+/// The numbered lines an agent has, each once and sorted.
+pub(crate) fn distinct(events: &[Event]) -> usize {
+    let mut found = bodies(events);
+    found.sort();
+    found.dedup();
+    found.len()
+}

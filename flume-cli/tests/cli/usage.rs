@@ -1,0 +1,62 @@
+//! Wrong usage, and help.
+
+use crate::support::command::flume;
+
+#[track_caller]
+fn check_usage(args: &[&str], word: &str) {
+    let run = flume(args);
+    run.check(2, &[word]);
+    assert_eq!(run.stdout, "");
+}
+
+#[test]
+fn wrong_usage_is_told_with_the_value_and_the_way_out() {
+    check_usage(&["send"], "--agent <URL>");
+    check_usage(
+        &["send", "--agent", "http://a:1"],
+        "write it as avro://HOST:PORT",
+    );
+    check_usage(&["send", "--agent", "avro://a"], "the port is missing");
+    let send = ["send", "--agent", "avro://127.0.0.1:1"];
+    let with = |more: &[&'static str]| [&send, more].concat();
+    check_usage(&with(&["-H", "k"]), "KEY=VALUE");
+    check_usage(&with(&["-H", "=v"]), "the key is empty");
+    check_usage(&with(&["-H", "k=1", "-H", "k=2"]), "\"k\" is given twice");
+    check_usage(&with(&["--timeout", "10"]), "500ms, 10s, 2m");
+    check_usage(&with(&["--batch", "0"]), "0 is not in 1..=100000");
+    check_usage(
+        &["agent", "--sink", "hdfs"],
+        "write it as logger, null or file_roll:DIR",
+    );
+    check_usage(
+        &["agent", "--bind", "127.0.0.1:0", "--capacity", "0"],
+        "capacity is 0",
+    );
+    check_usage(
+        &["agent", "--bind", "127.0.0.1:0", "--capacity", "10"],
+        "transaction_capacity 100",
+    );
+    check_usage(&["ping"], "<URL>...");
+    check_usage(&["ping", "a:1"], "write it as avro://HOST:PORT");
+}
+
+#[test]
+fn too_many_headers_are_wrong_usage() {
+    let headers: Vec<String> = (0..65).map(|number| format!("-Hk{number}=v")).collect();
+    let mut args = vec!["send", "--agent", "avro://127.0.0.1:1"];
+    args.extend(headers.iter().map(String::as_str));
+    check_usage(&args, "65 headers are given; an event carries up to 64");
+}
+
+#[test]
+fn help_says_what_this_is_and_is_not_and_lists_the_exit_codes() {
+    let run = flume(&["--help"]);
+    run.check(0, &[]);
+    for word in [
+        "For Apache Flume; not related to the Rust crate named flume",
+        "Exit codes:",
+        "124",
+    ] {
+        assert!(run.stdout.contains(word), "{word}: {}", run.stdout);
+    }
+}
