@@ -231,3 +231,15 @@ fn a_batch_fits_exactly_and_room_is_given_back_to_the_last_byte() {
     assert!(client.close(PATIENCE).wait().is_complete());
     assert_each_once(agent.stored(), 35);
 }
+
+#[test]
+fn a_batch_larger_than_the_whole_buffer_is_not_worth_another_try() {
+    let agent = Agent::good();
+    let client = small(&agent);
+    let error = client
+        .append_batch((0..11).map(kilobyte).collect())
+        .unwrap_err();
+    let (bytes, limit) = (11 * 1004, 10_100);
+    assert_eq!(*error.refusal(), Refusal::TooLarge { bytes, limit });
+    assert!(!error.is_retryable());
+}
