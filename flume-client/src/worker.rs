@@ -50,6 +50,10 @@ impl Drop for Ending {
     }
 }
 
+/// Turns in a row before the runtime looks at the sockets again, at the price of a system call.
+/// Without that, callers who never pause would keep the answers from being read.
+const TURNS_MAX: u32 = 8;
+
 struct Worker {
     core: Core,
     store: Store,
@@ -379,7 +383,7 @@ impl Future for Worker {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let worker = self.get_mut();
-        loop {
+        for _ in 0..TURNS_MAX {
             let mut progressed = worker.exchange();
             progressed |= worker.poll_links(context);
             if worker
@@ -403,6 +407,8 @@ impl Future for Worker {
                 return Poll::Pending;
             }
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

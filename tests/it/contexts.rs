@@ -1,12 +1,14 @@
 //! Where a client may be built and used: anywhere.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
 use flume_client::Client;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::support::{Agent, HOUR, PATIENCE, assert_each_once, client_of, event};
+use crate::support::{Agent, HOUR, PATIENCE, append_all, assert_each_once, client_of, event};
 
 fn current_thread() -> Runtime {
     Builder::new_current_thread().build().unwrap()
@@ -115,4 +117,42 @@ fn a_hundred_runtimes_after_another_each_with_a_client_of_its_own() {
         });
     }
     assert_each_once(agent.stored(), 100);
+}
+
+/// Asks for a flush whenever the last one is through, on whatever thread that is.
+struct Nagging {
+    client: Mutex<Option<Client>>,
+}
+
+impl Nagging {
+    fn ask(self: &Arc<Self>) {
+        let asked = self.client.lock().unwrap();
+        if let Some(client) = &*asked {
+            let flush = std::pin::pin!(client.flush(Duration::ZERO));
+            let waker = Waker::from(self.clone());
+            drop(flush.poll(&mut Context::from_waker(&waker)));
+        }
+    }
+}
+
+impl Wake for Nagging {
+    fn wake(self: Arc<Self>) {
+        self.ask();
+    }
+}
+
+#[test]
+fn answers_are_taken_in_though_a_caller_never_stops_asking() {
+    let agent = Agent::good();
+    let client = client_of(&[&agent]).build().unwrap();
+    let nagging = Arc::new(Nagging {
+        client: Mutex::new(Some(client.clone())),
+    });
+    nagging.ask();
+    let receipts = append_all(&client, 0..300);
+    let acknowledged = receipts
+        .iter()
+        .all(|receipt| receipt.wait(PATIENCE / 5).is_ok());
+    drop(nagging.client.lock().unwrap().take());
+    assert!(acknowledged);
 }
