@@ -1,5 +1,7 @@
 //! What receipts tell, and to whom.
 
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -190,4 +192,28 @@ fn best_effort_uses_the_next_agent_when_the_first_cannot_be_reached() {
     append_all(&client, 0..500);
     assert!(client.close(PATIENCE).wait().is_complete());
     assert_each_once(agent.stored(), 500);
+}
+
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_dropped_future_lets_go_of_its_waker() {
+    let agent = Agent::scripted([greets(Greeting::Unanswered)]);
+    let client = client_of(&[&agent]).build().unwrap();
+    let receipt = client.append(event(0)).unwrap();
+    // A waker for each poll, as from a hundred tasks that gave up.
+    let wakers: Vec<_> = (0..100).map(|_| Arc::new(Nobody)).collect();
+    for waker in &wakers {
+        let waker = Waker::from(waker.clone());
+        let mut delivered = std::pin::pin!(receipt.delivered());
+        let polled = delivered.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+    }
+    let held = wakers.iter().filter(|waker| Arc::strong_count(waker) > 1);
+    assert_eq!(held.count(), 0, "wakers are still held");
+    assert!(!client.close(Duration::ZERO).wait().is_complete());
 }
