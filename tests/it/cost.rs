@@ -5,8 +5,8 @@ use std::time::Duration;
 use flume_client::Event;
 
 use crate::support::{
-    Agent, HOUR, PATIENCE, Port, alone, append_all, client_at, client_of, event, resident_bytes,
-    threads,
+    Agent, Greeting, HOUR, PATIENCE, Port, alone, append_all, client_at, client_of, event, greets,
+    resident_bytes, threads,
 };
 
 #[test]
@@ -97,4 +97,27 @@ fn appending_allocates_nothing_once_the_buffers_have_grown() {
     // Buffers come and go with the client's turns, so one may still grow now and then.
     let settled: u64 = allocations[20..].iter().sum();
     assert!(settled <= 20, "for 20,000 events: {allocations:?}");
+}
+
+#[test]
+fn waits_for_room_that_are_given_up_leave_no_memory_behind() {
+    alone(
+        "cost::waits_for_room_that_are_given_up_leave_no_memory_behind",
+        || {
+            let agent = Agent::scripted([greets(Greeting::Unanswered)]);
+            let client = client_of(&[&agent])
+                .event_bytes(100)
+                .buffer_bytes(100)
+                .build()
+                .unwrap();
+            drop(client.append(Event::new([b'x'; 90])).unwrap());
+            let before = resident_bytes();
+            for _ in 0..100_000 {
+                assert!(!client.ready(50).wait(Duration::ZERO));
+            }
+            let grown = resident_bytes().saturating_sub(before);
+            assert!(grown < 2 << 20, "{grown} bytes more");
+            assert!(!client.close(Duration::ZERO).wait().is_complete());
+        },
+    );
 }
