@@ -311,7 +311,9 @@ impl Worker {
     fn end_flushes(&mut self) {
         let now = Instant::now();
         let watermark = self.core.watermark();
-        let ended = |flush: &mut Flush| flush.upto <= watermark || flush.deadline <= now;
+        let ended = |flush: &mut Flush| {
+            flush.upto <= watermark || flush.deadline <= now || flush.promise.is_given_up()
+        };
         let ended: Vec<Flush> = self.flushes.extract_if(.., ended).collect();
         if ended.is_empty() {
             return;

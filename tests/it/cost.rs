@@ -121,3 +121,22 @@ fn waits_for_room_that_are_given_up_leave_no_memory_behind() {
         },
     );
 }
+
+#[test]
+fn flushes_that_nobody_awaits_leave_no_memory_behind() {
+    let test = "cost::flushes_that_nobody_awaits_leave_no_memory_behind";
+    alone(test, || {
+        let agent = Agent::scripted([greets(Greeting::Unanswered)]);
+        let client = client_of(&[&agent]).build().unwrap();
+        drop(client.append(event(0)).unwrap());
+        let before = resident_bytes();
+        for _ in 0..500 {
+            (0..100).for_each(|_| drop(client.flush(HOUR)));
+            // The client has taken all of them in when it answers this one.
+            client.flush(Duration::ZERO).wait().unwrap_err();
+        }
+        let grown = resident_bytes().saturating_sub(before);
+        assert!(grown < 2 << 20, "{grown} bytes more");
+        assert_eq!(client.close(Duration::ZERO).wait().lost.total(), 1);
+    });
+}
