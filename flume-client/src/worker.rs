@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::client::Report;
-use crate::config::{AgentUrl, Config};
+use crate::config::{AgentUrl, Config, FOREVER};
 use crate::delivery::{AgentIndex, Core, Disconnect, Epoch, Input, Outcome, Output, Settings};
 use crate::error::{AgentError, FlushError};
 use crate::intake::{Chunk, Intake, IntakeState, Request};
@@ -423,8 +423,6 @@ fn refusal(reply: Reply) -> Option<AgentError> {
     }
 }
 
-/// A deadline so far away that it never comes stands for none.
 fn deadline_after(timeout: Duration) -> Instant {
-    const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     Instant::now() + timeout.min(FOREVER)
 }

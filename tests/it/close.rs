@@ -211,3 +211,19 @@ fn a_close_that_is_not_awaited_goes_on() {
     drop(client.close(HOUR));
     receipt.wait(PATIENCE).unwrap();
 }
+
+#[test]
+fn settings_without_end_are_taken_as_no_limit() {
+    let agent = Agent::good();
+    let client = client_of(&[&agent])
+        .linger(Duration::MAX)
+        .connect_timeout(Duration::MAX)
+        .request_timeout(Duration::MAX)
+        .build()
+        .unwrap();
+    append_all(&client, 0..3);
+    client.flush(Duration::MAX).wait().unwrap();
+    let receipt = client.append(event(3)).unwrap();
+    assert_eq!(client.close(Duration::MAX).wait().delivered, 4);
+    assert!(receipt.wait(Duration::MAX).is_ok());
+}
