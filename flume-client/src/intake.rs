@@ -160,7 +160,11 @@ impl Intake {
             Err(Refusal::Full { .. })
         );
         if waits && bytes <= self.buffer_bytes_max {
+            let given_up = state.waits_given_up();
             state.ready.push((bytes, promise));
+            drop(state);
+            // Letting go of a promise can run its waiter's code, so not under the lock.
+            drop(given_up);
             return;
         }
         drop(state);
@@ -275,6 +279,15 @@ impl IntakeState {
             bytes,
         });
         true
+    }
+
+    /// Takes out waits for room whose callers are gone, whenever the list would have to grow.
+    fn waits_given_up(&mut self) -> Vec<(usize, Promise<()>)> {
+        if self.ready.len() < self.ready.capacity() {
+            return Vec::new();
+        }
+        let given_up = |(_, promise): &mut (usize, Promise<()>)| promise.is_given_up();
+        self.ready.extract_if(.., given_up).collect()
     }
 
     fn check_room(&self, needed: usize, capacity: usize) -> Result<(), Refusal> {

@@ -130,10 +130,10 @@ impl Core {
         self.acks.watermark()
     }
 
-    /// Whether events wait for their batch to fill or to be old enough.
+    /// The events that wait for their batch to fill or to be old enough.
     #[must_use]
-    pub fn has_open_batch(&self) -> bool {
-        self.batches.seal_deadline().is_some()
+    pub fn open_batch(&self) -> Option<&Batch> {
+        self.batches.open()
     }
 
     /// How many calls may be in flight to this agent now.
