@@ -23,7 +23,7 @@ const RETURN_AT: f64 = 0.65;
 /// Part of the log sent in one go before the stop, so that batches are on their way.
 const BURST: f64 = 0.1;
 /// How long the story waits for the failover before it goes on.
-const NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
+const NOTICE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last lines may take, and the agents to store them.
 const END_TIMEOUT: Duration = Duration::from_secs(30);
 

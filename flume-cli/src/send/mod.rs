@@ -49,7 +49,8 @@ pub(crate) fn run(args: &SendArgs) -> Exit {
         }
     };
     let inputs = Input::all(&args.files);
-    if inputs.iter().any(Input::is_terminal) {
+    let interactive = inputs.iter().any(Input::is_terminal);
+    if interactive {
         output::note(
             "reading lines from the terminal; Ctrl-D at the start of a line ends the input",
         );
@@ -74,7 +75,7 @@ pub(crate) fn run(args: &SendArgs) -> Exit {
         inputs,
         all_read: false,
         input_ended: false,
-        screen: Screen::new(bytes),
+        screen: Screen::new(bytes, !interactive),
         watch: Watch::default(),
     };
     delivery.finish(args)
@@ -156,8 +157,8 @@ impl Delivery {
         match self.pump.wait(TICK) {
             News::Note(note) => self.screen.note(&note),
             News::Nothing => {}
-            News::Ended { panicked: true } => return Some(Ending::Broken),
-            News::Ended { panicked: false } => {
+            News::Ended { all_read: false } => return Some(Ending::Broken),
+            News::Ended { all_read: true } => {
                 self.input_ended = true;
                 self.all_read = true;
             }

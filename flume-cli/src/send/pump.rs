@@ -31,7 +31,7 @@ const ROOM_WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Pump {
     shared: Arc<Shared>,
     notes: Receiver<String>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<bool>>,
 }
 
 /// What has been read so far.
@@ -66,9 +66,9 @@ impl Tally {
 pub(super) enum News {
     Note(String),
     Nothing,
-    /// All inputs are read. `panicked`: they are not, and never will be.
+    /// The thread has ended. `all_read`: because there was nothing more to read.
     Ended {
-        panicked: bool,
+        all_read: bool,
     },
 }
 
@@ -112,11 +112,9 @@ impl Pump {
             Ok(note) => News::Note(note),
             Err(RecvTimeoutError::Timeout) => News::Nothing,
             Err(RecvTimeoutError::Disconnected) => {
-                let panicked = self
-                    .thread
-                    .take()
-                    .is_some_and(|thread| thread.join().is_err());
-                News::Ended { panicked }
+                let result = self.thread.take().map(JoinHandle::join);
+                let all_read = result.is_some_and(|result| result.unwrap_or(false));
+                News::Ended { all_read }
             }
         }
     }
@@ -144,13 +142,12 @@ struct Reader {
 }
 
 impl Reader {
-    fn run(&self, inputs: &[Input]) {
-        for (index, input) in inputs.iter().enumerate() {
+    /// Reads all inputs. `false`: it was stopped, or the client takes nothing more.
+    fn run(&self, inputs: &[Input]) -> bool {
+        inputs.iter().enumerate().all(|(index, input)| {
             self.shared.tally().position = (index, 0);
-            if !self.read(input) {
-                return;
-            }
-        }
+            self.read(input)
+        })
     }
 
     /// Reads one input to its end. `false`: stopped.

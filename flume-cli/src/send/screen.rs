@@ -19,9 +19,10 @@ pub(super) struct Screen {
 const DRAWS_PER_SECOND: u8 = 10;
 
 impl Screen {
-    /// `bytes`: how much there is to read, if that is known.
-    pub(super) fn new(bytes: Option<u64>) -> Self {
-        let bar = io::stderr().is_terminal().then(|| bar(bytes));
+    /// `bytes`: how much there is to read, if that is known. `progress`: show a progress line on a
+    /// terminal; it would be in the way of a user who types there.
+    pub(super) fn new(bytes: Option<u64>, progress: bool) -> Self {
+        let bar = (progress && io::stderr().is_terminal()).then(|| bar(bytes));
         Self {
             bar,
             started: Instant::now(),

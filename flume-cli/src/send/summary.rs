@@ -101,7 +101,7 @@ impl Summary {
 
     fn show(&self) {
         if self.ending == Ending::Broken {
-            output::note("reading ended by a bug in this program; not all of the input was read");
+            output::note("an internal error ended the delivery; not all of the input was read");
         }
         let (acked, pending, refused) = (self.stats.delivered, self.pending(), self.tally.refused);
         let time = text::duration(self.elapsed);
@@ -144,7 +144,7 @@ impl Summary {
     fn pending_text(&self, pending: u64) -> String {
         let sent = match self.stats.lost.unknown {
             0 => "never sent".to_owned(),
-            unknown if unknown == pending => "sent; they may have arrived".to_owned(),
+            unknown if unknown == pending => "all were sent and may have arrived".to_owned(),
             unknown => format!("of which {} were sent and may have arrived", count(unknown)),
         };
         let why = match self.ending {
@@ -158,6 +158,7 @@ impl Summary {
     }
 
     fn show_agents(&self) {
+        let mut advice = Vec::new();
         for agent in &self.stats.agents {
             let mut line = format!("{}: {} acknowledged", agent.agent, count(agent.delivered));
             if agent.failures > 0 {
@@ -167,12 +168,12 @@ impl Summary {
                 line.push_str(&format!(", the last: {}", trouble::sentence(error)));
             }
             output::detail(line);
-            let advice = agent.last_error.as_deref().and_then(trouble::advice);
-            if let Some(advice) = advice
-                && agent.delivered == 0
-            {
-                output::detail(format!("  {advice}"));
-            }
+            let error = agent.last_error.as_deref().filter(|_| agent.delivered == 0);
+            advice.extend(error.and_then(trouble::advice));
+        }
+        if self.pending() > 0 {
+            advice.dedup();
+            advice.iter().for_each(output::detail);
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -70,6 +72,21 @@ impl BadServer {
         })
     }
 
+    /// Answers the handshake and one call, then nothing on any connection.
+    pub(crate) fn answers_one_call() -> Self {
+        let connections = AtomicUsize::new(0);
+        Self::start(move |stream| {
+            if connections.fetch_add(1, Ordering::Relaxed) > 0 {
+                return answer_with(stream, |_, _| Vec::new());
+            }
+            answer_with(stream, |serial, earlier| match earlier {
+                0 => handshake(serial, Match::Both),
+                1 => reply(serial),
+                _ => Vec::new(),
+            });
+        })
+    }
+
     /// Waits until someone connects.
     pub(crate) fn wait_for_connection(&self) {
         self.accepted
@@ -77,13 +94,15 @@ impl BadServer {
             .expect("nobody connects");
     }
 
-    fn start(serve: fn(TcpStream)) -> Self {
+    fn start(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        let serve = Arc::new(serve);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("avro://{}", listener.local_addr().unwrap());
         let (sender, accepted) = mpsc::channel();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let _ = sender.send(());
+                let serve = serve.clone();
                 thread::spawn(move || serve(stream));
             }
         });
