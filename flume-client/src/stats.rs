@@ -85,7 +85,7 @@ pub struct AgentStats {
     pub failures: u64,
     /// Batches that may be under way at once, now.
     pub window: u32,
-    /// The most there ever were under way at once.
+    /// The largest that `window` ever was.
     pub window_peak: u32,
     /// Its last failure.
     pub last_error: Option<Arc<AgentError>>,

@@ -4,6 +4,8 @@
 //! connections and the clock speak to the core, and does what the core says, until nothing is left
 //! to do; then it sleeps until bytes, time or callers wake it.
 
+mod turn;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -16,13 +18,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::client::Report;
 use crate::config::{AgentUrl, Config, FOREVER};
-use crate::delivery::{AgentIndex, Core, Disconnect, Epoch, Input, Outcome, Output, Settings};
+use crate::delivery::{AgentIndex, Core, Disconnect, Epoch, Input, Output, Settings};
 use crate::error::{AgentError, FlushError};
-use crate::intake::{Chunk, Intake, IntakeState, Request};
+use crate::intake::{Intake, Request};
 use crate::store::Store;
 use crate::ticket::Promise;
 use crate::transport::{Connection, Progress};
 use crate::wire::avro::rpc::Reply;
+use turn::Turn;
 
 /// The body of the client's thread: works until the client is closed, then settles with everyone.
 pub(crate) fn run(runtime: Runtime, config: &Config, intake: Arc<Intake>) {
@@ -82,19 +85,6 @@ struct Flush {
 struct Closing {
     deadline: Instant,
     promises: Vec<Promise<Report>>,
-}
-
-/// What one turn collects to settle under one lock. Kept for its buffers.
-#[derive(Default)]
-struct Turn {
-    chunks: Vec<Chunk>,
-    ends: Vec<u32>,
-    emptied: Vec<Chunk>,
-    requests: Vec<Request>,
-    retired: Vec<(u64, u32, u32, Outcome)>,
-    errors: Vec<(AgentIndex, AgentError)>,
-    opened: Vec<(AgentIndex, bool)>,
-    wakers: Vec<Waker>,
 }
 
 impl Worker {
@@ -224,7 +214,7 @@ impl Worker {
     fn exchange(&mut self) -> bool {
         let intake = self.intake.clone();
         let mut state = intake.lock();
-        self.settle(&mut state);
+        self.turn.settle(&self.core, &mut state);
         intake.offer_room(&mut state, &mut self.turn.wakers);
         state.take_chunks(&mut self.turn.chunks);
         state.take_requests(&mut self.turn.requests);
@@ -247,37 +237,6 @@ impl Worker {
         }
         self.turn.requests = requests;
         came_in
-    }
-
-    /// Brings the callers' view up to date.
-    fn settle(&mut self, state: &mut IntakeState) {
-        let turn = &mut self.turn;
-        for (first, events, bytes, outcome) in turn.retired.drain(..) {
-            state.retire(first, events, bytes, outcome, &mut turn.wakers);
-        }
-        state.receipts.forget_below(self.core.watermark());
-        for chunk in turn.emptied.drain(..) {
-            state.give_back(chunk);
-        }
-        let counters = self.core.counters();
-        state.stats.batches_sent = counters.batches;
-        state.stats.batches_retried = counters.retries;
-        state.stats.connects = counters.connects;
-        for (index, agent) in state.stats.agents.iter_mut().enumerate() {
-            agent.window = self.core.window(index);
-            agent.window_peak = agent.window_peak.max(agent.window);
-        }
-        for (index, connected) in turn.opened.drain(..) {
-            if let Some(agent) = state.stats.agents.get_mut(index) {
-                agent.connected = connected;
-            }
-        }
-        for (index, error) in turn.errors.drain(..) {
-            if let Some(agent) = state.stats.agents.get_mut(index) {
-                agent.failures += 1;
-                agent.last_error = Some(Arc::new(error));
-            }
-        }
     }
 
     fn on_request(&mut self, request: Request) {

@@ -1,0 +1,56 @@
+//! [`Turn`]: what the worker has to tell callers, told under one lock.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::delivery::{AgentIndex, Core, Outcome};
+use crate::error::AgentError;
+use crate::intake::{Chunk, IntakeState, Request};
+
+/// What one turn collects. Kept from turn to turn for its buffers.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// What came in.
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) ends: Vec<u32>,
+    pub(super) requests: Vec<Request>,
+    /// What goes out.
+    pub(super) emptied: Vec<Chunk>,
+    pub(super) retired: Vec<(u64, u32, u32, Outcome)>,
+    pub(super) errors: Vec<(AgentIndex, AgentError)>,
+    pub(super) opened: Vec<(AgentIndex, bool)>,
+    /// To be woken when the lock is released.
+    pub(super) wakers: Vec<Waker>,
+}
+
+impl Turn {
+    /// Brings the callers' view up to date.
+    pub(super) fn settle(&mut self, core: &Core, state: &mut IntakeState) {
+        for (first, events, bytes, outcome) in self.retired.drain(..) {
+            state.retire(first, events, bytes, outcome, &mut self.wakers);
+        }
+        state.receipts.forget_below(core.watermark());
+        for chunk in self.emptied.drain(..) {
+            state.give_back(chunk);
+        }
+        let counters = core.counters();
+        state.stats.batches_sent = counters.batches;
+        state.stats.batches_retried = counters.retries;
+        state.stats.connects = counters.connects;
+        for (index, agent) in state.stats.agents.iter_mut().enumerate() {
+            agent.window = core.window(index);
+            agent.window_peak = agent.window_peak.max(agent.window);
+        }
+        for (index, connected) in self.opened.drain(..) {
+            if let Some(agent) = state.stats.agents.get_mut(index) {
+                agent.connected = connected;
+            }
+        }
+        for (index, error) in self.errors.drain(..) {
+            if let Some(agent) = state.stats.agents.get_mut(index) {
+                agent.failures += 1;
+                agent.last_error = Some(Arc::new(error));
+            }
+        }
+    }
+}
