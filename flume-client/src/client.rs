@@ -80,13 +80,14 @@ impl Client {
     /// Takes an event, waiting up to `timeout` for room in the buffer. Blocks the calling thread:
     /// do not call it on a thread that runs async tasks.
     pub fn append_within(&self, event: Event, timeout: Duration) -> Result<Receipt, AppendError> {
-        let started = Instant::now();
         let mut event = event;
+        let mut waiting_since = None;
         loop {
             let error = match self.append(event) {
                 Err(error) if error.is_retryable() => error,
                 done => return done,
             };
+            let started = *waiting_since.get_or_insert_with(Instant::now);
             let left = timeout.saturating_sub(started.elapsed());
             let Refusal::Full { needed, .. } = *error.refusal() else {
                 return Err(error);

@@ -84,10 +84,10 @@ pub enum Refusal {
         /// Bytes the event needs.
         needed: usize,
     },
-    /// The event is larger than the setting allows.
-    #[error("the event takes {bytes} bytes, more than the {limit} allowed by event_bytes")]
+    /// The event, or a batch of them, is larger than `event_bytes` or the whole buffer.
+    #[error("{bytes} bytes were offered at once, more than the {limit} allowed")]
     TooLarge {
-        /// Bytes of the event.
+        /// Bytes offered.
         bytes: usize,
         /// The limit.
         limit: usize,

@@ -13,9 +13,10 @@
 //! Nothing later encodes it again: buffer and socket only move these bytes.
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::wire::avro::DecodeError;
-use crate::wire::avro::datum::{self, EventRef};
+use crate::wire::avro::datum::{self, EventRef, Headers, Reader};
 
 /// Most headers an event may carry.
 pub const HEADERS_MAX: usize = 64;
@@ -33,7 +34,7 @@ pub const HEADER_BYTES_MAX: usize = 64 * 1024;
 ///
 /// Limits on headers ([`HEADERS_MAX`], [`HEADER_KEY_BYTES_MAX`], [`HEADER_VALUE_BYTES_MAX`],
 /// [`HEADER_BYTES_MAX`]) are checked as they are added and reported by
-/// `Client::append`, which hands the event back, so building never fails.
+/// [`Client::append`](crate::Client::append), which hands the event back, so building never fails.
 ///
 /// ```
 /// use flume_client::Event;
@@ -46,6 +47,8 @@ pub const HEADER_BYTES_MAX: usize = 64 * 1024;
 pub struct Event {
     datum: Vec<u8>,
     header_count: usize,
+    /// Where the headers end: the place of the `00` behind the last one.
+    headers_end: usize,
     fault: Option<HeaderFault>,
 }
 
@@ -59,6 +62,7 @@ impl Event {
         Self {
             datum,
             header_count: 0,
+            headers_end: 0,
             fault: None,
         }
     }
@@ -82,11 +86,12 @@ impl Event {
         let shortest = datum::event_len(pairs.iter().copied(), event.body());
         if shortest == datum.len() && !has_twins(&pairs) {
             let header_count = pairs.len();
-            let fault =
-                HeaderFault::of_all(&pairs, datum.len() - datum::bytes_len(event.body().len()));
+            let header_bytes = datum.len() - datum::bytes_len(event.body().len());
+            let fault = HeaderFault::of_all(&pairs, header_bytes);
             return Ok(Self {
                 datum,
                 header_count,
+                headers_end: header_bytes - 1,
                 fault,
             });
         }
@@ -108,26 +113,19 @@ impl Event {
 
     /// The same as [`header`](Self::header), for an event at hand.
     pub fn set_header(&mut self, key: &str, value: &str) {
-        let earlier = self.headers().any(|(known, _)| known == key);
-        let count = self.header_count + usize::from(!earlier);
+        let place = self.value_place(key);
+        let count = self.header_count + usize::from(place.is_none());
         if self.fault.is_none() {
             self.fault = HeaderFault::of(key, value, count);
         }
-        let mut pairs: Vec<(&str, &str)> = Vec::new();
-        let rebuilt = if earlier {
-            pairs.extend(
-                self.headers()
-                    .map(|(k, v)| if k == key { (k, value) } else { (k, v) }),
-            );
-            Some(encoded(&pairs, self.body()))
-        } else {
-            None
-        };
-        match rebuilt {
-            Some(datum) => self.datum = datum,
+        match place {
+            Some(place) => {
+                let len = datum::bytes_len(value.len());
+                self.headers_end = self.headers_end - place.len() + len;
+                datum::fill_bytes(self.make_room(place, len), value.as_bytes());
+            }
             None => self.insert_header(key, value),
         }
-        self.header_count = count;
         if self.fault.is_none() && self.header_bytes() > HEADER_BYTES_MAX {
             self.fault = Some(HeaderFault::TooManyBytes {
                 bytes: self.header_bytes(),
@@ -138,12 +136,14 @@ impl Event {
     /// The body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        self.view().body()
+        let (_, body) = self.datum.split_at(self.header_bytes());
+        let body = Reader::new(body).bytes("event body", usize::MAX);
+        body.expect(OWN_DATUM)
     }
 
     /// The headers, in the order in which their keys were first set.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.view().headers().filter_map(Result::ok)
+        Headers::of_own(&self.datum).map(|pair| pair.expect(OWN_DATUM))
     }
 
     /// The value of one header.
@@ -163,40 +163,71 @@ impl Event {
         self.fault.as_ref()
     }
 
-    fn view(&self) -> EventRef<'_> {
-        EventRef::parse(&self.datum).expect("an event's datum is only ever written by this file")
+    fn header_bytes(&self) -> usize {
+        self.headers_end + 1
     }
 
-    fn header_bytes(&self) -> usize {
-        self.datum.len() - datum::bytes_len(self.body().len())
+    /// Where the value of `key` lies in the datum, its length included.
+    fn value_place(&self, key: &str) -> Option<Range<usize>> {
+        let start = count_len(self.header_count);
+        let mut pairs = Reader::new(self.datum.get(start..self.headers_end)?);
+        while !pairs.rest().is_empty() {
+            let known = pairs.bytes("header key", usize::MAX).expect(OWN_DATUM);
+            let start = self.headers_end - pairs.rest().len();
+            pairs.bytes("header value", usize::MAX).expect(OWN_DATUM);
+            if known == key.as_bytes() {
+                return Some(start..self.headers_end - pairs.rest().len());
+            }
+        }
+        None
     }
 
     /// Puts a new pair behind the last one, and the new count in front.
     fn insert_header(&mut self, key: &str, value: &str) {
-        let end = self.header_bytes() - 1;
-        let old_count = self.header_count;
-        let mut pair = Vec::with_capacity(key.len() + value.len() + 8);
-        datum::put_bytes(&mut pair, key.as_bytes());
-        datum::put_bytes(&mut pair, value.as_bytes());
-        self.datum.splice(end..end, pair);
-        let mut count = Vec::with_capacity(4);
-        datum::put_long(&mut count, old_count as i64 + 1);
-        let old_len = if old_count == 0 {
-            0
-        } else {
-            datum::long_len(old_count as i64)
-        };
-        self.datum.splice(..old_len, count);
+        let end = self.headers_end;
+        let old_len = count_len(self.header_count);
+        self.header_count += 1;
+        let new_len = count_len(self.header_count);
+        let pair_len = datum::bytes_len(key.len()) + datum::bytes_len(value.len());
+
+        self.headers_end = end + new_len - old_len + pair_len;
+        self.make_room(end..end, new_len - old_len + pair_len);
+        if new_len > old_len {
+            self.datum.copy_within(old_len..end, new_len);
+        }
+        datum::fill_long(&mut self.datum, self.header_count as i64);
+        let (_, room) = self.datum.split_at_mut(end + new_len - old_len);
+        let room = datum::fill_bytes(room, key.as_bytes());
+        datum::fill_bytes(room, value.as_bytes());
+    }
+
+    /// Puts `len` bytes, to be overwritten, in the place of others. Moves what is behind them once
+    /// and allocates only if the datum has no room to grow.
+    fn make_room(&mut self, place: Range<usize>, len: usize) -> &mut [u8] {
+        let old_len = self.datum.len();
+        let room_end = place.start + len;
+        let new_len = old_len - place.len() + len;
+        self.datum.resize(old_len.max(new_len), 0);
+        if room_end != place.end {
+            self.datum.copy_within(place.end..old_len, room_end);
+        }
+        self.datum.truncate(new_len);
+        let (_, room) = self.datum.split_at_mut(place.start);
+        room.split_at_mut(len).0
     }
 }
+
+const OWN_DATUM: &str = "an event's datum is only ever written by this file";
 
 /// Room kept for headers beside the body, so that a typical event grows without a reallocation.
 const HEADER_ROOM: usize = 96;
 
-fn encoded(pairs: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut datum = Vec::with_capacity(datum::event_len(pairs.iter().copied(), body));
-    datum::put_event(&mut datum, pairs.iter().copied(), body);
-    datum
+/// Bytes of the header count, which is left out when there are no headers.
+fn count_len(count: usize) -> usize {
+    match count {
+        0 => 0,
+        _ => datum::long_len(count as i64),
+    }
 }
 
 /// Whether a key comes twice.
@@ -293,6 +324,12 @@ impl HeaderFault {
 mod tests {
     use super::*;
 
+    fn encoded(pairs: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+        let mut datum = Vec::new();
+        datum::put_event(&mut datum, pairs.iter().copied(), body);
+        datum
+    }
+
     fn check(event: &Event, headers: &[(&str, &str)], body: &[u8]) {
         assert_eq!(event.headers().collect::<Vec<_>>(), headers);
         assert_eq!(event.body(), body);
@@ -323,6 +360,16 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_replaced_in_its_place_whether_it_grows_or_shrinks() {
+        let values = ["", "short", &"v".repeat(63), &"v".repeat(64), "short", ""];
+        let mut event = Event::new("body").header("a", "1").header("b", "2");
+        for value in values {
+            event.set_header("a", value);
+            check(&event, &[("a", value), ("b", "2")], b"body");
+        }
+    }
+
+    #[test]
     fn the_sixty_fourth_header_widens_the_count_and_the_sixty_fifth_is_a_fault() {
         let mut event = Event::new(vec![0xff; 300]);
         let keys: Vec<String> = (0..65).map(|n| format!("key-{n}")).collect();
@@ -337,6 +384,18 @@ mod tests {
         check(&event, &expected, &[0xff; 300]);
         assert_eq!(event.fault(), None);
         event.set_header(&keys[64], "v");
+        assert_eq!(event.fault(), Some(&HeaderFault::TooMany { count: 65 }));
+    }
+
+    #[test]
+    fn an_event_far_over_the_header_limit_still_gives_everything_back() {
+        let keys: Vec<String> = (0..4200).map(|n| n.to_string()).collect();
+        let expected: Vec<_> = keys.iter().map(|key| (key.as_str(), "v")).collect();
+        let mut event = Event::from_datum(encoded(&expected[..4000], b"body")).unwrap();
+        for (key, value) in &expected[4000..] {
+            event.set_header(key, value);
+        }
+        check(&event, &expected, b"body");
         assert_eq!(event.fault(), Some(&HeaderFault::TooMany { count: 65 }));
     }
 

@@ -160,7 +160,11 @@ impl Intake {
             Err(Refusal::Full { .. })
         );
         if waits && bytes <= self.buffer_bytes_max {
+            let given_up = state.waits_given_up();
             state.ready.push((bytes, promise));
+            drop(state);
+            // Letting go of a promise can run its waiter's code, so not under the lock.
+            drop(given_up);
             return;
         }
         drop(state);
@@ -195,15 +199,22 @@ impl Intake {
         }
     }
 
-    /// The worker ends: nothing more is taken, and nobody waits for it in vain.
+    /// The worker ends: nothing more is taken, and nobody waits for it in vain. Events are left
+    /// over only if it ended by a panic; whether they were stored is not known.
     pub(crate) fn worker_ends(&self) {
+        let mut wakers = Vec::new();
         let mut state = self.lock();
         state.closed = true;
         state.worker_gone = true;
+        state.stats.lost.unknown += state.stats.pending;
+        state.stats.pending = 0;
+        state.stats.pending_bytes = 0;
+        state.receipts.orphan(&mut wakers);
         let requests = std::mem::take(&mut state.requests);
         let ready = std::mem::take(&mut state.ready);
         drop(state);
         drop((requests, ready));
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     fn capacity(&self) -> usize {
@@ -270,11 +281,26 @@ impl IntakeState {
         true
     }
 
+    /// Takes out waits for room whose callers are gone, whenever the list would have to grow.
+    fn waits_given_up(&mut self) -> Vec<(usize, Promise<()>)> {
+        if self.ready.len() < self.ready.capacity() {
+            return Vec::new();
+        }
+        let given_up = |(_, promise): &mut (usize, Promise<()>)| promise.is_given_up();
+        self.ready.extract_if(.., given_up).collect()
+    }
+
     fn check_room(&self, needed: usize, capacity: usize) -> Result<(), Refusal> {
         if self.closed {
             return Err(Refusal::Closed);
         }
         let used = self.stats.pending_bytes;
+        if needed > capacity {
+            return Err(Refusal::TooLarge {
+                bytes: needed,
+                limit: capacity,
+            });
+        }
         if used + needed > capacity {
             return Err(Refusal::Full {
                 used,
@@ -316,5 +342,42 @@ impl IntakeState {
             return None;
         }
         self.sleeper.take().map(|sleeper| sleeper.waker)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Client;
+    use crate::error::DeliveryError;
+
+    fn intake() -> Intake {
+        let builder = Client::builder().agent("avro://localhost:1");
+        Intake::new(&builder.buffer_bytes(100).event_bytes(100).check().unwrap())
+    }
+
+    #[test]
+    fn receipts_resolve_and_counters_balance_when_the_worker_dies() {
+        let intake = intake();
+        let receipt = intake.append(&Event::new("left over")).unwrap();
+        intake.worker_ends();
+        assert_eq!(receipt.wait(Duration::ZERO), Err(DeliveryError::Unknown));
+        let stats = intake.lock().stats.clone();
+        assert_eq!(
+            (stats.accepted, stats.pending, stats.lost.unknown),
+            (1, 0, 1)
+        );
+        assert!(matches!(
+            intake.append(&Event::new("later")),
+            Err(Refusal::Closed)
+        ));
+    }
+
+    #[test]
+    fn a_batch_that_can_never_fit_is_not_refused_as_retryable() {
+        let intake = intake();
+        let events = vec![Event::new([0; 60]), Event::new([0; 60])];
+        let (_, refusal) = intake.append_all(&events).unwrap_err();
+        assert!(!refusal.is_retryable(), "{refusal}");
     }
 }

@@ -1,4 +1,50 @@
-//! Client SDK for Apache Flume agents.
+//! Client for Apache Flume agents: events are batched, acknowledged, retried and failed over, and
+//! the service that appends them never waits for the network.
+//!
+//! Not related to the channel crate named `flume`.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use flume_client::{Client, Event};
+//!
+//! let client = Client::builder()
+//!     .agent("avro://collector-1:4141")
+//!     .agent("avro://collector-2:4141")
+//!     .build()?;
+//! let receipt = client.append(Event::new("order 17 placed").header("host", "web-1"))?;
+//! let ack = receipt.wait(Duration::from_secs(5))?;
+//! println!("stored by {}", ack.agent);
+//! let report = client.close(Duration::from_secs(5)).wait();
+//! println!("{} delivered, {} lost", report.delivered, report.lost.total());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # A tour
+//!
+//! - [`Event`]: a body of bytes with string headers.
+//! - [`Client`]: takes events into a bounded buffer; its own thread delivers them. Set up with
+//!   [`ClientBuilder`], which lists every setting with its default and its cost.
+//! - [`Receipt`]: tells, to a future or a plain thread, what became of one event.
+//! - [`Stats`]: counters that balance at every moment; no event is lost without a reason counted.
+//! - [`Reliability`]: how hard the client tries.
+//! - [`error`]: few types, by what the caller can do.
+//! - [`wire`] and [`delivery`]: the pure parts, public for agents, simulators and tests.
+//!
+//! # What an acknowledgement means
+//!
+//! An agent that answers `OK` has committed the events to every required channel of its source.
+//! That is all Flume tells: whether they survive the agent's crash depends on those channels, and
+//! nothing comes back from the end of a flow. Delivery is at least once: an event whose
+//! acknowledgement was lost is sent again. With [`Reliability::BestEffort`] it is at most once.
+//!
+//! # What happens when...
+//!
+//! | | then |
+//! |---|---|
+//! | no agent can be reached | events wait; when the buffer is full, [`Client::append`] hands them back |
+//! | an agent refuses, breaks or is silent | it rests, the next one in order takes over, the batch is sent again |
+//! | a preferred agent comes back | it is tried while the other works on, and takes over |
+//! | the process ends | what is pending is lost: the buffer is memory. [`Client::close`] gives it time |
 
 pub mod delivery;
 pub mod error;

@@ -37,7 +37,10 @@ impl Receipt {
     /// waits as long as no agent can be reached.
     #[must_use = "a future does nothing unless it is awaited"]
     pub fn delivered(&self) -> Delivered<'_> {
-        Delivered { receipt: self }
+        Delivered {
+            receipt: self,
+            waiting: None,
+        }
     }
 
     /// The same for a plain thread, which it blocks for `timeout` at the longest. Do not call it
@@ -70,24 +73,41 @@ impl Receipt {
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Delivered<'a> {
     receipt: &'a Receipt,
+    /// Its key among the slot's waiters, once it was polled.
+    waiting: Option<u64>,
 }
 
 impl Future for Delivered<'_> {
     type Output = Result<Ack, DeliveryError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Receipt { slot, sequence } = self.receipt;
         let mut state = slot.lock();
         if let Some(outcome) = state.outcome(*sequence) {
+            self.waiting = None;
             return Poll::Ready(slot.result(outcome));
         }
-        let known = |(waiting, waker): &&mut (u64, Waker)| {
-            waiting == sequence && waker.will_wake(context.waker())
-        };
-        if state.wakers.iter_mut().find(known).is_none() {
-            state.wakers.push((*sequence, context.waker().clone()));
+        let waiter = self.waiting.and_then(|key| state.waiter(key));
+        if let Some(waiter) = waiter {
+            waiter.waker.clone_from(context.waker());
+        } else {
+            self.waiting = Some(state.wait(*sequence, context.waker().clone()));
         }
         Poll::Pending
+    }
+}
+
+impl Drop for Delivered<'_> {
+    fn drop(&mut self) {
+        let Some(key) = self.waiting else {
+            return;
+        };
+        let mut state = self.receipt.slot.lock();
+        let place = state.waiters.iter().position(|waiter| waiter.key == key);
+        let waiter = place.map(|place| state.waiters.swap_remove(place));
+        drop(state);
+        // Letting go of a waker runs foreign code, so not under the lock.
+        drop(waiter);
     }
 }
 
@@ -108,7 +128,18 @@ struct Slot {
 struct SlotState {
     /// Ranges of events with the same outcome: first, how many, outcome.
     outcomes: Vec<(u64, u32, Outcome)>,
-    wakers: Vec<(u64, Waker)>,
+    waiters: Vec<Waiter>,
+    next_key: u64,
+    /// The worker ended abnormally: what has no outcome never gets one.
+    orphaned: bool,
+}
+
+/// A future that was polled and not dropped.
+#[derive(Debug)]
+struct Waiter {
+    key: u64,
+    sequence: u64,
+    waker: Waker,
 }
 
 impl Slot {
@@ -135,14 +166,30 @@ impl Slot {
 }
 
 impl SlotState {
+    fn waiter(&mut self, key: u64) -> Option<&mut Waiter> {
+        self.waiters.iter_mut().find(|waiter| waiter.key == key)
+    }
+
+    /// Adds a waiter and returns its key.
+    fn wait(&mut self, sequence: u64, waker: Waker) -> u64 {
+        let key = self.next_key;
+        self.next_key += 1;
+        self.waiters.push(Waiter {
+            key,
+            sequence,
+            waker,
+        });
+        key
+    }
+
     fn outcome(&self, sequence: u64) -> Option<Outcome> {
         let covers = |(first, events, _): &&(u64, u32, Outcome)| {
             (*first..first + u64::from(*events)).contains(&sequence)
         };
-        self.outcomes
-            .iter()
-            .find(covers)
+        let known = self.outcomes.iter().find(covers);
+        known
             .map(|(.., outcome)| *outcome)
+            .or(self.orphaned.then_some(Outcome::Lost(Loss::Unknown)))
     }
 }
 
@@ -202,10 +249,19 @@ impl Receipts {
             }
             let mut state = slot.lock();
             state.outcomes.push((first, events, outcome));
-            let woken = state
-                .wakers
-                .extract_if(.., |(sequence, _)| (first..end).contains(sequence));
-            wakers.extend(woken.map(|(_, waker)| waker));
+            let told = |waiter: &mut Waiter| (first..end).contains(&waiter.sequence);
+            let woken = state.waiters.extract_if(.., told);
+            wakers.extend(woken.map(|waiter| waiter.waker));
+            slot.changed.notify_all();
+        }
+    }
+
+    /// The worker ended abnormally: whoever still waits is told that nothing is known.
+    pub(crate) fn orphan(&mut self, wakers: &mut Vec<Waker>) {
+        for slot in self.slots.drain(..) {
+            let mut state = slot.lock();
+            state.orphaned = true;
+            wakers.extend(state.waiters.drain(..).map(|waiter| waiter.waker));
             slot.changed.notify_all();
         }
     }
@@ -225,7 +281,6 @@ impl Receipts {
                     .get_mut()
                     .unwrap_or_else(PoisonError::into_inner);
                 state.outcomes.clear();
-                state.wakers.clear();
                 self.spare.push(slot);
             }
         }

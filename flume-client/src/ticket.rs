@@ -87,6 +87,11 @@ impl<T> Ticket<T> {
 }
 
 impl<T> Promise<T> {
+    /// Whether nobody waits any more.
+    pub(crate) fn is_given_up(&self) -> bool {
+        Arc::strong_count(&self.cell) == 1
+    }
+
     /// Hands over the value. Wake the waker, if there is one, after releasing every lock.
     pub(crate) fn fulfil(self, value: T) -> Option<Waker> {
         let mut state = self.cell.lock();

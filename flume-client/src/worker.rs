@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::client::Report;
-use crate::config::{AgentUrl, Config};
+use crate::config::{AgentUrl, Config, FOREVER};
 use crate::delivery::{AgentIndex, Core, Disconnect, Epoch, Input, Outcome, Output, Settings};
 use crate::error::{AgentError, FlushError};
 use crate::intake::{Chunk, Intake, IntakeState, Request};
@@ -49,6 +49,10 @@ impl Drop for Ending {
         self.intake.worker_ends();
     }
 }
+
+/// Turns in a row before the runtime looks at the sockets again, at the price of a system call.
+/// Without that, callers who never pause would keep the answers from being read.
+const TURNS_MAX: u32 = 8;
 
 struct Worker {
     core: Core,
@@ -122,7 +126,7 @@ impl Worker {
         match output {
             Output::Connect { agent, epoch } => {
                 if let Some(url) = self.agents.get(agent) {
-                    let connection = Connection::new(url.clone());
+                    let connection = Connection::new(url.clone(), self.settings.connect_timeout);
                     self.links.insert(epoch, Link { agent, connection });
                 }
             }
@@ -307,7 +311,9 @@ impl Worker {
     fn end_flushes(&mut self) {
         let now = Instant::now();
         let watermark = self.core.watermark();
-        let ended = |flush: &mut Flush| flush.upto <= watermark || flush.deadline <= now;
+        let ended = |flush: &mut Flush| {
+            flush.upto <= watermark || flush.deadline <= now || flush.promise.is_given_up()
+        };
         let ended: Vec<Flush> = self.flushes.extract_if(.., ended).collect();
         if ended.is_empty() {
             return;
@@ -360,13 +366,13 @@ impl Worker {
                 return false;
             }
         }
-        // With a batch open, its linger time wakes us; until then only a full batch is news.
-        let (events, bytes) = match self.core.has_open_batch() {
-            true => (
-                self.settings.batch_events_max,
-                self.settings.batch_bytes_max,
+        // With a batch open, its linger time wakes us; until then only what fills it is news.
+        let (events, bytes) = match self.core.open_batch() {
+            Some(open) => (
+                self.settings.batch_events_max - open.events,
+                self.settings.batch_bytes_max - open.bytes,
             ),
-            false => (1, 1),
+            None => (1, 1),
         };
         self.intake
             .lock()
@@ -379,7 +385,7 @@ impl Future for Worker {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let worker = self.get_mut();
-        loop {
+        for _ in 0..TURNS_MAX {
             let mut progressed = worker.exchange();
             progressed |= worker.poll_links(context);
             if worker
@@ -403,6 +409,8 @@ impl Future for Worker {
                 return Poll::Pending;
             }
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -415,8 +423,6 @@ fn refusal(reply: Reply) -> Option<AgentError> {
     }
 }
 
-/// A deadline so far away that it never comes stands for none.
 fn deadline_after(timeout: Duration) -> Instant {
-    const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
     Instant::now() + timeout.min(FOREVER)
 }

@@ -7,22 +7,18 @@
 //! however empty the channel is. Its answers are byte for byte those of Flume 1.9 and 1.11.
 //!
 //! ```
-//! use std::io::Write;
-//! use std::net::TcpStream;
 //! use std::time::Duration;
 //!
+//! use flume_client::{Client, Event};
 //! use flume_mini_agent::MiniAgent;
 //!
 //! let agent = MiniAgent::builder().start()?;
-//! println!("send events to {}", agent.url());
 //!
-//! // Any Flume client will do. This is what one sends for the event "hi" with the header k=v:
-//! let mut client = TcpStream::connect(agent.addr())?;
-//! let md5 = [0x86, 0xaa, 0xda, 0xe2, 0xc4, 0x54, 0x74, 0xc0, 0xfe, 0x93, 0xff, 0xd0, 0xf2, 0x35, 0x0a, 0x65];
-//! client.write_all(b"\0\0\0\x01\0\0\0\x01\0\0\0\x33")?;
-//! client.write_all(&[&md5[..], b"\0", &md5, b"\0\0\x0cappend\x02\x02k\x02v\0\x04hi"].concat())?;
+//! // Any Flume client will do; this is ours.
+//! let client = Client::builder().agent(agent.url()).build()?;
+//! client.append(Event::new("hi").header("k", "v"))?.wait(Duration::from_secs(5))?;
 //!
-//! let events = agent.wait_for(1, Duration::from_secs(10))?;
+//! let events = agent.wait_for(1, Duration::from_secs(5))?;
 //! assert_eq!(events[0].body(), b"hi");
 //! assert_eq!(events[0].header_value("k"), Some("v"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -1,6 +1,7 @@
 //! Tests against real Apache Flume agents.
 //!
-//! For now they check the harness, and that real Flume answers the bytes our codec is built on.
+//! They check that real Flume answers the bytes our codec is built on, that our client and command
+//! deliver into it, and the harness itself.
 //! Needs Java 17 and Maven; see [`flume_tests::require_java`].
 
 #![expect(
@@ -10,11 +11,13 @@
     reason = "clippy.toml allows them in #[test] functions; their helpers are tests too"
 )]
 
+mod deliver;
 mod handshake;
 mod java_client;
 mod lifecycle;
 mod raw;
 mod replies;
+mod send;
 
 use std::thread;
 

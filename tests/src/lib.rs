@@ -5,20 +5,32 @@
 //! The first use of a Flume version resolves its jars into the target directory (about 40 s with
 //! an empty Maven repository); later uses, also from other processes, find them there.
 //!
-//! Nothing here knows how our client works, on purpose: it is the measure, not the thing measured.
+//! None of them knows how our client works, on purpose: it is the measure, not the thing measured.
+//!
+//! [`sim`] is another thing: the delivery core in virtual time, without Java or sockets.
 
+mod command;
 mod error;
 mod java;
 mod java_sdk;
 mod metrics;
 mod real_flume;
 mod real_flume_builder;
+mod samples;
+pub mod sim;
 mod wait;
 
+pub use command::flume_command;
 pub use error::{HarnessError, Result};
 pub use java::{Version, java_available, require_java};
 pub use java_sdk::{ClientType, JavaSdk, SdkRound, SdkRun};
 pub use metrics::Metrics;
 pub use real_flume::RealFlume;
 pub use real_flume_builder::{Channel, RealFlumeBuilder, Sink};
+pub use samples::sample_log;
 pub use wait::wait_until;
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

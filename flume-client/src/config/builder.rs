@@ -158,7 +158,7 @@ impl ClientBuilder {
         Client::start(self.check()?)
     }
 
-    fn check(self) -> Result<Config, BuildError> {
+    pub(crate) fn check(self) -> Result<Config, BuildError> {
         let mut config = self.config;
         if self.agents.is_empty() {
             return Err(BuildError::NoAgent);
@@ -167,6 +167,7 @@ impl ClientBuilder {
             config.agents.push(url.parse()?);
         }
         config.delivery.agents = config.agents.len();
+        config.delivery.bound_times();
         let delivery = &config.delivery;
         let batch_bytes = u64::from(delivery.batch_bytes_max);
         let event_bytes = config.event_bytes_max as u64;
@@ -194,6 +195,26 @@ impl ClientBuilder {
             }
         }
         Ok(config)
+    }
+}
+
+/// A time that never comes, and that can still be added to another.
+pub(crate) const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+impl Settings {
+    /// Takes times beyond [`FOREVER`], above all `Duration::MAX`, for that.
+    fn bound_times(&mut self) {
+        let Backoff { base, cap, floor } = &mut self.backoff;
+        for time in [
+            &mut self.linger,
+            &mut self.connect_timeout,
+            &mut self.request_timeout,
+            base,
+            cap,
+            floor,
+        ] {
+            *time = FOREVER.min(*time);
+        }
     }
 }
 

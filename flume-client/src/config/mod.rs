@@ -5,4 +5,4 @@ mod builder;
 
 pub use agent_url::{AgentUrl, AgentUrlError};
 pub use builder::ClientBuilder;
-pub(crate) use builder::Config;
+pub(crate) use builder::{Config, FOREVER};

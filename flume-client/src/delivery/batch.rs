@@ -66,6 +66,11 @@ impl Batches {
         self.open.as_ref().map(|(_, since)| *since + self.linger)
     }
 
+    /// The batch that still takes events in.
+    pub(super) fn open(&self) -> Option<&Batch> {
+        self.open.as_ref().map(|(batch, _)| batch)
+    }
+
     /// Whether a closed batch waits.
     pub(super) fn is_ready(&self) -> bool {
         !self.queue.is_empty()

@@ -8,7 +8,7 @@
 //!
 //! After each failure the agent rests ([`Backoff`](super::Backoff)) and the next one in order is
 //! used. A preferred agent that has rested is tried again while the other one works on; it takes
-//! over when it answers the handshake, and the spare connection ends with its last answer.
+//! over with its first acknowledgement, and the spare connection ends with its last answer.
 
 use std::collections::VecDeque;
 
@@ -130,10 +130,10 @@ impl Core {
         self.acks.watermark()
     }
 
-    /// Whether events wait for their batch to fill or to be old enough.
+    /// The events that wait for their batch to fill or to be old enough.
     #[must_use]
-    pub fn has_open_batch(&self) -> bool {
-        self.batches.seal_deadline().is_some()
+    pub fn open_batch(&self) -> Option<&Batch> {
+        self.batches.open()
     }
 
     /// How many calls may be in flight to this agent now.
@@ -314,31 +314,47 @@ impl Core {
         }
     }
 
-    /// Sends while the preferred usable agent has room.
+    /// Sends while an agent has room.
     fn send(&mut self) {
         let ordered = self.settings.window == WindowMode::Ordered;
         while self.batches.is_ready() {
-            let in_flight: usize = self.links.iter().map(Link::in_flight_count).sum();
-            let Some(link) = self.links.iter_mut().find(|link| link.is_usable(self.now)) else {
-                return;
-            };
-            if !link.has_room() || (ordered && in_flight > 0) {
-                link.on_window_full();
+            let is_busy = self.links.iter().any(|link| link.in_flight_count() > 0);
+            if ordered && is_busy {
                 return;
             }
+            let now = self.now;
+            let Some(link) = Self::link_with_room(&mut self.links, now) else {
+                return;
+            };
             let (Some(mut batch), Some(epoch)) = (self.batches.pop(), link.epoch()) else {
                 return;
             };
             self.counters.batches += 1;
             self.counters.retries += u64::from(batch.attempts > 0);
             batch.attempts += 1;
-            let serial = link.send(batch, self.now);
+            let serial = link.send(batch, now);
             self.outputs.push_back(Output::Send {
                 epoch,
                 serial,
                 batch,
             });
         }
+    }
+
+    /// The most preferred agent that may be used, if its window has room. One that failed and has
+    /// not acknowledged anything since is on trial: when its window is full, the next one is used,
+    /// so that an agent that greets but never answers costs one window for each of its rests.
+    fn link_with_room(links: &mut [Link], now: Time) -> Option<&mut Link> {
+        for link in links.iter_mut().filter(|link| link.is_usable(now)) {
+            if link.has_room() {
+                return Some(link);
+            }
+            link.on_window_full();
+            if link.is_proven() {
+                return None;
+            }
+        }
+        None
     }
 
     /// Ends idle connections behind a preferred agent that works.

@@ -14,7 +14,7 @@ pub(super) struct Link {
     pub(super) rest_until: Time,
     /// Failures since the last acknowledgement.
     failures: u32,
-    last_failure: Time,
+    last_failure: Option<Time>,
     window: Window,
     in_flight: BTreeMap<i32, InFlight>,
     next_serial: i32,
@@ -45,7 +45,7 @@ impl Link {
             state: State::Idle,
             rest_until: Time::ZERO,
             failures: 0,
-            last_failure: Time::ZERO,
+            last_failure: None,
             window: Window::new(settings.window),
             in_flight: BTreeMap::new(),
             next_serial: FIRST_SERIAL,
@@ -155,11 +155,12 @@ impl Link {
     /// Rests after a connection failed or broke.
     pub(super) fn on_broken(&mut self, now: Time, settings: &Settings, random: &mut fastrand::Rng) {
         self.failures = self.failures.saturating_add(1);
-        self.last_failure = now;
+        self.last_failure = Some(now);
         self.rest_until = now + settings.backoff.delay(self.failures, random);
     }
 
-    /// Rests after a refusal. The refusals of calls that were in flight together are one failure.
+    /// Rests after a refusal. The refusals of calls that were in flight together are one failure,
+    /// also if acknowledgements of others among them come in between.
     pub(super) fn on_refused(
         &mut self,
         sent: Time,
@@ -167,7 +168,7 @@ impl Link {
         settings: &Settings,
         random: &mut fastrand::Rng,
     ) {
-        let is_news = self.failures == 0 || sent >= self.last_failure;
+        let is_news = self.last_failure.is_none_or(|failed| sent > failed);
         if is_news {
             self.window.on_refused();
             self.on_broken(now, settings, random);
@@ -184,5 +185,55 @@ impl Link {
                 Some(oldest + settings.request_timeout)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Reliability;
+    use crate::delivery::{Backoff, WindowMode};
+
+    #[test]
+    fn refusals_of_calls_that_were_in_flight_together_are_one_failure() {
+        let settings = Settings {
+            agents: 1,
+            batch_events_max: 10,
+            batch_bytes_max: 1000,
+            linger: Duration::ZERO,
+            window: WindowMode::ADAPTIVE,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(20),
+            backoff: Backoff::default(),
+            reliability: Reliability::InMemory,
+        };
+        let batch = Batch {
+            first: 0,
+            events: 1,
+            bytes: 1,
+            attempts: 1,
+        };
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut link = Link::new(&settings);
+        let sent = Duration::from_millis(1);
+        let serials = [(); 3].map(|()| link.send(batch, sent));
+        let now = Duration::from_millis(5);
+        link.answer(serials[0]).unwrap();
+        link.on_refused(sent, now, &settings, &mut random);
+        let rest_until = link.rest_until;
+
+        let acknowledged = link.answer(serials[1]).unwrap();
+        link.on_acked(&acknowledged, now);
+        link.answer(serials[2]).unwrap();
+        link.on_refused(sent, now, &settings, &mut random);
+        assert_eq!(link.rest_until, rest_until);
+        assert!(link.is_proven());
+
+        let later = rest_until + sent;
+        link.send(batch, later);
+        link.on_refused(later, later + sent, &settings, &mut random);
+        assert!(link.rest_until > later && !link.is_proven());
     }
 }

@@ -42,7 +42,7 @@ pub type AgentIndex = usize;
 /// One connection attempt and the connection that came of it. Never used twice.
 pub type Epoch = u64;
 
-/// What a [`Core`] is built from. See `ClientBuilder` for the meaning and
+/// What a [`Core`] is built from. See [`ClientBuilder`](crate::ClientBuilder) for the meaning and
 /// the defaults.
 #[derive(Clone, Debug)]
 #[expect(
@@ -173,7 +173,7 @@ pub enum Outcome {
     Lost(Loss),
 }
 
-/// Why an event is lost. Each has a counter in `Lost`.
+/// Why an event is lost. Each has a counter in [`Lost`](crate::stats::Lost).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// Best effort: no agent could be reached. It was never sent.

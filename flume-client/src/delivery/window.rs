@@ -32,6 +32,8 @@ const WAITING_LOW: f64 = 2.0;
 const WAITING_HIGH: f64 = 4.0;
 /// After so many round trips the fastest one is measured afresh, by one call alone.
 const ROUND_TRIPS_PER_PROBE: u32 = 2_000;
+/// So many more calls of another size than of the measured one, and the new size is measured.
+const STRANGERS_MAX: u32 = 16;
 
 /// A call that was acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +53,10 @@ pub(super) struct Window {
     doubling: bool,
     /// The round trip of a call that was alone, and so found the agent idle.
     fastest: Option<Duration>,
-    /// Most bytes of a call. Much smaller ones say nothing about a busy agent.
-    bytes_max: u32,
+    /// Bytes of the call that `fastest` was measured with. Calls of less than half or more than
+    /// twice as many are strangers: their round trips cannot be compared with it.
+    bytes: u32,
+    strangers: u32,
     round: Round,
     answers_since_probe: u32,
 }
@@ -77,7 +81,8 @@ impl Window {
             max,
             doubling: true,
             fastest: None,
-            bytes_max: 0,
+            bytes: 0,
+            strangers: 0,
             round: Round::default(),
             answers_since_probe: 0,
         }
@@ -94,16 +99,20 @@ impl Window {
     }
 
     pub(super) fn on_acked(&mut self, call: Acked) {
-        if call.bytes / 2 > self.bytes_max {
-            self.fastest = None;
-        } else if call.bytes < self.bytes_max / 2 {
+        let is_stranger = call.bytes / 2 > self.bytes || self.bytes / 2 > call.bytes;
+        if call.alone {
+            let known = self.fastest.filter(|_| !is_stranger);
+            self.fastest = Some(known.map_or(call.round_trip, |known| known.min(call.round_trip)));
+            if known.is_none() {
+                self.bytes = call.bytes;
+                self.strangers = 0;
+                self.round.fastest = None;
+            }
+        } else if is_stranger {
+            self.on_stranger(call.bytes);
             return;
         }
-        self.bytes_max = self.bytes_max.max(call.bytes);
-        if call.alone {
-            let faster = |known: Duration| known.min(call.round_trip);
-            self.fastest = Some(self.fastest.map_or(call.round_trip, faster));
-        }
+        self.strangers = self.strangers.saturating_sub(1);
         let Some(fastest) = self.fastest else {
             return;
         };
@@ -126,6 +135,17 @@ impl Window {
 
     fn is_probing(&self) -> bool {
         self.fastest.is_none()
+    }
+
+    /// A call that cannot be compared was acknowledged. One large event must not end the
+    /// measuring; a workload that changed must not keep the window as it is for ever.
+    fn on_stranger(&mut self, bytes: u32) {
+        self.strangers += 1;
+        if self.strangers >= STRANGERS_MAX {
+            self.strangers = 0;
+            self.bytes = bytes;
+            self.fastest = None;
+        }
     }
 
     fn end_round(&mut self, fastest: Duration, round_fastest: Duration) {
@@ -208,6 +228,30 @@ mod tests {
             window.on_refused();
         }
         assert_eq!(window.size(), 1);
+    }
+
+    #[test]
+    fn it_opens_again_after_one_call_that_is_much_larger() {
+        let mut window = Window::new(WindowMode::ADAPTIVE);
+        let before = settle(&mut window, 16, 50);
+        window.on_acked(Acked {
+            round_trip: Duration::from_millis(50),
+            bytes: 2_000_000,
+            alone: false,
+        });
+        assert!(settle(&mut window, 16, 50) >= before);
+    }
+
+    #[test]
+    fn it_closes_also_when_calls_have_become_smaller() {
+        let mut window = Window::new(WindowMode::ADAPTIVE);
+        window.on_acked(Acked {
+            round_trip: Duration::from_millis(50),
+            bytes: 2_000_000,
+            alone: true,
+        });
+        assert!(settle(&mut window, 16, 200) > 8);
+        assert!(settle(&mut window, 1, 200) <= 5);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -57,10 +58,10 @@ const SLICES_MAX: usize = 64;
 const READ_BYTES: usize = 4 * 1024;
 
 impl Connection {
-    pub(crate) fn new(agent: AgentUrl) -> Self {
+    pub(crate) fn new(agent: AgentUrl, connect_timeout: Duration) -> Self {
         let (session, greeting) = Session::start();
         Self {
-            socket: Socket::Connecting(Box::pin(tcp::connect(agent))),
+            socket: Socket::Connecting(Box::pin(tcp::connect(agent, connect_timeout))),
             session,
             outbox: Outbox::starting_with(greeting),
             unread: false,

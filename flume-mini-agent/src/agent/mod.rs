@@ -2,10 +2,10 @@
 
 pub(crate) mod builder;
 pub(crate) mod error;
+mod port;
 pub(crate) mod tally;
 mod worker;
 
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use crate::sink::Sink;
 use crate::source::avro::{AvroSource, ReplyMode};
 use builder::MiniAgentBuilder;
 use error::{StartError, WaitError};
+use port::Port;
 use tally::{Board, Stats, Tally};
 use worker::Worker;
 
@@ -49,7 +50,7 @@ use worker::Worker;
 #[derive(Debug)]
 pub struct MiniAgent {
     worker: Option<Worker>,
-    address: SocketAddr,
+    port: Port,
     reply_mode: ReplyMode,
     max_frame_bytes: usize,
     max_connections: usize,
@@ -68,19 +69,20 @@ impl MiniAgent {
     /// The address the source listens on. It stays the same over stops and starts.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// The address as clients take it: `avro://HOST:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("avro://{}", self.address)
+        format!("avro://{}", self.addr())
     }
 
     /// Stops the agent: the listener and all connections are closed when this returns.
     ///
     /// Batches that wait for room are not committed, and their clients get no answer. Events in
-    /// the channel and events received stay. Stopping a stopped agent does nothing.
+    /// the channel and events received stay. On Linux the port stays claimed, so that nobody gets it
+    /// by chance. Stopping a stopped agent does nothing.
     pub fn stop(&mut self) {
         self.worker = None;
     }
@@ -92,10 +94,13 @@ impl MiniAgent {
     pub fn start_again(&mut self) -> Result<(), StartError> {
         if self.worker.is_some() {
             return Err(StartError::Running {
-                address: self.address.to_string(),
+                address: self.addr().to_string(),
             });
         }
-        let listener = listen(&self.address.to_string())?;
+        let listener = self.port.listen().map_err(|source| StartError::Bind {
+            address: self.addr().to_string(),
+            source,
+        })?;
         self.start_worker(listener)
     }
 
@@ -175,11 +180,11 @@ impl MiniAgent {
     }
 
     fn start(builder: MiniAgentBuilder) -> Result<Self, StartError> {
-        let listener = listen(&builder.address)?;
-        let address = listener.local_addr().map_err(|source| StartError::Bind {
-            address: builder.address.clone(),
-            source,
-        })?;
+        let (port, listener) =
+            Port::listen_first(&builder.address).map_err(|source| StartError::Bind {
+                address: builder.address.clone(),
+                source,
+            })?;
         let batch_size = builder.sink_batch_size();
         let channel = Arc::new(Channel::new(
             builder.capacity,
@@ -198,7 +203,7 @@ impl MiniAgent {
         );
         let mut agent = Self {
             worker: None,
-            address,
+            port,
             reply_mode: builder.reply_mode,
             max_frame_bytes: builder.max_frame_bytes,
             max_connections: builder.max_connections,
@@ -238,15 +243,6 @@ impl MiniAgent {
             ..board.stats
         }
     }
-}
-
-/// The standard library sets `SO_REUSEADDR`, so that a restart does not have to wait for the
-/// connections of the run before to be forgotten by the kernel.
-fn listen(address: &str) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|source: io::Error| StartError::Bind {
-        address: address.to_owned(),
-        source,
-    })
 }
 
 fn received(board: &Board) -> Vec<Event> {

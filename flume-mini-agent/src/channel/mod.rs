@@ -131,3 +131,102 @@ impl Channel {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const KEEP_ALIVE: Duration = Duration::from_secs(3);
+
+    /// Runs with a clock that jumps to the next deadline when nothing else can happen.
+    fn run(test: impl Future<Output = ()>) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(test);
+    }
+
+    /// A channel of two events that holds one.
+    fn channel() -> Channel {
+        let channel = Channel::new(2, 2, KEEP_ALIVE);
+        channel.try_commit(puts(&channel, 1)).unwrap();
+        channel
+    }
+
+    fn puts(channel: &Channel, events: usize) -> Transaction<StoredEvent> {
+        let mut transaction = channel.begin();
+        for _ in 0..events {
+            let event = StoredEvent(Bytes::from_static(b"\x00\x02x"));
+            transaction.put(event).unwrap();
+        }
+        transaction
+    }
+
+    #[test]
+    fn a_commit_without_room_gives_up_after_keep_alive_and_changes_nothing() {
+        run(async {
+            let channel = channel();
+            let start = Instant::now();
+            assert!(!channel.commit(puts(&channel, 2)).await);
+            assert_eq!(start.elapsed(), KEEP_ALIVE);
+            assert_eq!(channel.len(), 1);
+        });
+    }
+
+    #[test]
+    fn a_waiting_commit_goes_through_when_takes_are_committed_not_when_they_are_made() {
+        run(async {
+            let channel = channel();
+            let start = Instant::now();
+            let taken = channel.take_batch(1);
+            let sink = async {
+                tokio::time::sleep(KEEP_ALIVE / 3).await;
+                channel.try_commit(taken).unwrap();
+            };
+            let mut sink = std::pin::pin!(sink);
+            let mut commit = std::pin::pin!(channel.commit(puts(&channel, 2)));
+            let committed = std::future::poll_fn(|context| {
+                let _ = sink.as_mut().poll(context).is_ready();
+                commit.as_mut().poll(context)
+            });
+            assert!(committed.await);
+            assert_eq!(start.elapsed(), KEEP_ALIVE / 3);
+            assert_eq!(channel.len(), 2);
+        });
+    }
+
+    #[test]
+    fn a_smaller_transaction_may_overtake_a_waiting_one() {
+        run(async {
+            let channel = channel();
+            let mut large = std::pin::pin!(channel.commit(puts(&channel, 2)));
+            let small = std::future::poll_fn(|context| {
+                assert!(large.as_mut().poll(context).is_pending());
+                std::task::Poll::Ready(channel.try_commit(puts(&channel, 1)).is_ok())
+            });
+            assert!(small.await);
+            assert!(!large.await);
+        });
+    }
+
+    #[test]
+    fn a_batch_ends_at_an_empty_channel_and_a_rolled_back_one_can_be_taken_again() {
+        let channel = channel();
+        let taken = channel.take_batch(2);
+        assert_eq!((taken.taken().len(), channel.len()), (1, 0));
+        channel.rollback(taken);
+        assert_eq!(channel.take_batch(2).taken().len(), 1);
+    }
+
+    #[test]
+    fn an_arrival_is_not_missed_by_a_sink_that_looks_later() {
+        run(async {
+            let channel = channel();
+            let arrival = tokio::time::timeout(KEEP_ALIVE, channel.arrival());
+            assert!(arrival.await.is_ok());
+        });
+    }
+}

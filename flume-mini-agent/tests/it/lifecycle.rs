@@ -97,6 +97,27 @@ fn an_address_that_makes_no_sense_is_an_error_that_names_it() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stopped_agent_keeps_its_port_from_those_who_do_not_ask_for_it() {
+    let mut agent = MiniAgent::builder().start().unwrap();
+    agent.stop();
+    let by_chance = tokio::net::TcpSocket::new_v4().unwrap();
+    assert!(by_chance.bind(agent.addr()).is_err());
+    agent.start_again().unwrap();
+    Client::greeted(&agent).expect_usable();
+}
+
+#[test]
+fn another_server_may_take_the_place_of_a_stopped_agent() {
+    let mut agent = MiniAgent::builder().start().unwrap();
+    agent.stop();
+    let other = MiniAgent::builder().bind(agent.addr()).start().unwrap();
+    assert!(matches!(agent.start_again(), Err(StartError::Bind { .. })));
+    drop(other);
+    agent.start_again().unwrap();
+}
+
 #[test]
 fn an_agent_starts_waits_and_stops_inside_of_a_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread()

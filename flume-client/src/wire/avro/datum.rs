@@ -47,16 +47,34 @@ pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// What [`put_long`] does, at the start of `room`. Returns the room behind it.
+pub(crate) fn fill_long(room: &mut [u8], value: i64) -> &mut [u8] {
+    let (place, behind) = room.split_at_mut(long_len(value));
+    let mut rest = zigzag(value);
+    for byte in place {
+        let more = if rest > 0x7f { 0x80 } else { 0 };
+        *byte = (rest as u8 & 0x7f) | more;
+        rest >>= 7;
+    }
+    behind
+}
+
+/// What [`put_bytes`] does, at the start of `room`. Returns the room behind it.
+pub(crate) fn fill_bytes<'a>(room: &'a mut [u8], bytes: &[u8]) -> &'a mut [u8] {
+    let (place, behind) = fill_long(room, as_long(bytes.len())).split_at_mut(bytes.len());
+    place.copy_from_slice(bytes);
+    behind
+}
+
 /// Writes one `AvroFlumeEvent`. Reserves nothing: give `out` room for [`event_len`] bytes first.
 pub fn put_event<'a, H>(out: &mut Vec<u8>, headers: H, body: &[u8])
 where
     H: IntoIterator<Item = (&'a str, &'a str)>,
-    H::IntoIter: Clone,
+    H::IntoIter: ExactSizeIterator,
 {
     let headers = headers.into_iter();
-    let count = headers.clone().count();
-    if count > 0 {
-        put_long(out, as_long(count));
+    if headers.len() > 0 {
+        put_long(out, as_long(headers.len()));
         for (key, value) in headers {
             put_bytes(out, key.as_bytes());
             put_bytes(out, value.as_bytes());
@@ -110,8 +128,15 @@ impl<'a> Reader<'a> {
 
     /// A zigzag variable-length number.
     pub fn long(&mut self, what: &'static str) -> Result<i64, DecodeError> {
+        if let [byte @ ..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1));
+        }
         let mut value: u64 = 0;
         for (index, byte) in self.rest.iter().take(10).enumerate() {
+            if index == 9 && *byte > 1 {
+                break;
+            }
             value |= u64::from(byte & 0x7f) << (7 * index);
             if byte & 0x80 == 0 {
                 self.rest = self.rest.get(index + 1..).unwrap_or_default();
@@ -190,29 +215,12 @@ const PEER_HEADERS_MAX: u64 = 4096;
 impl<'a> EventRef<'a> {
     /// Reads one event and fails if bytes are left over.
     pub fn parse(datum: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(datum);
-        let event = Self::read(&mut reader)?;
-        reader.end()?;
-        Ok(event)
+        Self::parse_whole(datum, PEER_HEADERS_MAX)
     }
 
     /// Reads one event and leaves `reader` behind it.
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        let start = reader.rest();
-        let mut headers = Headers::new(reader.clone());
-        for pair in &mut headers {
-            pair?;
-        }
-        let header_bytes = start.len() - headers.reader.rest().len();
-        *reader = headers.reader;
-        let body = reader.bytes("event body", usize::MAX)?;
-        let (datum, _) = start.split_at(start.len() - reader.rest().len());
-        let (headers, _) = start.split_at(header_bytes);
-        Ok(Self {
-            datum,
-            headers,
-            body,
-        })
+        Self::read_bounded(reader, PEER_HEADERS_MAX)
     }
 
     /// The whole event as received.
@@ -230,7 +238,32 @@ impl<'a> EventRef<'a> {
     /// The headers in the order in which they came. A key can come twice; the last one counts.
     #[must_use]
     pub fn headers(&self) -> Headers<'a> {
-        Headers::new(Reader::new(self.headers))
+        Headers::new(Reader::new(self.headers), u64::MAX)
+    }
+
+    fn parse_whole(datum: &'a [u8], headers_max: u64) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(datum);
+        let event = Self::read_bounded(&mut reader, headers_max)?;
+        reader.end()?;
+        Ok(event)
+    }
+
+    fn read_bounded(reader: &mut Reader<'a>, headers_max: u64) -> Result<Self, DecodeError> {
+        let start = reader.rest();
+        let mut headers = Headers::new(reader.clone(), headers_max);
+        for pair in &mut headers {
+            pair?;
+        }
+        let header_bytes = start.len() - headers.reader.rest().len();
+        *reader = headers.reader;
+        let body = reader.bytes("event body", usize::MAX)?;
+        let (datum, _) = start.split_at(start.len() - reader.rest().len());
+        let (headers, _) = start.split_at(header_bytes);
+        Ok(Self {
+            datum,
+            headers,
+            body,
+        })
     }
 }
 
@@ -239,31 +272,35 @@ impl<'a> EventRef<'a> {
 pub struct Headers<'a> {
     reader: Reader<'a>,
     left_in_block: u64,
-    seen: u64,
+    /// How many more headers may come.
+    room: u64,
     done: bool,
 }
 
 impl<'a> Headers<'a> {
-    fn new(reader: Reader<'a>) -> Self {
+    /// The headers at the start of an event that this process built: however many were set.
+    pub(crate) fn of_own(datum: &'a [u8]) -> Self {
+        Self::new(Reader::new(datum), u64::MAX)
+    }
+
+    fn new(reader: Reader<'a>, room: u64) -> Self {
         Self {
             reader,
             left_in_block: 0,
-            seen: 0,
+            room,
             done: false,
         }
     }
 
     fn pair(&mut self) -> Result<Option<(&'a str, &'a str)>, DecodeError> {
         if self.left_in_block == 0 {
-            self.left_in_block = self
-                .reader
-                .block("header count", PEER_HEADERS_MAX - self.seen)?;
+            self.left_in_block = self.reader.block("header count", self.room)?;
             if self.left_in_block == 0 {
                 return Ok(None);
             }
+            self.room -= self.left_in_block;
         }
         self.left_in_block -= 1;
-        self.seen += 1;
         let key = self.reader.string("header key", usize::MAX)?;
         let value = self.reader.string("header value", usize::MAX)?;
         Ok(Some((key, value)))
@@ -290,4 +327,25 @@ fn zigzag(value: i64) -> u64 {
 /// A length in memory as an Avro long: `usize` lengths of slices never pass `i64::MAX`.
 fn as_long(length: usize) -> i64 {
     length as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bytes: &[u8], expected: &Result<i64, DecodeError>) {
+        assert_eq!(&Reader::new(bytes).long("a number"), expected);
+    }
+
+    #[test]
+    fn a_tenth_byte_may_only_hold_the_last_bit() {
+        let what = "a number";
+        check(&[&[0xff; 9][..], &[1]].concat(), &Ok(i64::MIN));
+        check(&[&[0x80; 9][..], &[1]].concat(), &Ok(1 << 62));
+        for last in [2, 3, 0x7f, 0x80, 0x81, 0xff] {
+            let bytes = [&[0x80; 9][..], &[last]].concat();
+            check(&bytes, &Err(DecodeError::LongVarint { what }));
+        }
+        check(&[0x80; 9], &Err(DecodeError::Truncated { what }));
+    }
 }

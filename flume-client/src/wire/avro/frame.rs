@@ -61,7 +61,7 @@ pub enum FrameError {
     /// The number of buffers is negative or over the limit.
     #[error("the peer announced a frame of {announced} buffers, more than the {limit} allowed{}", hint(*.serial))]
     TooManyBuffers {
-        /// The number announced, read as unsigned.
+        /// The number announced, read as unsigned; the least it can be if bytes of it are missing.
         announced: u32,
         /// The limit.
         limit: usize,
@@ -78,13 +78,20 @@ pub enum FrameError {
     },
 }
 
-/// A word on peers that are recognised by their first four bytes.
-fn hint(serial: i32) -> &'static str {
+/// A word on peers that are recognised by the first four bytes of what they sent.
+fn hint(serial: i32) -> String {
+    let foreign = |what: &str| format!(" ({what}: this is not the port of an Avro source)");
     match &serial.to_be_bytes() {
-        b"HTTP" => " (it answers in HTTP: this is not the port of an Avro source)",
-        b"SSH-" => " (it answers as an SSH server: this is not the port of an Avro source)",
-        [0x15, 3, ..] => " (it answers in TLS: this Avro source wants an encrypted connection)",
-        _ => "",
+        b"HTTP" => foreign("it answers in HTTP"),
+        b"SSH-" => foreign("it answers as an SSH server"),
+        [0x15, 3, ..] => {
+            " (it answers in TLS: this Avro source wants an encrypted connection)".into()
+        }
+        text if text.iter().all(|byte| matches!(byte, b' '..=b'~')) => foreign(&format!(
+            "its answer begins with the text {:?}",
+            String::from_utf8_lossy(text)
+        )),
+        _ => String::new(),
     }
 }
 
@@ -161,21 +168,23 @@ impl FrameDecoder {
     /// Walks the lengths of the frame at `start`; `None` while it is unfinished.
     fn measure(&self) -> Result<Option<(i32, Extent)>, FrameError> {
         let unread = self.buffer.get(self.start..).unwrap_or_default();
-        let (Some(serial), Some(buffers)) = (int_at(unread, 0), int_at(unread, 4)) else {
+        let Some(serial) = int_at(unread, 0) else {
             return Ok(None);
         };
-        if buffers == 0 {
-            return Err(FrameError::NoBuffers);
-        }
         let limit = self.limits.buffers_max;
-        let count = usize::try_from(buffers)
-            .ok()
-            .filter(|count| *count <= limit)
-            .ok_or(FrameError::TooManyBuffers {
-                announced: buffers as u32,
+        let announced = buffers_at_least(unread);
+        if announced > i32::MAX as u32 || announced as usize > limit {
+            return Err(FrameError::TooManyBuffers {
+                announced,
                 limit,
                 serial,
-            })?;
+            });
+        }
+        let count = match int_at(unread, 4) {
+            None => return Ok(None),
+            Some(0) => return Err(FrameError::NoBuffers),
+            Some(_) => announced as usize,
+        };
         let mut at = 8;
         let mut payload_bytes: u64 = 0;
         for _ in 0..count {
@@ -183,8 +192,8 @@ impl FrameDecoder {
                 return Ok(None);
             };
             payload_bytes += u64::from(length as u32);
-            if payload_bytes > self.limits.payload_bytes_max as u64 {
-                let limit = self.limits.payload_bytes_max;
+            let limit = self.limits.payload_bytes_max;
+            if length < 0 || payload_bytes > limit as u64 {
                 return Err(FrameError::TooLarge {
                     announced: payload_bytes,
                     limit,
@@ -200,6 +209,17 @@ impl FrameDecoder {
             },
         )))
     }
+}
+
+/// The number of buffers as far as its bytes have come, the missing ones taken for zeros.
+///
+/// A TLS alert has seven bytes, and the peer says no more: waiting for the eighth would lose it.
+fn buffers_at_least(frame: &[u8]) -> u32 {
+    let mut field = [0; 4];
+    for (byte, received) in field.iter_mut().zip(frame.iter().skip(4)) {
+        *byte = *received;
+    }
+    u32::from_be_bytes(field)
 }
 
 /// A whole frame in the buffer.
@@ -311,19 +331,25 @@ mod tests {
     }
 
     #[test]
-    fn negative_counts_and_lengths_are_refused_as_too_large() {
-        let mut decoder = FrameDecoder::new(LIMITS);
-        decoder.push(&[0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]);
-        assert!(matches!(
-            decoder.next_frame(),
-            Err(FrameError::TooManyBuffers { .. })
-        ));
-        let mut decoder = FrameDecoder::new(LIMITS);
-        decoder.push(&[0, 0, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]);
-        assert!(matches!(
-            decoder.next_frame(),
-            Err(FrameError::TooLarge { .. })
-        ));
+    fn negative_counts_and_lengths_are_refused_as_too_large_under_any_limits() {
+        const WIDEST: FrameLimits = FrameLimits {
+            payload_bytes_max: usize::MAX,
+            buffers_max: usize::MAX,
+        };
+        for limits in [LIMITS, WIDEST] {
+            let mut decoder = FrameDecoder::new(limits);
+            decoder.push(&[0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]);
+            assert!(matches!(
+                decoder.next_frame(),
+                Err(FrameError::TooManyBuffers { .. })
+            ));
+            let mut decoder = FrameDecoder::new(limits);
+            decoder.push(&[0, 0, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]);
+            assert!(matches!(
+                decoder.next_frame(),
+                Err(FrameError::TooLarge { .. })
+            ));
+        }
     }
 
     #[test]
@@ -342,10 +368,26 @@ mod tests {
     }
 
     #[test]
+    fn a_tls_alert_is_recognised_although_it_is_shorter_than_a_head() {
+        let alert = [0x15, 3, 3, 0, 2, 2, 80];
+        let mut decoder = FrameDecoder::new(FrameLimits::REQUEST);
+        decoder.push(&alert[..4]);
+        assert_eq!(decoder.next_frame(), Ok(None));
+        decoder.push(&alert[4..]);
+        let error = decoder.next_frame().unwrap_err().to_string();
+        assert!(error.contains("it answers in TLS"), "{error}");
+    }
+
+    #[test]
     fn an_http_server_is_recognised_in_the_error() {
         let mut decoder = FrameDecoder::new(LIMITS);
         decoder.push(b"HTTP/1.1 400 Bad Request\r\n");
         let error = decoder.next_frame().unwrap_err().to_string();
         assert!(error.contains("it answers in HTTP"), "{error}");
+
+        let mut decoder = FrameDecoder::new(LIMITS);
+        decoder.push(b"<!DOCTYPE html>");
+        let error = decoder.next_frame().unwrap_err().to_string();
+        assert!(error.contains("begins with the text \"<!DO\""), "{error}");
     }
 }

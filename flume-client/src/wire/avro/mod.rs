@@ -28,8 +28,8 @@ pub enum DecodeError {
         /// What was being read.
         what: &'static str,
     },
-    /// A variable-length number takes more than ten bytes.
-    #[error("the number for {what} takes more than ten bytes")]
+    /// A variable-length number takes more than ten bytes or 64 bits.
+    #[error("the number for {what} takes more than 64 bits")]
     LongVarint {
         /// What was being read.
         what: &'static str,

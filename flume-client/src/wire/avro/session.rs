@@ -96,8 +96,9 @@ impl Session {
             let reply = Reply::read(Reader::new(frame.payload))?;
             return Ok(Some(SessionEvent::Reply { serial, reply }));
         }
-        let response = HandshakeResponse::read(&mut Reader::new(frame.payload))
-            .map_err(SessionError::Handshake)?;
+        let mut reader = Reader::new(frame.payload);
+        let response = HandshakeResponse::read(&mut reader).map_err(SessionError::Handshake)?;
+        reader.end().map_err(SessionError::Handshake)?;
         let (matched, server_hash) = (response.matched, response.server_hash);
         let expected = match self.phase {
             Phase::GreetedWithText => GREETING_WITH_TEXT_SERIAL,

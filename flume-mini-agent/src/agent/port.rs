@@ -1,0 +1,65 @@
+//! [`Port`]: an agent's address, kept while the agent is stopped.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+
+use tokio::net::TcpSocket;
+
+/// The address of an agent and a claim on its port.
+///
+/// A port that was free at the first start could be given to any other program while the agent is
+/// stopped, most likely to another agent of the same test run. On Linux a socket that is bound
+/// and does not listen keeps it: clients are refused, nobody is given the port by chance, and who
+/// asks for it by number with `SO_REUSEADDR` gets it, this agent above all. Elsewhere the same
+/// would keep the agent itself away, and there is no claim.
+#[derive(Debug)]
+pub(super) struct Port {
+    address: SocketAddr,
+    _claim: Option<TcpSocket>,
+}
+
+impl Port {
+    /// Claims `address` and listens on it.
+    pub(super) fn listen_first(address: &str) -> io::Result<(Self, TcpListener)> {
+        let mut failed = None;
+        for address in address.to_socket_addrs()? {
+            match Self::claim(address).and_then(|port| Ok((port.listen()?, port))) {
+                Ok((listener, mut port)) => {
+                    port.address = listener.local_addr()?;
+                    return Ok((port, listener));
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| io::Error::other("the name has no address")))
+    }
+
+    /// Listens on the address. The standard library sets `SO_REUSEADDR`, so this does not have to
+    /// wait until the kernel has forgotten the connections of the last run.
+    pub(super) fn listen(&self) -> io::Result<TcpListener> {
+        TcpListener::bind(self.address)
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn claim(address: SocketAddr) -> io::Result<Self> {
+        if cfg!(not(target_os = "linux")) {
+            return Ok(Self {
+                address,
+                _claim: None,
+            });
+        }
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(Self {
+            address: socket.local_addr()?,
+            _claim: Some(socket),
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! Measures the client beside its peers, in one run, and prints ratios.
+//!
+//! ```text
+//! cargo bench -p flume-tests --bench flume                 everything
+//! cargo bench -p flume-tests --bench flume -- encode       encoding against apache-avro; needs only Rust
+//! cargo bench -p flume-tests --bench flume -- deliver      delivery into a real Flume 1.11; needs Java and Maven
+//! ```
+//!
+//! `deliver` takes `--events N` (per measurement, default 1,000,000) and `--rounds N` (default 5).
+//! Rates depend on the machine and on what else it does; the ratios are what to read.
+
+mod cpu;
+mod deliver;
+mod encode;
+mod replay;
+
+use std::process::ExitCode;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| arg != "--bench")
+        .collect();
+    let wanted = |name: &str| {
+        let named = |arg: &String| ["encode", "deliver"].contains(&arg.as_str());
+        args.iter().any(|arg| arg == name) || !args.iter().any(named)
+    };
+    if wanted("encode") {
+        encode::run(ALLOCATOR);
+    }
+    if wanted("deliver") && flume_tests::require_java() {
+        let number = |name: &str, default| {
+            let at = args.iter().position(|arg| arg == name)?;
+            Some(args.get(at + 1)?.parse().unwrap_or(default))
+        };
+        let events = number("--events", 1_000_000).unwrap_or(1_000_000);
+        let rounds = number("--rounds", 5).unwrap_or(5);
+        if let Err(error) = deliver::run(events, rounds as usize) {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The middle one of some figures.
+fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,142 @@
+//! What a client costs its process: threads, memory, allocations.
+
+use std::time::Duration;
+
+use flume_client::Event;
+
+use crate::support::{
+    Agent, Greeting, HOUR, PATIENCE, Port, alone, append_all, client_at, client_of, event, greets,
+    resident_bytes, threads,
+};
+
+#[test]
+fn every_client_s_thread_ends_with_it() {
+    alone("cost::every_client_s_thread_ends_with_it", || {
+        let before = threads();
+        let port = Port::reserve();
+        let clients: Vec<_> = (0..100)
+            .map(|_| client_at([port.url()]).build().unwrap())
+            .collect();
+        assert!(threads() >= before + 100, "a thread each");
+        for (number, client) in clients.iter().enumerate() {
+            drop(client.append(event(number as u64)).unwrap());
+        }
+        for client in &clients {
+            assert_eq!(client.close(Duration::ZERO).wait().lost.total(), 1);
+        }
+        let ended = || threads() == before;
+        flume_tests::wait_until("the end of all threads", PATIENCE, ended).unwrap();
+        drop(clients);
+    });
+}
+
+#[test]
+fn dropped_clients_leave_no_thread_and_no_memory_behind() {
+    alone(
+        "cost::dropped_clients_leave_no_thread_and_no_memory_behind",
+        || {
+            let agent = Agent::good();
+            let round = || {
+                let client = client_of(&[&agent]).build().unwrap();
+                append_all(&client, 0..10);
+            };
+            (0..20).for_each(|_| round());
+            let before = resident_bytes();
+            (0..200).for_each(|_| round());
+            let grown = resident_bytes().saturating_sub(before);
+            assert!(grown < 8 << 20, "{grown} bytes more");
+            drop(agent);
+            let ended = || threads() <= 2;
+            flume_tests::wait_until("the end of all threads", PATIENCE, ended).unwrap();
+        },
+    );
+}
+
+#[test]
+fn an_outage_with_a_trickle_of_events_takes_little_more_than_the_events() {
+    alone(
+        "cost::an_outage_with_a_trickle_of_events_takes_little_more_than_the_events",
+        || {
+            let client = client_at([Port::reserve().url()])
+                .linger(Duration::ZERO)
+                .build()
+                .unwrap();
+            let before = resident_bytes();
+            for _ in 0..20_000 {
+                drop(client.append(Event::new([b'x'; 200])).unwrap());
+                // Makes the client take in every event by itself.
+                drop(client.flush(Duration::ZERO).wait());
+            }
+            let pending = client.stats().pending_bytes;
+            assert_eq!(pending, 20_000 * 203);
+            let grown = resident_bytes().saturating_sub(before);
+            assert!(
+                grown < pending + (6 << 20),
+                "{grown} bytes more for {pending}"
+            );
+            assert_eq!(client.close(Duration::ZERO).wait().lost.closed, 20_000);
+        },
+    );
+}
+
+#[test]
+fn appending_allocates_nothing_once_the_buffers_have_grown() {
+    let agent = Agent::good();
+    let client = client_of(&[&agent]).linger(HOUR).build().unwrap();
+    let mut allocations = Vec::new();
+    for round in 0..40 {
+        let events: Vec<_> = (round * 1000..(round + 1) * 1000).map(event).collect();
+        let measured = allocation_counter::measure(|| {
+            for event in events {
+                drop(client.append(event).unwrap());
+            }
+        });
+        allocations.push(measured.count_total);
+        client.flush(PATIENCE).wait().unwrap();
+    }
+    // Buffers come and go with the client's turns, so one may still grow now and then.
+    let settled: u64 = allocations[20..].iter().sum();
+    assert!(settled <= 20, "for 20,000 events: {allocations:?}");
+}
+
+#[test]
+fn waits_for_room_that_are_given_up_leave_no_memory_behind() {
+    alone(
+        "cost::waits_for_room_that_are_given_up_leave_no_memory_behind",
+        || {
+            let agent = Agent::scripted([greets(Greeting::Unanswered)]);
+            let client = client_of(&[&agent])
+                .event_bytes(100)
+                .buffer_bytes(100)
+                .build()
+                .unwrap();
+            drop(client.append(Event::new([b'x'; 90])).unwrap());
+            let before = resident_bytes();
+            for _ in 0..100_000 {
+                assert!(!client.ready(50).wait(Duration::ZERO));
+            }
+            let grown = resident_bytes().saturating_sub(before);
+            assert!(grown < 2 << 20, "{grown} bytes more");
+            assert!(!client.close(Duration::ZERO).wait().is_complete());
+        },
+    );
+}
+
+#[test]
+fn flushes_that_nobody_awaits_leave_no_memory_behind() {
+    let test = "cost::flushes_that_nobody_awaits_leave_no_memory_behind";
+    alone(test, || {
+        let agent = Agent::scripted([greets(Greeting::Unanswered)]);
+        let client = client_of(&[&agent]).build().unwrap();
+        drop(client.append(event(0)).unwrap());
+        let before = resident_bytes();
+        for _ in 0..500 {
+            (0..100).for_each(|_| drop(client.flush(HOUR)));
+            // The client has taken all of them in when it answers this one.
+            client.flush(Duration::ZERO).wait().unwrap_err();
+        }
+        let grown = resident_bytes().saturating_sub(before);
+        assert!(grown < 2 << 20, "{grown} bytes more");
+        assert_eq!(client.close(Duration::ZERO).wait().lost.total(), 1);
+    });
+}

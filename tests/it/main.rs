@@ -1,0 +1,25 @@
+//! Scenarios of the real client: its thread, real sockets and real time.
+//!
+//! Most run against a scripted agent ([`support`]), which speaks in golden bytes of its own and
+//! records what it got, so that expected values never come from the client. Nothing here waits
+//! for time to pass: tests wait for receipts and for what agents have seen.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "clippy.toml allows them in #[test] functions; their helpers are tests too"
+)]
+
+mod batches;
+mod buffer;
+mod close;
+mod contexts;
+mod cost;
+mod counters;
+mod delivery;
+mod drops;
+mod failover;
+mod faults;
+mod receipts;
+mod support;

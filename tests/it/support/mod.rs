@@ -1,0 +1,79 @@
+//! What the scenarios share.
+
+mod agent;
+mod block_on;
+mod port;
+mod process;
+mod script;
+mod wire;
+
+use std::time::Duration;
+
+use flume_client::{Backoff, Client, ClientBuilder, Event, Receipt};
+
+pub(crate) use agent::{Agent, Request};
+pub(crate) use block_on::block_on;
+pub(crate) use port::Port;
+pub(crate) use process::{alone, resident_bytes, threads};
+pub(crate) use script::{Answer, GOOD, Greeting, Script, answers, first_answers, greets};
+use wire::Received;
+
+/// How long to wait for what must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than any test.
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// A client that does not rest for long, for these agents.
+pub(crate) fn client_of(agents: &[&Agent]) -> ClientBuilder {
+    let urls = agents.iter().map(|agent| agent.url());
+    client_at(urls.collect::<Vec<_>>())
+}
+
+/// The same by address.
+pub(crate) fn client_at(urls: impl IntoIterator<Item = String>) -> ClientBuilder {
+    let backoff = Backoff {
+        base: Duration::from_millis(5),
+        cap: Duration::from_millis(20),
+        ..Backoff::default()
+    };
+    Client::builder()
+        .agents(urls)
+        .linger(Duration::from_millis(1))
+        .backoff(backoff)
+}
+
+/// The event with this number.
+pub(crate) fn event(number: u64) -> Event {
+    Event::new(format!("event {number}"))
+}
+
+/// The number of an event that was made with [`event`].
+pub(crate) fn number_of(received: &Received) -> u64 {
+    let body = std::str::from_utf8(&received.body).unwrap();
+    let number = body.strip_prefix("event ").unwrap().split(' ').next();
+    number.unwrap().parse().unwrap()
+}
+
+/// Appends events with these numbers.
+pub(crate) fn append_all(client: &Client, numbers: impl IntoIterator<Item = u64>) -> Vec<Receipt> {
+    let numbers = numbers.into_iter();
+    numbers
+        .map(|number| client.append(event(number)).unwrap())
+        .collect()
+}
+
+/// Checks that every number below `count` is there, and nothing twice.
+#[track_caller]
+pub(crate) fn assert_each_once(mut numbers: Vec<u64>, count: u64) {
+    numbers.sort_unstable();
+    assert_eq!(numbers.len() as u64, count, "events");
+    assert!(numbers.into_iter().eq(0..count), "some twice, some never");
+}
+
+/// Checks that every number below `count` is there, once or more often.
+#[track_caller]
+pub(crate) fn assert_each_at_least_once(mut numbers: Vec<u64>, count: u64) {
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_each_once(numbers, count);
+}

@@ -1,0 +1,34 @@
+//! What a whole process uses, measured in a process of its own.
+
+use std::fs;
+use std::process::Command;
+
+/// Runs `body` in a process where no other test runs. `test` is the name of the calling test.
+pub(crate) fn alone(test: &str, body: impl FnOnce()) {
+    const ALONE: &str = "FLUME_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return body();
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]);
+    let output = command.env(ALONE, "1").output().unwrap();
+    let shown = [output.stdout, output.stderr].concat();
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(
+        output.status.success() && shown.contains("1 passed"),
+        "{shown}"
+    );
+}
+
+/// Threads of this process.
+pub(crate) fn threads() -> usize {
+    fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// Resident memory of this process.
+pub(crate) fn resident_bytes() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
+    kibibytes.parse::<usize>().unwrap() * 1024
+}

@@ -1,0 +1,99 @@
+//! What a scripted agent does, per connection and per request.
+
+/// How an agent receives a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Greeting {
+    /// It knows our protocol, as every released Flume does.
+    Both,
+    /// It speaks a protocol of another MD5 and understands ours.
+    Client,
+    /// It asks for our protocol's text and accepts it.
+    NoneThenBoth,
+    /// It does not accept the text either.
+    NoneTwice,
+    /// The right answer, to another question.
+    WrongSerial,
+    /// It reads the greeting and never says a word.
+    Unanswered,
+    /// It closes before reading.
+    ClosedAtOnce,
+    /// It reads the greeting and closes.
+    ClosedUnanswered,
+    /// It says this, whatever it is asked.
+    Says(&'static [u8]),
+    /// It answers the greeting and never reads again.
+    ThenDeaf,
+    /// It answers the greeting and closes.
+    ThenClosed,
+}
+
+/// What an agent does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Ok,
+    Failed,
+    Unknown,
+    Error(&'static str),
+    /// Waits for `Agent::release`, then OK.
+    OkWhenReleased,
+    /// OK, one byte a write.
+    OkBytewise,
+    /// OK, then closes.
+    OkThenClosed,
+    /// Keeps its answers to this and the next request and gives them in reverse order.
+    OkSwapped,
+    /// OK, twice.
+    OkTwice,
+    /// OK to a call that was never made.
+    WrongSerial,
+    /// Announces an answer of 2 GiB.
+    TwoGibibytes,
+    /// Stores the events and closes in the middle of the answer.
+    HalfThenClosed,
+    /// Stores the events and closes.
+    StoredThenClosed,
+    /// Closes; the events are not stored.
+    Closed,
+    /// Never answers, and does not store the events.
+    Unanswered,
+}
+
+impl Answer {
+    /// Whether the events are in the agent, as far as it is concerned.
+    pub(crate) fn is_stored(self) -> bool {
+        !matches!(
+            self,
+            Self::Failed | Self::Unknown | Self::Error(_) | Self::Closed | Self::Unanswered
+        )
+    }
+}
+
+/// One connection: its beginning, its first requests, and all later ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Script {
+    pub(crate) greeting: Greeting,
+    pub(crate) first: &'static [Answer],
+    pub(crate) rest: Answer,
+}
+
+/// An agent without a fault.
+pub(crate) const GOOD: Script = Script {
+    greeting: Greeting::Both,
+    first: &[],
+    rest: Answer::Ok,
+};
+
+/// A connection that begins like this and then has no fault.
+pub(crate) const fn greets(greeting: Greeting) -> Script {
+    Script { greeting, ..GOOD }
+}
+
+/// A connection on which every request meets this.
+pub(crate) const fn answers(rest: Answer) -> Script {
+    Script { rest, ..GOOD }
+}
+
+/// A connection whose first requests meet this, and all later ones OK.
+pub(crate) const fn first_answers(first: &'static [Answer]) -> Script {
+    Script { first, ..GOOD }
+}

@@ -1,0 +1,303 @@
+//! The bugs, each one replacement in a file of the delivery core.
+
+/// A text that occurs exactly once in a file, and the bug that takes its place.
+pub(crate) struct Bug {
+    pub(crate) name: &'static str,
+    pub(crate) file: &'static str,
+    pub(crate) find: &'static str,
+    pub(crate) replace: &'static str,
+}
+
+const fn bug(
+    name: &'static str,
+    file: &'static str,
+    find: &'static str,
+    replace: &'static str,
+) -> Bug {
+    Bug {
+        name,
+        file,
+        find,
+        replace,
+    }
+}
+
+pub(crate) const BUGS: &[Bug] = &[
+    // Acknowledgements.
+    bug(
+        "ack on end of connection",
+        "core.rs",
+        "self.give_back(call, Loss::Unknown);",
+        "self.retire(&call.batch, Outcome::Delivered { agent });",
+    ),
+    bug(
+        "reply answers the oldest call",
+        "link.rs",
+        "self.in_flight.remove(&serial)",
+        "self.in_flight.pop_first().map(|(_, call)| call)",
+    ),
+    bug(
+        "wrong serial tolerated",
+        "core.rs",
+        "self.break_link(agent, Some(Disconnect::UnexpectedSerial(serial)), i32::MAX);",
+        "",
+    ),
+    bug(
+        "stale epoch accepted",
+        "core.rs",
+        ".find(|(_, link)| link.epoch() == Some(epoch))",
+        ".find(|(_, link)| link.epoch().is_some_and(|held| held >= epoch))",
+    ),
+    bug(
+        "refusal taken for an ack",
+        "core.rs",
+        "        if committed {\n",
+        "        if committed || call.batch.attempts > 3 {\n",
+    ),
+    bug(
+        "acked and put back",
+        "core.rs",
+        "self.retire(&call.batch, Outcome::Delivered { agent });",
+        "self.retire(&call.batch, Outcome::Delivered { agent });
+            self.batches.put_back(call.batch);",
+    ),
+    bug(
+        "watermark passes a gap",
+        "acks.rs",
+        "while let Some(end) = self.ahead.remove(&self.watermark) {",
+        "while let Some((_, end)) = self.ahead.pop_first() {",
+    ),
+    // Losses and duplicates.
+    bug(
+        "batch dropped on reconnect",
+        "core.rs",
+        "Reliability::InMemory => self.batches.put_back(call.batch),",
+        "Reliability::InMemory => drop(call),",
+    ),
+    bug(
+        "batch dropped when unsent",
+        "core.rs",
+        "                self.batches.put_back(call.batch);\n",
+        "",
+    ),
+    bug(
+        "best effort resends",
+        "core.rs",
+        "Reliability::BestEffort => self.retire(&call.batch, Outcome::Lost(loss)),",
+        "Reliability::BestEffort => self.batches.put_back(call.batch),",
+    ),
+    bug(
+        "begun call taken for unsent",
+        "core.rs",
+        "if serial >= unsent_from {",
+        "if serial >= unsent_from - 1 {",
+    ),
+    bug(
+        "close forgets calls in flight",
+        "core.rs",
+        "self.retire(&call.batch, Outcome::Lost(Loss::Unknown));",
+        "drop(call);",
+    ),
+    bug(
+        "spare closed with calls in flight",
+        "core.rs",
+        "&& link.in_flight_count() == 0",
+        "",
+    ),
+    bug(
+        "spare never closed",
+        "core.rs",
+        "        self.close_spares();\n",
+        "",
+    ),
+    // Counters.
+    bug(
+        "batches counted as events",
+        "mod.rs",
+        "*counter += u64::from(events);",
+        "*counter += 1;",
+    ),
+    bug(
+        "accepted counts inputs",
+        "core.rs",
+        "self.counters.accepted += ends.len() as u64;",
+        "self.counters.accepted += 1;",
+    ),
+    bug(
+        "unsent attempt stays counted",
+        "core.rs",
+        "call.batch.attempts -= 1;",
+        "",
+    ),
+    // Order and batches.
+    bug(
+        "retried batch goes last",
+        "batch.rs",
+        "self.queue.insert(place, batch);",
+        "let _ = place;\n        self.queue.push_back(batch);",
+    ),
+    bug(
+        "ordered mode ignored",
+        "core.rs",
+        "if ordered && is_busy {",
+        "if ordered && is_busy && self.now == Time::MAX {",
+    ),
+    bug(
+        "one event too many",
+        "batch.rs",
+        "batch.events >= self.events_max",
+        "batch.events > self.events_max",
+    ),
+    bug(
+        "bytes of a batch unbounded",
+        "batch.rs",
+        "batch.bytes.saturating_add(bytes) <= self.bytes_max",
+        "batch.bytes < self.bytes_max",
+    ),
+    // Time.
+    bug(
+        "linger timer lost",
+        "core.rs",
+        "links.chain(rests).chain(self.batches.seal_deadline()).min()",
+        "links.chain(rests).min()",
+    ),
+    bug(
+        "rest timer lost",
+        "core.rs",
+        "links.chain(rests).chain(self.batches.seal_deadline()).min()",
+        "links.chain(self.batches.seal_deadline()).min()",
+    ),
+    bug(
+        "request timeout lost",
+        "link.rs",
+        "Some(oldest + settings.request_timeout)",
+        "Some(oldest + settings.request_timeout).filter(|_| false)",
+    ),
+    bug(
+        "connection attempts never end",
+        "link.rs",
+        "State::Connecting { deadline, .. } | State::Greeting { deadline, .. } => Some(deadline),",
+        "State::Greeting { deadline, .. } => Some(deadline),
+            State::Connecting { .. } => None,",
+    ),
+    bug(
+        "rest timer busy",
+        "core.rs",
+        "let rests = rests.filter(|until| *until > self.now && !self.batches.is_empty());",
+        "let rests = rests.filter(|until| !self.batches.is_empty() && !until.is_zero());",
+    ),
+    // Rests.
+    bug(
+        "rest ignored",
+        "link.rs",
+        "self.rest_until > now",
+        "self.rest_until > now && now.is_zero()",
+    ),
+    bug(
+        "back-off without jitter",
+        "backoff.rs",
+        "self.floor + span.mul_f64(random.f64())",
+        "self.floor + span",
+    ),
+    bug(
+        "jitter before the cap",
+        "backoff.rs",
+        ".saturating_mul(1 << doublings)
+            .min(self.cap)
+            .max(self.floor);
+        let span = top - self.floor;
+        self.floor + span.mul_f64(random.f64())",
+        ".saturating_mul(1 << doublings.min(20))
+            .mul_f64(0.5 + random.f64() / 2.0)
+            .min(self.cap)
+            .max(self.floor);
+        top",
+    ),
+    bug(
+        "back-off without cap",
+        "backoff.rs",
+        "            .min(self.cap)\n",
+        "",
+    ),
+    bug(
+        "back-off not reset by an ack",
+        "link.rs",
+        "        self.failures = 0;\n",
+        "",
+    ),
+    bug(
+        "no fail-back",
+        "core.rs",
+        "        for (agent, link) in self.links.iter_mut().enumerate() {
+            if link.is_connecting()",
+        "        if self.links.iter().any(|link| link.is_usable(self.now)) {
+            return;
+        }
+        for (agent, link) in self.links.iter_mut().enumerate() {
+            if link.is_connecting()",
+    ),
+    bug(
+        "no trial",
+        "core.rs",
+        "            if link.is_proven() {
+                return None;",
+        "            if link.in_flight_count() > 0 {
+                return None;",
+    ),
+    bug(
+        "sent before the handshake's answer",
+        "link.rs",
+        "matches!(self.state, State::Open { .. }) && !self.is_resting(now)",
+        "self.epoch().is_some() && !self.is_resting(now)",
+    ),
+    bug(
+        "serial numbers not started afresh",
+        "link.rs",
+        "        self.next_serial = FIRST_SERIAL;\n",
+        "",
+    ),
+    // Windows.
+    bug(
+        "window ignored",
+        "link.rs",
+        "self.in_flight.len() < self.window.size() as usize",
+        "self.in_flight.len() <= self.window.size() as usize",
+    ),
+    bug(
+        "window never closes",
+        "window.rs",
+        "if waiting > WAITING_HIGH {",
+        "if waiting > 1e9 {",
+    ),
+    bug(
+        "window never opens",
+        "window.rs",
+        "} else if self.round.full {",
+        "} else if self.round.full && self.size > 1 {",
+    ),
+    bug(
+        "refusal does not halve the window",
+        "window.rs",
+        "self.size = (self.size / 2).max(1);",
+        "self.size = self.size.saturating_sub(1).max(1);",
+    ),
+    bug(
+        "each refusal halves the window",
+        "link.rs",
+        "let is_news = self.last_failure.is_none_or(|failed| sent > failed);",
+        "let is_news = true;",
+    ),
+    bug(
+        "idle agent never measured afresh",
+        "window.rs",
+        "            self.answers_since_probe = 0;
+            self.fastest = None;",
+        "",
+    ),
+    bug(
+        "window frozen by another size",
+        "window.rs",
+        "const STRANGERS_MAX: u32 = 16;",
+        "const STRANGERS_MAX: u32 = u32::MAX;",
+    ),
+];

@@ -1,0 +1,185 @@
+//! Promises that are checked after each step, and those about time from outside.
+
+use flume_client::delivery::WindowMode;
+
+use super::options::{MS, SECOND, log_uniform};
+use super::world::{Happening, Stage, World};
+use super::{Check, Nanos, ensure};
+
+impl World {
+    /// What holds after each step of the core.
+    pub(super) fn check_step(&mut self) -> Check {
+        let counters = self.core.counters();
+        ensure(counters == self.book.counters, "counters", || {
+            format!("{counters:?}, the book says {:?}", self.book.counters)
+        })?;
+        let pending = self.core.pending();
+        ensure(pending == self.book.pending(), "pending", || {
+            format!("{pending:?}, the book says {:?}", self.book.pending())
+        })?;
+        let watermark = self.core.watermark();
+        ensure(watermark == self.book.watermark(), "watermark", || {
+            format!("{watermark}, the book says {}", self.book.watermark())
+        })?;
+        self.check_windows()?;
+        self.check_spares()?;
+        self.audit(self.now)
+    }
+
+    /// After a refusal the window is halved, but only once for calls that were in flight together.
+    pub(super) fn check_refused(&self, agent: usize, before: u32, is_news: bool) -> Check {
+        let after = self.core.window(agent);
+        if is_news {
+            return ensure(
+                after <= (before / 2).max(1),
+                "window after a refusal",
+                || format!("{after} instead of half of {before}"),
+            );
+        }
+        ensure(after >= before, "one failure counted twice", || {
+            format!("window {before}, then {after}")
+        })
+    }
+
+    /// The happening: a look at the client from outside, without a step.
+    pub(super) fn on_audit(&mut self, again: bool) -> Check {
+        // Whatever was due by then had its timer fire.
+        self.audit(self.now.saturating_sub(self.scenario.late_max + 1))?;
+        let is_idle = self.book.pending().0 == 0;
+        if let Some(healed_at) = self.healed_at
+            && !is_idle
+        {
+            let quiet = self.now - healed_at.max(self.retired_at);
+            let bound = self.drain_bound();
+            ensure(quiet <= bound, "stuck", || {
+                format!("nothing is retired for {quiet}, more than {bound}")
+            })?;
+        }
+        if again && is_idle {
+            self.is_auditing = false;
+        } else if again {
+            let gap = log_uniform(&mut self.rng, 20 * MS, 2 * SECOND);
+            self.schedule(self.now + gap, Happening::Audit { again: true });
+        }
+        Ok(())
+    }
+
+    /// With healthy agents and work pending, something is retired within this time: an attempt
+    /// that began before may time out, and its agent may rest for the cap.
+    fn drain_bound(&self) -> Nanos {
+        let settings = &self.scenario.settings;
+        let bound =
+            settings.connect_timeout + 2 * settings.request_timeout + 2 * settings.backoff.cap;
+        bound.as_nanos() as u64 + SECOND
+    }
+
+    fn check_windows(&self) -> Check {
+        let max = match self.scenario.settings.window {
+            WindowMode::Adaptive { max } => max,
+            _ => 1,
+        };
+        for agent in &self.sent_to {
+            let in_flight = self.in_flight(*agent);
+            let window = self.core.window(*agent).min(max) as usize;
+            ensure(in_flight <= window, "window", || {
+                format!("{in_flight} calls in flight to agent {agent}, allowed are {window}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// No idle connection is kept behind a preferred agent that works.
+    fn check_spares(&self) -> Check {
+        let works = |agent: &usize| {
+            self.is_open(*agent)
+                && self.pace.is_rested(*agent, self.now)
+                && self.pace.agents[*agent].failures == 0
+        };
+        let Some(active) = (0..self.agents.len()).find(works) else {
+            return Ok(());
+        };
+        for agent in active + 1..self.agents.len() {
+            let is_spare = self.is_open(agent) && self.in_flight(agent) == 0;
+            ensure(!is_spare, "spare connection", || {
+                format!("agent {agent} is idle behind {active}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What the client must have done by `at`.
+    fn audit(&mut self, at: Nanos) -> Check {
+        self.check_timeouts(at)?;
+        let Some(oldest) = self.book.oldest_waiting() else {
+            return Ok(());
+        };
+        if oldest > at {
+            return Ok(());
+        }
+        let settings = &self.scenario.settings;
+        let is_due = oldest + settings.linger.as_nanos() as u64 <= at
+            || self.book.waiting() >= u64::from(settings.batch_events_max);
+        let is_taken = settings.window == WindowMode::Ordered && self.book.in_flight_calls > 0;
+        // Whether a less preferred agent would be connected to.
+        let mut may_connect = true;
+        for agent in 0..self.agents.len() {
+            let is_rested = self.pace.is_rested(agent, at);
+            if self.pace.agents[agent].epoch.is_none() {
+                ensure(!(is_rested && may_connect), "no attempt", || {
+                    format!("agent {agent} has rested, work waits since {oldest}")
+                })?;
+                continue;
+            }
+            if !self.is_open(agent) {
+                may_connect = false;
+                continue;
+            }
+            if is_taken {
+                return Ok(());
+            }
+            let is_full = self.in_flight(agent) >= self.core.window(agent) as usize;
+            if is_full && self.pace.agents[agent].failures == 0 {
+                return Ok(());
+            }
+            let is_ready = is_rested && is_due && !is_full;
+            ensure(!is_ready, "linger", || {
+                format!("agent {agent} has room, an event waits since {oldest}")
+            })?;
+            // It rests for certain if it has room and got nothing.
+            may_connect &= is_due && !is_full;
+        }
+        Ok(())
+    }
+
+    fn check_timeouts(&self, at: Nanos) -> Check {
+        let settings = &self.scenario.settings;
+        for epoch in self.pace.agents.iter().filter_map(|held| held.epoch) {
+            let connection = &self.connections[&epoch];
+            let request = settings.request_timeout.as_nanos() as u64;
+            let end = match connection.stage {
+                Stage::Connecting => {
+                    connection.stage_since + settings.connect_timeout.as_nanos() as u64
+                }
+                Stage::Greeting => connection.stage_since + request,
+                Stage::Open => {
+                    let oldest = connection.calls.values().next();
+                    oldest.map_or(Nanos::MAX, |flight| flight.sent + request)
+                }
+            };
+            ensure(end > at, "timeout", || {
+                format!("epoch {epoch} is {:?} past {end}", connection.stage)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn is_open(&self, agent: usize) -> bool {
+        let epoch = self.pace.agents[agent].epoch;
+        epoch.is_some_and(|epoch| self.connections[&epoch].stage == Stage::Open)
+    }
+
+    fn in_flight(&self, agent: usize) -> usize {
+        let epoch = self.pace.agents[agent].epoch;
+        epoch.map_or(0, |epoch| self.connections[&epoch].calls.len())
+    }
+}

@@ -1,0 +1,358 @@
+//! The part of the client's worker: feeds the core and carries out what it asks for.
+
+use std::collections::BTreeMap;
+
+use flume_client::delivery::{AgentIndex, Batch, Disconnect, Epoch, Input, Output, WindowMode};
+
+use super::agent::Call;
+use super::book::{Acked, Ending};
+use super::fault::Fault;
+use super::world::{Connection, Happening, Heard, Stage, World};
+use super::{Check, Nanos, broken, ensure};
+
+impl World {
+    /// One step of the core, its outputs, and a look at everything afterwards.
+    pub(super) fn step(&mut self, input: Input<'_>) -> Check {
+        self.stats.steps += 1;
+        self.pace.on_step(self.now, matches!(input, Input::Tick))?;
+        self.core
+            .step(std::time::Duration::from_nanos(self.now), input);
+        self.sent_to.clear();
+        while let Some(output) = self.core.next_output() {
+            self.execute(output)?;
+        }
+        self.check_step()?;
+        self.arm_timer()
+    }
+
+    fn execute(&mut self, output: Output) -> Check {
+        match output {
+            Output::Connect { agent, epoch } => self.connect(agent, epoch),
+            Output::Send {
+                epoch,
+                serial,
+                batch,
+            } => self.send(epoch, serial, &batch),
+            Output::Disconnect {
+                agent,
+                epoch,
+                cause,
+            } => self.disconnect(agent, epoch, cause),
+            Output::Retire {
+                first,
+                events,
+                bytes,
+                outcome,
+            } => {
+                self.trace
+                    .note(self.now, "  retire {}+{}", [first, u64::from(events)]);
+                self.retired_at = self.now;
+                self.book
+                    .retire(first, events, bytes, outcome, self.acked)?;
+                if matches!(outcome, flume_client::delivery::Outcome::Delivered { .. }) {
+                    self.acked = None;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn connect(&mut self, agent: AgentIndex, epoch: Epoch) -> Check {
+        let args = [agent as u64, epoch];
+        self.trace
+            .note(self.now, "  connect agent {} epoch {}", args);
+        ensure(!self.book.abandoned, "active after abandon", String::new)?;
+        let is_new = agent < self.agents.len() && !self.connections.contains_key(&epoch);
+        let is_free = is_new && self.pace.agents[agent].epoch.is_none();
+        ensure(is_free, "connect", || {
+            format!("agent {agent} has a connection, or epoch {epoch} was used")
+        })?;
+        self.pace.on_use(agent, self.now)?;
+        self.pace.on_attempt(agent, self.now);
+        self.pace.agents[agent].epoch = Some(epoch);
+        self.book.counters.connects += 1;
+        let connection = Connection {
+            agent,
+            stage: Stage::Connecting,
+            stage_since: self.now,
+            forgotten: None,
+            reset: false,
+            lost: false,
+            closed: false,
+            incarnation: 0,
+            next_serial: 1,
+            calls: BTreeMap::new(),
+            writer_free: 0,
+            request_last: 0,
+            reply_last: 0,
+        };
+        self.connections.insert(epoch, connection);
+        let at = self.now + self.agents[agent].travel_time(&mut self.rng);
+        self.schedule(at, Happening::Syn { epoch });
+        Ok(())
+    }
+
+    fn send(&mut self, epoch: Epoch, serial: i32, batch: &Batch) -> Check {
+        let args = [epoch, serial as u64, batch.first, u64::from(batch.events)];
+        self.trace
+            .note(self.now, "  send epoch {} serial {} events {}+{}", args);
+        let Some(connection) = self.connections.get_mut(&epoch) else {
+            return broken("send on a closed connection", format!("epoch {epoch}"));
+        };
+        let is_open = connection.stage == Stage::Open && connection.forgotten.is_none();
+        ensure(is_open, "send on a closed connection", || {
+            format!("epoch {epoch} is {:?}", connection.stage)
+        })?;
+        ensure(serial == connection.next_serial, "serial", || {
+            format!("{serial} instead of {}", connection.next_serial)
+        })?;
+        connection.next_serial += 1;
+        let settings = &self.scenario.settings;
+        let fits = batch.events <= settings.batch_events_max
+            && (batch.bytes <= settings.batch_bytes_max || batch.events == 1);
+        ensure(fits, "batch limits", || format!("{batch:?}"))?;
+        let ordered = settings.window == WindowMode::Ordered;
+        ensure(
+            !ordered || self.book.in_flight_calls == 0,
+            "ordered",
+            || format!("{batch:?} is sent while another call is in flight"),
+        )?;
+        let agent = connection.agent;
+        self.pace.on_use(agent, self.now)?;
+        self.book.send(batch)?;
+        self.write(epoch, serial, batch);
+        self.sent_to.push(agent);
+        Ok(())
+    }
+
+    /// A call goes through the connection's writer, one after the other, and to the agent.
+    fn write(&mut self, epoch: Epoch, serial: i32, batch: &Batch) {
+        let connection = self
+            .connections
+            .get_mut(&epoch)
+            .expect("it was looked up before");
+        let agent = &self.agents[connection.agent];
+        // A dead peer takes what fits into the socket's buffer, and then nothing.
+        let is_dead = connection.lost || agent.suffers(Fault::Lose, self.now);
+        let is_stalled = is_dead && connection.calls.len() >= 2;
+        let begin = if is_stalled {
+            Nanos::MAX / 2
+        } else {
+            self.now.max(connection.writer_free)
+        };
+        let written = begin + agent.write_time(batch.bytes);
+        connection.writer_free = written;
+        let flight = super::world::Flight {
+            first: batch.first,
+            events: batch.events,
+            sent: self.now,
+            begin,
+        };
+        connection.calls.insert(serial, flight);
+        let at = written + agent.travel_time(&mut self.rng);
+        let at = at.max(connection.request_last);
+        connection.request_last = at;
+        let call = Call {
+            agent: connection.agent,
+            epoch,
+            serial,
+            first: batch.first,
+            events: batch.events,
+            written,
+            fault: None,
+        };
+        if !is_stalled {
+            self.schedule(at, Happening::Request { call });
+        }
+    }
+
+    fn disconnect(&mut self, agent: AgentIndex, epoch: Epoch, cause: Disconnect) -> Check {
+        let args = [agent as u64, epoch];
+        self.trace
+            .note(self.now, "  disconnect agent {} epoch {}", args);
+        let is_held = self.pace.agents.get(agent).and_then(|held| held.epoch) == Some(epoch);
+        ensure(is_held, "disconnect", || {
+            format!("epoch {epoch} is not held")
+        })?;
+        ensure(
+            self.is_due(agent, epoch, cause),
+            "needless disconnect",
+            || format!("agent {agent} epoch {epoch}: {cause:?}"),
+        )?;
+        if !matches!(cause, Disconnect::Spare | Disconnect::Closing) {
+            ensure(!self.book.calm, "disconnect without a fault", || {
+                format!("{cause:?}")
+            })?;
+            self.pace.on_failure(agent, self.now);
+        }
+        self.forget(epoch, i32::MAX);
+        Ok(())
+    }
+
+    fn is_due(&self, agent: usize, epoch: Epoch, cause: Disconnect) -> bool {
+        let connection = &self.connections[&epoch];
+        let settings = &self.scenario.settings;
+        let since = |from: Nanos| std::time::Duration::from_nanos(self.now - from);
+        match cause {
+            Disconnect::ConnectTimeout => {
+                connection.stage == Stage::Connecting
+                    && since(connection.stage_since) >= settings.connect_timeout
+            }
+            Disconnect::HandshakeTimeout => {
+                connection.stage == Stage::Greeting
+                    && since(connection.stage_since) >= settings.request_timeout
+            }
+            Disconnect::RequestTimeout => {
+                let mut sent = connection.calls.values().map(|flight| flight.sent);
+                sent.any(|sent| since(sent) >= settings.request_timeout)
+            }
+            Disconnect::UnexpectedSerial(_) => self.is_unexpected,
+            Disconnect::Spare => connection.calls.is_empty() && agent > 0,
+            Disconnect::Closing => self.book.abandoned,
+        }
+    }
+
+    /// The client lets go of a connection, and what was in flight on it is over.
+    fn forget(&mut self, epoch: Epoch, unsent_from: i32) {
+        let now = self.now;
+        let connection = self
+            .connections
+            .get_mut(&epoch)
+            .expect("it was looked up before");
+        connection.forgotten = Some(now);
+        connection.reset = self.rng.bool();
+        self.pace.agents[connection.agent].epoch = None;
+        for (serial, flight) in std::mem::take(&mut connection.calls) {
+            let ending = if serial >= unsent_from {
+                Ending::Unsent
+            } else {
+                let begun = flight.begin <= now;
+                Ending::Unknown { begun }
+            };
+            self.book.end_call(flight.first, flight.events, ending);
+        }
+    }
+
+    /// Something arrives at the client.
+    pub(super) fn on_heard(&mut self, epoch: Epoch, heard: Heard) -> Check {
+        if !self.arrives(epoch, Happening::Heard { epoch, heard }) {
+            return Ok(());
+        }
+        let connection = &self.connections[&epoch];
+        let agent = connection.agent;
+        let is_stale = connection.forgotten.is_some();
+        if is_stale && !self.scenario.racy {
+            return Ok(());
+        }
+        self.note_heard(epoch, heard, is_stale);
+        match heard {
+            Heard::Connected => {
+                self.enter(epoch, Stage::Greeting);
+                if !is_stale {
+                    let at = self.now + self.agents[agent].travel_time(&mut self.rng);
+                    self.schedule(at, Happening::Hello { epoch });
+                }
+                self.step(Input::Connected { epoch })
+            }
+            Heard::Opened => {
+                self.enter(epoch, Stage::Open);
+                self.step(Input::Opened { epoch })
+            }
+            Heard::Replied { serial, committed } if is_stale => self.step(Input::Replied {
+                epoch,
+                serial,
+                committed,
+            }),
+            Heard::Replied { serial, committed } => self.on_replied(epoch, serial, committed),
+            Heard::Closed => self.on_closed(epoch, is_stale),
+        }
+    }
+
+    fn enter(&mut self, epoch: Epoch, stage: Stage) {
+        if let Some(connection) = self.connections.get_mut(&epoch) {
+            connection.stage = stage;
+            connection.stage_since = self.now;
+        }
+    }
+
+    fn on_closed(&mut self, epoch: Epoch, is_stale: bool) -> Check {
+        let connection = &self.connections[&epoch];
+        let mut unsent_from = connection.next_serial;
+        let unsent = |flight: &super::world::Flight| flight.begin > self.now;
+        if let Some((serial, _)) = connection.calls.iter().find(|(_, flight)| unsent(flight)) {
+            unsent_from = *serial;
+        }
+        if self.scenario.racy && self.rng.u32(0..4) == 0 {
+            unsent_from = i32::MAX;
+        }
+        if !is_stale {
+            self.pace.on_failure(connection.agent, self.now);
+            self.forget(epoch, unsent_from);
+        }
+        self.step(Input::Closed { epoch, unsent_from })
+    }
+
+    fn on_replied(&mut self, epoch: Epoch, serial: i32, committed: bool) -> Check {
+        let input = Input::Replied {
+            epoch,
+            serial,
+            committed,
+        };
+        let connection = self
+            .connections
+            .get_mut(&epoch)
+            .expect("it was looked up before");
+        let agent = connection.agent;
+        let Some(flight) = connection.calls.remove(&serial) else {
+            self.is_unexpected = true;
+            self.step(input)?;
+            self.is_unexpected = false;
+            let is_over = self.connections[&epoch].forgotten.is_some();
+            return ensure(is_over, "wrong serial accepted", || format!("{serial}"));
+        };
+        if committed {
+            self.acked = Some(Acked {
+                agent,
+                first: flight.first,
+                events: flight.events,
+            });
+            self.pace.on_ack(agent);
+            self.step(input)?;
+            return ensure(self.acked.is_none(), "ack ignored", || {
+                format!("serial {serial} on epoch {epoch}")
+            });
+        }
+        let before = self.core.window(agent);
+        let is_news = self.pace.is_news(agent, flight.sent);
+        if is_news {
+            self.pace.on_failure(agent, self.now);
+        }
+        self.book
+            .end_call(flight.first, flight.events, Ending::Refused);
+        self.step(input)?;
+        self.check_refused(agent, before, is_news)
+    }
+
+    fn note_heard(&mut self, epoch: Epoch, heard: Heard, is_stale: bool) {
+        let stale = u64::from(is_stale);
+        match heard {
+            Heard::Connected => {
+                let args = [epoch, stale];
+                self.trace.note(self.now, "connected {} stale {}", args);
+            }
+            Heard::Opened => {
+                let args = [epoch, stale];
+                self.trace.note(self.now, "opened {} stale {}", args);
+            }
+            Heard::Replied { serial, committed } => {
+                let args = [epoch, serial as u64, u64::from(committed), stale];
+                let text = "replied {} serial {} committed {} stale {}";
+                self.trace.note(self.now, text, args);
+            }
+            Heard::Closed => {
+                let args = [epoch, stale];
+                self.trace.note(self.now, "closed {} stale {}", args);
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A seeded simulator of the delivery core: agents, networks and clocks that misbehave.
+//!
+//! One number decides a whole run: its settings, the load, every fault and every latency. Time is
+//! virtual, so an idle hour costs nothing, and a violation is replayed by its seed.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `options` | what a seed decides before the run |
+//! | `fault` | the kinds of faults |
+//! | `world` | the queue of happenings, and what each of them does |
+//! | `driver` | the part of the client's worker: feeds the core, carries out its outputs |
+//! | `service` | what agents do with messages |
+//! | `agent` | one agent's workers, channel and faults |
+//! | `load` | what the application does |
+//! | `full_load` | does the window follow what an agent can do? |
+//! | `book` | every event's fate; promises about acknowledgements, losses and duplicates |
+//! | `pace` | each agent's rests; promises about back-off |
+//! | `audit` | promises about time: linger, timeouts, fail-back, windows |
+//! | `herd` | many clients that lose one agent at once |
+//!
+//! It has no bytes, no sockets and no threads: those are tested elsewhere.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "an index out of range is a bug of the simulator, and should end it"
+)]
+
+mod agent;
+mod audit;
+mod book;
+mod driver;
+mod fault;
+mod full_load;
+mod herd;
+mod load;
+mod options;
+mod pace;
+mod service;
+mod stats;
+mod trace;
+mod world;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use self::stats::Stats;
+
+use self::options::{Kind, Scenario};
+use self::world::World;
+
+/// Virtual time.
+type Nanos = u64;
+
+type Check = Result<(), Violation>;
+
+/// A promise that was broken.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// The promise.
+    pub name: &'static str,
+    /// How it was broken.
+    pub detail: String,
+}
+
+/// A run that broke a promise, and all that is needed to look into it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Replays the run.
+    pub seed: u64,
+    /// What was broken.
+    pub violation: Violation,
+    /// The scenario's options.
+    pub scenario: String,
+    /// The last lines of the trace.
+    pub tail: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            seed,
+            violation: Violation { name, detail },
+            scenario,
+            tail,
+        } = self;
+        writeln!(f, "{scenario}")?;
+        for line in tail {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(f, "seed {seed} breaks \"{name}\": {detail}")?;
+        write!(
+            f,
+            "replay: cargo run --release --bin sim -- --seed {seed} --trace"
+        )
+    }
+}
+
+/// A run that kept every promise.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What was simulated.
+    pub stats: Stats,
+    /// Equal for equal runs.
+    pub hash: u64,
+}
+
+/// Runs one seed, and prints what happens if `prints`.
+///
+/// # Errors
+/// A broken promise, or a panic of the core.
+pub fn run(seed: u64, prints: bool) -> Result<Run, Box<Failure>> {
+    let mut rng = options::generator(seed);
+    let scenario = Scenario::draw(&mut rng);
+    let options = format!("{scenario:#?}");
+    if prints {
+        println!("{options}");
+    }
+    if scenario.kind == Kind::Herd {
+        return herd::run(&mut rng).map_err(|violation| {
+            Box::new(Failure {
+                seed,
+                violation,
+                scenario: options,
+                tail: Vec::new(),
+            })
+        });
+    }
+    let mut world = World::new(scenario, rng, prints);
+    let end = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let end = end.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        broken("panic", text.unwrap_or("without a text"))
+    });
+    match end {
+        Ok(()) => Ok(world.into_run()),
+        Err(violation) => Err(Box::new(Failure {
+            seed,
+            violation,
+            scenario: options,
+            tail: world.tail(),
+        })),
+    }
+}
+
+/// What to report when two runs of a seed were not the same.
+#[must_use]
+pub fn differs(seed: u64) -> Failure {
+    Failure {
+        seed,
+        violation: Violation {
+            name: "determinism",
+            detail: "two runs of the seed differ".into(),
+        },
+        scenario: String::new(),
+        tail: Vec::new(),
+    }
+}
+
+fn broken<T>(name: &'static str, detail: impl Into<String>) -> Result<T, Violation> {
+    Err(Violation {
+        name,
+        detail: detail.into(),
+    })
+}
+
+fn ensure(holds: bool, name: &'static str, detail: impl FnOnce() -> String) -> Check {
+    if holds {
+        return Ok(());
+    }
+    broken(name, detail())
+}

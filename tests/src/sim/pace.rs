@@ -1,0 +1,138 @@
+//! What the client owes each agent in time: rest after failures, and no more than that.
+
+use flume_client::delivery::{Epoch, Settings};
+
+use super::{Check, Nanos, ensure};
+
+/// What the outside can know of one agent's standing with the client.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Standing {
+    /// The connection or attempt that the client holds.
+    pub(super) epoch: Option<Epoch>,
+    pub(super) failed_at: Option<Nanos>,
+    /// Since the last acknowledgement.
+    pub(super) failures: u32,
+    /// No connection attempt and no call before.
+    rest_end_min: Nanos,
+    /// Afterwards it has certainly rested.
+    rest_end_max: Nanos,
+    /// The last failure may have been drawn from the longest span.
+    capped: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    base: Nanos,
+    cap: Nanos,
+    floor: Nanos,
+    pub(super) agents: Vec<Standing>,
+    /// Rests of the longest span, while nothing else delayed the next attempt.
+    pub(super) long_rests: Vec<Nanos>,
+    /// Steps in the running second: those with news, and mere ticks.
+    second: Nanos,
+    news: u64,
+    ticks: u64,
+}
+
+/// More ticks than this in a second, and four for each other input, are a busy loop.
+const TICKS_PER_SECOND: u64 = 400;
+
+impl Pace {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            base: settings.backoff.base.as_nanos() as u64,
+            cap: settings.backoff.cap.as_nanos() as u64,
+            floor: settings.backoff.floor.as_nanos() as u64,
+            agents: vec![Standing::default(); settings.agents],
+            long_rests: Vec::new(),
+            second: 0,
+            news: 0,
+            ticks: 0,
+        }
+    }
+
+    pub(super) fn on_failure(&mut self, agent: usize, now: Nanos) {
+        let standing = &mut self.agents[agent];
+        standing.failures += 1;
+        standing.failed_at = Some(now);
+        let doubled = self.base << (standing.failures - 1).min(20);
+        standing.capped = doubled >= self.cap;
+        standing.rest_end_min = now + self.floor;
+        standing.rest_end_max = now + doubled.min(self.cap).max(self.floor);
+    }
+
+    /// Whether the refusal of a call sent at `sent` tells something new.
+    pub(super) fn is_news(&self, agent: usize, sent: Nanos) -> bool {
+        self.agents[agent].failed_at.is_none_or(|at| sent > at)
+    }
+
+    pub(super) fn on_ack(&mut self, agent: usize) {
+        self.agents[agent].failures = 0;
+    }
+
+    /// A connection attempt or a call begins.
+    pub(super) fn on_use(&self, agent: usize, now: Nanos) -> Check {
+        let standing = &self.agents[agent];
+        ensure(now >= standing.rest_end_min, "rest ignored", || {
+            format!("agent {agent} is used at {now}, {standing:?}")
+        })
+    }
+
+    pub(super) fn on_attempt(&mut self, agent: usize, now: Nanos) {
+        let standing = &self.agents[agent];
+        if standing.capped
+            && let Some(failed_at) = standing.failed_at
+        {
+            self.long_rests.push(now - failed_at);
+        }
+    }
+
+    /// Whether the agent's rest is over for certain.
+    pub(super) fn is_rested(&self, agent: usize, at: Nanos) -> bool {
+        self.agents[agent].rest_end_max <= at
+    }
+
+    pub(super) fn on_step(&mut self, now: Nanos, is_tick: bool) -> Check {
+        let second = now / 1_000_000_000;
+        if second != self.second {
+            self.second = second;
+            self.news = 0;
+            self.ticks = 0;
+        }
+        if is_tick {
+            self.ticks += 1;
+        } else {
+            self.news += 1;
+        }
+        ensure(
+            self.ticks <= TICKS_PER_SECOND + 4 * self.news,
+            "busy loop",
+            || {
+                format!(
+                    "{} ticks and {} other inputs in a second",
+                    self.ticks, self.news
+                )
+            },
+        )
+    }
+
+    /// After a long outage: rests of the longest span fill the span.
+    pub(super) fn check_spread(&self) -> Check {
+        let rests = &self.long_rests;
+        let (Some(low), Some(high)) = (rests.iter().min(), rests.iter().max()) else {
+            return Ok(());
+        };
+        let third = self.cap / 3;
+        ensure(
+            rests.len() < 60 || (*low < third && *high > 2 * third),
+            "no jitter",
+            || {
+                format!(
+                    "{} rests between {low} and {high}, cap {}",
+                    rests.len(),
+                    self.cap
+                )
+            },
+        )
+    }
+}
