@@ -46,7 +46,7 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "TIME", default_value = "30s", env = "FLUME_TIMEOUT", value_parser = parse_duration)]
     pub(super) timeout: Duration,
 
-    /// Keep the order of lines, also over failures: one batch at a time, which is slower
+    /// Keep the order of lines, except for batches sent again: one at a time, which is slower
     #[arg(long)]
     pub(super) ordered: bool,
 
