@@ -10,6 +10,7 @@ use flume_client::event::{
 use flume_client::{AgentUrl, BuildError, Client, WindowMode};
 
 use super::pump::EVENT_BYTES_MAX;
+use crate::exit;
 use crate::text::parse_duration;
 
 /// Send lines to an agent, each line as one event.
@@ -18,7 +19,7 @@ use crate::text::parse_duration;
 /// empty line is an event with an empty body. Events are acknowledged by an agent when its
 /// channels have them; the command ends when all are, and tells if some are not.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct SendArgs {
     /// Agent to send to, as avro://HOST:PORT. Given several times, or several with commas: the
     /// first that works gets everything, the others stand by
@@ -45,7 +46,7 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "TIME", default_value = "30s", env = "FLUME_TIMEOUT", value_parser = parse_duration)]
     pub(super) timeout: Duration,
 
-    /// Keep the order of lines, also over failures: one batch at a time, which is slower
+    /// Keep the order of lines, except for batches sent again: one at a time, which is slower
     #[arg(long)]
     pub(super) ordered: bool,
 
@@ -64,8 +65,7 @@ Examples:
   tail -F app.log | flume send --agent avro://a:4141 --agent avro://b:4141 -H host=web-1
   journalctl -o json | flume send --agent avro://collector:4141 --json >summary.json
 
-Ctrl-C stops reading and sends what was read; a second Ctrl-C ends at once.
-`flume --help` lists the exit codes.";
+Ctrl-C stops reading and sends what was read; a second Ctrl-C ends at once.";
 
 /// Most of the time-out that the agents may use up, so that each is tried and its error is seen.
 const TIMEOUT_SHARE: f64 = 0.75;

@@ -60,3 +60,14 @@ fn help_says_what_this_is_and_is_not_and_lists_the_exit_codes() {
         assert!(run.stdout.contains(word), "{word}: {}", run.stdout);
     }
 }
+
+#[test]
+fn the_help_of_send_has_the_exit_codes_too() {
+    let run = flume(&["send", "--help"]);
+    run.check(0, &[]);
+    assert!(
+        run.stdout.contains("124  nothing was delivered in time"),
+        "{}",
+        run.stdout
+    );
+}
