@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use flume_client::{Client, ClientBuilder};
+use flume_client::{Client, ClientBuilder, Event};
 
 use crate::support::{
-    Agent, Answer, GOOD, Greeting, PATIENCE, Port, Script, answers, append_all,
-    assert_each_at_least_once, assert_each_once, client_at, client_of, greets,
+    Agent, Answer, GOOD, Greeting, HOUR, PATIENCE, Port, Script, answers, append_all,
+    assert_each_at_least_once, assert_each_once, client_at, client_of, event, greets,
 };
 
 const EVENTS: u64 = 500;
@@ -271,4 +271,27 @@ fn answers_out_of_order_are_each_taken_for_their_own_batch() {
     assert_eq!(agent.connections(), 1, "no fault was seen");
     assert_each_once(agent.stored(), EVENTS);
     assert_eq!(client.stats().agents[0].failures, 0);
+}
+
+#[test]
+fn an_answer_that_came_before_the_connection_broke_counts() {
+    use Answer::{Ok, OkWhenReleasedThenClosed};
+    // The first three batches open the window for the two that matter.
+    let first = &[Ok, Ok, Ok, OkWhenReleasedThenClosed];
+    for _ in 0..10 {
+        let agent = Agent::scripted([Script { first, ..GOOD }, GOOD]);
+        let builder = client_of(&[&agent]).batch_events(1).linger(HOUR);
+        let client = builder.event_bytes(16 << 20).build().unwrap();
+        drop(client.append_batch((0..3).map(event).collect()).unwrap());
+        client.flush(PATIENCE).wait().unwrap();
+        let answered = client.append(event(3)).unwrap();
+        agent.wait_for_requests(4);
+        // Too large for the socket's buffers: the client is in the middle of writing it.
+        let cut = Event::new(format!("event 4 {}", "x".repeat(8 << 20)));
+        let cut = client.append(cut).unwrap();
+        agent.release();
+        answered.wait(PATIENCE).unwrap();
+        cut.wait(PATIENCE).unwrap();
+        assert_each_once(agent.stored(), 5);
+    }
 }

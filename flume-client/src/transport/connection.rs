@@ -45,6 +45,9 @@ pub(crate) struct Connection {
     outbox: Outbox,
     /// The session may have more to say about bytes it has.
     unread: bool,
+    /// A peer that answers and closes makes writing fail before its answers are read. They still
+    /// count, so the connection goes on until reading ends, which follows at once.
+    write_error: Option<io::Error>,
 }
 
 enum Socket {
@@ -65,6 +68,7 @@ impl Connection {
             session,
             outbox: Outbox::starting_with(greeting),
             unread: false,
+            write_error: None,
         }
     }
 
@@ -100,7 +104,9 @@ impl Connection {
             },
             Socket::Connected(stream) => stream,
         };
-        self.outbox.write(stream, context, store)?;
+        if self.write_error.is_none() {
+            self.write_error = self.outbox.write(stream, context, store).err();
+        }
         loop {
             if self.unread {
                 if let Some(event) = self.session.poll()? {
@@ -115,7 +121,8 @@ impl Connection {
                 Poll::Ready(read) => read?,
             }
             if buffer.filled().is_empty() {
-                return Err(AgentError::ConnectionClosed);
+                let error = self.write_error.take().map(AgentError::Io);
+                return Err(error.unwrap_or(AgentError::ConnectionClosed));
             }
             self.session.push(buffer.filled());
             self.unread = true;

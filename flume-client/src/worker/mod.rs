@@ -266,8 +266,8 @@ impl Worker {
         self.step(Input::Flush);
     }
 
-    /// Ends flushes that are through or out of time.
-    fn end_flushes(&mut self) {
+    /// Ends flushes that are through or out of time. `true`: something came in meanwhile.
+    fn end_flushes(&mut self) -> bool {
         let now = Instant::now();
         let watermark = self.core.watermark();
         let ended = |flush: &mut Flush| {
@@ -275,9 +275,9 @@ impl Worker {
         };
         let ended: Vec<Flush> = self.flushes.extract_if(.., ended).collect();
         if ended.is_empty() {
-            return;
+            return false;
         }
-        self.exchange();
+        let came_in = self.exchange();
         for flush in ended {
             let result = match flush.upto.saturating_sub(watermark) {
                 0 => Ok(()),
@@ -292,6 +292,7 @@ impl Worker {
                 .into_iter()
                 .for_each(Waker::wake);
         }
+        came_in
     }
 
     fn last_error(&self) -> Option<Arc<AgentError>> {
@@ -355,7 +356,7 @@ impl Future for Worker {
                 worker.step(Input::Tick);
                 progressed = true;
             }
-            worker.end_flushes();
+            progressed |= worker.end_flushes();
             if worker.is_done() {
                 worker.exchange();
                 let closing = worker

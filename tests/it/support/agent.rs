@@ -316,6 +316,10 @@ impl Connection {
                 self.shared.wait_until_released();
                 stream.write_all(&ok)
             }
+            Answer::OkWhenReleasedThenClosed => {
+                self.shared.wait_until_released();
+                stream.write_all(&ok).and_then(|()| end())
+            }
             Answer::OkBytewise => ok.iter().try_for_each(|byte| stream.write_all(&[*byte])),
             Answer::OkTwice => stream.write_all(&[&ok[..], &ok].concat()),
             Answer::WrongSerial => stream.write_all(&wire::status(serial + 1000, wire::OK)),

@@ -36,6 +36,8 @@ pub(crate) enum Answer {
     Error(&'static str),
     /// Waits for `Agent::release`, then OK.
     OkWhenReleased,
+    /// Waits for `Agent::release`, then OK, and resets the connection if more was sent meanwhile.
+    OkWhenReleasedThenClosed,
     /// OK, one byte a write.
     OkBytewise,
     /// OK, then closes.
