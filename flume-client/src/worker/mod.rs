@@ -283,7 +283,7 @@ impl Worker {
                 0 => Ok(()),
                 pending => Err(FlushError {
                     pending,
-                    last_error: self.last_error(),
+                    last_error: self.turn.last_error.clone(),
                 }),
             };
             flush
@@ -293,15 +293,6 @@ impl Worker {
                 .for_each(Waker::wake);
         }
         came_in
-    }
-
-    fn last_error(&self) -> Option<Arc<AgentError>> {
-        let state = self.intake.lock();
-        state
-            .stats
-            .agents
-            .iter()
-            .find_map(|agent| agent.last_error.clone())
     }
 
     /// Whether the client is closed and nothing is left to do; gives up the rest at the deadline.

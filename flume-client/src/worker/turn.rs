@@ -19,6 +19,8 @@ pub(super) struct Turn {
     pub(super) retired: Vec<(u64, u32, u32, Outcome)>,
     pub(super) errors: Vec<(AgentIndex, AgentError)>,
     pub(super) opened: Vec<(AgentIndex, bool)>,
+    /// The latest trouble with any agent.
+    pub(super) last_error: Option<Arc<AgentError>>,
     /// To be woken when the lock is released.
     pub(super) wakers: Vec<Waker>,
 }
@@ -48,8 +50,10 @@ impl Turn {
         }
         for (index, error) in self.errors.drain(..) {
             if let Some(agent) = state.stats.agents.get_mut(index) {
+                let error = Arc::new(error);
                 agent.failures += 1;
-                agent.last_error = Some(Arc::new(error));
+                agent.last_error = Some(error.clone());
+                self.last_error = Some(error);
             }
         }
     }
