@@ -105,6 +105,12 @@ impl Core {
         self.counters
     }
 
+    /// Whether every event that was accepted is done with.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.counters.accepted == self.counters.retired()
+    }
+
     /// Events and bytes that are accepted and not done with, counted where they are.
     #[must_use]
     pub fn pending(&self) -> (u64, u64) {

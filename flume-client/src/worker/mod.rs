@@ -309,10 +309,10 @@ impl Worker {
         let Some(closing) = &self.closing else {
             return false;
         };
-        if self.core.pending().0 > 0 && closing.deadline <= Instant::now() {
+        if !self.core.is_idle() && closing.deadline <= Instant::now() {
             self.step(Input::Abandon);
         }
-        self.core.pending().0 == 0
+        self.core.is_idle()
     }
 
     /// Sleeps until the next deadline, or until enough came in. `false`: there is more to do.
