@@ -105,10 +105,10 @@ impl Core {
         self.counters
     }
 
-    /// Whether every event that was accepted is done with.
+    /// Events that are accepted and not done with, by the counters.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.counters.accepted == self.counters.retired()
+    pub fn pending_events(&self) -> u64 {
+        self.counters.accepted - self.counters.retired()
     }
 
     /// Events and bytes that are accepted and not done with, counted where they are.
