@@ -167,9 +167,8 @@ fn write(send: &mut Child, lines: &[Vec<u8>]) {
 }
 
 fn signal(name: &str, pid: u32) {
-    let status = Command::new("kill")
-        .args([&format!("-{name}"), &pid.to_string()])
-        .status();
+    let kill = format!("kill -{name} {pid}");
+    let status = Command::new("sh").args(["-c", &kill]).status();
     assert!(status.unwrap().success());
 }
 

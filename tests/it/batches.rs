@@ -164,3 +164,18 @@ fn a_batch_that_fills_up_in_two_parts_leaves_though_its_time_has_not_come() {
         receipt.wait(PATIENCE).unwrap();
     }
 }
+
+#[test]
+fn a_flush_that_times_out_does_not_count_what_was_acknowledged_out_of_order() {
+    use Answer::{Ok, Unanswered};
+    // The first three batches open the window for the next two.
+    let agent = Agent::scripted([first_answers(&[Ok, Ok, Ok, Unanswered, Ok])]);
+    let client = client_of(&[&agent]).batch_events(1).build().unwrap();
+    drop(client.append_batch((0..3).map(event).collect()).unwrap());
+    client.flush(PATIENCE).wait().unwrap();
+    let receipts = append_all(&client, 3..5);
+    receipts[1].wait(PATIENCE).unwrap();
+    let error = client.flush(Duration::from_millis(20)).wait().unwrap_err();
+    assert_eq!(error.pending, 1);
+    assert_eq!(client.close(Duration::ZERO).wait().lost.unknown, 1);
+}

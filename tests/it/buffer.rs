@@ -243,3 +243,19 @@ fn a_batch_larger_than_the_whole_buffer_is_not_worth_another_try() {
     assert_eq!(*error.refusal(), Refusal::TooLarge { bytes, limit });
     assert!(!error.is_retryable());
 }
+
+#[test]
+fn a_buffer_smaller_than_a_batch_does_not_wait_for_the_batch_to_fill() {
+    let agent = Agent::good();
+    let builder = client_of(&[&agent]).linger(HOUR);
+    let client = builder
+        .event_bytes(2000)
+        .buffer_bytes(10_100)
+        .build()
+        .unwrap();
+    for number in 0..100 {
+        drop(client.append_within(kilobyte(number), PATIENCE).unwrap());
+    }
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), 100);
+}

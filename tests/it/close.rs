@@ -6,8 +6,8 @@ use flume_client::error::Refusal;
 use flume_client::{DeliveryError, Reliability};
 
 use crate::support::{
-    Agent, Answer, Greeting, HOUR, PATIENCE, Port, Script, answers, append_all, block_on,
-    client_at, client_of, event, greets,
+    Agent, Answer, GOOD, Greeting, HOUR, PATIENCE, Port, Script, answers, append_all,
+    assert_each_once, block_on, client_at, client_of, event, greets,
 };
 
 #[test]
@@ -226,4 +226,15 @@ fn settings_without_end_are_taken_as_no_limit() {
     let receipt = client.append(event(3)).unwrap();
     assert_eq!(client.close(Duration::MAX).wait().delivered, 4);
     assert!(receipt.wait(Duration::MAX).is_ok());
+}
+
+#[test]
+fn a_close_sends_a_long_queue_of_small_batches() {
+    let mut agent = Agent::good();
+    agent.stop();
+    let client = client_of(&[&agent]).batch_events(1).build().unwrap();
+    append_all(&client, 0..20_000);
+    agent.start_again([GOOD]);
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), 20_000);
 }

@@ -98,7 +98,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Most bytes in one batch; a larger event travels alone. Default 256 KiB.
+    /// Most bytes in one batch; a larger event travels alone. Default 256 KiB, and never more than
+    /// a quarter of the buffer.
     pub fn batch_bytes(mut self, bytes: u32) -> Self {
         self.config.delivery.batch_bytes_max = bytes;
         self
@@ -194,6 +195,10 @@ impl ClientBuilder {
                 return Err(BuildError::ZeroTimeout { setting });
             }
         }
+        // Else a full buffer could be one open batch, which nothing but its linger time sends.
+        let batch_bytes_fitting = u32::try_from(config.buffer_bytes_max / 4).unwrap_or(u32::MAX);
+        let batch_bytes_max = &mut config.delivery.batch_bytes_max;
+        *batch_bytes_max = batch_bytes_fitting.clamp(1, *batch_bytes_max);
         Ok(config)
     }
 }

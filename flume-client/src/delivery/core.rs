@@ -105,6 +105,12 @@ impl Core {
         self.counters
     }
 
+    /// Events that are accepted and not done with, by the counters.
+    #[must_use]
+    pub fn pending_events(&self) -> u64 {
+        self.counters.accepted - self.counters.retired()
+    }
+
     /// Events and bytes that are accepted and not done with, counted where they are.
     #[must_use]
     pub fn pending(&self) -> (u64, u64) {

@@ -281,8 +281,9 @@ impl Worker {
         for flush in ended {
             let result = match flush.upto.saturating_sub(watermark) {
                 0 => Ok(()),
-                pending => Err(FlushError {
-                    pending,
+                unfinished => Err(FlushError {
+                    // Some of them may be acknowledged ahead of the watermark.
+                    pending: unfinished.min(self.core.pending_events()),
                     last_error: self.turn.last_error.clone(),
                 }),
             };
@@ -300,10 +301,10 @@ impl Worker {
         let Some(closing) = &self.closing else {
             return false;
         };
-        if self.core.pending().0 > 0 && closing.deadline <= Instant::now() {
+        if self.core.pending_events() > 0 && closing.deadline <= Instant::now() {
             self.step(Input::Abandon);
         }
-        self.core.pending().0 == 0
+        self.core.pending_events() == 0
     }
 
     /// Sleeps until the next deadline, or until enough came in. `false`: there is more to do.
