@@ -15,6 +15,7 @@ mod deliver;
 mod handshake;
 mod java_client;
 mod lifecycle;
+mod mini_agent;
 mod raw;
 mod replies;
 mod send;
