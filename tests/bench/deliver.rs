@@ -84,13 +84,9 @@ impl Contender {
             Kind::Ours => timed(|| self.ours(agent, events))?,
             Kind::Replay { window } => timed(|| {
                 let batches = events as usize / self.batch;
-                Ok(replay::run(
-                    agent.addr(),
-                    &event(0),
-                    self.batch,
-                    batches,
-                    window,
-                )?)
+                let refused = replay::run(agent.addr(), &event(0), self.batch, batches, window)?;
+                self.note = format!("{refused} batches refused");
+                Ok(())
             })?,
         };
         Ok((events as f64 / seconds, cpu_seconds / events as f64 * 1e6))
@@ -139,7 +135,7 @@ impl Contender {
 }
 
 /// The same event as the Java program's: a numbered body and two headers.
-fn event(number: u64) -> Event {
+pub(crate) fn event(number: u64) -> Event {
     let mut body = [b'x'; BODY_BYTES];
     for (place, digit) in body.iter_mut().take(12).rev().zip(digits(number)) {
         *place = digit;

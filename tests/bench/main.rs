@@ -4,14 +4,16 @@
 //! cargo bench -p flume-tests --bench flume                 everything
 //! cargo bench -p flume-tests --bench flume -- encode       encoding against apache-avro; needs only Rust
 //! cargo bench -p flume-tests --bench flume -- deliver      delivery into a real Flume 1.11; needs Java and Maven
+//! cargo bench -p flume-tests --bench flume -- ingest       the mini-agent beside a real Flume 1.11; likewise
 //! ```
 //!
-//! `deliver` takes `--events N` (per measurement, default 1,000,000) and `--rounds N` (default 5).
+//! `deliver` and `ingest` take `--events N` (per measurement, default 1,000,000) and `--rounds N` (default 5).
 //! Rates depend on the machine and on what else it does; the ratios are what to read.
 
 mod cpu;
 mod deliver;
 mod encode;
+mod ingest;
 mod replay;
 
 use std::process::ExitCode;
@@ -27,26 +29,39 @@ fn main() -> ExitCode {
         .filter(|arg| arg != "--bench")
         .collect();
     let wanted = |name: &str| {
-        let named = |arg: &String| ["encode", "deliver"].contains(&arg.as_str());
+        let named = |arg: &String| ["encode", "deliver", "ingest"].contains(&arg.as_str());
         args.iter().any(|arg| arg == name) || !args.iter().any(named)
     };
     if wanted("encode") {
         encode::run(ALLOCATOR);
     }
-    if wanted("deliver") && flume_tests::require_java() {
-        let number = |name: &str, default| {
-            let at = args.iter().position(|arg| arg == name)?;
-            Some(args.get(at + 1)?.parse().unwrap_or(default))
-        };
-        let events = number("--events", 1_000_000).unwrap_or(1_000_000);
-        let rounds = number("--rounds", 5).unwrap_or(5);
-        if let Err(error) = deliver::run(events, rounds as usize) {
+    if !(wanted("deliver") || wanted("ingest")) || !flume_tests::require_java() {
+        return ExitCode::SUCCESS;
+    }
+    let number = |name: &str, default| {
+        let value = args
+            .iter()
+            .position(|arg| arg == name)
+            .and_then(|at| args.get(at + 1));
+        value
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(default)
+    };
+    let (events, rounds) = (
+        number("--events", 1_000_000),
+        number("--rounds", 5) as usize,
+    );
+    let runs: [(&str, Run); 2] = [("deliver", deliver::run), ("ingest", ingest::run)];
+    for (_, run) in runs.into_iter().filter(|(name, _)| wanted(name)) {
+        if let Err(error) = run(events, rounds) {
             eprintln!("{error}");
             return ExitCode::FAILURE;
         }
     }
     ExitCode::SUCCESS
 }
+
+type Run = fn(u64, usize) -> Result<(), Box<dyn std::error::Error>>;
 
 /// The middle one of some figures.
 fn median(figures: &mut [f64]) -> f64 {

@@ -12,13 +12,14 @@ use flume_client::wire::avro::session::Session;
 const REPLY_BYTES: usize = 8 + 4 + 4 + 1 + 4 + 2;
 
 /// Sends `batches` batches of `events` copies of `event`, `window` of them under way at once.
+/// Returns how many the agent refused.
 pub(crate) fn run(
     agent: SocketAddr,
     event: &Event,
     events: usize,
     batches: usize,
     window: usize,
-) -> io::Result<()> {
+) -> io::Result<usize> {
     let mut stream = TcpStream::connect(agent)?;
     stream.set_nodelay(true)?;
     let (_, greeting) = Session::start();
@@ -27,16 +28,20 @@ pub(crate) fn run(
     stream.read_exact(&mut [0; frame::HEAD_BYTES + 4])?;
     let call = call(event, events);
     let mut buffer = vec![0; 64 * 1024];
-    let (mut sent, mut answered, mut bytes) = (0, 0, 0);
+    let (mut sent, mut answered, mut refused, mut bytes) = (0, 0, 0, 0);
     while answered < batches {
         while sent < batches && sent - answered < window {
             stream.write_all(&call)?;
             sent += 1;
         }
-        bytes += stream.read(&mut buffer)?;
+        let read = stream.read(&mut buffer)?;
+        let statuses = buffer.iter().take(read).enumerate();
+        let statuses = statuses.filter(|(at, _)| (bytes + at) % REPLY_BYTES == REPLY_BYTES - 1);
+        refused += statuses.filter(|(_, status)| **status != 0).count();
+        bytes += read;
         answered = bytes / REPLY_BYTES;
     }
-    Ok(())
+    Ok(refused)
 }
 
 fn call(event: &Event, events: usize) -> Vec<u8> {

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use crate::{HarnessError, Result};
 
-/// The binary `flume` of this workspace, built on first use.
+/// The binary `flume` of this workspace, built on first use, optimised if the caller is.
 ///
 /// # Errors
 ///
@@ -21,6 +21,7 @@ fn build() -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["build", "-p", "flume-cli", "--message-format", "json"])
+        .args((!cfg!(debug_assertions)).then_some("--release"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .map_err(|error| HarnessError::doing("cargo build -p flume-cli", error))?;
