@@ -11,6 +11,7 @@
 
 mod command;
 mod error;
+pub mod fuzz;
 mod java;
 mod java_sdk;
 mod metrics;

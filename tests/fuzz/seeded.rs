@@ -1,0 +1,72 @@
+//! The fuzz checks on seeded random bytes, for machines without a fuzzer.
+
+use flume_client::Event;
+use flume_client::wire::avro::handshake::{HandshakeRequest, PROTOCOL_TEXT_HASH};
+use flume_client::wire::avro::rpc::{APPEND_BATCH_END, Reply, put_append_batch_start};
+use flume_tests::fuzz;
+
+const INPUTS: u32 = 20_000;
+
+/// Whole messages, to be damaged: random bytes alone rarely get past the first length.
+fn seeds() -> Vec<Vec<u8>> {
+    let event = Event::new("a body")
+        .header("host", "web-1")
+        .header("level", "INFO");
+    let mut request = Vec::new();
+    HandshakeRequest::with_text(PROTOCOL_TEXT_HASH).put(&mut request);
+    put_append_batch_start(&mut request, 3);
+    request.extend(event.as_datum().repeat(3));
+    request.extend(APPEND_BATCH_END);
+    let mut reply = Vec::new();
+    Reply::Error("java.io.EOFException".to_owned()).put(&mut reply);
+    let frame = [
+        &b"\x05\0\0\0\x01\0\0\0\x02\0\0\0\x03abc\0\0\0\0"[..],
+        &[0; 12],
+    ]
+    .concat();
+    let url = b"avro://[::1]:4141".to_vec();
+    vec![
+        Vec::new(),
+        event.as_datum().to_vec(),
+        request,
+        reply,
+        frame,
+        url,
+    ]
+}
+
+fn damaged(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut bytes = random.choice(seeds).cloned().unwrap_or_default();
+    for _ in 0..random.usize(..8) {
+        let at = random.usize(..=bytes.len());
+        match random.u8(..4) {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at, random.u8(..)),
+            2 => bytes.extend((0..random.usize(..64)).map(|_| random.u8(..))),
+            _ => bytes
+                .iter_mut()
+                .skip(at)
+                .take(1)
+                .for_each(|byte| *byte = random.u8(..)),
+        }
+    }
+    bytes
+}
+
+#[test]
+fn no_bytes_break_a_decoder_or_the_core() {
+    let seed = std::env::var("FLUME_FUZZ_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    println!("FLUME_FUZZ_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let seeds = seeds();
+    for _ in 0..INPUTS {
+        let bytes = damaged(&seeds, &mut random);
+        for (name, check) in fuzz::CHECKS {
+            let held = std::panic::catch_unwind(|| check(&bytes));
+            assert!(held.is_ok(), "{name} does not hold for {bytes:02x?}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What must hold for any bytes a peer may send: one check per decoder, and one for the core.
+//!
+//! A check panics if it does not hold. The same checks run on seeded random bytes with the other
+//! tests (`tests/fuzz/seeded.rs`) and under libFuzzer (`tests/fuzz/run`).
+
+use std::time::Duration;
+
+use flume_client::delivery::{Backoff, Core, Input, Output, Settings};
+use flume_client::wire::avro::datum::{EventRef, Reader};
+use flume_client::wire::avro::frame::{FrameDecoder, FrameLimits};
+use flume_client::wire::avro::handshake::{HandshakeRequest, HandshakeResponse};
+use flume_client::wire::avro::rpc::{Call, Reply};
+use flume_client::wire::avro::session::Session;
+use flume_client::{AgentUrl, Event, Reliability, WindowMode};
+
+/// A check and its name.
+pub type Check = (&'static str, fn(&[u8]));
+
+/// All checks.
+pub const CHECKS: [Check; 8] = [
+    ("frames", frames),
+    ("request", request),
+    ("reply", reply),
+    ("handshake", handshake),
+    ("session", session),
+    ("event", event),
+    ("agent_url", agent_url),
+    ("core", core),
+];
+
+/// A stream in any cut gives the same frames, none over the limits.
+pub fn frames(bytes: &[u8]) {
+    let limits = FrameLimits {
+        payload_bytes_max: 1 << 16,
+        buffers_max: 64,
+    };
+    let Some((cut, stream)) = bytes.split_first() else {
+        return;
+    };
+    let read = |cut: usize| {
+        let mut decoder = FrameDecoder::new(limits);
+        let mut frames = Vec::new();
+        for part in stream.chunks(cut.max(1)) {
+            decoder.push(part);
+            loop {
+                match decoder.next_frame() {
+                    Ok(Some(frame)) => {
+                        assert!(frame.payload.len() <= limits.payload_bytes_max);
+                        frames.push((frame.serial, frame.payload.to_vec()));
+                    }
+                    Ok(None) => break,
+                    Err(_) => return frames,
+                }
+            }
+        }
+        frames
+    };
+    assert_eq!(read(usize::from(*cut)), read(stream.len()));
+}
+
+/// A request's events lie within it, and each can be read again from its own bytes.
+pub fn request(bytes: &[u8]) {
+    let mut reader = Reader::new(bytes);
+    if HandshakeRequest::read(&mut reader).is_ok() {
+        call(reader);
+    }
+    call(Reader::new(bytes));
+}
+
+fn call(reader: Reader<'_>) {
+    let room = reader.rest().len();
+    match Call::read(reader) {
+        Ok(Call::Append(event)) => same_again(&event),
+        Ok(Call::AppendBatch(events)) => {
+            let datums = events.filter_map(Result::ok).map(|event| {
+                same_again(&event);
+                event.datum().len()
+            });
+            assert!(datums.sum::<usize>() <= room);
+        }
+        Ok(_) | Err(_) => {}
+    }
+}
+
+fn same_again(event: &EventRef<'_>) {
+    let again = EventRef::parse(event.datum()).expect("it was read before");
+    assert_eq!(again.body(), event.body());
+    assert!(again.headers().eq(event.headers()));
+}
+
+/// A reply that can be read is written and read the same.
+pub fn reply(bytes: &[u8]) {
+    if let Ok(reply) = Reply::read(Reader::new(bytes)) {
+        let mut written = Vec::new();
+        reply.put(&mut written);
+        assert_eq!(Reply::read(Reader::new(&written)), Ok(reply));
+    }
+}
+
+/// Both halves of a handshake that can be read are written and read the same.
+pub fn handshake(bytes: &[u8]) {
+    let mut written = Vec::new();
+    if let Ok(request) = HandshakeRequest::read(&mut Reader::new(bytes)) {
+        request.put(&mut written);
+        assert_eq!(
+            HandshakeRequest::read(&mut Reader::new(&written)),
+            Ok(request)
+        );
+    }
+    written.clear();
+    if let Ok(response) = HandshakeResponse::read(&mut Reader::new(bytes)) {
+        response.put(&mut written);
+        assert_eq!(
+            HandshakeResponse::read(&mut Reader::new(&written)),
+            Ok(response)
+        );
+    }
+}
+
+/// A session ends or waits for more, whatever it is told.
+pub fn session(bytes: &[u8]) {
+    let (mut session, _) = Session::start();
+    for part in bytes.chunks(7) {
+        session.push(part);
+        // Each event takes a frame, so there are fewer than bytes.
+        for _ in 0..=bytes.len() {
+            match session.poll() {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// An event that can be read keeps headers and body through our own form of it.
+pub fn event(bytes: &[u8]) {
+    if let Ok(event) = Event::from_datum(bytes.to_vec()) {
+        let again = Event::from_datum(event.as_datum().to_vec());
+        assert_eq!(again.as_ref(), Ok(&event));
+        let theirs = EventRef::parse(bytes).expect("it was read before");
+        assert_eq!(theirs.body(), event.body());
+    }
+}
+
+/// An address that can be read is written and read the same.
+pub fn agent_url(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(url) = text.parse::<AgentUrl>() {
+        assert_eq!(url.to_string().parse(), Ok(url));
+    }
+}
+
+/// The delivery core keeps its books and never panics, whatever order things are told in.
+pub fn core(bytes: &[u8]) {
+    let settings = Settings {
+        agents: 3,
+        batch_events_max: 4,
+        batch_bytes_max: 1000,
+        linger: Duration::from_millis(20),
+        window: WindowMode::Adaptive { max: 4 },
+        connect_timeout: Duration::from_secs(5),
+        request_timeout: Duration::from_secs(20),
+        backoff: Backoff::default(),
+        reliability: match bytes.first() {
+            Some(first) if first % 2 == 1 => Reliability::BestEffort,
+            _ => Reliability::InMemory,
+        },
+    };
+    let mut core = Core::new(settings, 1);
+    let mut now = Duration::ZERO;
+    let (mut epoch, mut serial) = (0_u64, 1);
+    for step in bytes.chunks_exact(2) {
+        let (kind, value) = (
+            step.first().copied().unwrap_or(0),
+            step.last().copied().unwrap_or(0),
+        );
+        now += Duration::from_millis(u64::from(value) * u64::from(kind >> 4).pow(2));
+        let ends: Vec<u32> = (1..=u32::from(value % 9))
+            .map(|n| n * u32::from(value))
+            .collect();
+        let near_epoch = epoch.saturating_sub(u64::from(value & 1));
+        let near_serial = serial - i32::from(value & 2);
+        let input = match kind % 9 {
+            0 | 1 => Input::Append { ends: &ends },
+            2 => Input::Connected { epoch: near_epoch },
+            3 => Input::Opened { epoch: near_epoch },
+            4 | 5 => Input::Replied {
+                epoch: near_epoch,
+                serial: near_serial,
+                committed: kind % 9 == 4,
+            },
+            6 => Input::Closed {
+                epoch: near_epoch,
+                unsent_from: near_serial,
+            },
+            7 => Input::Flush,
+            _ => Input::Tick,
+        };
+        core.step(now, input);
+        while let Some(output) = core.next_output() {
+            match output {
+                Output::Connect { epoch: new, .. } => epoch = new,
+                Output::Send { serial: new, .. } => serial = new,
+                Output::Disconnect { .. } | Output::Retire { .. } => {}
+            }
+        }
+        let counters = core.counters();
+        assert_eq!(counters.accepted, counters.retired() + core.pending().0);
+        assert!(core.deadline().is_none_or(|deadline| deadline > now));
+    }
+    core.step(now, Input::Abandon);
+    assert_eq!(core.pending().0, 0);
+}
