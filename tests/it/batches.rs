@@ -179,3 +179,16 @@ fn a_flush_that_times_out_does_not_count_what_was_acknowledged_out_of_order() {
     assert_eq!(error.pending, 1);
     assert_eq!(client.close(Duration::ZERO).wait().lost.unknown, 1);
 }
+
+#[test]
+fn a_batch_of_many_large_events_is_written_in_as_many_parts_as_it_takes() {
+    let agent = Agent::good();
+    let builder = client_of(&[&agent]).linger(HOUR).buffer_bytes(128 << 20);
+    let client = builder.batch_bytes(32 << 20).build().unwrap();
+    let padding = "x".repeat(200 << 10);
+    let events = (0..90).map(|number| Event::new(format!("event {number} {padding}")));
+    drop(client.append_batch(events.collect()).unwrap());
+    client.flush(PATIENCE).wait().unwrap();
+    assert_each_once(agent.stored(), 90);
+    assert_eq!(agent.requests().len(), 1);
+}

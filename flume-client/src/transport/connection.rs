@@ -243,17 +243,12 @@ impl Outbox {
     ) -> io::Result<()> {
         while !self.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let all = self
-                .queue
-                .iter()
-                .flat_map(|outgoing| outgoing.slices(store));
             let mut count = 0;
-            for (place, bytes) in slices.iter_mut().zip(all) {
+            for (place, bytes) in slices.iter_mut().zip(self.unwritten(store)) {
                 *place = IoSlice::new(bytes);
                 count += 1;
             }
-            let mut unwritten = slices.get_mut(..count).unwrap_or_default();
-            IoSlice::advance_slices(&mut unwritten, self.written);
+            let unwritten = slices.get(..count).unwrap_or_default();
             match Pin::new(&mut *stream).poll_write_vectored(context, unwritten) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
@@ -261,6 +256,19 @@ impl Outbox {
             }
         }
         Ok(())
+    }
+
+    /// What is left to write, as it lies in memory.
+    fn unwritten<'a>(&'a self, store: &'a Store) -> impl Iterator<Item = &'a [u8]> {
+        let outgoing = self.queue.iter();
+        let mut written = self.written;
+        outgoing
+            .flat_map(|outgoing| outgoing.slices(store))
+            .filter_map(move |bytes| {
+                let start = written.min(bytes.len());
+                written -= start;
+                bytes.get(start..).filter(|rest| !rest.is_empty())
+            })
     }
 
     fn advance(&mut self, written: usize) {
