@@ -105,7 +105,10 @@ impl Connection {
             Socket::Connected(stream) => stream,
         };
         if self.write_error.is_none() {
-            self.write_error = self.outbox.write(stream, context, store).err();
+            match self.outbox.write(stream, context, store) {
+                Err(error) if !is_by_peer(&error) => return Err(error.into()),
+                written => self.write_error = written.err(),
+            }
         }
         loop {
             if self.unread {
@@ -144,6 +147,15 @@ impl Connection {
             SessionEvent::Reply { serial, reply } => Ok(Progress::Replied { serial, reply }),
         }
     }
+}
+
+/// Whether the peer ended the connection, so that reading ends too.
+fn is_by_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionReset | ConnectionAborted
+    )
 }
 
 impl fmt::Debug for Connection {
