@@ -6,20 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use flume_client::Client;
-use tokio::runtime::{Builder, Runtime};
 
-use crate::support::{Agent, HOUR, PATIENCE, append_all, assert_each_once, client_of, event};
-
-fn current_thread() -> Runtime {
-    Builder::new_current_thread().build().unwrap()
-}
-
-fn one_worker() -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .unwrap()
-}
+use crate::support::{
+    Agent, HOUR, PATIENCE, append_all, assert_each_once, client_of, current_thread, event,
+    one_worker, run_in,
+};
 
 #[test]
 fn built_and_used_before_any_runtime_and_awaited_inside_one() {
@@ -27,10 +18,10 @@ fn built_and_used_before_any_runtime_and_awaited_inside_one() {
     let client = client_of(&[&agent]).build().unwrap();
     let receipt = client.append(event(0)).unwrap();
     for runtime in [current_thread(), one_worker()] {
-        runtime.block_on(receipt.delivered()).unwrap();
-        runtime.block_on(client.flush(HOUR)).unwrap();
+        run_in(&runtime, receipt.delivered()).unwrap();
+        run_in(&runtime, client.flush(HOUR)).unwrap();
     }
-    let report = current_thread().block_on(client.close(HOUR));
+    let report = run_in(&current_thread(), client.close(HOUR));
     assert_eq!(report.delivered, 1);
 }
 
@@ -38,7 +29,7 @@ fn built_and_used_before_any_runtime_and_awaited_inside_one() {
 fn built_used_and_closed_inside_a_runtime() {
     for runtime in [current_thread(), one_worker()] {
         let agent = Agent::good();
-        let report = runtime.block_on(async {
+        let report = run_in(&runtime, async {
             let client = client_of(&[&agent]).build().unwrap();
             client.ready(100).await;
             client.append(event(0)).unwrap().delivered().await.unwrap();
@@ -64,7 +55,7 @@ fn used_by_blocking_waits_inside_a_runtime_of_one_thread() {
             client.flush(PATIENCE).wait().unwrap();
             client.close(PATIENCE).wait()
         };
-        assert!(runtime.block_on(task).is_complete());
+        assert!(run_in(&runtime, task).is_complete());
     }
 }
 
@@ -72,7 +63,7 @@ fn used_by_blocking_waits_inside_a_runtime_of_one_thread() {
 fn used_after_the_runtime_in_which_it_was_built_is_gone() {
     for runtime in [current_thread(), one_worker()] {
         let agent = Agent::good();
-        let client = runtime.block_on(async {
+        let client = run_in(&runtime, async {
             let client = client_of(&[&agent]).build().unwrap();
             drop(client.append(event(0)).unwrap());
             client
@@ -107,7 +98,7 @@ fn a_hundred_runtimes_after_another_each_with_a_client_of_its_own() {
     let agent = Agent::good();
     for number in 0..100 {
         let client = client_of(&[&agent]).build().unwrap();
-        current_thread().block_on(async {
+        run_in(&current_thread(), async {
             client
                 .append(event(number))
                 .unwrap()

@@ -7,7 +7,7 @@ use flume_client::{Client, DeliveryError, Receipt};
 
 use crate::support::{
     Agent, Answer, HOUR, PATIENCE, Port, answers, append_all, assert_each_once, client_at,
-    client_of, event,
+    client_of, current_thread, event, one_worker, run_in,
 };
 
 #[test]
@@ -54,30 +54,26 @@ fn assert_drop_did_not_wait(agent: &Agent, receipt: &Receipt) {
 
 #[test]
 fn inside_a_current_thread_runtime_the_drop_does_not_wait_and_the_event_arrives() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = current_thread();
     let (agent, client, receipt) = waiting_client();
-    runtime.unwrap().block_on(async { drop(client) });
+    run_in(&runtime, async { drop(client) });
     assert_drop_did_not_wait(&agent, &receipt);
 }
 
 #[test]
 fn inside_a_task_of_a_runtime_with_one_worker_the_drop_does_not_wait_and_the_event_arrives() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .unwrap();
+    let runtime = one_worker();
     let (agent, client, receipt) = waiting_client();
-    let dropped = runtime.block_on(async { tokio::spawn(async move { drop(client) }).await });
+    let dropped = run_in(&runtime, async {
+        tokio::spawn(async move { drop(client) }).await
+    });
     dropped.unwrap();
     assert_drop_did_not_wait(&agent, &receipt);
 }
 
 #[test]
 fn with_the_runtime_that_owns_it_the_drop_does_not_wait_and_does_not_panic() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .build()
-        .unwrap();
+    let runtime = one_worker();
     let (agent, client, receipt) = waiting_client();
     runtime.spawn(async move {
         std::future::pending::<()>().await;

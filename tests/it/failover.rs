@@ -1,5 +1,7 @@
 //! Several agents: the preferred one that works gets the events.
 
+use std::time::{Duration, Instant};
+
 use flume_client::WindowMode;
 use flume_mini_agent::MiniAgent;
 
@@ -31,8 +33,9 @@ fn the_second_agent_takes_over_and_the_first_gets_everything_again_once_it_is_ba
     assert_eq!(agent_of(1), second.url());
     assert_eq!(agent_of(2), second.url());
     first.start_again([GOOD]);
-    let mut number = 3;
+    let (mut number, started) = (3, Instant::now());
     while agent_of(number) != first.url() {
+        assert!(started.elapsed() < PATIENCE, "the first agent is not used");
         number += 1;
     }
     assert_eq!(agent_of(number + 1), first.url());
@@ -55,11 +58,7 @@ fn an_agent_that_comes_back_after_an_outage_gets_what_was_kept() {
     agent.stop();
     append_all(&client, 300..2000);
     assert_eq!(
-        client
-            .flush(std::time::Duration::ZERO)
-            .wait()
-            .unwrap_err()
-            .pending,
+        client.flush(Duration::ZERO).wait().unwrap_err().pending,
         1700
     );
     agent.start_again([GOOD]);
@@ -110,13 +109,13 @@ fn an_idle_connection_that_the_agent_closes_is_replaced_without_loss() {
 fn a_faithful_agent_that_is_full_refuses_until_its_sink_drains_it() {
     let agent = MiniAgent::builder()
         .capacity(200)
-        .keep_alive(std::time::Duration::from_millis(1))
+        .keep_alive(Duration::from_millis(1))
         .sink_paused(true)
         .start()
         .unwrap();
     let client = client_at([agent.url()]).build().unwrap();
     append_all(&client, 0..1000);
-    let flushed = client.flush(std::time::Duration::from_millis(100)).wait();
+    let flushed = client.flush(Duration::from_millis(100)).wait();
     assert_eq!(flushed.unwrap_err().pending, 800);
     agent.resume_sink();
     assert!(client.close(PATIENCE).wait().is_complete());

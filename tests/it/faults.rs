@@ -295,3 +295,14 @@ fn an_answer_that_came_before_the_connection_broke_counts() {
         assert_each_once(agent.stored(), 5);
     }
 }
+
+#[test]
+fn an_answer_to_a_batch_that_is_still_being_written_is_not_believed() {
+    let agent = Agent::scripted([greets(Greeting::ThenHasty), GOOD]);
+    let client = client_of(&[&agent]).event_bytes(16 << 20).build().unwrap();
+    // Too large for the socket's buffers.
+    let event = Event::new(format!("event 0 {}", "x".repeat(8 << 20)));
+    client.append(event).unwrap().wait(PATIENCE).unwrap();
+    assert_error(&client, 0, &["answered call 1", "not under way"]);
+    assert_each_once(agent.stored(), 1);
+}

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flume_client::{DeliveryError, Reliability};
 
 use crate::support::{
     Agent, Answer, Greeting, PATIENCE, Port, answers, append_all, assert_each_once, block_on,
-    client_at, client_of, event, greets,
+    client_at, client_of, current_thread, event, greets, run_in,
 };
 
 #[test]
@@ -43,10 +43,10 @@ fn a_receipt_is_a_future_on_a_plain_thread() {
 
 #[test]
 fn a_receipt_is_a_future_inside_tokio() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = current_thread();
     let agent = Agent::good();
     let client = client_of(&[&agent]).build().unwrap();
-    let acks = runtime.unwrap().block_on(async {
+    let acks = run_in(&runtime, async {
         let tasks: Vec<_> = (0..50)
             .map(|number| {
                 let client = client.clone();
@@ -82,6 +82,7 @@ fn several_threads_may_wait_for_one_event() {
     let agent = Agent::scripted([answers(Answer::OkWhenReleased)]);
     let client = client_of(&[&agent]).build().unwrap();
     let receipt = client.append(event(0)).unwrap();
+    let started = Instant::now();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| block_on(receipt.clone().delivered()).unwrap());
@@ -90,6 +91,7 @@ fn several_threads_may_wait_for_one_event() {
         agent.wait_for_requests(1);
         agent.release();
     });
+    assert!(started.elapsed() < PATIENCE, "none waited in vain");
 }
 
 #[test]

@@ -244,7 +244,7 @@ impl Connection {
         let Frame { serial, payload } = wire::read_frame(&mut self.stream)?;
         wire::assert_greeting(&payload);
         match greeting {
-            Greeting::Both | Greeting::ThenDeaf | Greeting::ThenClosed => {
+            Greeting::Both | Greeting::ThenDeaf | Greeting::ThenHasty | Greeting::ThenClosed => {
                 self.stream.write_all(&wire::both(serial))?;
             }
             Greeting::Client => self.stream.write_all(&wire::client(serial))?,
@@ -255,6 +255,14 @@ impl Connection {
         }
         match greeting {
             Greeting::ThenDeaf => {
+                self.shared.wait_until_stopping();
+                end()
+            }
+            Greeting::ThenHasty => {
+                let mut serial = [0; 4];
+                self.stream.read_exact(&mut serial)?;
+                let serial = u32::from_be_bytes(serial);
+                self.stream.write_all(&wire::status(serial, wire::OK))?;
                 self.shared.wait_until_stopping();
                 end()
             }

@@ -12,9 +12,9 @@ use std::time::Duration;
 use flume_client::{Backoff, Client, ClientBuilder, Event, Receipt};
 
 pub(crate) use agent::{Agent, Request};
-pub(crate) use block_on::block_on;
+pub(crate) use block_on::{block_on, current_thread, one_worker, run_in};
 pub(crate) use port::Port;
-pub(crate) use process::{alone, resident_bytes, threads};
+pub(crate) use process::{alone, open_files, resident_bytes, threads};
 pub(crate) use script::{Answer, GOOD, Greeting, Script, answers, first_answers, greets};
 use wire::Received;
 

@@ -25,6 +25,11 @@ pub(crate) fn threads() -> usize {
     fs::read_dir("/proc/self/task").unwrap().count()
 }
 
+/// Open files and sockets of this process.
+pub(crate) fn open_files() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
 /// Resident memory of this process.
 pub(crate) fn resident_bytes() -> usize {
     let status = fs::read_to_string("/proc/self/status").unwrap();

@@ -23,6 +23,8 @@ pub(crate) enum Greeting {
     Says(&'static [u8]),
     /// It answers the greeting and never reads again.
     ThenDeaf,
+    /// It answers the first request with OK when it has read no more than its serial number.
+    ThenHasty,
     /// It answers the greeting and closes.
     ThenClosed,
 }
