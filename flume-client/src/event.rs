@@ -43,7 +43,7 @@ pub const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// assert_eq!(event.body(), b"GET /index.html 200");
 /// assert_eq!(event.headers().collect::<Vec<_>>(), [("host", "web-1"), ("level", "INFO")]);
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Event {
     datum: Vec<u8>,
     header_count: usize,
@@ -114,7 +114,8 @@ impl Event {
     /// The same as [`header`](Self::header), for an event at hand.
     pub fn set_header(&mut self, key: &str, value: &str) {
         let place = self.value_place(key);
-        let count = self.header_count + usize::from(place.is_none());
+        let known = self.header_count;
+        let count = known + usize::from(place.is_none());
         if self.fault.is_none() {
             self.fault = HeaderFault::of(key, value, count);
         }
@@ -125,6 +126,11 @@ impl Event {
                 datum::fill_bytes(self.make_room(place, len), value.as_bytes());
             }
             None => self.insert_header(key, value),
+        }
+        if self.fault.is_some() && count == known {
+            // What was at fault may just have been replaced.
+            let pairs: Vec<_> = self.headers().collect();
+            self.fault = HeaderFault::of_all(&pairs, self.header_bytes());
         }
         if self.fault.is_none() && self.header_bytes() > HEADER_BYTES_MAX {
             self.fault = Some(HeaderFault::TooManyBytes {
@@ -236,6 +242,15 @@ fn has_twins(pairs: &[(&str, &str)]) -> bool {
     keys.sort_unstable();
     keys.windows(2).any(|pair| pair.first() == pair.last())
 }
+
+impl PartialEq for Event {
+    /// Events are equal if they travel as the same bytes.
+    fn eq(&self, other: &Self) -> bool {
+        self.datum == other.datum
+    }
+}
+
+impl Eq for Event {}
 
 impl fmt::Debug for Event {
     /// Shows sizes, never contents: bodies and header values may be private.
@@ -397,6 +412,16 @@ mod tests {
         }
         check(&event, &expected, b"body");
         assert_eq!(event.fault(), Some(&HeaderFault::TooMany { count: 65 }));
+    }
+
+    #[test]
+    fn a_good_value_in_the_place_of_a_bad_one_takes_the_fault_away() {
+        let event = Event::new("")
+            .header("a", "\0")
+            .header("b", "\0")
+            .header("a", "1");
+        assert_eq!(event.fault(), Some(&HeaderFault::Nul { key: "b".into() }));
+        assert_eq!(event.header("b", "2").fault(), None);
     }
 
     #[test]

@@ -42,37 +42,30 @@ impl Store {
     /// The datums of `events` events from `first` on, as slices of at most one chunk each.
     pub(crate) fn slices(&self, first: u64, events: u32) -> impl Iterator<Item = &[u8]> {
         let end = first + u64::from(events);
-        let start = self
-            .chunks
-            .range(..=first)
-            .next_back()
-            .map_or(first, |(start, _)| *start);
-        self.chunks
-            .range(start..end)
-            .map(move |(_, stored)| stored.chunk.datums(first, end))
+        let chunks = self.chunks.range(self.chunk_of(first)..end);
+        chunks.map(move |(_, stored)| stored.chunk.datums(first, end))
     }
 
     /// Forgets events that are done with; chunks that are emptied by it go to `emptied`.
     pub(crate) fn retire(&mut self, first: u64, events: u32, emptied: &mut Vec<Chunk>) {
         let end = first + u64::from(events);
-        let start = self
-            .chunks
-            .range(..=first)
-            .next_back()
-            .map_or(first, |(start, _)| *start);
-        let mut done = Vec::new();
-        for (start, stored) in self.chunks.range_mut(start..end) {
+        let mut next = self.chunk_of(first);
+        while next < end
+            && let Some((&start, stored)) = self.chunks.range_mut(next..end).next()
+        {
             let chunk_end = start + stored.chunk.ends.len() as u64;
-            stored.retired += (chunk_end.min(end).saturating_sub(first.max(*start))) as usize;
+            stored.retired += (chunk_end.min(end).saturating_sub(first.max(start))) as usize;
             if stored.retired == stored.chunk.ends.len() {
-                done.push(*start);
+                emptied.extend(self.chunks.remove(&start).map(|stored| stored.chunk));
             }
+            next = chunk_end;
         }
-        emptied.extend(
-            done.iter()
-                .filter_map(|start| self.chunks.remove(start))
-                .map(|s| s.chunk),
-        );
+    }
+
+    /// The key of the chunk that holds this event.
+    fn chunk_of(&self, event: u64) -> u64 {
+        let chunk = self.chunks.range(..=event).next_back();
+        chunk.map_or(event, |(start, _)| *start)
     }
 }
 
