@@ -5,8 +5,8 @@ use std::time::Duration;
 use flume_client::Event;
 
 use crate::support::{
-    Agent, Greeting, HOUR, PATIENCE, Port, alone, append_all, client_at, client_of, event, greets,
-    open_files, resident_bytes, threads,
+    Agent, Greeting, HOUR, PATIENCE, Port, alone, append_all, client_at, client_of, event, give_up,
+    greets, open_files, resident_bytes, threads,
 };
 
 #[test]
@@ -22,7 +22,7 @@ fn every_client_s_thread_ends_with_it() {
             drop(client.append(event(number as u64)).unwrap());
         }
         for client in &clients {
-            assert_eq!(client.close(Duration::ZERO).wait().lost.total(), 1);
+            assert_eq!(give_up(client, Duration::ZERO).lost.total(), 1);
         }
         let ended = || threads() == before;
         flume_tests::wait_until("the end of all threads", PATIENCE, ended).unwrap();
@@ -75,7 +75,7 @@ fn an_outage_with_a_trickle_of_events_takes_little_more_than_the_events() {
                 grown < pending + (4 << 20),
                 "{grown} bytes more for {pending}"
             );
-            assert_eq!(client.close(Duration::ZERO).wait().lost.closed, 40_000);
+            assert_eq!(give_up(&client, Duration::ZERO).lost.closed, 40_000);
         },
     );
 }
@@ -118,7 +118,7 @@ fn waits_for_room_that_are_given_up_leave_no_memory_behind() {
             }
             let grown = resident_bytes().saturating_sub(before);
             assert!(grown < 2 << 20, "{grown} bytes more");
-            assert!(!client.close(Duration::ZERO).wait().is_complete());
+            assert!(!give_up(&client, Duration::ZERO).is_complete());
         },
     );
 }
@@ -138,6 +138,6 @@ fn flushes_that_nobody_awaits_leave_no_memory_behind() {
         }
         let grown = resident_bytes().saturating_sub(before);
         assert!(grown < 2 << 20, "{grown} bytes more");
-        assert_eq!(client.close(Duration::ZERO).wait().lost.total(), 1);
+        assert_eq!(give_up(&client, Duration::ZERO).lost.total(), 1);
     });
 }

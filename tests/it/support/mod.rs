@@ -9,7 +9,7 @@ mod wire;
 
 use std::time::Duration;
 
-use flume_client::{Backoff, Client, ClientBuilder, Event, Receipt};
+use flume_client::{Backoff, Client, ClientBuilder, Event, Receipt, Report};
 
 pub(crate) use agent::{Agent, Request};
 pub(crate) use block_on::{block_on, current_thread, one_worker, run_in};
@@ -60,6 +60,13 @@ pub(crate) fn append_all(client: &Client, numbers: impl IntoIterator<Item = u64>
     numbers
         .map(|number| client.append(event(number)).unwrap())
         .collect()
+}
+
+/// Closes the client with this deadline and returns the report, also when its thread comes late.
+pub(crate) fn give_up(client: &Client, deadline: Duration) -> Report {
+    drop(client.close(deadline));
+    // The shorter deadline holds.
+    client.close(PATIENCE).wait()
 }
 
 /// Checks that every number below `count` is there, and nothing twice.
