@@ -1,7 +1,7 @@
 //! Tests against real Apache Flume agents.
 //!
 //! They check that real Flume answers the bytes our codec is built on, that our client and command
-//! deliver into it, and the harness itself.
+//! deliver into it, that our mini-agent behaves as it does ([`suite`]), and the harness itself.
 //! Needs Java 17 and Maven; see [`flume_tests::require_java`].
 
 #![expect(
@@ -19,6 +19,7 @@ mod mini_agent;
 mod raw;
 mod replies;
 mod send;
+mod suite;
 
 use std::thread;
 

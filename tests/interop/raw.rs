@@ -1,7 +1,7 @@
 //! A connection that speaks in raw bytes, written independently of our codec so that both cannot
 //! be wrong in the same way.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -95,6 +95,14 @@ impl Connection {
                 hex(&buffer)
             })
             .collect()
+    }
+
+    /// Waits for the other side: true when it closes the connection, false when it sends.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        match self.stream.read(&mut [0]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
     }
 
     fn read_number(&mut self) -> u32 {

@@ -1,11 +1,15 @@
-//! The command `flume`, built by the cargo that runs the tests.
+//! The command `flume`, built by the cargo that runs the tests, and how to end a process.
 
 use std::env;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use crate::{HarnessError, Result};
+use crate::{HarnessError, Result, wait_until};
+
+/// A real agent's source with open connections takes a few seconds to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The binary `flume` of this workspace, built on first use, optimised if the caller is.
 ///
@@ -15,6 +19,20 @@ use crate::{HarnessError, Result};
 pub fn flume_command() -> Result<Command> {
     static BINARY: OnceLock<Result<PathBuf>> = OnceLock::new();
     BINARY.get_or_init(build).clone().map(Command::new)
+}
+
+/// Asks a process to end, as `kill` does, and waits until it has.
+///
+/// # Errors
+///
+/// When it does not end within a minute.
+pub fn terminate(process: &mut Child) -> Result<()> {
+    let pid = process.id().to_string();
+    let asked = Command::new("kill").args(["-TERM", &pid]).status();
+    asked.map_err(|e| HarnessError::doing("kill -TERM", e))?;
+    wait_until("the end of a stopped process", STOP_TIMEOUT, || {
+        process.try_wait().is_ok_and(|ended| ended.is_some())
+    })
 }
 
 fn build() -> Result<PathBuf> {

@@ -15,19 +15,23 @@ pub mod fuzz;
 mod java;
 mod java_sdk;
 mod metrics;
+mod ports;
 mod real_flume;
 mod real_flume_builder;
+mod rolled;
 mod samples;
 pub mod sim;
 mod wait;
 
-pub use command::flume_command;
+pub use command::{flume_command, terminate};
 pub use error::{HarnessError, Result};
 pub use java::{Version, java_available, require_java};
 pub use java_sdk::{ClientType, JavaSdk, SdkRound, SdkRun};
 pub use metrics::Metrics;
-pub use real_flume::RealFlume;
+pub use ports::free_ports;
+pub use real_flume::{Clashes, RealFlume};
 pub use real_flume_builder::{Channel, RealFlumeBuilder, Sink};
+pub use rolled::rolled_lines;
 pub use samples::sample_log;
 pub use wait::wait_until;
 

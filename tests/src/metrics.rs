@@ -17,7 +17,11 @@ pub struct Metrics(Value);
 
 impl Metrics {
     /// Reads the counters of the agent that monitors on `addr`.
-    pub(crate) fn read(addr: SocketAddr) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When nobody answers there, or not with counters.
+    pub fn read(addr: SocketAddr) -> Result<Self> {
         let what = format!("GET /metrics from {addr}");
         let answer = get(addr).map_err(|e| HarnessError::doing(&what, e))?;
         let body = answer
@@ -37,6 +41,12 @@ impl Metrics {
     #[must_use]
     pub fn counter(&self, component: &str, name: &str) -> Option<u64> {
         self.text(component, name)?.parse().ok()
+    }
+
+    /// All counters, as they came.
+    #[must_use]
+    pub fn json(&self) -> &Value {
+        &self.0
     }
 
     /// A value that is not a whole number, for example `ChannelFillPercentage`, as printed.

@@ -2,24 +2,22 @@
 //! directory.
 
 use std::fs::{self, File};
-use std::hash::{BuildHasher, RandomState};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::real_flume_builder::rolled_dir;
-use crate::{HarnessError, Metrics, RealFlumeBuilder, Result, Version, java, wait_until};
+use crate::real_flume_builder::{HEAP_MB, rolled_dir};
+use crate::{
+    HarnessError, Metrics, RealFlumeBuilder, Result, Version, free_ports, java, rolled_lines,
+    terminate, wait_until,
+};
 
 /// An agent is up after 2 s; a minute allows for a machine under load.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const START_ATTEMPTS: usize = 3;
-/// Below the ports an operating system hands out for outgoing connections. In that range a client
-/// that reconnects to a killed agent's port can end up connected to itself, and hold the port.
-const PORTS: std::ops::Range<u16> = 12_000..30_000;
-const PORT_ATTEMPTS: usize = 100;
 const LOG_TAIL_LINES: usize = 40;
 /// What Flume 1.11, Flume 1.9 and their monitoring log when somebody else has the port.
 const BIND_CLASHES: [&str; 3] = [
@@ -52,8 +50,19 @@ struct Launch {
     dir: TempDir,
     jars: PathBuf,
     heap_mb: usize,
-    port: u16,
+    /// The sources that must be up: name and port.
+    sources: Vec<(String, u16)>,
     monitoring_port: u16,
+    clashes: Clashes,
+}
+
+/// What it means when the log of a starting agent tells that it did not get a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clashes {
+    /// Somebody took a port between our look and the agent's bind: try again with others.
+    Unwanted,
+    /// The properties name a port that is taken, on purpose.
+    Wanted,
 }
 
 impl RealFlume {
@@ -62,16 +71,42 @@ impl RealFlume {
         RealFlumeBuilder::new(version)
     }
 
+    /// Starts an agent `a1` that is described by a whole properties file, and waits until
+    /// `sources` (name and port of each) are up. `None` when a port was lost: choose others.
+    ///
+    /// # Errors
+    ///
+    /// As [`RealFlumeBuilder::start`].
+    pub fn from_properties(
+        version: Version,
+        properties: &str,
+        sources: Vec<(String, u16)>,
+        clashes: Clashes,
+    ) -> Result<Option<Self>> {
+        let monitoring_port = free_ports(1)?.remove(0);
+        let launch = Launch {
+            dir: new_dir()?,
+            jars: java::jars(version)?,
+            heap_mb: HEAP_MB,
+            sources,
+            monitoring_port,
+            clashes,
+        };
+        launch.write_files(properties)?;
+        Self::launch(version, launch)
+    }
+
     /// The release this agent runs.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// Where the avro source listens.
+    /// Where the avro source listens; the first one, of an agent with several.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.launch.port).into()
+        let port = self.launch.sources.first().map_or(0, |(_, port)| *port);
+        (Ipv4Addr::LOCALHOST, port).into()
     }
 
     /// The avro source as our client takes it: `avro://127.0.0.1:PORT`.
@@ -117,6 +152,15 @@ impl RealFlume {
             .expect("our own child can be waited for");
     }
 
+    /// Asks the agent to stop, as `kill` does, and waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time.
+    pub fn stop(&mut self) -> Result<()> {
+        terminate(&mut self.process)
+    }
+
     /// Kills the agent if it runs and starts it on the same ports and directories.
     ///
     /// # Errors
@@ -134,38 +178,13 @@ impl RealFlume {
         )))
     }
 
-    /// Every line in the file_roll sink's files, oldest file first, bytes untouched.
-    ///
-    /// The sink ends each body with `\n`, so a body that contains one shows up as several lines.
+    /// Every line in the file_roll sink's files; see [`rolled_lines`].
     ///
     /// # Errors
     ///
     /// When the files cannot be read.
     pub fn rolled_lines(&self) -> Result<Vec<Vec<u8>>> {
-        let dir = rolled_dir(self.launch.dir.path());
-        let doing = |e: std::io::Error| HarnessError::doing(format!("reading {dir}"), e);
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&dir).map_err(doing)? {
-            let entry = entry.map_err(doing)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            // "1700000000000-12": start of the sink in milliseconds, number of the file.
-            let age: Vec<u64> = name
-                .split('-')
-                .filter_map(|part| part.parse().ok())
-                .collect();
-            files.push((age, entry.path()));
-        }
-        files.sort();
-        let mut bytes = Vec::new();
-        for (_, file) in files {
-            bytes.extend(fs::read(file).map_err(doing)?);
-        }
-        let mut lines: Vec<_> = bytes.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
-        // What follows the last line end is nothing, or a line the sink has not finished.
-        if lines.last().is_some_and(Vec::is_empty) {
-            lines.pop();
-        }
-        Ok(lines)
+        rolled_lines(Path::new(&rolled_dir(self.launch.dir.path())))
     }
 
     /// The process id of the JVM.
@@ -190,6 +209,12 @@ impl RealFlume {
             .ok_or_else(|| HarnessError::doing(path, "no VmRSS"))
     }
 
+    /// Everything the agent logged since its last (re)start.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.launch.log()
+    }
+
     /// The last lines the agent logged.
     #[must_use]
     pub fn log_tail(&self) -> String {
@@ -210,20 +235,25 @@ impl RealFlume {
 
     /// `None` when a port was taken between our look and the agent's bind.
     fn try_start(settings: &RealFlumeBuilder, jars: PathBuf) -> Result<Option<Self>> {
-        let dir = TempDir::with_prefix("flume-").map_err(|e| HarnessError::doing("temp dir", e))?;
-        let (port, monitoring_port) = free_ports()?;
+        let mut ports = free_ports(2)?;
+        let (port, monitoring_port) = (ports.remove(0), ports.remove(0));
         let launch = Launch {
-            dir,
+            dir: new_dir()?,
             jars,
             heap_mb: settings.heap_mb,
-            port,
+            sources: vec![("r1".to_owned(), port)],
             monitoring_port,
+            clashes: Clashes::Unwanted,
         };
         launch.write_files(&settings.properties(port, launch.dir.path()))?;
+        Self::launch(settings.version, launch)
+    }
+
+    fn launch(version: Version, launch: Launch) -> Result<Option<Self>> {
         let process = launch.spawn()?;
         // From here on `Drop` ends the process, whatever happens.
         let mut agent = Self {
-            version: settings.version,
+            version,
             process,
             launch,
         };
@@ -298,16 +328,22 @@ impl Launch {
         )))
     }
 
-    /// The source's start time says that this agent's own bind succeeded: the port alone could be
+    /// A source's start time says that this agent's own bind succeeded: the port alone could be
     /// somebody else's.
     fn is_up(&self) -> bool {
-        let started = Metrics::read(self.monitoring_addr())
-            .ok()
-            .and_then(|metrics| metrics.counter("SOURCE.r1", "StartTime"));
-        started > Some(0) && TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
+        let Ok(metrics) = Metrics::read(self.monitoring_addr()) else {
+            return false;
+        };
+        self.sources.iter().all(|(source, port)| {
+            metrics.counter(&format!("SOURCE.{source}"), "StartTime") > Some(0)
+                && TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).is_ok()
+        })
     }
 
     fn port_clash(&self) -> bool {
+        if self.clashes == Clashes::Wanted {
+            return false;
+        }
         let log = self.log();
         BIND_CLASHES.iter().any(|message| log.contains(message))
     }
@@ -329,22 +365,6 @@ impl Launch {
     }
 }
 
-/// Two ports nobody listens on: the source's and the monitoring's.
-fn free_ports() -> Result<(u16, u16)> {
-    let first = free_port()?;
-    let second = free_port()?;
-    // Both listeners are still open here, so the ports differ.
-    Ok((first.1, second.1))
-}
-
-fn free_port() -> Result<(TcpListener, u16)> {
-    let random = RandomState::new();
-    (0..PORT_ATTEMPTS)
-        .find_map(|attempt| {
-            let offset = random.hash_one(attempt) % u64::from(PORTS.end - PORTS.start);
-            let port = PORTS.start + u16::try_from(offset).ok()?;
-            // The monitoring binds every address, so look at every address.
-            Some((TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok()?, port))
-        })
-        .ok_or_else(|| HarnessError::new(format!("no free port in {PORTS:?}")))
+fn new_dir() -> Result<TempDir> {
+    TempDir::with_prefix("flume-").map_err(|e| HarnessError::doing("temp dir", e))
 }

@@ -10,7 +10,7 @@ use crate::{RealFlume, Result, Version};
 
 /// Room for the tests' bursts. Flume's own default for a memory channel is 100.
 const CHANNEL_CAPACITY: usize = 10_000;
-const HEAP_MB: usize = 512;
+pub(crate) const HEAP_MB: usize = 512;
 /// The least the file channel accepts; its default of 500 MB fails on small test machines.
 const FREE_BYTES_MIN: usize = 1 << 20;
 

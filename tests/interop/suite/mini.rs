@@ -1,0 +1,157 @@
+//! Our mini-agent as the agent under test: the program `flume agent`, given the same properties.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
+use flume_tests::{Metrics, flume_command, free_ports, terminate, wait_until};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::mini_library::LibraryFactory;
+use super::setup::Setup;
+use super::{AgentFactory, AgentUnderTest, Kind, Scenario, TIMEOUT, run};
+
+/// What the program has to pass; one line turns a scenario on.
+const BY_COMMAND: &[&str] = &[];
+
+/// What the library has to pass until the program reads property files.
+const BY_LIBRARY: &[&str] = &[
+    "a0_bodies_arrive_in_the_sinks_files_in_their_order",
+    "a7_a_stopped_agent_closes_its_connections_and_refuses_new_ones",
+    "m1_a_batch_over_the_transaction_capacity_fails_at_once_and_leaves_nothing",
+    "m2_a_commit_without_room_fails_and_what_was_there_stays",
+];
+
+/// Runs those of `scenarios` that the mini-agent is known to support.
+pub(super) fn run_supported(scenarios: &[Scenario]) {
+    let chosen = |names: &'static [&str]| {
+        let chosen = scenarios.iter().filter(|one| names.contains(&one.name));
+        chosen.collect::<Vec<_>>()
+    };
+    run(&CommandFactory, chosen(BY_COMMAND));
+    // The library's agent has one source, so each scenario gets an agent of its own.
+    for scenario in chosen(BY_LIBRARY) {
+        run(&LibraryFactory, [scenario]);
+    }
+}
+
+#[test]
+fn what_the_mini_agent_supports_are_scenarios() {
+    for name in [BY_COMMAND, BY_LIBRARY].concat() {
+        let mut all = super::ALL.iter().flat_map(|file| file.iter());
+        assert!(all.any(|scenario| scenario.name == name), "{name}");
+    }
+}
+
+struct CommandFactory;
+
+struct CommandAgent {
+    setup: Setup,
+    dir: TempDir,
+    control: SocketAddr,
+    lenient: bool,
+    process: Child,
+}
+
+impl AgentFactory for CommandFactory {
+    fn kind(&self) -> Kind {
+        Kind::Mini
+    }
+
+    fn try_start(&self, template: &str) -> Result<Box<dyn AgentUnderTest>, String> {
+        CommandAgent::start(template, false)
+    }
+
+    fn start_lenient(&self, template: &str) -> Box<dyn AgentUnderTest> {
+        CommandAgent::start(template, true).unwrap()
+    }
+}
+
+impl CommandAgent {
+    fn start(template: &str, lenient: bool) -> Result<Box<dyn AgentUnderTest>, String> {
+        let setup = Setup::new(template);
+        let dir = TempDir::with_prefix("flume-mini-").unwrap();
+        let control = (Ipv4Addr::LOCALHOST, free_ports(1).unwrap()[0]).into();
+        fs::write(dir.path().join("flume.properties"), &setup.properties).unwrap();
+        let process = spawn(&dir, control, lenient);
+        let mut agent = Self {
+            setup,
+            dir,
+            control,
+            lenient,
+            process,
+        };
+        agent.wait_until_ready()?;
+        Ok(Box::new(agent))
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), String> {
+        let mut ended = None;
+        let waited = wait_until("the ready file", TIMEOUT, || {
+            ended = self.process.try_wait().unwrap();
+            ended.is_some() || self.ready_file().exists()
+        });
+        match (waited, ended) {
+            (Ok(()), None) => Ok(()),
+            (waited, ended) => Err(format!("{waited:?}, {ended:?}\n{}", self.log())),
+        }
+    }
+
+    fn ready_file(&self) -> PathBuf {
+        self.dir.path().join("ready")
+    }
+}
+
+impl AgentUnderTest for CommandAgent {
+    fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    fn metrics(&self) -> Value {
+        Metrics::read(self.control).unwrap().json().clone()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+
+    fn stop(&mut self) {
+        terminate(&mut self.process).unwrap();
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    fn restart(&mut self) {
+        self.kill();
+        // A killed agent leaves its ready file.
+        drop(fs::remove_file(self.ready_file()));
+        self.process = spawn(&self.dir, self.control, self.lenient);
+        self.wait_until_ready().unwrap();
+    }
+}
+
+impl Drop for CommandAgent {
+    fn drop(&mut self) {
+        // Errors mean that it is gone already.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+fn spawn(dir: &TempDir, control: SocketAddr, lenient: bool) -> Child {
+    let log = File::create(dir.path().join("log")).unwrap();
+    let mut command = flume_command().unwrap();
+    command.args(["agent", "--name", "a1", "--config"]);
+    command.arg(dir.path().join("flume.properties"));
+    command.arg("--ready-file").arg(dir.path().join("ready"));
+    command.args(["--control", &control.to_string()]);
+    command.args(lenient.then_some("--lenient"));
+    command.stdin(Stdio::null());
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    command.spawn().unwrap()
+}

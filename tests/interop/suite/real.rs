@@ -1,0 +1,71 @@
+//! Real Apache Flume as the agent under test.
+
+use flume_tests::{Clashes, RealFlume, Version};
+use serde_json::Value;
+
+use super::setup::Setup;
+use super::{AgentFactory, AgentUnderTest, Kind};
+
+/// How often to choose other ports when somebody takes one.
+const START_ATTEMPTS: usize = 3;
+
+pub(crate) struct RealFactory(pub(crate) Version);
+
+struct RealAgent {
+    flume: RealFlume,
+    setup: Setup,
+}
+
+impl AgentFactory for RealFactory {
+    fn kind(&self) -> Kind {
+        Kind::Flume(self.0)
+    }
+
+    fn try_start(&self, template: &str) -> Result<Box<dyn AgentUnderTest>, String> {
+        for _ in 0..START_ATTEMPTS {
+            let setup = Setup::new(template);
+            let clashes = if setup.has_doubtful_source() {
+                Clashes::Wanted
+            } else {
+                Clashes::Unwanted
+            };
+            let flume =
+                RealFlume::from_properties(self.0, &setup.properties, setup.sources(), clashes)
+                    .map_err(|error| error.to_string())?;
+            if let Some(flume) = flume {
+                return Ok(Box::new(RealAgent { flume, setup }));
+            }
+        }
+        Err("somebody else took the ports".to_owned())
+    }
+
+    fn start_lenient(&self, template: &str) -> Box<dyn AgentUnderTest> {
+        self.start(template)
+    }
+}
+
+impl AgentUnderTest for RealAgent {
+    fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    fn metrics(&self) -> Value {
+        self.flume.metrics().unwrap().json().clone()
+    }
+
+    fn log(&self) -> String {
+        self.flume.log()
+    }
+
+    fn stop(&mut self) {
+        self.flume.stop().unwrap();
+    }
+
+    fn kill(&mut self) {
+        self.flume.kill();
+    }
+
+    fn restart(&mut self) {
+        self.flume.restart().unwrap();
+    }
+}

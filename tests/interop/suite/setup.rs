@@ -1,0 +1,139 @@
+//! What a scenario's properties file is filled with.
+//!
+//! | placeholder | becomes |
+//! |---|---|
+//! | `{x_port}` | a free port, for a source that has to come up |
+//! | `{x_peer}` | the port of a [`Peer`] of the harness, which listens before the agent starts |
+//! | `{x_dir}` | an empty directory |
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use flume_tests::free_ports;
+use tempfile::TempDir;
+
+use super::peer::Peer;
+
+/// What only lists the components of an agent; these lines of several flows become one.
+const LISTS: [&str; 4] = ["a1.sources", "a1.channels", "a1.sinks", "a1.sinkgroups"];
+
+/// A properties file without placeholders, and what stands in their places.
+pub(crate) struct Setup {
+    pub(crate) properties: String,
+    ports: BTreeMap<String, u16>,
+    peers: BTreeMap<String, Peer>,
+    dir: TempDir,
+}
+
+impl Setup {
+    pub(crate) fn new(template: &str) -> Self {
+        let mut setup = Self {
+            properties: String::new(),
+            ports: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            dir: TempDir::with_prefix("flume-suite-").unwrap(),
+        };
+        let names = placeholders(template);
+        let listening = names.iter().filter(|name| name.ends_with("_port"));
+        let free = free_ports(listening.clone().count()).unwrap();
+        setup.ports = listening.cloned().zip(free).collect();
+        setup.properties = template.to_owned();
+        for name in names {
+            let value = setup.value(&name);
+            setup.properties = setup.properties.replace(&format!("{{{name}}}"), &value);
+        }
+        setup
+    }
+
+    /// The address of a source that listens on this placeholder's port.
+    pub(crate) fn addr(&self, port: &str) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports[port]).into()
+    }
+
+    pub(crate) fn peer(&self, name: &str) -> &Peer {
+        &self.peers[name]
+    }
+
+    pub(crate) fn dir(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The sources that have to come up, and their ports.
+    pub(crate) fn sources(&self) -> Vec<(String, u16)> {
+        let listening = self.source_ports().filter_map(|(source, port)| {
+            let port = port.parse().ok()?;
+            self.ports
+                .values()
+                .any(|own| *own == port)
+                .then_some((source, port))
+        });
+        listening
+            .map(|(source, port)| (source.to_owned(), port))
+            .collect()
+    }
+
+    /// Whether some source has a port that is not ours to give, and may well fail to get it.
+    pub(crate) fn has_doubtful_source(&self) -> bool {
+        self.source_ports().count() > self.sources().len()
+    }
+
+    fn source_ports(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.properties.lines().filter_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            let source = key.trim().strip_prefix("a1.sources.")?;
+            Some((source.strip_suffix(".port")?, value.trim()))
+        })
+    }
+
+    fn value(&mut self, name: &str) -> String {
+        if let Some(port) = self.ports.get(name) {
+            return port.to_string();
+        }
+        if name.ends_with("_peer") {
+            let peer = Peer::start();
+            let port = peer.addr().port();
+            self.peers.insert(name.to_owned(), peer);
+            return port.to_string();
+        }
+        assert!(name.ends_with("_dir"), "the placeholder {{{name}}}");
+        let dir = self.dir(name);
+        std::fs::create_dir(&dir).unwrap();
+        dir.display().to_string()
+    }
+}
+
+/// One properties file with everything that is in `flows`, whose components bear different names.
+pub(crate) fn merge<'a>(flows: impl IntoIterator<Item = &'a str>) -> String {
+    let mut lists: BTreeMap<&str, String> = BTreeMap::new();
+    let mut rest: BTreeMap<&str, &str> = BTreeMap::new();
+    for line in flows.into_iter().flat_map(str::lines) {
+        let Some((key, value)) = line.split_once('=') else {
+            assert_eq!(line.trim(), "", "a line without a value");
+            continue;
+        };
+        let (key, value) = (key.trim(), value.trim());
+        if LISTS.contains(&key) {
+            let list = lists.entry(key).or_default();
+            *list = format!("{list} {value}");
+        } else {
+            let twice = rest.insert(key, value).is_some();
+            assert!(!twice, "two flows set {key}");
+        }
+    }
+    let lists = lists.iter().map(|(key, value)| format!("{key} ={value}\n"));
+    let rest = rest.iter().map(|(key, value)| format!("{key} = {value}\n"));
+    lists.chain(rest).collect()
+}
+
+/// The names between braces, each once.
+fn placeholders(template: &str) -> Vec<String> {
+    let mut names: Vec<_> = template
+        .split('{')
+        .skip(1)
+        .map(|rest| rest.split_once('}').unwrap().0.to_owned())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
