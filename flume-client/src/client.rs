@@ -33,7 +33,7 @@ pub struct Client {
 /// How long dropping the last clone goes on sending.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much longer than asked a blocking wait lasts before it looks for itself.
-const GRACE: Duration = Duration::from_millis(200);
+const GRACE: Duration = Duration::from_secs(1);
 
 impl Client {
     /// Starts to set up a client.

@@ -151,7 +151,7 @@ impl Core {
     fn on_connected(&mut self, epoch: Epoch) {
         let deadline = self.now + self.settings.request_timeout;
         if let Some((_, link)) = self.link_of(epoch)
-            && matches!(link.state, State::Connecting { .. })
+            && link.is_connecting()
         {
             link.state = State::Greeting { epoch, deadline };
         }

@@ -69,7 +69,7 @@ pub enum Input<'a> {
         /// For each event, its size and those of the events before it in this input, added up.
         ends: &'a [u32],
     },
-    /// A connection stands; its handshake was sent.
+    /// A connection stands and a handshake was sent; also when a second one is.
     Connected {
         /// The attempt.
         epoch: Epoch,
