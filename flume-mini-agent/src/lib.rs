@@ -41,6 +41,7 @@
 
 mod agent;
 mod channel;
+mod ledger;
 mod runner;
 mod sink;
 mod source;
@@ -49,5 +50,6 @@ pub use agent::MiniAgent;
 pub use agent::builder::MiniAgentBuilder;
 pub use agent::error::{StartError, WaitError};
 pub use agent::tally::Stats;
+pub use ledger::{Ledger, Loss};
 pub use sink::Sink;
 pub use source::avro::ReplyMode;
