@@ -113,6 +113,10 @@ impl Channel {
         !self.keep_alive.is_zero()
     }
 
+    pub(crate) fn keep_alive(&self) -> Duration {
+        self.keep_alive
+    }
+
     pub(crate) fn rollback(&self, transaction: Transaction<StoredEvent>) {
         self.memory().rollback(transaction);
     }

@@ -2,38 +2,41 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | here | the listener, and what a call does to the channel |
+//! | here | the listener |
 //! | [`connection`] | one connection: frames in, replies out, in which order |
+//! | [`call`] | what a call does to the channel, and what is told about it |
 //! | [`responder`] | handshake and call, read from a payload; no IO |
-//! | [`reply`] | replies in frames, cut into buffers as Java cuts them |
+//! | [`reply`] | replies in frames, cut into buffers as Java cuts them, or broken by a fault |
+//! | [`stream`] | how fast bytes go, and how a connection ends |
 //!
 //! Bounds: connections, bytes of a frame, and [`IN_FLIGHT_MAX`] requests being worked on at once;
 //! what comes beyond that stays in the sockets. Not here: TLS, deflate, interceptors, `ipFilter`.
 
+mod call;
 mod connection;
 mod reply;
 mod responder;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use flume_client::wire::avro::DecodeError;
-use flume_client::wire::avro::datum::EventRef;
 use flume_client::wire::avro::frame::FrameLimits;
-use flume_client::wire::avro::rpc::Reply;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::agent::tally::{Stats, Tally};
-use crate::channel::memory::Transaction;
-use crate::channel::{Channel, StoredEvent};
+use crate::agent::log::Watch;
+use crate::agent::tally::Tally;
+use crate::channel::Channel;
 use connection::Connection;
 use responder::Protocols;
 
 /// Requests of one source that are worked on at once: Flume's Avro server has 16 caller threads,
 /// shared by all connections. When all wait for room in the channel, nobody is answered.
 pub(crate) const IN_FLIGHT_MAX: usize = 16;
+
+/// The source's type in a Flume configuration.
+pub(crate) const NAME: &str = "avro";
 
 /// Wait after a failed `accept`, which is most often a lack of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -55,22 +58,17 @@ pub enum ReplyMode {
 pub(crate) struct AvroSource {
     channel: Arc<Channel>,
     tally: Arc<Tally>,
+    watch: Arc<Watch>,
     mode: ReplyMode,
     limits: FrameLimits,
     in_flight: Arc<Semaphore>,
     protocols: Protocols,
 }
 
-/// What became of a call's events at once.
-enum Verdict {
-    Answered { reply: Reply, events: usize },
-    MustWait(Transaction<StoredEvent>),
-}
-
 impl AvroSource {
     pub(crate) fn new(
         channel: Arc<Channel>,
-        tally: Arc<Tally>,
+        (tally, watch): (Arc<Tally>, Arc<Watch>),
         mode: ReplyMode,
         max_frame_bytes: usize,
     ) -> Self {
@@ -79,6 +77,7 @@ impl AvroSource {
         Self {
             channel,
             tally,
+            watch,
             mode,
             limits: FrameLimits {
                 payload_bytes_max: max_frame_bytes,
@@ -93,7 +92,7 @@ impl AvroSource {
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
         let places = Arc::new(Semaphore::new(connections_max));
         loop {
-            let Ok((socket, _)) = listener.accept().await else {
+            let Ok((socket, peer)) = listener.accept().await else {
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 continue;
             };
@@ -101,63 +100,11 @@ impl AvroSource {
                 self.tally.count(|stats| stats.connections_refused += 1);
                 continue;
             };
-            let connection = Connection::new(Arc::clone(&self), socket);
+            let connection = Connection::new(Arc::clone(&self), socket, peer);
             tokio::spawn(async move {
                 connection.run().await;
                 drop(place);
             });
         }
-    }
-
-    /// Puts the events of a call into the channel, all or none.
-    ///
-    /// All are read before any is refused, as Flume does: a call that cannot be read to its end
-    /// is an error even if it is too large as well. An empty batch touches no channel.
-    fn store<'a>(
-        &self,
-        request: &Bytes,
-        events: impl Iterator<Item = Result<EventRef<'a>, DecodeError>>,
-    ) -> Verdict {
-        let mut transaction = self.channel.begin();
-        let mut refused = false;
-        for event in events {
-            let Ok(event) = event else {
-                return Verdict::now(responder::end_of_file());
-            };
-            refused = refused || transaction.put(StoredEvent::new(request, &event)).is_err();
-        }
-        if refused {
-            return Verdict::now(Reply::Failed);
-        }
-        let count = transaction.put_count();
-        if count == 0 {
-            return Verdict::now(Reply::Ok);
-        }
-        match self.channel.try_commit(transaction) {
-            Ok(()) => Verdict::Answered {
-                reply: Reply::Ok,
-                events: count,
-            },
-            Err(back) if self.channel.waits_for_room() => Verdict::MustWait(back),
-            Err(_) => Verdict::now(Reply::Failed),
-        }
-    }
-}
-
-impl Verdict {
-    fn now(reply: Reply) -> Self {
-        Self::Answered { reply, events: 0 }
-    }
-}
-
-/// Counts a call by its answer.
-fn count_reply(stats: &mut Stats, reply: &Reply, events: usize) {
-    match reply {
-        Reply::Ok => {
-            stats.batches_ok += 1;
-            stats.events_accepted += events as u64;
-        }
-        Reply::Failed | Reply::Unknown => stats.batches_failed += 1,
-        Reply::Error(_) => stats.requests_refused += 1,
     }
 }
