@@ -1,0 +1,4 @@
+//! Configurations: what property files mean, and what is said about those that mean nothing.
+
+#[cfg(test)]
+mod properties;
