@@ -22,6 +22,8 @@ pub struct Property {
     pub value: String,
     /// The line the entry starts in, from 1.
     pub line: u32,
+    /// The first character that is written as it is and that Java reads as others.
+    pub(super) foreign: Option<char>,
 }
 
 /// What a text in the syntax of `java.util.Properties` says.
@@ -77,7 +79,12 @@ impl Properties {
         for (line, logical) in logical_lines(text) {
             let (key, value) = split(&logical);
             match (unescape(key), unescape(value)) {
-                (Ok(key), Ok(value)) => properties.entries.push(Property { key, value, line }),
+                (Ok(key), Ok(value)) => properties.entries.push(Property {
+                    key,
+                    value,
+                    line,
+                    foreign: logical.chars().find(|c| !c.is_ascii()),
+                }),
                 (key, value) => {
                     let kinds = [key.err(), value.err()].into_iter().flatten();
                     errors.extend(kinds.map(|kind| PropertiesError { line, kind }));
