@@ -11,6 +11,7 @@
     reason = "clippy.toml allows them in #[test] functions; their helpers are tests too"
 )]
 
+mod config;
 mod deliver;
 mod handshake;
 mod java_client;
