@@ -44,10 +44,16 @@
 //! client was told and what was really stored, and a [`Ledger`] what of the sent events is lost,
 //! doubled or out of order.
 //!
-//! Not here yet: property files, other sources, sinks and channels, selectors, interceptors.
+//! # Configuration
+//!
+//! An agent's configuration as Flume's property files have it is in [`config`].
+//!
+//! Not here yet: starting an agent from such a file, other sources, sinks and channels, selectors,
+//! interceptors.
 
 mod agent;
 mod channel;
+pub mod config;
 mod fault;
 mod ledger;
 mod runner;

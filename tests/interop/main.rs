@@ -1,7 +1,8 @@
 //! Tests against real Apache Flume agents.
 //!
 //! They check that real Flume answers the bytes our codec is built on, that our client and command
-//! deliver into it, that our mini-agent behaves as it does ([`suite`]), and the harness itself.
+//! deliver into it, that our mini-agent behaves as it does ([`suite`]) and reads configurations as it
+//! does, and the harness itself.
 //! Needs Java 17 and Maven; see [`flume_tests::require_java`].
 
 #![expect(
@@ -11,11 +12,13 @@
     reason = "clippy.toml allows them in #[test] functions; their helpers are tests too"
 )]
 
+mod config;
 mod deliver;
 mod handshake;
 mod java_client;
 mod lifecycle;
 mod mini_agent;
+mod properties;
 mod raw;
 mod replies;
 mod send;
