@@ -63,7 +63,9 @@ impl Multiplexing {
     ) -> Self {
         let values = required.keys().chain(optional.keys());
         let route = |value: &String| {
-            let required = required.get(value).map_or(default, Vec::as_slice);
+            // Flume sends blank values to the default without a look at the mapping.
+            let mapped = required.get(value).filter(|_| !value.trim().is_empty());
+            let required = mapped.map_or(default, Vec::as_slice);
             let optional = optional.get(value).map(Vec::as_slice).unwrap_or_default();
             let more = |channel: &&usize| !required.contains(channel);
             Route {

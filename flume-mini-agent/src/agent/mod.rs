@@ -13,7 +13,10 @@ use std::time::Duration;
 use flume_client::Event;
 
 use crate::channel::Channel;
+use crate::channel::memory::MemoryLimits;
+use crate::processor::ChannelProcessor;
 use crate::runner::SinkRunner;
+use crate::selector::Selector;
 use crate::sink::Sink;
 use crate::source::avro::{AvroSource, ReplyMode};
 use builder::MiniAgentBuilder;
@@ -186,11 +189,12 @@ impl MiniAgent {
                 source,
             })?;
         let batch_size = builder.sink_batch_size();
-        let channel = Arc::new(Channel::new(
-            builder.capacity,
-            builder.transaction_capacity,
-            builder.keep_alive,
-        ));
+        let limits = MemoryLimits {
+            capacity: builder.capacity,
+            transaction_capacity: builder.transaction_capacity,
+            byte_slots: None,
+        };
+        let channel = Arc::new(Channel::memory("c1", limits, builder.keep_alive));
         let tally = Arc::new(Tally::default());
         let collects = matches!(builder.sink, Sink::Collect);
         let name = builder.sink.name();
@@ -224,9 +228,14 @@ impl MiniAgent {
             sink: self.runner.name(),
             source,
         })?;
-        let source = AvroSource::new(
-            Arc::clone(&self.channel),
+        let processor = ChannelProcessor::new(
+            vec![Arc::clone(&self.channel)],
+            Selector::replicating(1, &[]),
             Arc::clone(&self.tally),
+        );
+        let source = AvroSource::new(
+            processor,
+            (Arc::default(), Arc::clone(&self.tally)),
             self.reply_mode,
             self.max_frame_bytes,
         );

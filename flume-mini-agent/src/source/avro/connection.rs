@@ -14,10 +14,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::responder::{self, Content};
-use super::{AvroSource, IN_FLIGHT_MAX, ReplyMode, Verdict, count_reply, reply};
+use super::{AvroSource, CallKind, CallSize, IN_FLIGHT_MAX, ReplyMode, Verdict, reply};
 use crate::agent::tally::Gauge;
-use crate::channel::StoredEvent;
-use crate::channel::memory::Transaction;
+use crate::processor::Delivery;
 
 /// Least and most bytes read at once. The size grows while reads fill it.
 const READ_BYTES_MIN: usize = 8 * 1024;
@@ -50,7 +49,8 @@ struct Waiting {
     source: Arc<AvroSource>,
     serial: i32,
     handshake: Vec<u8>,
-    transaction: Transaction<StoredEvent>,
+    call: CallSize,
+    delivery: Delivery,
     gauge: Gauge,
 }
 
@@ -181,9 +181,11 @@ impl Connection {
         let request = responder::read(&payload, &mut self.established, &source.protocols);
         let handshake = request.handshake;
         let verdict = match request.content {
-            Content::Append(event) => source.store(&payload, std::iter::once(Ok(event))),
-            Content::AppendBatch(events) => source.store(&payload, events),
-            Content::Nonsense(reply) => Verdict::now(reply),
+            Content::Append(event) => {
+                source.store(CallKind::Append, &payload, std::iter::once(Ok(event)))
+            }
+            Content::AppendBatch(events) => source.store(CallKind::AppendBatch, &payload, events),
+            Content::Nonsense(reply) => Verdict::Answered(source.refuse(reply)),
             Content::Nothing => {
                 source.tally.count(|stats| stats.requests += 1);
                 reply::put_handshake(&mut self.replies, serial, &handshake);
@@ -191,24 +193,18 @@ impl Connection {
             }
         };
         match verdict {
-            Verdict::Answered { reply, events } => {
-                source.tally.count(|stats| {
-                    stats.requests += 1;
-                    count_reply(stats, &reply, events);
-                });
+            Verdict::Answered(reply) => {
                 reply::put_reply(&mut self.replies, serial, &handshake, &reply);
                 None
             }
-            Verdict::MustWait(transaction) => {
-                source.tally.count(|stats| stats.requests += 1);
-                Some(Waiting {
-                    gauge: Gauge::up(&source.tally, |stats| &mut stats.batches_waiting),
-                    source: Arc::clone(source),
-                    serial,
-                    handshake,
-                    transaction,
-                })
-            }
+            Verdict::MustWait(call, delivery) => Some(Waiting {
+                gauge: Gauge::up(&source.tally, |stats| &mut stats.batches_waiting),
+                source: Arc::clone(source),
+                serial,
+                handshake,
+                call,
+                delivery,
+            }),
         }
     }
 
@@ -265,23 +261,14 @@ impl Connection {
 }
 
 impl Waiting {
-    /// Waits for room up to the channel's keep-alive.
+    /// Waits until all channels have decided.
     async fn finish(self) -> Finished {
-        let source = self.source;
-        let events = self.transaction.put_count();
-        let reply = if source.channel.commit(self.transaction).await {
-            Reply::Ok
-        } else {
-            Reply::Failed
-        };
+        let result = self.delivery.finish().await;
         drop(self.gauge);
-        source
-            .tally
-            .count(|stats| count_reply(stats, &reply, events));
         Finished {
             serial: self.serial,
             handshake: self.handshake,
-            reply,
+            reply: self.source.answer(self.call, result, 0),
         }
     }
 }

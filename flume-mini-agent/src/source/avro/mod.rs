@@ -2,13 +2,13 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | here | the listener, and what a call does to the channel |
+//! | here | the listener, and what a call does to the channels |
 //! | [`connection`] | one connection: frames in, replies out, in which order |
 //! | [`responder`] | handshake and call, read from a payload; no IO |
 //! | [`reply`] | replies in frames, cut into buffers as Java cuts them |
 //!
 //! Bounds: connections, bytes of a frame, and [`IN_FLIGHT_MAX`] requests being worked on at once;
-//! what comes beyond that stays in the sockets. Not here: TLS, deflate, interceptors, `ipFilter`.
+//! what comes beyond that stays in the sockets. Not here: TLS, deflate, `ipFilter`.
 
 mod connection;
 mod reply;
@@ -25,9 +25,10 @@ use flume_client::wire::avro::rpc::Reply;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::agent::tally::{Stats, Tally};
-use crate::channel::memory::Transaction;
-use crate::channel::{Channel, StoredEvent};
+use crate::agent::tally::Tally;
+use crate::channel::StoredEvent;
+use crate::counters::SourceCounters;
+use crate::processor::{ChannelProcessor, Delivery, ProcessError, Progress};
 use connection::Connection;
 use responder::Protocols;
 
@@ -53,7 +54,8 @@ pub enum ReplyMode {
 /// What connections share, from one start of the agent to its stop.
 #[derive(Debug)]
 pub(crate) struct AvroSource {
-    channel: Arc<Channel>,
+    processor: ChannelProcessor,
+    counters: Arc<SourceCounters>,
     tally: Arc<Tally>,
     mode: ReplyMode,
     limits: FrameLimits,
@@ -61,23 +63,38 @@ pub(crate) struct AvroSource {
     protocols: Protocols,
 }
 
+/// The two calls. They differ in what is counted, and in what becomes of unusual errors.
+#[derive(Clone, Copy, Debug)]
+enum CallKind {
+    Append,
+    AppendBatch,
+}
+
+/// A call, as far as it is counted.
+#[derive(Clone, Copy, Debug)]
+struct CallSize {
+    kind: CallKind,
+    events: usize,
+}
+
 /// What became of a call's events at once.
 enum Verdict {
-    Answered { reply: Reply, events: usize },
-    MustWait(Transaction<StoredEvent>),
+    Answered(Reply),
+    MustWait(CallSize, Delivery),
 }
 
 impl AvroSource {
     pub(crate) fn new(
-        channel: Arc<Channel>,
-        tally: Arc<Tally>,
+        processor: ChannelProcessor,
+        (counters, tally): (Arc<SourceCounters>, Arc<Tally>),
         mode: ReplyMode,
         max_frame_bytes: usize,
     ) -> Self {
         // Java's client cuts its payload into buffers of 8 KiB; room for twice as many.
         let buffers_max = FrameLimits::REQUEST.buffers_max.max(max_frame_bytes / 4096);
         Self {
-            channel,
+            processor,
+            counters,
             tally,
             mode,
             limits: FrameLimits {
@@ -109,55 +126,84 @@ impl AvroSource {
         }
     }
 
-    /// Puts the events of a call into the channel, all or none.
+    /// Gives the events of a call to the channels.
     ///
     /// All are read before any is refused, as Flume does: a call that cannot be read to its end
-    /// is an error even if it is too large as well. An empty batch touches no channel.
+    /// is an error even if it is too large as well.
     fn store<'a>(
         &self,
+        kind: CallKind,
         request: &Bytes,
         events: impl Iterator<Item = Result<EventRef<'a>, DecodeError>>,
     ) -> Verdict {
-        let mut transaction = self.channel.begin();
-        let mut refused = false;
-        for event in events {
-            let Ok(event) = event else {
-                return Verdict::now(responder::end_of_file());
-            };
-            refused = refused || transaction.put(StoredEvent::new(request, &event)).is_err();
+        let stored: Result<Vec<_>, _> = events
+            .map(|event| event.map(|event| StoredEvent::new(request, &event)))
+            .collect();
+        let Ok(stored) = stored else {
+            return Verdict::Answered(self.refuse(responder::end_of_file()));
+        };
+        let call = CallSize {
+            kind,
+            events: stored.len(),
+        };
+        self.counters.events_received.add(call.events);
+        match kind {
+            CallKind::Append => self.counters.appends_received.increment(),
+            CallKind::AppendBatch => self.counters.batches_received.increment(),
         }
-        if refused {
-            return Verdict::now(Reply::Failed);
-        }
-        let count = transaction.put_count();
-        if count == 0 {
-            return Verdict::now(Reply::Ok);
-        }
-        match self.channel.try_commit(transaction) {
-            Ok(()) => Verdict::Answered {
-                reply: Reply::Ok,
-                events: count,
-            },
-            Err(back) if self.channel.waits_for_room() => Verdict::MustWait(back),
-            Err(_) => Verdict::now(Reply::Failed),
+        match self.processor.begin(stored) {
+            Progress::Done(result) => Verdict::Answered(self.answer(call, result, 1)),
+            Progress::Waits(delivery) => {
+                self.tally.count(|stats| stats.requests += 1);
+                Verdict::MustWait(call, delivery)
+            }
         }
     }
-}
 
-impl Verdict {
-    fn now(reply: Reply) -> Self {
-        Self::Answered { reply, events: 0 }
+    /// The reply to a request that cannot be understood, counted.
+    fn refuse(&self, reply: Reply) -> Reply {
+        self.tally.count(|stats| {
+            stats.requests += 1;
+            stats.requests_refused += 1;
+        });
+        reply
     }
-}
 
-/// Counts a call by its answer.
-fn count_reply(stats: &mut Stats, reply: &Reply, events: usize) {
-    match reply {
-        Reply::Ok => {
-            stats.batches_ok += 1;
-            stats.events_accepted += events as u64;
+    /// The reply to a call whose events were delivered or not, counted. `requests` of them have
+    /// not been counted before.
+    fn answer(&self, call: CallSize, result: Result<(), ProcessError>, requests: u64) -> Reply {
+        let reply = match (result, call.kind) {
+            (Ok(()), _) => Reply::Ok,
+            // Flume's `append` catches its ChannelException only, `appendBatch` everything.
+            (Err(ProcessError::Other(error)), CallKind::Append) => Reply::Error(error),
+            (Err(_), _) => Reply::Failed,
+        };
+        self.count(call, &reply);
+        self.tally.count(|stats| {
+            stats.requests += requests;
+            match reply {
+                Reply::Ok => {
+                    stats.batches_ok += 1;
+                    stats.events_accepted += call.events as u64;
+                }
+                Reply::Failed | Reply::Unknown => stats.batches_failed += 1,
+                Reply::Error(_) => stats.requests_refused += 1,
+            }
+        });
+        reply
+    }
+
+    fn count(&self, call: CallSize, reply: &Reply) {
+        match reply {
+            Reply::Ok => {
+                self.counters.events_accepted.add(call.events);
+                match call.kind {
+                    CallKind::Append => self.counters.appends_accepted.increment(),
+                    CallKind::AppendBatch => self.counters.batches_accepted.increment(),
+                }
+            }
+            Reply::Failed | Reply::Unknown => self.counters.channel_write_fails.increment(),
+            Reply::Error(_) => {}
         }
-        Reply::Failed | Reply::Unknown => stats.batches_failed += 1,
-        Reply::Error(_) => stats.requests_refused += 1,
     }
 }
