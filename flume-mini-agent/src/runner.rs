@@ -3,14 +3,14 @@
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::coop;
 
 use crate::agent::tally::Tally;
-use crate::channel::Channel;
+use crate::channel::{Channel, Taken};
+use crate::gate::Gate;
 use crate::sink::SinkWriter;
 
 /// Takes up to `batch_size` events, has them written, commits. On an error it rolls back and
@@ -21,9 +21,8 @@ pub(crate) struct SinkRunner {
     name: &'static str,
     batch_size: usize,
     backoff: Duration,
-    /// Locked while a batch is in the sink's hands.
     writer: Mutex<Box<dyn SinkWriter>>,
-    paused: AtomicBool,
+    gate: Gate,
 }
 
 /// What came of one look at the channel.
@@ -47,7 +46,7 @@ impl SinkRunner {
             batch_size,
             backoff,
             writer: Mutex::new(writer),
-            paused: AtomicBool::new(false),
+            gate: Gate::default(),
         }
     }
 
@@ -60,10 +59,10 @@ impl SinkRunner {
         self.writer().start()
     }
 
-    /// Runs until dropped. Never dropped inside a transaction: there is no await in one.
+    /// Runs until dropped.
     pub(crate) async fn run(self: Arc<Self>) {
         loop {
-            match self.round() {
+            match self.round().await {
                 Round::Drained => coop::consume_budget().await,
                 Round::Idle => self.channel.arrival().await,
                 Round::Failed => tokio::time::sleep(self.backoff).await,
@@ -73,38 +72,35 @@ impl SinkRunner {
 
     /// Stops taking events. When it returns, no batch is in the sink's hands.
     pub(crate) fn pause(&self) {
-        self.paused.store(true, Ordering::SeqCst);
-        drop(self.writer());
+        self.gate.pause();
     }
 
     pub(crate) fn resume(&self) {
-        self.paused.store(false, Ordering::SeqCst);
-        self.channel.wake_sink();
+        self.gate.resume();
     }
 
-    fn round(&self) -> Round {
-        let mut writer = self.writer();
-        if self.paused.load(Ordering::SeqCst) {
-            return Round::Idle;
-        }
-        let transaction = self.channel.take_batch(self.batch_size);
-        let events = transaction.taken().len();
+    async fn round(&self) -> Round {
+        let _pass = self.gate.pass().await;
+        let taken = self.channel.take(self.batch_size);
+        let events = taken.events().len();
         if events == 0 {
             return Round::Idle;
         }
-        // A user's `Write` may panic; the events must go back to the channel all the same.
-        let written = catch_unwind(AssertUnwindSafe(|| writer.write(transaction.taken())))
-            .unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+        let written = self.write(&taken);
+        let written = match written {
+            Ok(()) => taken.commit().await.map_err(io::Error::other),
+            Err(error) => {
+                drop(taken);
+                Err(error)
+            }
+        };
         match written {
             Ok(()) => {
-                let committed = self.channel.try_commit(transaction);
-                debug_assert!(committed.is_ok(), "takes alone need no room");
                 self.tally
                     .count(|stats| stats.events_drained += events as u64);
                 Round::Drained
             }
             Err(error) => {
-                self.channel.rollback(transaction);
                 self.tally.sink_failed(format!(
                     "the {} sink could not write {events} events: {error}; \
                      they are back in the channel, next try in {:?}",
@@ -113,6 +109,13 @@ impl SinkRunner {
                 Round::Failed
             }
         }
+    }
+
+    /// A user's `Write` may panic; the events must go back to the channel all the same.
+    fn write(&self, taken: &Taken) -> io::Result<()> {
+        let mut writer = self.writer();
+        catch_unwind(AssertUnwindSafe(|| writer.write(taken.events())))
+            .unwrap_or_else(|_| Err(io::Error::other("it panicked")))
     }
 
     fn writer(&self) -> MutexGuard<'_, Box<dyn SinkWriter>> {
@@ -125,7 +128,7 @@ impl fmt::Debug for SinkRunner {
         f.debug_struct("SinkRunner")
             .field("name", &self.name)
             .field("batch_size", &self.batch_size)
-            .field("paused", &self.paused)
+            .field("gate", &self.gate)
             .finish_non_exhaustive()
     }
 }

@@ -14,11 +14,14 @@ use std::time::Duration;
 use flume_client::Event;
 
 use crate::channel::Channel;
+use crate::channel::memory::MemoryLimits;
 use crate::fault::engine::FaultHit;
 use crate::fault::guard::FaultGuard;
 use crate::fault::rule::FaultRule;
 use crate::ledger::Ledger;
+use crate::processor::ChannelProcessor;
 use crate::runner::SinkRunner;
+use crate::selector::Selector;
 use crate::sink::Sink;
 use crate::source::avro::{AvroSource, ReplyMode};
 use builder::MiniAgentBuilder;
@@ -239,11 +242,12 @@ impl MiniAgent {
                 source,
             })?;
         let batch_size = builder.sink_batch_size();
-        let channel = Arc::new(Channel::new(
-            builder.capacity,
-            builder.transaction_capacity,
-            builder.keep_alive,
-        ));
+        let limits = MemoryLimits {
+            capacity: builder.capacity,
+            transaction_capacity: builder.transaction_capacity,
+            byte_slots: None,
+        };
+        let channel = Arc::new(Channel::memory("c1", limits, builder.keep_alive));
         let tally = Arc::new(Tally::default());
         let collects = matches!(builder.sink, Sink::Collect);
         let name = builder.sink.name();
@@ -278,9 +282,18 @@ impl MiniAgent {
             sink: self.runner.name(),
             source,
         })?;
+        let processor = ChannelProcessor::new(
+            vec![Arc::clone(&self.channel)],
+            Selector::replicating(1, &[]),
+            Arc::clone(&self.tally),
+        );
         let source = AvroSource::new(
-            Arc::clone(&self.channel),
-            (Arc::clone(&self.tally), Arc::clone(&self.watch)),
+            processor,
+            (
+                Arc::default(),
+                Arc::clone(&self.tally),
+                Arc::clone(&self.watch),
+            ),
             self.reply_mode,
             self.max_frame_bytes,
         );

@@ -29,6 +29,8 @@ pub struct Stats {
     pub batches_waiting: u64,
     /// Events committed to the channel by the source.
     pub events_accepted: u64,
+    /// Batches, or parts of them, that an optional channel did not take; nobody was told.
+    pub optional_failures: u64,
     /// Events taken from the channel by the sink and committed.
     pub events_drained: u64,
     /// Batches the sink could not write; their events went back to the channel.

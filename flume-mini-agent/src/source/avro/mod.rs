@@ -4,13 +4,13 @@
 //! |---|---|
 //! | here | the listener |
 //! | [`connection`] | one connection: frames in, replies out, in which order |
-//! | [`call`] | what a call does to the channel, and what is told about it |
+//! | [`call`] | what a call does to the channels, and what is told about it |
 //! | [`responder`] | handshake and call, read from a payload; no IO |
 //! | [`reply`] | replies in frames, cut into buffers as Java cuts them, or broken by a fault |
 //! | [`stream`] | how fast bytes go, and how a connection ends |
 //!
 //! Bounds: connections, bytes of a frame, and [`IN_FLIGHT_MAX`] requests being worked on at once;
-//! what comes beyond that stays in the sockets. Not here: TLS, deflate, interceptors, `ipFilter`.
+//! what comes beyond that stays in the sockets. Not here: TLS, deflate, `ipFilter`.
 
 mod call;
 mod connection;
@@ -27,7 +27,8 @@ use tokio::sync::Semaphore;
 
 use crate::agent::log::Watch;
 use crate::agent::tally::Tally;
-use crate::channel::Channel;
+use crate::counters::SourceCounters;
+use crate::processor::ChannelProcessor;
 use connection::Connection;
 use responder::Protocols;
 
@@ -56,7 +57,8 @@ pub enum ReplyMode {
 /// What connections share, from one start of the agent to its stop.
 #[derive(Debug)]
 pub(crate) struct AvroSource {
-    channel: Arc<Channel>,
+    processor: ChannelProcessor,
+    counters: Arc<SourceCounters>,
     tally: Arc<Tally>,
     watch: Arc<Watch>,
     mode: ReplyMode,
@@ -67,15 +69,16 @@ pub(crate) struct AvroSource {
 
 impl AvroSource {
     pub(crate) fn new(
-        channel: Arc<Channel>,
-        (tally, watch): (Arc<Tally>, Arc<Watch>),
+        processor: ChannelProcessor,
+        (counters, tally, watch): (Arc<SourceCounters>, Arc<Tally>, Arc<Watch>),
         mode: ReplyMode,
         max_frame_bytes: usize,
     ) -> Self {
         // Java's client cuts its payload into buffers of 8 KiB; room for twice as many.
         let buffers_max = FrameLimits::REQUEST.buffers_max.max(max_frame_bytes / 4096);
         Self {
-            channel,
+            processor,
+            counters,
             tally,
             watch,
             mode,
