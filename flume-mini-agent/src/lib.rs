@@ -61,6 +61,7 @@ mod runner;
 mod selector;
 mod sink;
 mod source;
+mod web;
 
 pub use agent::MiniAgent;
 pub use agent::builder::MiniAgentBuilder;

@@ -42,6 +42,11 @@ use rule::FaultRule;
 /// | `CloseMidFrame` | call | yes | half of the answer, the end of the stream |
 /// | `FlipByte`, `WrongSerial`, `EmptyFrame`, `HugeFrame` | call | yes | a broken answer |
 ///
+/// The faults of streams, handshakes and frames (slow, `Handshake...`, `CloseMidFrame` to
+/// `HugeFrame`) and those after so many bytes strike at the Avro source only, the others at every
+/// source. The HTTP source says FAILED as 503, UNKNOWN and an RPC error as 500; a netcat connection
+/// says FAILED as such and falls silent on the other two and after a call that hangs.
+///
 /// Stored means as without the fault: a full channel still answers `FAILED`. A connection that a
 /// fault has slowed or silenced stays so until it is closed, even if the rule goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +119,14 @@ impl Fault {
                 | Self::WrongSerial
                 | Self::EmptyFrame
                 | Self::HugeFrame
+        )
+    }
+
+    /// Whether it slows a stream down.
+    pub(crate) fn slows_stream(&self) -> bool {
+        matches!(
+            self,
+            Self::OneByteSlices | Self::SlowReader(_) | Self::Bandwidth(_)
         )
     }
 }

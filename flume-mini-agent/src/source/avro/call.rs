@@ -97,6 +97,7 @@ impl Call {
         let has_headers = |wanted: &[(String, String)]| content.has_headers(wanted);
         self.source.watch.faults.on_call(&CallView {
             at: self.place,
+            framed: true,
             payload_bytes: self.payload.len(),
             has_headers: &has_headers,
         })

@@ -7,7 +7,6 @@
 //! | [`call`] | what a call does to the channels, and what is told about it |
 //! | [`responder`] | handshake and call, read from a payload; no IO |
 //! | [`reply`] | replies in frames, cut into buffers as Java cuts them, or broken by a fault |
-//! | [`stream`] | how fast bytes go, and how a connection ends |
 //!
 //! Bounds: connections, bytes of a frame, and [`IN_FLIGHT_MAX`] requests being worked on at once;
 //! what comes beyond that stays in the sockets. Not here: TLS, deflate, `ipFilter`.
@@ -16,10 +15,8 @@ mod call;
 mod connection;
 mod reply;
 mod responder;
-mod stream;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use flume_client::wire::avro::frame::FrameLimits;
 use tokio::net::TcpListener;
@@ -29,6 +26,7 @@ use crate::agent::log::Watch;
 use crate::agent::tally::Tally;
 use crate::counters::SourceCounters;
 use crate::processor::ChannelProcessor;
+use crate::source::listen::serve;
 use connection::Connection;
 use responder::Protocols;
 
@@ -38,9 +36,6 @@ pub(crate) const IN_FLIGHT_MAX: usize = 16;
 
 /// The source's type in a Flume configuration.
 pub(crate) const NAME: &str = "avro";
-
-/// Wait after a failed `accept`, which is most often a lack of file descriptors.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// In which order an Avro source works on the requests of one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,21 +88,10 @@ impl AvroSource {
 
     /// Accepts connections until dropped.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
-        let places = Arc::new(Semaphore::new(connections_max));
-        loop {
-            let Ok((socket, peer)) = listener.accept().await else {
-                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
-                continue;
-            };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                self.tally.count(|stats| stats.connections_refused += 1);
-                continue;
-            };
+        let connect = |socket, peer| {
             let connection = Connection::new(Arc::clone(&self), socket, peer);
-            tokio::spawn(async move {
-                connection.run().await;
-                drop(place);
-            });
-        }
+            connection.run()
+        };
+        serve(listener, connections_max, &self.tally, connect).await;
     }
 }
