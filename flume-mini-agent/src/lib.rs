@@ -45,8 +45,10 @@
 
 mod agent;
 mod channel;
+mod clock;
 mod counters;
 mod gate;
+mod interceptor;
 mod processor;
 mod runner;
 mod selector;

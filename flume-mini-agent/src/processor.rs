@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use crate::agent::tally::Tally;
 use crate::channel::{Channel, ChannelError, PendingPut, Put, StoredEvent};
+use crate::clock::millis_since_1970;
+use crate::interceptor::{Interceptor, Moment, intercept};
 use crate::selector::{Route, Selector};
 
 /// The way from one source to its channels.
@@ -18,6 +20,7 @@ pub(crate) struct ChannelProcessor {
     /// In the order of the source's `channels`, by whose places the selector names them.
     channels: Vec<Arc<Channel>>,
     selector: Selector,
+    interceptors: Vec<Interceptor>,
     tally: Arc<Tally>,
 }
 
@@ -72,8 +75,15 @@ impl ChannelProcessor {
         Self {
             channels,
             selector,
+            interceptors: Vec::new(),
             tally,
         }
+    }
+
+    /// Adds interceptors behind those that are there.
+    pub(crate) fn with_interceptors(mut self, more: impl IntoIterator<Item = Interceptor>) -> Self {
+        self.interceptors.extend(more);
+        self
     }
 
     /// Puts `events` into their channels. For a single event and for a batch alike; what an error
@@ -88,6 +98,7 @@ impl ChannelProcessor {
     /// Does all of [`process`](Self::process) that takes no wait. A source with many requests at
     /// hand needs a task only for those that wait.
     pub(crate) fn begin(&self, events: Vec<StoredEvent>) -> Progress {
+        let events = self.intercept(events);
         if events.is_empty() {
             return Progress::Done(Ok(()));
         }
@@ -101,6 +112,17 @@ impl ChannelProcessor {
             Selector::Multiplexing(_) => self.split(&events),
         };
         proceed(shares.pop_front(), shares, &self.tally)
+    }
+
+    fn intercept(&self, events: Vec<StoredEvent>) -> Vec<StoredEvent> {
+        if self.interceptors.is_empty() {
+            return events;
+        }
+        let mut moment = Moment {
+            now_millis: millis_since_1970(),
+            random: &mut || fastrand::u128(..),
+        };
+        intercept(&self.interceptors, events, &mut moment)
     }
 
     /// All events to all channels of `route`.
