@@ -53,6 +53,7 @@ mod processor;
 mod runner;
 mod selector;
 mod sink;
+mod sink_group;
 mod source;
 
 pub use agent::MiniAgent;
