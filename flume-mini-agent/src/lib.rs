@@ -37,7 +37,9 @@
 //! | the sink fails | its events go back to the channel, [`MiniAgent::sink_error`] tells why, the next try is after `sink_backoff` |
 //! | the agent stops | connections are closed, unanswered batches are not committed; channel and received events stay for a start later |
 //!
-//! Not here yet: property files, other sources, sinks and channels, selectors, interceptors.
+//! An agent's configuration as Flume's property files have it is in [`config`].
+//!
+//! Not here yet: starting an agent from such a file, other sources.
 #![expect(
     dead_code,
     reason = "selectors and counters wait for agents of more than one flow"
@@ -46,6 +48,7 @@
 mod agent;
 mod channel;
 mod clock;
+pub mod config;
 mod counters;
 mod gate;
 mod interceptor;
