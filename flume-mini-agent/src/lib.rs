@@ -37,6 +37,13 @@
 //! | the sink fails | its events go back to the channel, [`MiniAgent::sink_error`] tells why, the next try is after `sink_backoff` |
 //! | the agent stops | connections are closed, unanswered batches are not committed; channel and received events stay for a start later |
 //!
+//! # Faults
+//!
+//! [`MiniAgent::fault`] lets things go wrong on purpose: a [`Fault`] says what, on which side of
+//! the commit; a [`FaultRule`] when. [`MiniAgent::requests`] tells for every request what the
+//! client was told and what was really stored, and a [`Ledger`] what of the sent events is lost,
+//! doubled or out of order.
+//!
 //! An agent's configuration as Flume's property files have it is in [`config`].
 //!
 //! Not here yet: starting an agent from such a file, other sources.
@@ -50,8 +57,10 @@ mod channel;
 mod clock;
 pub mod config;
 mod counters;
+mod fault;
 mod gate;
 mod interceptor;
+mod ledger;
 mod processor;
 mod runner;
 mod selector;
@@ -62,6 +71,12 @@ mod source;
 pub use agent::MiniAgent;
 pub use agent::builder::MiniAgentBuilder;
 pub use agent::error::{StartError, WaitError};
+pub use agent::log::{ConnectionRecord, RequestRecord, Stored, Told};
 pub use agent::tally::Stats;
+pub use fault::Fault;
+pub use fault::engine::FaultHit;
+pub use fault::guard::FaultGuard;
+pub use fault::rule::{FaultRule, FaultRuleError};
+pub use ledger::{Ledger, Loss};
 pub use sink::Sink;
 pub use source::avro::ReplyMode;

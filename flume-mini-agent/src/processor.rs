@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::agent::tally::Tally;
 use crate::channel::{Channel, ChannelError, PendingPut, Put, StoredEvent};
@@ -108,8 +109,7 @@ impl ChannelProcessor {
                 let share = self.share(0, route.optional.is_empty(), events);
                 return proceed(share, Shares::new(), &self.tally);
             }
-            Selector::Replicating(route) => self.replicate(route, &events),
-            Selector::Multiplexing(_) => self.split(&events),
+            _ => self.shares(&events),
         };
         proceed(shares.pop_front(), shares, &self.tally)
     }
@@ -123,6 +123,29 @@ impl ChannelProcessor {
             random: &mut || fastrand::u128(..),
         };
         intercept(&self.interceptors, events, &mut moment)
+    }
+
+    /// As [`begin`](Self::begin), for the first `channels` of the required ones only: what is
+    /// stored when the next one fails.
+    pub(crate) fn begin_partly(&self, events: &[StoredEvent], channels: usize) -> Progress {
+        let events = self.intercept(events.to_vec());
+        let mut shares = self.shares(&events);
+        shares.retain(|share| share.required);
+        shares.truncate(channels);
+        proceed(shares.pop_front(), shares, &self.tally)
+    }
+
+    /// How long the first channel lets a batch wait for room.
+    pub(crate) fn keep_alive(&self) -> Duration {
+        let first = self.channels.first();
+        first.map_or(Duration::ZERO, |channel| channel.keep_alive())
+    }
+
+    fn shares(&self, events: &[StoredEvent]) -> Shares {
+        match &self.selector {
+            Selector::Replicating(route) => self.replicate(route, events),
+            Selector::Multiplexing(_) => self.split(events),
+        }
     }
 
     /// All events to all channels of `route`.
@@ -239,7 +262,6 @@ fn failed(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use super::*;
     use crate::channel::memory::MemoryLimits;

@@ -40,6 +40,7 @@ pub struct MiniAgentBuilder {
     pub(super) sink_backoff: Duration,
     pub(super) sink_paused: bool,
     pub(super) collect_max: usize,
+    pub(super) fault_seed: u64,
 }
 
 /// The sink's batch size unless set, Flume's default for its sinks.
@@ -60,6 +61,7 @@ impl Default for MiniAgentBuilder {
             sink_backoff: Duration::from_secs(5),
             sink_paused: false,
             collect_max: 1_000_000,
+            fault_seed: 0,
         }
     }
 }
@@ -142,6 +144,12 @@ impl MiniAgentBuilder {
     /// Events the collect sink keeps; with more it fails and the channel fills. Default 1,000,000.
     pub fn collect_max(mut self, events: usize) -> Self {
         self.collect_max = events;
+        self
+    }
+
+    /// Decides which cases a fault with a probability strikes. Default 0, so that runs are alike.
+    pub fn fault_seed(mut self, seed: u64) -> Self {
+        self.fault_seed = seed;
         self
     }
 

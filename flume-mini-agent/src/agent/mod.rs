@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod error;
+pub(crate) mod log;
 mod port;
 pub(crate) mod tally;
 mod worker;
@@ -14,6 +15,10 @@ use flume_client::Event;
 
 use crate::channel::Channel;
 use crate::channel::memory::MemoryLimits;
+use crate::fault::engine::FaultHit;
+use crate::fault::guard::FaultGuard;
+use crate::fault::rule::FaultRule;
+use crate::ledger::Ledger;
 use crate::processor::ChannelProcessor;
 use crate::runner::SinkRunner;
 use crate::selector::Selector;
@@ -21,6 +26,7 @@ use crate::sink::Sink;
 use crate::source::avro::{AvroSource, ReplyMode};
 use builder::MiniAgentBuilder;
 use error::{StartError, WaitError};
+use log::{ConnectionRecord, RequestRecord, Watch};
 use port::Port;
 use tally::{Board, Stats, Tally};
 use worker::Worker;
@@ -59,6 +65,7 @@ pub struct MiniAgent {
     max_connections: usize,
     channel: Arc<Channel>,
     tally: Arc<Tally>,
+    watch: Arc<Watch>,
     runner: Arc<SinkRunner>,
     collects: bool,
 }
@@ -182,6 +189,52 @@ impl MiniAgent {
         self.tally.read(|board| board.sink_error.clone())
     }
 
+    /// Lets something go wrong, until the guard is dropped.
+    ///
+    /// Panics if the rule makes no sense, see [`FaultRule::check`].
+    #[track_caller]
+    pub fn fault(&self, rule: impl Into<FaultRule>) -> FaultGuard {
+        let rule = rule.into();
+        let checked = rule.check();
+        assert!(checked.is_ok(), "{rule:?}: {checked:?}");
+        self.watch.faults.guard(rule)
+    }
+
+    /// What went wrong by way of faults, in order: the latest 10,000.
+    #[must_use]
+    pub fn fault_hits(&self) -> Vec<FaultHit> {
+        let faults = &self.watch.faults;
+        faults.read(|faults| faults.hits().cloned().collect())
+    }
+
+    /// The requests, in the order of arrival, with what was told and what was stored: the latest
+    /// 10,000, handshakes without a call included.
+    #[must_use]
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.watch.log.requests()
+    }
+
+    /// The [`requests`](Self::requests) that brought events.
+    #[must_use]
+    pub fn batches(&self) -> Vec<RequestRecord> {
+        let mut requests = self.requests();
+        requests.retain(|request| request.events > 0);
+        requests
+    }
+
+    /// The connections, in the order in which they came: the latest 10,000.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionRecord> {
+        self.watch.log.connections()
+    }
+
+    /// What the collect sink has received, as a ledger of events that carry their id in the
+    /// header `name`.
+    #[must_use]
+    pub fn ledger(&self, name: impl Into<String>) -> Ledger<String> {
+        Ledger::by_header(self.received(), name)
+    }
+
     fn start(builder: MiniAgentBuilder) -> Result<Self, StartError> {
         let (port, listener) =
             Port::listen_first(&builder.address).map_err(|source| StartError::Bind {
@@ -213,6 +266,7 @@ impl MiniAgent {
             max_connections: builder.max_connections,
             channel,
             tally,
+            watch: Arc::new(Watch::new(builder.fault_seed)),
             runner: Arc::new(runner),
             collects,
         };
@@ -235,7 +289,11 @@ impl MiniAgent {
         );
         let source = AvroSource::new(
             processor,
-            (Arc::default(), Arc::clone(&self.tally)),
+            (
+                Arc::default(),
+                Arc::clone(&self.tally),
+                Arc::clone(&self.watch),
+            ),
             self.reply_mode,
             self.max_frame_bytes,
         );

@@ -103,6 +103,11 @@ impl Channel {
         self.memory.limits().capacity
     }
 
+    /// How long a batch waits for room.
+    pub(crate) fn keep_alive(&self) -> Duration {
+        self.memory.keep_alive()
+    }
+
     pub(crate) fn counters(&self) -> &ChannelCounters {
         &self.counters
     }

@@ -44,6 +44,10 @@ impl SharedMemory {
         self.limits
     }
 
+    pub(super) fn keep_alive(&self) -> Duration {
+        self.keep_alive
+    }
+
     pub(super) fn len(&self) -> usize {
         self.lock().len()
     }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod channel;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod handshake;
@@ -12,6 +14,8 @@ mod lifecycle;
 mod modes;
 #[cfg(test)]
 mod replies;
+#[cfg(test)]
+mod requests;
 #[cfg(test)]
 mod sinks;
 #[cfg(test)]

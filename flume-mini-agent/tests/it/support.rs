@@ -97,12 +97,45 @@ impl Client {
         );
     }
 
+    /// Reads as many bytes, whatever they are.
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.0.read_exact(&mut vec![0; bytes]).unwrap();
+    }
+
     /// The agent closes without another byte.
     pub(crate) fn expect_closed(&mut self) {
         match self.0.read(&mut [0; 64]) {
             Ok(0) => {}
             Ok(bytes) => panic!("{bytes} bytes came instead of the end"),
             Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+    }
+
+    /// The agent closes with FIN, without another byte.
+    pub(crate) fn expect_fin(&mut self) {
+        assert_eq!(self.0.read(&mut [0; 64]).unwrap(), 0);
+    }
+
+    /// The agent closes with RST.
+    pub(crate) fn expect_reset(&mut self) {
+        let error = self.0.read(&mut [0; 64]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    }
+
+    /// The client has said all it will say.
+    pub(crate) fn end(&mut self) {
+        self.0.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
+    /// Takes what there is to read until the end of the stream, read by read.
+    pub(crate) fn read_to_end(&mut self) -> Vec<Vec<u8>> {
+        let mut reads = Vec::new();
+        loop {
+            let mut buffer = [0; 64 * 1024];
+            match self.0.read(&mut buffer).unwrap() {
+                0 => return reads,
+                bytes => reads.push(buffer[..bytes].to_vec()),
+            }
         }
     }
 

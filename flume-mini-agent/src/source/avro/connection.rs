@@ -1,34 +1,41 @@
 //! One connection of the Avro source.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
 use flume_client::wire::avro::frame::FrameDecoder;
-use flume_client::wire::avro::rpc::Reply;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-use super::responder::{self, Content};
-use super::{AvroSource, CallKind, CallSize, IN_FLIGHT_MAX, ReplyMode, Verdict, reply};
+use super::call::{Call, Finished, count_reply};
+use super::responder::{self, Greeting};
+use super::stream::{End, Pace};
+use super::{AvroSource, IN_FLIGHT_MAX, NAME, ReplyMode, reply};
+use crate::agent::log::{OpenConnection, Told};
 use crate::agent::tally::Gauge;
-use crate::processor::Delivery;
+use crate::fault::Fault;
+use crate::fault::engine::Place;
 
 /// Least and most bytes read at once. The size grows while reads fill it.
 const READ_BYTES_MIN: usize = 8 * 1024;
 const READ_BYTES_MAX: usize = 512 * 1024;
 
 /// The connection's state. Its loop reads, answers every whole frame, and writes all the answers
-/// at once; calls that must wait for room in the channel report back through `finished`.
+/// at once; calls that must wait report back through `finished`.
 pub(super) struct Connection {
     source: Arc<AvroSource>,
     socket: TcpStream,
+    opened: OpenConnection,
     decoder: FrameDecoder,
     read_bytes: usize,
+    received: u64,
+    pace: Pace,
     established: bool,
     /// A frame read but not begun, for want of a permit.
     next: Option<Frame>,
@@ -36,6 +43,9 @@ pub(super) struct Connection {
     replies: Vec<u8>,
     finished_sender: mpsc::Sender<Finished>,
     finished: mpsc::Receiver<Finished>,
+    /// Set when the connection is to end, and when it is to once the whole frames are answered.
+    end: Option<End>,
+    end_of_bytes: Option<End>,
     _open: Gauge,
 }
 
@@ -44,22 +54,8 @@ struct Frame {
     payload: Bytes,
 }
 
-/// A call whose events wait for room in the channel.
-struct Waiting {
-    source: Arc<AvroSource>,
-    serial: i32,
-    handshake: Vec<u8>,
-    call: CallSize,
-    delivery: Delivery,
-    gauge: Gauge,
-}
-
-/// A call that waited, and its answer.
-struct Finished {
-    serial: i32,
-    handshake: Vec<u8>,
-    reply: Reply,
-}
+/// A call being worked on.
+type Running = Pin<Box<dyn Future<Output = Finished> + Send>>;
 
 /// What a connection cannot go on without.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,21 +72,32 @@ enum Turn {
 }
 
 impl Connection {
-    pub(super) fn new(source: Arc<AvroSource>, socket: TcpStream) -> Self {
+    pub(super) fn new(source: Arc<AvroSource>, socket: TcpStream, peer: SocketAddr) -> Self {
         let (finished_sender, finished) = mpsc::channel(IN_FLIGHT_MAX);
         source.tally.count(|stats| stats.connections_opened += 1);
         let open = Gauge::up(&source.tally, |stats| &mut stats.connections_open);
+        let opened = source.watch.open(NAME, Some(peer));
+        let mut pace = Pace::default();
+        let fault = source.watch.faults.on_connection(opened.number());
+        if let Some(fault) = &fault {
+            pace.slow_down(fault);
+        }
         Self {
             decoder: FrameDecoder::new(source.limits),
             read_bytes: READ_BYTES_MIN,
+            received: 0,
+            pace,
             established: false,
             next: None,
             permit: None,
             replies: Vec::new(),
             finished_sender,
             finished,
+            end: fault.as_ref().and_then(End::of),
+            end_of_bytes: None,
             source,
             socket,
+            opened,
             _open: open,
         }
     }
@@ -99,24 +106,44 @@ impl Connection {
     pub(super) async fn run(mut self) {
         // Without it replies to small requests wait for the peer's delayed acknowledgement.
         let _ = self.socket.set_nodelay(true);
-        while let Ok(true) = self.turn().await {}
+        while self.end.is_none() {
+            match self.turn().await {
+                Ok(true) => {}
+                Ok(false) | Err(_) => break,
+            }
+        }
+        if let Some(end) = self.end {
+            // A peer that is gone already needs no end.
+            let _ = end.carry_out(&mut self.socket).await;
+        }
     }
 
     /// Answers what has arrived and waits for more. `false` at the end of the stream.
     async fn turn(&mut self) -> io::Result<bool> {
         let need = self.answer_frames().await;
         self.write_replies().await?;
-        let turn = match need? {
+        let need = need?;
+        if need == Need::Bytes && self.end.is_none() {
+            self.end = self.end_of_bytes;
+        }
+        if self.end.is_some() {
+            return Ok(false);
+        }
+        let turn = match need {
             Need::Bytes => self.read_or_finish().await?,
             Need::Permit => self.permit_or_finish().await?,
         };
         match turn {
-            Turn::Read(bytes) => return Ok(bytes > 0),
+            Turn::Read(0) => return Ok(false),
+            Turn::Read(bytes) => {
+                self.meet_bytes(bytes);
+                self.pace.after_read(bytes).await;
+            }
             Turn::Permit(permit) => self.permit = Some(permit),
             Turn::Finished(finished) => {
-                self.put_finished(&finished);
+                self.deliver(finished);
                 while let Ok(finished) = self.finished.try_recv() {
-                    self.put_finished(&finished);
+                    self.deliver(finished);
                 }
             }
         }
@@ -125,33 +152,44 @@ impl Connection {
 
     /// Works on whole frames until there is none, or none may be begun.
     async fn answer_frames(&mut self) -> io::Result<Need> {
-        while let Some(frame) = self.next_frame()? {
+        while self.end.is_none()
+            && let Some(frame) = self.next_frame()?
+        {
             let permit = self.permit.take();
             let Some(permit) = permit.or_else(|| self.try_permit()) else {
                 self.next = Some(frame);
                 return Ok(Need::Permit);
             };
-            let Some(waiting) = self.answer(frame) else {
+            let Some(call) = self.begin(frame) else {
                 continue;
             };
-            match self.source.mode {
-                ReplyMode::Parallel => {
-                    let sender = self.finished_sender.clone();
-                    tokio::spawn(async move {
-                        // A connection closed meanwhile misses the answer, but its events stay:
-                        // a client that sends them again makes duplicates, as with Flume.
-                        let _ = sender.send(waiting.finish().await).await;
-                        drop(permit);
-                    });
-                }
-                ReplyMode::Sequential => {
-                    self.write_replies().await?;
-                    let finished = waiting.finish().await;
-                    self.put_finished(&finished);
-                }
+            let mut running: Running = Box::pin(call.run());
+            match poll_fn(|context| Poll::Ready(running.as_mut().poll(context))).await {
+                Poll::Ready(finished) => self.deliver(finished),
+                Poll::Pending => self.wait_for(running, permit).await?,
             }
         }
         Ok(Need::Bytes)
+    }
+
+    /// A call could not be finished at once.
+    async fn wait_for(&mut self, running: Running, permit: OwnedSemaphorePermit) -> io::Result<()> {
+        match self.source.mode {
+            ReplyMode::Parallel => {
+                let sender = self.finished_sender.clone();
+                tokio::spawn(async move {
+                    // A connection closed meanwhile misses the answer, but its events stay:
+                    // a client that sends them again makes duplicates, as with Flume.
+                    let _ = sender.send(running.await).await;
+                    drop(permit);
+                });
+            }
+            ReplyMode::Sequential => {
+                self.write_replies().await?;
+                self.deliver(running.await);
+            }
+        }
+        Ok(())
     }
 
     fn next_frame(&mut self) -> io::Result<Option<Frame>> {
@@ -174,54 +212,97 @@ impl Connection {
         Arc::clone(&self.source.in_flight).try_acquire_owned().ok()
     }
 
-    /// Answers a frame, or returns its call if that must wait for room in the channel.
-    fn answer(&mut self, frame: Frame) -> Option<Waiting> {
+    /// Notes a request and answers its handshake. Its call, if that may be made.
+    fn begin(&mut self, frame: Frame) -> Option<Call> {
         let Frame { serial, payload } = frame;
         let source = &self.source;
-        let request = responder::read(&payload, &mut self.established, &source.protocols);
-        let handshake = request.handshake;
-        let verdict = match request.content {
-            Content::Append(event) => {
-                source.store(CallKind::Append, &payload, std::iter::once(Ok(event)))
-            }
-            Content::AppendBatch(events) => source.store(CallKind::AppendBatch, &payload, events),
-            Content::Nonsense(reply) => Verdict::Answered(source.refuse(reply)),
-            Content::Nothing => {
-                source.tally.count(|stats| stats.requests += 1);
-                reply::put_handshake(&mut self.replies, serial, &handshake);
-                return None;
-            }
+        source.tally.count(|stats| stats.requests += 1);
+        let log = &source.watch.log;
+        let request = log.begin(NAME, self.opened.number(), payload.len());
+        let place = Place {
+            connection: self.opened.number(),
+            connection_bytes: self.received,
+            request,
         };
-        match verdict {
-            Verdict::Answered(reply) => {
-                reply::put_reply(&mut self.replies, serial, &handshake, &reply);
-                None
-            }
-            Verdict::MustWait(call, delivery) => Some(Waiting {
-                gauge: Gauge::up(&source.tally, |stats| &mut stats.batches_waiting),
+        let fault = || source.watch.faults.on_handshake(&place);
+        match responder::greet(payload, &mut self.established, &source.protocols, fault) {
+            Greeting::Call { handshake, payload } => Some(Call {
                 source: Arc::clone(source),
+                place,
                 serial,
                 handshake,
-                call,
-                delivery,
+                payload,
             }),
+            Greeting::Refused { handshake } => {
+                log.told(request, Told::Handshake);
+                reply::put_handshake(&mut self.replies, serial, &handshake);
+                None
+            }
+            Greeting::Nonsense { reply } => {
+                source.tally.count(|stats| count_reply(stats, Some(&reply)));
+                log.told(request, reply::told(&reply));
+                reply::put_reply(&mut self.replies, serial, &[], &reply);
+                None
+            }
         }
     }
 
-    fn put_finished(&mut self, finished: &Finished) {
+    /// Puts the answer to a call where it will be written, or does to it what is to go wrong.
+    fn deliver(&mut self, finished: Finished) {
         let Finished {
+            request,
             serial,
             handshake,
             reply,
+            fault,
         } = finished;
-        reply::put_reply(&mut self.replies, *serial, handshake, reply);
+        if let Some(fault) = &fault {
+            self.pace.slow_down(fault);
+            // A call that is never answered ends nothing.
+            if *fault != Fault::Hang {
+                self.end = self.end.or(End::of(fault));
+            }
+        }
+        let log = &self.source.watch.log;
+        match (reply, fault) {
+            (Some(reply), Some(fault)) if fault.breaks_answer() => {
+                log.told(request, Told::Broken);
+                reply::put_broken(&mut self.replies, serial, &handshake, &reply, &fault);
+            }
+            (Some(reply), _) => {
+                log.told(request, reply::told(&reply));
+                reply::put_reply(&mut self.replies, serial, &handshake, &reply);
+            }
+            (None, None) => {
+                log.told(request, Told::Handshake);
+                reply::put_handshake(&mut self.replies, serial, &handshake);
+            }
+            (None, Some(_)) => {}
+        }
+    }
+
+    /// Counts bytes just read, and cuts them off where a fault strikes among them.
+    fn meet_bytes(&mut self, bytes: usize) {
+        let before = self.received;
+        self.received += bytes as u64;
+        let faults = &self.source.watch.faults;
+        let Some((kept, fault)) = faults.on_bytes(self.opened.number(), (before, bytes)) else {
+            return;
+        };
+        self.pace.slow_down(&fault);
+        if let Some(end) = End::of(&fault) {
+            let buffer = self.decoder.buffer_mut();
+            buffer.truncate(buffer.len() - (bytes - kept));
+            self.received = before + kept as u64;
+            self.end_of_bytes = Some(end);
+        }
     }
 
     async fn write_replies(&mut self) -> io::Result<()> {
         if self.replies.is_empty() {
             return Ok(());
         }
-        let written = self.socket.write_all(&self.replies).await;
+        let written = self.pace.write(&mut self.socket, &self.replies).await;
         self.replies.clear();
         // Lets the sink at what was committed before the next frames fill the channel.
         tokio::task::yield_now().await;
@@ -232,7 +313,8 @@ impl Connection {
         let buffer = self.decoder.buffer_mut();
         buffer.reserve(self.read_bytes);
         let room = buffer.capacity() - buffer.len();
-        let mut read = pin!(self.socket.read_buf(buffer));
+        let mut socket = (&mut self.socket).take(self.pace.read_bytes_max());
+        let mut read = pin!(socket.read_buf(buffer));
         let finished = &mut self.finished;
         let turn = poll_fn(|context| match finished.poll_recv(context) {
             Poll::Ready(Some(finished)) => Poll::Ready(Ok(Turn::Finished(finished))),
@@ -257,18 +339,5 @@ impl Connection {
                 .map_err(io::Error::other),
         })
         .await
-    }
-}
-
-impl Waiting {
-    /// Waits until all channels have decided.
-    async fn finish(self) -> Finished {
-        let result = self.delivery.finish().await;
-        drop(self.gauge);
-        Finished {
-            serial: self.serial,
-            handshake: self.handshake,
-            reply: self.source.answer(self.call, result, 0),
-        }
     }
 }

@@ -6,6 +6,9 @@
 
 use flume_client::wire::avro::rpc::Reply;
 
+use crate::agent::log::Told;
+use crate::fault::Fault;
+
 /// A frame with the handshake part only.
 pub(super) fn put_handshake(out: &mut Vec<u8>, serial: i32, handshake: &[u8]) {
     put_int(out, serial);
@@ -23,6 +26,50 @@ pub(super) fn put_reply(out: &mut Vec<u8>, serial: i32, handshake: &[u8], reply:
     let (metadata, result) = parts.split_at(METADATA_BYTES);
     put_buffer(out, metadata);
     put_buffer(out, result);
+}
+
+/// A frame with the reply to a call, broken by a fault.
+pub(super) fn put_broken(
+    out: &mut Vec<u8>,
+    serial: i32,
+    handshake: &[u8],
+    reply: &Reply,
+    fault: &Fault,
+) {
+    let start = out.len();
+    match fault {
+        Fault::WrongSerial => return put_reply(out, !serial, handshake, reply),
+        Fault::EmptyFrame => {
+            put_int(out, serial);
+            return put_int(out, 0);
+        }
+        Fault::HugeFrame => {
+            put_int(out, serial);
+            put_int(out, 1);
+            return put_int(out, i32::MAX);
+        }
+        _ => put_reply(out, serial, handshake, reply),
+    }
+    let bytes = out.len() - start;
+    match fault {
+        Fault::CloseMidFrame => out.truncate(start + bytes / 2),
+        Fault::FlipByte(index) => {
+            if let Some(byte) = out.get_mut(start + index % bytes) {
+                *byte = !*byte;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What a reply tells.
+pub(super) fn told(reply: &Reply) -> Told {
+    match reply {
+        Reply::Ok => Told::Ok,
+        Reply::Failed => Told::Failed,
+        Reply::Unknown => Told::Unknown,
+        Reply::Error(text) => Told::Error(text.clone()),
+    }
 }
 
 /// The reply's metadata is always an empty map.

@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use flume_client::wire::avro::datum::{EventRef, Reader};
 use flume_client::wire::avro::handshake::{
     FLUME_PROTOCOL_HASH, HandshakeRequest, HandshakeResponse, Match, PROTOCOL_TEXT,
     PROTOCOL_TEXT_HASH, ProtocolHash,
 };
 use flume_client::wire::avro::rpc::{Call, Events, Reply};
+
+use crate::fault::Fault;
 
 /// Client protocols remembered beyond our own two; a client with another one more must send its
 /// text at every connection.
@@ -23,9 +26,15 @@ pub(super) struct Protocols {
 impl Protocols {
     /// Answers a handshake. A protocol that comes with its text is believed under any MD5, as
     /// Avro does; the text is not read.
-    fn answer(&self, request: &HandshakeRequest<'_>) -> HandshakeResponse<'static> {
-        let known = self.knows(request);
-        let matched = match (known, request.server_hash == FLUME_PROTOCOL_HASH) {
+    fn answer(
+        &self,
+        request: &HandshakeRequest<'_>,
+        fault: Option<&Fault>,
+    ) -> HandshakeResponse<'static> {
+        let known = self.knows(request) && fault != Some(&Fault::HandshakeNone);
+        let server_known =
+            request.server_hash == FLUME_PROTOCOL_HASH && fault != Some(&Fault::HandshakeClient);
+        let matched = match (known, server_known) {
             (false, _) => Match::None,
             (true, false) => Match::Client,
             (true, true) => Match::Both,
@@ -51,16 +60,19 @@ impl Protocols {
     }
 }
 
-/// A request, read as far as its message name.
-pub(super) struct Request<'a> {
-    /// The answer to its handshake; empty if it had none.
-    pub(super) handshake: Vec<u8>,
-    pub(super) content: Content<'a>,
+/// What became of a request's handshake.
+pub(super) enum Greeting {
+    /// There was none, or it is answered with this, and the rest of the request is a call.
+    Call { handshake: Vec<u8>, payload: Bytes },
+    /// It is answered with this, and the call is not made.
+    Refused { handshake: Vec<u8> },
+    /// It cannot be read.
+    Nonsense { reply: Reply },
 }
 
 /// What is asked for beyond the handshake.
 pub(super) enum Content<'a> {
-    /// Nothing: the handshake was refused, or came with an empty message name.
+    /// Nothing: the message name is empty.
     Nothing,
     /// To store one event.
     Append(EventRef<'a>),
@@ -70,29 +82,36 @@ pub(super) enum Content<'a> {
     Nonsense(Reply),
 }
 
-/// Reads a request. `established` tells whether an earlier one on the connection brought the
-/// handshake, and learns it from this one.
-pub(super) fn read<'a>(
-    payload: &'a [u8],
+/// Reads a request's handshake. `established` tells whether an earlier one on the connection
+/// brought it, and learns it from this one. `fault` is asked what is to go wrong with it.
+pub(super) fn greet(
+    payload: Bytes,
     established: &mut bool,
     protocols: &Protocols,
-) -> Request<'a> {
-    let mut reader = Reader::new(payload);
+    fault: impl FnOnce() -> Option<Fault>,
+) -> Greeting {
     let mut handshake = Vec::new();
-    if !*established {
-        let Ok(request) = HandshakeRequest::read(&mut reader) else {
-            let content = Content::Nonsense(end_of_file());
-            return Request { handshake, content };
-        };
-        let response = protocols.answer(&request);
-        response.put(&mut handshake);
-        if response.matched == Match::None {
-            let content = Content::Nothing;
-            return Request { handshake, content };
-        }
-        *established = true;
+    if *established {
+        return Greeting::Call { handshake, payload };
     }
-    let content = match Call::read(reader) {
+    let mut reader = Reader::new(&payload);
+    let Ok(request) = HandshakeRequest::read(&mut reader) else {
+        let reply = end_of_file();
+        return Greeting::Nonsense { reply };
+    };
+    let response = protocols.answer(&request, fault().as_ref());
+    response.put(&mut handshake);
+    if response.matched == Match::None {
+        return Greeting::Refused { handshake };
+    }
+    *established = true;
+    let payload = payload.slice_ref(reader.rest());
+    Greeting::Call { handshake, payload }
+}
+
+/// Reads a request behind its handshake, as far as its message name.
+pub(super) fn read_call(payload: &[u8]) -> Content<'_> {
+    match Call::read(Reader::new(payload)) {
         Ok(Call::HandshakeOnly) => Content::Nothing,
         Ok(Call::Append(event)) => Content::Append(event),
         Ok(Call::AppendBatch(events)) => Content::AppendBatch(events),
@@ -100,8 +119,34 @@ pub(super) fn read<'a>(
             "org.apache.avro.AvroRuntimeException: No such remote message: {name}"
         ))),
         Err(_) => Content::Nonsense(end_of_file()),
-    };
-    Request { handshake, content }
+    }
+}
+
+impl<'a> Content<'a> {
+    /// Number of events that can be read.
+    pub(super) fn event_count(&self) -> usize {
+        self.events().count()
+    }
+
+    /// Whether one of the events has all these headers.
+    pub(super) fn has_headers(&self, wanted: &[(String, String)]) -> bool {
+        let has = |event: EventRef<'_>, (key, value): &(String, String)| {
+            // Of a key that comes twice the last one counts.
+            let values = event.headers().flatten().filter(|(other, _)| other == key);
+            values.last().is_some_and(|(_, found)| found == value)
+        };
+        self.events()
+            .any(|event| wanted.iter().all(|pair| has(event, pair)))
+    }
+
+    fn events(&self) -> impl Iterator<Item = EventRef<'a>> {
+        let (one, many) = match self {
+            Self::Append(event) => (Some(*event), None),
+            Self::AppendBatch(events) => (None, Some(events.clone())),
+            Self::Nothing | Self::Nonsense(_) => (None, None),
+        };
+        one.into_iter().chain(many.into_iter().flatten().flatten())
+    }
 }
 
 /// The answer to bytes that end inside a value, and here to any others that cannot be read.

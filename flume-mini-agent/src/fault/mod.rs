@@ -1,0 +1,162 @@
+//! Scripted faults: what shall go wrong, when, and on which side of the commit.
+//!
+//! | file | holds |
+//! |---|---|
+//! | here | [`Fault`], the kinds |
+//! | [`rule`] | [`FaultRule`](rule::FaultRule): a kind with its conditions |
+//! | [`engine`] | [`Faults`](engine::Faults): decides, given the time and what happens; no clock, no IO |
+//! | [`guard`] | [`FaultGuard`](guard::FaultGuard): a rule in force in an agent |
+//!
+//! What a fault does to a socket is the source's business.
+
+pub(crate) mod engine;
+pub(crate) mod guard;
+pub(crate) mod rule;
+
+use std::ops::Range;
+use std::time::Duration;
+
+use rule::FaultRule;
+
+/// What goes wrong.
+///
+/// By itself a fault strikes whenever it can; conditions narrow that, see [`FaultRule`]. Each
+/// kind has its place: a connection as it comes, a handshake, or a call, before or after its
+/// events are committed. That place makes the difference between *lost* and *sent twice*, and so
+/// is part of the name where both exist.
+///
+/// | kind | strikes | events stored | the peer sees |
+/// |---|---|---|---|
+/// | `Refuse` | connection | no | the end of the stream at once |
+/// | `Reset` | connection or call | no | a reset (RST) |
+/// | `Hang` | connection or call | no | silence |
+/// | `OneByteSlices`, `SlowReader`, `Bandwidth` | connection or call | yes | a slow stream |
+/// | `HandshakeNone` | handshake | no | NONE, with the server's protocol |
+/// | `HandshakeClient` | handshake | yes | CLIENT, with the server's protocol |
+/// | `Failed`, `Unknown`, `RpcError` | call | no | that answer |
+/// | `ChannelFull` | call | no | FAILED after the channel's keep-alive |
+/// | `DropBeforeCommit` | call | no | the end of the stream |
+/// | `CommitThenDrop`, `CommitThenReset` | call | yes | the end of the stream, a reset |
+/// | `PartialCommit` | call | in some channels | FAILED |
+/// | `AnswerLate` | call | yes | the answer, late |
+/// | `CloseMidFrame` | call | yes | half of the answer, the end of the stream |
+/// | `FlipByte`, `WrongSerial`, `EmptyFrame`, `HugeFrame` | call | yes | a broken answer |
+///
+/// Stored means as without the fault: a full channel still answers `FAILED`. A connection that a
+/// fault has slowed or silenced stays so until it is closed, even if the rule goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The connection is accepted and closed, nothing read. For a port where nobody listens, stop
+    /// the agent.
+    Refuse,
+    /// The connection is reset (RST, not FIN): as it comes, after some bytes, or at a call, whose
+    /// events are then not stored.
+    Reset,
+    /// Silence. On a connection: what arrives is read and dropped. At a call: that one is never
+    /// answered nor stored, later ones are. For a silence after the commit see
+    /// [`AnswerLate`](Self::AnswerLate).
+    Hang,
+    /// Answers are written a byte at a time.
+    OneByteSlices,
+    /// Requests are read at no more than these bytes per second.
+    SlowReader(u32),
+    /// Requests are read and answers written at no more than these bytes per second.
+    Bandwidth(u32),
+    /// The handshake is answered NONE, its call not executed: the client must send the text of
+    /// its protocol.
+    HandshakeNone,
+    /// The handshake is answered CLIENT, its call executed: the client had another idea of the
+    /// server's protocol.
+    HandshakeClient,
+    /// Status FAILED, nothing stored.
+    Failed,
+    /// Status UNKNOWN, nothing stored.
+    Unknown,
+    /// An RPC error with this text, nothing stored.
+    RpcError(String),
+    /// As if the channel were full: FAILED after keep-alive, nothing stored.
+    ChannelFull,
+    /// The connection is closed before the call's events are stored: sent again, they arrive once.
+    DropBeforeCommit,
+    /// The call's events are stored, then the connection is closed without an answer: sent again,
+    /// they arrive twice.
+    CommitThenDrop,
+    /// As [`CommitThenDrop`](Self::CommitThenDrop), with a reset (RST).
+    CommitThenReset,
+    /// The events are stored in the first so many of the source's required channels, and the
+    /// answer is FAILED: sent again, they are twice in those.
+    PartialCommit(usize),
+    /// The answer comes this much later, the events are stored in time.
+    /// [`Duration::MAX`] is never.
+    AnswerLate(Duration),
+    /// The connection is closed in the middle of the answer.
+    CloseMidFrame,
+    /// All bits of one byte of the answer's frame are turned over: the byte at this index, counted
+    /// around if the frame is shorter. 3 is the serial number's last byte; the frame's last is the
+    /// status.
+    FlipByte(usize),
+    /// The answer carries a serial number that nobody sent: all bits of the right one turned over.
+    WrongSerial,
+    /// The answer is a frame of no buffers.
+    EmptyFrame,
+    /// The answer's frame claims a buffer of 2 GiB, of which nothing comes.
+    HugeFrame,
+}
+
+impl Fault {
+    /// Whether it is the answer to a call that goes wrong, once it is written.
+    pub(crate) fn breaks_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::CloseMidFrame
+                | Self::FlipByte(_)
+                | Self::WrongSerial
+                | Self::EmptyFrame
+                | Self::HugeFrame
+        )
+    }
+}
+
+/// The conditions of [`FaultRule`], so that a rule can be written in one go.
+impl Fault {
+    /// See [`FaultRule::nth_connection`].
+    pub fn nth_connection(self, n: u64) -> FaultRule {
+        FaultRule::new(self).nth_connection(n)
+    }
+
+    /// See [`FaultRule::nth_request`].
+    pub fn nth_request(self, n: u64) -> FaultRule {
+        FaultRule::new(self).nth_request(n)
+    }
+
+    /// See [`FaultRule::header`].
+    pub fn header(self, key: impl Into<String>, value: impl Into<String>) -> FaultRule {
+        FaultRule::new(self).header(key, value)
+    }
+
+    /// See [`FaultRule::size_over`].
+    pub fn size_over(self, bytes: usize) -> FaultRule {
+        FaultRule::new(self).size_over(bytes)
+    }
+
+    /// See [`FaultRule::after_bytes`].
+    pub fn after_bytes(self, bytes: u64) -> FaultRule {
+        FaultRule::new(self).after_bytes(bytes)
+    }
+
+    /// See [`FaultRule::probability`].
+    pub fn probability(self, share: f64) -> FaultRule {
+        FaultRule::new(self).probability(share)
+    }
+
+    /// See [`FaultRule::during`].
+    pub fn during(self, window: Range<Duration>) -> FaultRule {
+        FaultRule::new(self).during(window)
+    }
+
+    /// See [`FaultRule::times`].
+    pub fn times(self, n: u64) -> FaultRule {
+        FaultRule::new(self).times(n)
+    }
+}

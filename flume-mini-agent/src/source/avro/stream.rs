@@ -1,0 +1,107 @@
+//! The bytes of a connection: how fast they go, and how they end.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::fault::Fault;
+
+/// How a connection ends that the agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// FIN.
+    Close,
+    /// RST.
+    Reset,
+    /// Not at all: what arrives is dropped until the peer closes.
+    Silence,
+}
+
+/// How fast bytes go. Without faults: as they come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    slices: bool,
+    read_rate: Option<u32>,
+    write_rate: Option<u32>,
+}
+
+/// A paced stream moves in steps of about this length.
+const STEPS_PER_SECOND: u32 = 20;
+
+impl End {
+    /// How a fault ends a connection, if it does.
+    pub(crate) fn of(fault: &Fault) -> Option<Self> {
+        match fault {
+            Fault::Refuse | Fault::DropBeforeCommit | Fault::CommitThenDrop => Some(Self::Close),
+            Fault::CloseMidFrame => Some(Self::Close),
+            Fault::Reset | Fault::CommitThenReset => Some(Self::Reset),
+            Fault::Hang => Some(Self::Silence),
+            _ => None,
+        }
+    }
+
+    pub(crate) async fn carry_out(self, socket: &mut TcpStream) -> io::Result<()> {
+        match self {
+            Self::Close => socket.shutdown().await,
+            Self::Reset => socket.set_zero_linger(),
+            Self::Silence => {
+                let mut dropped = vec![0; 8 * 1024];
+                while socket.read(&mut dropped).await? > 0 {}
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Pace {
+    /// Slows the stream down if that is the fault.
+    pub(crate) fn slow_down(&mut self, fault: &Fault) {
+        match fault {
+            Fault::OneByteSlices => self.slices = true,
+            Fault::SlowReader(rate) => self.read_rate = Some(*rate),
+            Fault::Bandwidth(rate) => {
+                self.read_rate = Some(*rate);
+                self.write_rate = Some(*rate);
+            }
+            _ => {}
+        }
+    }
+
+    /// Bytes that may be read at once.
+    pub(crate) fn read_bytes_max(&self) -> u64 {
+        self.read_rate.map_or(u64::MAX, |rate| step(rate) as u64)
+    }
+
+    /// Waits for as long as the bytes just read take.
+    pub(crate) async fn after_read(&self, bytes: usize) {
+        if let Some(rate) = self.read_rate {
+            tokio::time::sleep(time_for(bytes, rate)).await;
+        }
+    }
+
+    pub(crate) async fn write(&self, socket: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+        let size = match (self.slices, self.write_rate) {
+            (true, _) => 1,
+            (false, Some(rate)) => step(rate),
+            (false, None) => return socket.write_all(bytes).await,
+        };
+        for chunk in bytes.chunks(size) {
+            socket.write_all(chunk).await?;
+            match self.write_rate {
+                Some(rate) => tokio::time::sleep(time_for(chunk.len(), rate)).await,
+                None => tokio::task::yield_now().await,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn step(rate: u32) -> usize {
+    (rate / STEPS_PER_SECOND).max(1) as usize
+}
+
+fn time_for(bytes: usize, rate: u32) -> Duration {
+    Duration::from_secs_f64(bytes as f64 / f64::from(rate.max(1)))
+}
