@@ -8,6 +8,7 @@ mod damage;
 mod disk;
 mod faults;
 mod log;
+mod process;
 mod semantics;
 mod sim;
 
