@@ -164,7 +164,8 @@ fn a_segment_that_others_follow_must_be_whole() {
                 let mut flipped = bytes.clone();
                 flipped[offset] ^= 1 << (offset % 8);
                 disk.set_content(*segment, &flipped);
-                reopen_disk(&disk).unwrap_err();
+                let error = reopen_disk(&disk).unwrap_err().to_string();
+                assert!(error.starts_with(&format!("log-{segment} ")), "{error}");
             }
         }
         assert_eq!(reopen_disk(&written.disk).unwrap().0, written.content());
