@@ -23,8 +23,8 @@ impl StoredEvent {
         Ok(Self(datum))
     }
 
-    /// Keeps a datum that this process wrote.
-    pub(crate) fn from_draft(datum: Bytes) -> Self {
+    /// Keeps a datum that this process wrote or has checked.
+    pub(crate) fn from_checked(datum: Bytes) -> Self {
         debug_assert!(EventRef::parse(&datum).is_ok());
         Self(datum)
     }

@@ -11,6 +11,7 @@
 //! in a [`PendingPut`]. A sink takes a [`Taken`], which goes back to the channel when it is dropped.
 
 pub(crate) mod event;
+pub(crate) mod file;
 pub(crate) mod memory;
 pub(crate) mod shared;
 

@@ -92,7 +92,7 @@ pub(crate) fn intercept(
     let written = Bytes::from(written);
     for (place, range) in changed {
         if let Some(event) = kept.get_mut(place) {
-            *event = StoredEvent::from_draft(written.slice(range));
+            *event = StoredEvent::from_checked(written.slice(range));
         }
     }
     kept
