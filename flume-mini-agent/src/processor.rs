@@ -249,6 +249,11 @@ fn failed(
     reason: ChannelError,
     tally: &Tally,
 ) -> Result<(), ProcessError> {
+    if let (true, ChannelError::OutOfOrder(reason)) = (required, &reason) {
+        let channel = channel.name();
+        let text = format!("java.lang.IllegalStateException: [channel={channel}] {reason}");
+        return Err(ProcessError::Other(text));
+    }
     if required {
         return Err(ProcessError::Channel {
             channel: channel.name().to_owned(),
@@ -295,7 +300,7 @@ mod tests {
         }
 
         fn bodies(&self, channel: usize) -> Vec<String> {
-            let taken = self.channels[channel].take(usize::MAX);
+            let taken = self.channels[channel].take(usize::MAX).unwrap();
             let text = |event: &StoredEvent| String::from_utf8(event.view().body().to_vec());
             taken
                 .events()
@@ -367,7 +372,7 @@ mod tests {
                 .to_string()
                 .starts_with("channel c2 did not take the batch")
         );
-        commit(fixture.channels[1].take(1));
+        commit(fixture.channels[1].take(1).unwrap());
         run(&processor, events(&["a"])).unwrap();
         assert_eq!(fixture.bodies(0), ["0", "a", "a"]);
         assert_eq!(fixture.bodies(1), ["a"]);
@@ -429,7 +434,7 @@ mod tests {
             let Progress::Waits(delivery) = processor.begin(events(&["b"])) else {
                 panic!("it must wait");
             };
-            fixture.channels[1].take(1).commit().await.unwrap();
+            fixture.channels[1].take(1).unwrap().commit().await.unwrap();
             delivery.finish().await.unwrap();
             processor.process(events(&["c"])).await.unwrap_err();
         });

@@ -223,6 +223,10 @@ impl FileChannel {
         self.settings.capacity
     }
 
+    pub(crate) fn keep_alive(&self) -> Duration {
+        self.settings.keep_alive
+    }
+
     /// Waits until something was committed or rolled back since the last call, or
     /// [`wake_sink`](Self::wake_sink).
     pub(crate) async fn arrival(&self) {
