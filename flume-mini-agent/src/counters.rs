@@ -38,6 +38,10 @@ pub(crate) struct ChannelCounters {
     pub(crate) put_successes: Counter,
     pub(crate) take_attempts: Counter,
     pub(crate) take_successes: Counter,
+    /// Of a file channel only.
+    pub(crate) put_errors: Counter,
+    /// Of a file channel only.
+    pub(crate) take_errors: Counter,
 }
 
 /// Counters of a sink.
@@ -128,6 +132,8 @@ impl ChannelCounters {
             &self.put_successes,
             &self.take_attempts,
             &self.take_successes,
+            &self.put_errors,
+            &self.take_errors,
         ];
         self.lifetime.start(now_millis, counters);
     }

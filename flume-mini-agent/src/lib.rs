@@ -44,7 +44,9 @@
 //! client was told and what was really stored, and a [`Ledger`] what of the sent events is lost,
 //! doubled or out of order.
 //!
-//! Not here yet: property files, other sources, sinks and channels, selectors, interceptors.
+//! An agent's configuration as Flume's property files have it is in [`config`].
+//!
+//! Not here yet: starting an agent from such a file, other sources.
 #![expect(
     dead_code,
     reason = "selectors and counters wait for agents of more than one flow"
@@ -52,14 +54,18 @@
 
 mod agent;
 mod channel;
+mod clock;
+pub mod config;
 mod counters;
 mod fault;
 mod gate;
+mod interceptor;
 mod ledger;
 mod processor;
 mod runner;
 mod selector;
 mod sink;
+mod sink_group;
 mod source;
 mod web;
 

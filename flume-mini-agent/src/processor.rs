@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use crate::agent::tally::Tally;
 use crate::channel::{Channel, ChannelError, PendingPut, Put, StoredEvent};
+use crate::clock::millis_since_1970;
+use crate::interceptor::{Interceptor, Moment, intercept};
 use crate::selector::{Route, Selector};
 
 /// The way from one source to its channels.
@@ -19,6 +21,7 @@ pub(crate) struct ChannelProcessor {
     /// In the order of the source's `channels`, by whose places the selector names them.
     channels: Vec<Arc<Channel>>,
     selector: Selector,
+    interceptors: Vec<Interceptor>,
     tally: Arc<Tally>,
 }
 
@@ -73,8 +76,15 @@ impl ChannelProcessor {
         Self {
             channels,
             selector,
+            interceptors: Vec::new(),
             tally,
         }
+    }
+
+    /// Adds interceptors behind those that are there.
+    pub(crate) fn with_interceptors(mut self, more: impl IntoIterator<Item = Interceptor>) -> Self {
+        self.interceptors.extend(more);
+        self
     }
 
     /// Puts `events` into their channels. For a single event and for a batch alike; what an error
@@ -89,6 +99,7 @@ impl ChannelProcessor {
     /// Does all of [`process`](Self::process) that takes no wait. A source with many requests at
     /// hand needs a task only for those that wait.
     pub(crate) fn begin(&self, events: Vec<StoredEvent>) -> Progress {
+        let events = self.intercept(events);
         if events.is_empty() {
             return Progress::Done(Ok(()));
         }
@@ -103,10 +114,22 @@ impl ChannelProcessor {
         proceed(shares.pop_front(), shares, &self.tally)
     }
 
+    fn intercept(&self, events: Vec<StoredEvent>) -> Vec<StoredEvent> {
+        if self.interceptors.is_empty() {
+            return events;
+        }
+        let mut moment = Moment {
+            now_millis: millis_since_1970(),
+            random: &mut || fastrand::u128(..),
+        };
+        intercept(&self.interceptors, events, &mut moment)
+    }
+
     /// As [`begin`](Self::begin), for the first `channels` of the required ones only: what is
     /// stored when the next one fails.
     pub(crate) fn begin_partly(&self, events: &[StoredEvent], channels: usize) -> Progress {
-        let mut shares = self.shares(events);
+        let events = self.intercept(events.to_vec());
+        let mut shares = self.shares(&events);
         shares.retain(|share| share.required);
         shares.truncate(channels);
         proceed(shares.pop_front(), shares, &self.tally)
@@ -226,6 +249,11 @@ fn failed(
     reason: ChannelError,
     tally: &Tally,
 ) -> Result<(), ProcessError> {
+    if let (true, ChannelError::OutOfOrder(reason)) = (required, &reason) {
+        let channel = channel.name();
+        let text = format!("java.lang.IllegalStateException: [channel={channel}] {reason}");
+        return Err(ProcessError::Other(text));
+    }
     if required {
         return Err(ProcessError::Channel {
             channel: channel.name().to_owned(),
@@ -272,7 +300,7 @@ mod tests {
         }
 
         fn bodies(&self, channel: usize) -> Vec<String> {
-            let taken = self.channels[channel].take(usize::MAX);
+            let taken = self.channels[channel].take(usize::MAX).unwrap();
             let text = |event: &StoredEvent| String::from_utf8(event.view().body().to_vec());
             taken
                 .events()
@@ -344,7 +372,7 @@ mod tests {
                 .to_string()
                 .starts_with("channel c2 did not take the batch")
         );
-        commit(fixture.channels[1].take(1));
+        commit(fixture.channels[1].take(1).unwrap());
         run(&processor, events(&["a"])).unwrap();
         assert_eq!(fixture.bodies(0), ["0", "a", "a"]);
         assert_eq!(fixture.bodies(1), ["a"]);
@@ -406,7 +434,7 @@ mod tests {
             let Progress::Waits(delivery) = processor.begin(events(&["b"])) else {
                 panic!("it must wait");
             };
-            fixture.channels[1].take(1).commit().await.unwrap();
+            fixture.channels[1].take(1).unwrap().commit().await.unwrap();
             delivery.finish().await.unwrap();
             processor.process(events(&["c"])).await.unwrap_err();
         });

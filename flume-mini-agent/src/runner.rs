@@ -81,7 +81,13 @@ impl SinkRunner {
 
     async fn round(&self) -> Round {
         let _pass = self.gate.pass().await;
-        let taken = self.channel.take(self.batch_size);
+        let taken = match self.channel.take(self.batch_size) {
+            Ok(taken) => taken,
+            Err(error) => {
+                self.tally.sink_failed(error.to_string());
+                return Round::Failed;
+            }
+        };
         let events = taken.events().len();
         if events == 0 {
             return Round::Idle;

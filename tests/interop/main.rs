@@ -1,7 +1,7 @@
 //! Tests against real Apache Flume agents.
 //!
 //! They check that real Flume answers the bytes our codec is built on, that our client and command
-//! deliver into it, and the harness itself.
+//! deliver into it, that our reading of its configurations is its own, and the harness itself.
 //! Needs Java 17 and Maven; see [`flume_tests::require_java`].
 
 #![expect(
@@ -11,10 +11,12 @@
     reason = "clippy.toml allows them in #[test] functions; their helpers are tests too"
 )]
 
+mod config;
 mod deliver;
 mod handshake;
 mod java_client;
 mod lifecycle;
+mod properties;
 mod raw;
 mod replies;
 mod send;

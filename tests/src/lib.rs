@@ -12,6 +12,7 @@
 mod command;
 mod error;
 mod java;
+mod java_program;
 mod java_sdk;
 mod metrics;
 mod real_flume;
@@ -23,6 +24,7 @@ mod wait;
 pub use command::flume_command;
 pub use error::{HarnessError, Result};
 pub use java::{Version, java_available, require_java};
+pub use java_program::run_java_program;
 pub use java_sdk::{ClientType, JavaSdk, SdkRound, SdkRun};
 pub use metrics::Metrics;
 pub use real_flume::RealFlume;

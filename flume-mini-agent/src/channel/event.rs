@@ -23,6 +23,12 @@ impl StoredEvent {
         Ok(Self(datum))
     }
 
+    /// Keeps a datum that this process wrote or has checked.
+    pub(crate) fn from_checked(datum: Bytes) -> Self {
+        debug_assert!(EventRef::parse(&datum).is_ok());
+        Self(datum)
+    }
+
     /// Makes an event from its parts; of a key that comes twice the later value counts.
     pub(crate) fn from_parts(headers: &[(&str, &str)], body: &[u8]) -> Self {
         let mut datum = Vec::with_capacity(event_len(headers.iter().copied(), body));

@@ -6,11 +6,13 @@
 //! | [`event`] | an event at rest |
 //! | [`memory`] | the memory channel's rules; pure |
 //! | [`shared`] | the same behind a lock, with waits for room |
+//! | [`file`] | the file channel |
 //!
 //! A source tries [`Channel::put`], which answers at once if it can; if not, the transaction waits
-//! in a [`PendingPut`]. A sink takes a [`Taken`], which goes back to the channel when it is dropped.
+//! in a [`PendingPut`], as it always does for a disk. A sink takes a [`Taken`], which goes back to the channel when it is dropped.
 
 pub(crate) mod event;
+pub(crate) mod file;
 pub(crate) mod memory;
 pub(crate) mod shared;
 
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::counters::ChannelCounters;
+use file::{FileChannel, TransactionError};
 use memory::{MemoryLimits, Puts, Takes};
 use shared::{Attempt, SharedMemory};
 
@@ -27,11 +30,18 @@ pub(crate) use event::StoredEvent;
 #[derive(Debug)]
 pub(crate) struct Channel {
     name: String,
-    memory: SharedMemory,
+    store: Store,
     counters: ChannelCounters,
 }
 
-/// Why a channel did not take a batch. Nothing of the batch is in it.
+/// Where the events are.
+#[derive(Debug)]
+enum Store {
+    Memory(SharedMemory),
+    File(FileChannel),
+}
+
+/// Why a channel did not take or give a batch. Nothing has changed in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ChannelError {
     /// However empty the channel is.
@@ -45,6 +55,12 @@ pub(crate) enum ChannelError {
         "the channel's byteCapacity is used up: no room for {events} events within {keep_alive:?}"
     )]
     BytesFull { events: usize, keep_alive: Duration },
+    /// A disk that is full or fails.
+    #[error("{0}")]
+    Disk(String),
+    /// The channel works no more until it is opened again.
+    #[error("{0}")]
+    OutOfOrder(String),
 }
 
 /// What came of a batch at once.
@@ -62,9 +78,14 @@ pub(crate) enum Put {
 #[derive(Debug)]
 pub(crate) struct PendingPut {
     channel: Arc<Channel>,
-    events: usize,
+    state: Pending,
+}
+
+#[derive(Debug)]
+enum Pending {
     /// `None` once it is decided.
-    puts: Option<Puts<StoredEvent>>,
+    Memory(Option<Puts<StoredEvent>>),
+    File(Vec<StoredEvent>),
 }
 
 /// Events in a sink's hands. Dropped, they are back at the head of the channel.
@@ -72,8 +93,15 @@ pub(crate) struct PendingPut {
 #[must_use]
 pub(crate) struct Taken {
     channel: Arc<Channel>,
-    /// `None` once it is decided.
-    takes: Option<Takes<StoredEvent>>,
+    state: Takings,
+}
+
+#[derive(Debug)]
+enum Takings {
+    Memory(Takes<StoredEvent>),
+    /// Rolls itself back.
+    File(file::Transaction),
+    Decided,
 }
 
 impl Channel {
@@ -83,29 +111,43 @@ impl Channel {
         limits: MemoryLimits,
         keep_alive: Duration,
     ) -> Self {
-        Self {
-            name: name.into(),
-            memory: SharedMemory::new(limits, keep_alive),
-            counters: ChannelCounters::default(),
-        }
+        Self::of(name, Store::Memory(SharedMemory::new(limits, keep_alive)))
+    }
+
+    /// An opened file channel.
+    pub(crate) fn file(name: impl Into<String>, channel: FileChannel) -> Self {
+        Self::of(name, Store::File(channel))
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
+    /// How long a put waits for room.
+    pub(crate) fn keep_alive(&self) -> Duration {
+        match &self.store {
+            Store::Memory(memory) => memory.keep_alive(),
+            Store::File(file) => file.keep_alive(),
+        }
+    }
+
     /// Events that can be taken.
     pub(crate) fn len(&self) -> usize {
-        self.memory.len()
+        match &self.store {
+            Store::Memory(memory) => memory.len(),
+            Store::File(file) => file.len(),
+        }
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.memory.limits().capacity
+        match &self.store {
+            Store::Memory(memory) => memory.limits().capacity,
+            Store::File(file) => file.capacity(),
+        }
     }
 
-    /// How long a batch waits for room.
-    pub(crate) fn keep_alive(&self) -> Duration {
-        self.memory.keep_alive()
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.store, Store::File(_))
     }
 
     pub(crate) fn counters(&self) -> &ChannelCounters {
@@ -114,56 +156,144 @@ impl Channel {
 
     /// Puts `events` in one transaction, all or none.
     pub(crate) fn put(self: &Arc<Self>, events: Vec<StoredEvent>) -> Put {
+        let memory = match &self.store {
+            Store::Memory(memory) => memory,
+            Store::File(_) => return self.wait(Pending::File(events)),
+        };
         let count = events.len();
-        let capacity = self.memory.limits().transaction_capacity;
+        let capacity = memory.limits().transaction_capacity;
         // Flume puts them one by one until one fails.
         self.counters.put_attempts.add(count.min(capacity + 1));
-        match self.memory.put(events) {
+        match memory.put(events) {
             Attempt::Committed => {
                 self.counters.put_successes.add(count);
                 Put::Committed
             }
             Attempt::Failed(error) => Put::Failed(error),
-            Attempt::Stalled(puts) => Put::Waits(PendingPut {
-                channel: Arc::clone(self),
-                events: count,
-                puts: Some(puts),
-            }),
+            Attempt::Stalled(puts) => self.wait(Pending::Memory(Some(puts))),
         }
     }
 
     /// Takes up to `events_max` events into one transaction.
-    pub(crate) fn take(self: &Arc<Self>, events_max: usize) -> Taken {
-        let takes = self.memory.take(events_max);
-        self.counters.take_attempts.add(takes.attempts);
-        Taken {
+    pub(crate) fn take(self: &Arc<Self>, events_max: usize) -> Result<Taken, ChannelError> {
+        let (attempts, state) = match &self.store {
+            Store::Memory(memory) => {
+                let takes = memory.take(events_max);
+                (takes.attempts, Takings::Memory(takes))
+            }
+            Store::File(file) => {
+                let mut transaction = file.begin();
+                let mut attempts = 0;
+                while attempts < events_max {
+                    attempts += 1;
+                    if !self.count_take_error(file.take(&mut transaction))? {
+                        break;
+                    }
+                }
+                (attempts, Takings::File(transaction))
+            }
+        };
+        self.counters.take_attempts.add(attempts);
+        Ok(Taken {
             channel: Arc::clone(self),
-            takes: Some(takes),
-        }
+            state,
+        })
     }
 
     /// Waits until there may be something to take that nobody was told of. One waiter is woken per
     /// commit and rollback; it is expected to take until the channel is empty, or to fail.
     pub(crate) async fn arrival(&self) {
-        self.memory.arrival().await;
+        match &self.store {
+            Store::Memory(memory) => memory.arrival().await,
+            Store::File(file) => file.arrival().await,
+        }
+    }
+
+    fn of(name: impl Into<String>, store: Store) -> Self {
+        Self {
+            name: name.into(),
+            store,
+            counters: ChannelCounters::default(),
+        }
+    }
+
+    fn wait(self: &Arc<Self>, state: Pending) -> Put {
+        Put::Waits(PendingPut {
+            channel: Arc::clone(self),
+            state,
+        })
+    }
+
+    async fn put_to_file(
+        &self,
+        file: &FileChannel,
+        events: &mut Vec<StoredEvent>,
+    ) -> Result<(), TransactionError> {
+        let count = events.len();
+        let mut transaction = file.begin();
+        for event in events.drain(..) {
+            self.counters.put_attempts.increment();
+            file.put(&mut transaction, event).await?;
+        }
+        file.commit(transaction).await?;
+        self.counters.put_successes.add(count);
+        Ok(())
+    }
+
+    fn count_take_error<T>(&self, result: Result<T, TransactionError>) -> Result<T, ChannelError> {
+        result.map_err(|error| {
+            self.counters.take_errors.increment();
+            ChannelError::of_file(&error, 1)
+        })
+    }
+}
+
+impl ChannelError {
+    fn of_file(error: &TransactionError, events: usize) -> Self {
+        match *error {
+            TransactionError::TransactionFull { capacity } => {
+                Self::OverTransaction { events, capacity }
+            }
+            TransactionError::ChannelFull { keep_alive, .. } => Self::Full { events, keep_alive },
+            TransactionError::Poisoned(_) => Self::OutOfOrder(error.to_string()),
+            _ => Self::Disk(error.to_string()),
+        }
     }
 }
 
 impl PendingPut {
-    /// Waits for room, for the bodies and then for the events, each up to keep-alive.
+    /// Waits for room and for the disk. A memory channel waits for room for the bodies and then
+    /// for the events, each up to keep-alive; a file channel waits so for each event.
     pub(crate) async fn finish(mut self) -> Result<(), ChannelError> {
-        let committed = self.channel.memory.finish(&mut self.puts).await;
-        if committed.is_ok() {
-            self.channel.counters.put_successes.add(self.events);
+        let channel = &self.channel;
+        match (&channel.store, &mut self.state) {
+            (Store::Memory(memory), Pending::Memory(puts)) => {
+                let count = puts.as_ref().map_or(0, Puts::len);
+                memory.finish(puts).await?;
+                channel.counters.put_successes.add(count);
+                Ok(())
+            }
+            (Store::File(file), Pending::File(events)) => {
+                let count = events.len();
+                let put = channel.put_to_file(file, events).await;
+                put.map_err(|error| {
+                    if matches!(error, TransactionError::Write(_)) {
+                        channel.counters.put_errors.increment();
+                    }
+                    ChannelError::of_file(&error, count)
+                })
+            }
+            _ => unreachable!("a channel keeps its store"),
         }
-        committed
     }
 }
 
 impl Drop for PendingPut {
     fn drop(&mut self) {
-        if let Some(puts) = self.puts.take() {
-            self.channel.memory.cancel(&puts);
+        if let (Store::Memory(memory), Pending::Memory(Some(puts))) =
+            (&self.channel.store, &self.state)
+        {
+            memory.cancel(puts);
         }
     }
 }
@@ -171,30 +301,35 @@ impl Drop for PendingPut {
 impl Taken {
     /// The events, oldest first.
     pub(crate) fn events(&self) -> &[StoredEvent] {
-        self.takes.as_ref().map_or(&[], Takes::events)
+        match &self.state {
+            Takings::Memory(takes) => takes.events(),
+            Takings::File(transaction) => transaction.taken(),
+            Takings::Decided => &[],
+        }
     }
 
     /// Makes the takes final. After an error the events are back in the channel.
-    #[expect(
-        clippy::unused_async,
-        reason = "a channel on disk has to wait for it here"
-    )]
     pub(crate) async fn commit(mut self) -> Result<(), ChannelError> {
-        if let Some(takes) = self.takes.take() {
-            self.channel
-                .counters
-                .take_successes
-                .add(takes.events().len());
-            self.channel.memory.commit_takes(&takes);
+        let count = self.events().len();
+        let state = std::mem::replace(&mut self.state, Takings::Decided);
+        match (&self.channel.store, state) {
+            (Store::Memory(memory), Takings::Memory(takes)) => memory.commit_takes(&takes),
+            (Store::File(file), Takings::File(transaction)) => {
+                let committed = file.commit(transaction).await;
+                self.channel.count_take_error(committed)?;
+            }
+            _ => {}
         }
+        self.channel.counters.take_successes.add(count);
         Ok(())
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        if let Some(takes) = self.takes.take() {
-            self.channel.memory.rollback(takes);
+        let state = std::mem::replace(&mut self.state, Takings::Decided);
+        if let (Store::Memory(memory), Takings::Memory(takes)) = (&self.channel.store, state) {
+            memory.rollback(takes);
         }
     }
 }

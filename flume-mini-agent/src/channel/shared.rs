@@ -227,7 +227,7 @@ mod tests {
         run(async {
             let channel = channel(None);
             let start = Instant::now();
-            let sink = commit_after(KEEP_ALIVE / 3, channel.take(1));
+            let sink = commit_after(KEEP_ALIVE / 3, channel.take(1).unwrap());
             both(put(&channel, 2), sink).await.unwrap();
             assert_eq!(start.elapsed(), KEEP_ALIVE / 3);
             assert_eq!(channel.len(), 2);
@@ -252,7 +252,7 @@ mod tests {
     fn a_put_waits_for_bytes_and_then_for_slots_up_to_twice_keep_alive() {
         run(async {
             let channel = channel(Some(2));
-            let other = channel.take(1);
+            let other = channel.take(1).unwrap();
             assert!(matches!(channel.put(events(1)), Put::Committed));
             // Bytes come back when the take is committed; the one slot free then is not enough.
             let start = Instant::now();
@@ -270,7 +270,7 @@ mod tests {
             let channel = Arc::new(Channel::memory("c1", limits, KEEP_ALIVE));
             let large = StoredEvent::from_parts(&[], &[0; 2900]);
             assert!(matches!(channel.put(vec![large]), Put::Committed));
-            let taken = channel.take(1);
+            let taken = channel.take(1).unwrap();
             assert!(matches!(channel.put(events(1)), Put::Committed));
             let start = Instant::now();
             let sink = commit_after(KEEP_ALIVE / 3, taken);
@@ -286,7 +286,7 @@ mod tests {
             let channel = channel(Some(4));
             let waiting = channel.put(events(2));
             assert!(matches!(waiting, Put::Waits(_)));
-            channel.take(1).commit().await.unwrap();
+            channel.take(1).unwrap().commit().await.unwrap();
             drop(waiting);
             assert!(matches!(channel.put(events(2)), Put::Committed));
         });
@@ -295,10 +295,10 @@ mod tests {
     #[test]
     fn taken_events_that_are_dropped_can_be_taken_again() {
         let channel = channel(None);
-        let taken = channel.take(2);
+        let taken = channel.take(2).unwrap();
         assert_eq!((taken.events().len(), channel.len()), (1, 0));
         drop(taken);
-        assert_eq!(channel.take(2).events().len(), 1);
+        assert_eq!(channel.take(2).unwrap().events().len(), 1);
     }
 
     #[test]
@@ -315,8 +315,8 @@ mod tests {
         run(async {
             let channel = channel(None);
             assert!(matches!(channel.put(events(5)), Put::Failed(_)));
-            channel.take(2).commit().await.unwrap();
-            drop(channel.take(2));
+            channel.take(2).unwrap().commit().await.unwrap();
+            drop(channel.take(2).unwrap());
             let counters = channel.counters();
             assert_eq!(counters.put_attempts.value(), 1 + 3);
             assert_eq!(counters.put_successes.value(), 1);

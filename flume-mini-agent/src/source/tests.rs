@@ -108,7 +108,7 @@ impl Fixture {
         let runtime = runtime.unwrap();
         let mut shown = Vec::new();
         while self.channel.len() > 0 {
-            let taken = self.channel.take(5);
+            let taken = self.channel.take(5).unwrap();
             shown.extend(taken.events().iter().map(show));
             runtime.block_on(taken.commit()).unwrap();
         }
@@ -372,7 +372,7 @@ fn http_takes_utf_16_and_utf_32_and_stores_the_bodies_so() {
     let chars = text.chars().map(u32::from);
     let bytes: Vec<u8> = chars.flat_map(u32::to_be_bytes).collect();
     assert_eq!(fixture.request(head, &bytes).0, 200);
-    let taken = fixture.channel.take(10);
+    let taken = fixture.channel.take(10).unwrap();
     let bodies: Vec<_> = taken
         .events()
         .iter()

@@ -1,0 +1,360 @@
+//! [`SinkConfig`]: a sink's settings.
+//!
+//! Sources: `configure` in Flume's `LoggerSink`, `NullSink`, `RollingFileSink`, `AbstractRpcSink`
+//! and `NettyAvroRpcClient`. Not here: TLS.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::channel::ChannelConfig;
+use super::problem::{Finding, ProblemKind};
+use super::section::{Bad, Number, Section, bad_value};
+use super::source::Compression;
+use super::types;
+
+/// A sink: its name, its settings and the channel it takes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SinkConfig {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: SinkKind,
+    /// The channel it takes events from.
+    pub channel: String,
+}
+
+/// The types of sinks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SinkKind {
+    /// `type = avro`: passes events on to another agent.
+    Avro(AvroSinkConfig),
+    /// `type = collect`: keeps events for tests. No Flume has it.
+    Collect(CollectSinkConfig),
+    /// `type = file_roll`: writes bodies to files.
+    FileRoll(FileRollSinkConfig),
+    /// `type = logger`: writes a line per event.
+    Logger(LoggerSinkConfig),
+    /// `type = null`: drops events.
+    Null(NullSinkConfig),
+}
+
+/// `type = avro`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AvroSinkConfig {
+    /// `hostname` of the next agent.
+    pub hostname: String,
+    /// `port` of the next agent.
+    pub port: u16,
+    /// `batch-size`, in events: 100.
+    pub batch_size: usize,
+    /// `connect-timeout`, in milliseconds: 20,000, and at least 1,000.
+    pub connect_timeout: Duration,
+    /// `request-timeout`, in milliseconds: 20,000, and at least 1,000.
+    pub request_timeout: Duration,
+    /// `reset-connection-interval`, in seconds: 0, never.
+    pub reset_connection_interval: Option<Duration>,
+    /// `compression-type`: none.
+    pub compression: Compression,
+    /// `compression-level`, 0 to 9: 6.
+    pub compression_level: u8,
+}
+
+/// `type = collect`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CollectSinkConfig {
+    /// `batchSize`, in events: 100.
+    pub batch_size: usize,
+    /// `maxEvents` that are kept: 1,000,000. With more the sink fails and the channel fills.
+    pub max_events: usize,
+}
+
+/// `type = file_roll`, with the text serializer and the default path manager.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileRollSinkConfig {
+    /// `sink.directory`; it must exist.
+    pub directory: PathBuf,
+    /// `sink.rollInterval`, in seconds: 30; 0 is never.
+    pub roll_interval: Option<Duration>,
+    /// `sink.batchSize`, in events: 100.
+    pub batch_size: usize,
+    /// `sink.serializer.appendNewline`: true.
+    pub append_newline: bool,
+    /// `sink.pathManager.prefix` of file names: empty.
+    pub prefix: String,
+    /// `sink.pathManager.extension` of file names, without a dot: empty.
+    pub extension: String,
+}
+
+/// `type = logger`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoggerSinkConfig {
+    /// `maxBytesToLog` of a body: 16.
+    pub max_bytes_to_log: usize,
+}
+
+/// `type = null`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NullSinkConfig {
+    /// `batchSize`, in events: 100.
+    pub batch_size: usize,
+}
+
+const BATCH_SIZE: i32 = 100;
+
+impl SinkConfig {
+    /// A sink that takes from this channel.
+    pub fn new(
+        name: impl Into<String>,
+        kind: impl Into<SinkKind>,
+        channel: impl Into<String>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            kind: kind.into(),
+            channel: channel.into(),
+        }
+    }
+
+    /// Events taken in one transaction, at most. The logger takes one.
+    #[must_use]
+    pub fn batch_size(&self) -> usize {
+        match &self.kind {
+            SinkKind::Avro(sink) => sink.batch_size,
+            SinkKind::Collect(sink) => sink.batch_size,
+            SinkKind::FileRoll(sink) => sink.batch_size,
+            SinkKind::Logger(_) => 1,
+            SinkKind::Null(sink) => sink.batch_size,
+        }
+    }
+
+    pub(super) fn read(name: &str, section: &mut Section<'_>) -> Option<Self> {
+        let channel = section.required("channel");
+        let type_name = section.required("type");
+        let kind = match types::SINKS.resolve(&type_name) {
+            Ok("avro") => SinkKind::Avro(AvroSinkConfig::read(section)),
+            Ok("collect") => SinkKind::Collect(CollectSinkConfig::read(section)),
+            Ok("file_roll") => SinkKind::FileRoll(FileRollSinkConfig::read(section)),
+            Ok("logger") => SinkKind::Logger(LoggerSinkConfig::read(section)),
+            Ok(_) => SinkKind::Null(NullSinkConfig::read(section)),
+            Err(problem) => {
+                if !type_name.is_empty() {
+                    section.error("type", problem);
+                }
+                section.ignore_rest();
+                return None;
+            }
+        };
+        Some(Self::new(name, kind, channel))
+    }
+
+    /// Flume's rule for the sink and its channel.
+    pub(super) fn check(&self, prefix: &str, channel: &ChannelConfig) -> Option<Finding> {
+        let (batch_size, transaction_capacity) =
+            (self.batch_size(), channel.transaction_capacity());
+        let kind = ProblemKind::BatchOverTransaction {
+            batch_size,
+            transaction_capacity,
+            channel: channel.name.clone(),
+        };
+        let key = format!("{prefix}{}", self.batch_size_key());
+        if batch_size == 0 {
+            return Some(Finding::error(key, bad_value("0", "at least 1")));
+        }
+        (batch_size > transaction_capacity).then(|| Finding::error(key, kind))
+    }
+
+    pub(super) fn batch_size_key(&self) -> &'static str {
+        match &self.kind {
+            SinkKind::Avro(_) => "batch-size",
+            SinkKind::FileRoll(_) => "sink.batchSize",
+            SinkKind::Collect(_) | SinkKind::Logger(_) | SinkKind::Null(_) => "batchSize",
+        }
+    }
+
+    pub(super) fn type_name(&self) -> &'static str {
+        match &self.kind {
+            SinkKind::Avro(_) => "avro sinks",
+            SinkKind::Collect(_) => "collect sinks",
+            SinkKind::FileRoll(_) => "file_roll sinks",
+            SinkKind::Logger(_) => "logger sinks",
+            SinkKind::Null(_) => "null sinks",
+        }
+    }
+}
+
+impl AvroSinkConfig {
+    /// A sink to this agent, with Flume's defaults.
+    pub fn new(hostname: impl Into<String>, port: u16) -> Self {
+        Self {
+            hostname: hostname.into(),
+            port,
+            batch_size: 100,
+            connect_timeout: Duration::from_secs(20),
+            request_timeout: Duration::from_secs(20),
+            reset_connection_interval: None,
+            compression: Compression::None,
+            compression_level: 6,
+        }
+    }
+
+    fn read(section: &mut Section<'_>) -> Self {
+        let forgiving = |number: Number| number.bad(Bad::Default, Bad::Default);
+        let timeout = forgiving(Number::long(20_000, 1_000));
+        let batch_size = forgiving(Number::int(BATCH_SIZE, 1));
+        let reset = Number::int(0, 0).bad(Bad::Break, Bad::Clamp);
+        let reset = section.seconds("reset-connection-interval", reset);
+        let level = Number::int(6, 0).most(9).bad(Bad::Default, Bad::Clamp);
+        let level = section.number("compression-level", level);
+        section.left_out_if_true("ssl", "avro sink setting");
+        section.no_effect(
+            &[
+                "trust-all-certs",
+                "truststore",
+                "truststore-password",
+                "truststore-type",
+                "exclude-protocols",
+                "include-protocols",
+                "exclude-cipher-suites",
+                "include-cipher-suites",
+            ],
+            "ssl is not on",
+        );
+        section.no_effect(&["maxIoWorkers"], "Flume 1.11 does not use it either");
+        Self {
+            hostname: section.required("hostname"),
+            port: section.port("port"),
+            batch_size: section.count("batch-size", batch_size),
+            connect_timeout: section.millis("connect-timeout", timeout),
+            request_timeout: section.millis("request-timeout", timeout),
+            reset_connection_interval: (!reset.is_zero()).then_some(reset),
+            compression: Compression::read(section),
+            compression_level: u8::try_from(level).unwrap_or(6),
+        }
+    }
+}
+
+impl CollectSinkConfig {
+    fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            batch_size: section.count("batchSize", Number::int(BATCH_SIZE, 1)),
+            max_events: section.count("maxEvents", Number::int(1_000_000, 1)),
+        }
+    }
+}
+
+impl Default for CollectSinkConfig {
+    fn default() -> Self {
+        Self {
+            batch_size: 100,
+            max_events: 1_000_000,
+        }
+    }
+}
+
+impl FileRollSinkConfig {
+    /// A sink into this directory, with Flume's defaults.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            roll_interval: Some(Duration::from_secs(30)),
+            batch_size: 100,
+            append_newline: true,
+            prefix: String::new(),
+            extension: String::new(),
+        }
+    }
+
+    fn read(section: &mut Section<'_>) -> Self {
+        for (key, types) in [
+            ("sink.serializer", types::SERIALIZERS),
+            ("sink.pathManager", types::PATH_MANAGERS),
+        ] {
+            if let Some(Err(problem)) = section.text(key).map(|name| types.resolve(name)) {
+                section.error(key, problem);
+            }
+        }
+        let roll = Number::long(30, 0).bad(Bad::Break, Bad::Clamp);
+        let roll = section.seconds("sink.rollInterval", roll);
+        Self {
+            directory: PathBuf::from(section.required("sink.directory")),
+            roll_interval: (!roll.is_zero()).then_some(roll),
+            batch_size: section.count("sink.batchSize", Number::int(BATCH_SIZE, 1)),
+            append_newline: section.flag("sink.serializer.appendNewline", true),
+            prefix: section.text_or("sink.pathManager.prefix", ""),
+            extension: section.text_or("sink.pathManager.extension", ""),
+        }
+    }
+}
+
+impl LoggerSinkConfig {
+    fn read(section: &mut Section<'_>) -> Self {
+        let bytes = Number::int(16, 0).bad(Bad::Default, Bad::Clamp);
+        Self {
+            max_bytes_to_log: section.count("maxBytesToLog", bytes),
+        }
+    }
+}
+
+impl Default for LoggerSinkConfig {
+    fn default() -> Self {
+        Self {
+            max_bytes_to_log: 16,
+        }
+    }
+}
+
+impl NullSinkConfig {
+    fn read(section: &mut Section<'_>) -> Self {
+        section.number("logEveryNEvents", Number::int(10_000, 1));
+        section.no_effect(
+            &["logEveryNEvents"],
+            "the mini-agent's null sink logs nothing",
+        );
+        Self {
+            batch_size: section.count("batchSize", Number::int(BATCH_SIZE, 1)),
+        }
+    }
+}
+
+impl Default for NullSinkConfig {
+    fn default() -> Self {
+        Self { batch_size: 100 }
+    }
+}
+
+impl From<AvroSinkConfig> for SinkKind {
+    fn from(config: AvroSinkConfig) -> Self {
+        Self::Avro(config)
+    }
+}
+
+impl From<CollectSinkConfig> for SinkKind {
+    fn from(config: CollectSinkConfig) -> Self {
+        Self::Collect(config)
+    }
+}
+
+impl From<FileRollSinkConfig> for SinkKind {
+    fn from(config: FileRollSinkConfig) -> Self {
+        Self::FileRoll(config)
+    }
+}
+
+impl From<LoggerSinkConfig> for SinkKind {
+    fn from(config: LoggerSinkConfig) -> Self {
+        Self::Logger(config)
+    }
+}
+
+impl From<NullSinkConfig> for SinkKind {
+    fn from(config: NullSinkConfig) -> Self {
+        Self::Null(config)
+    }
+}
