@@ -1,35 +1,29 @@
 //! [`MiniAgent`]: starts, stops and inspects an agent.
 
 pub(crate) mod builder;
+mod engine;
 pub(crate) mod error;
 pub(crate) mod log;
 mod port;
 pub(crate) mod tally;
 mod worker;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flume_client::Event;
 
-use crate::channel::Channel;
-use crate::channel::memory::MemoryLimits;
 use crate::fault::engine::FaultHit;
 use crate::fault::guard::FaultGuard;
 use crate::fault::rule::FaultRule;
 use crate::ledger::Ledger;
-use crate::processor::ChannelProcessor;
-use crate::runner::SinkRunner;
-use crate::selector::Selector;
 use crate::sink::Sink;
-use crate::source::avro::{AvroSource, ReplyMode};
 use builder::MiniAgentBuilder;
+use engine::Engine;
 use error::{StartError, WaitError};
-use log::{ConnectionRecord, RequestRecord, Watch};
-use port::Port;
-use tally::{Board, Stats, Tally};
-use worker::Worker;
+use log::{ConnectionRecord, RequestRecord};
+use tally::{Board, Stats};
 
 /// A Flume agent in this process: Avro source, memory channel, sink.
 ///
@@ -58,15 +52,7 @@ use worker::Worker;
 /// ```
 #[derive(Debug)]
 pub struct MiniAgent {
-    worker: Option<Worker>,
-    port: Port,
-    reply_mode: ReplyMode,
-    max_frame_bytes: usize,
-    max_connections: usize,
-    channel: Arc<Channel>,
-    tally: Arc<Tally>,
-    watch: Arc<Watch>,
-    runner: Arc<SinkRunner>,
+    engine: Arc<Engine>,
     collects: bool,
 }
 
@@ -79,7 +65,7 @@ impl MiniAgent {
     /// The address the source listens on. It stays the same over stops and starts.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.port.address()
+        self.engine.port.address()
     }
 
     /// The address as clients take it: `avro://HOST:PORT`.
@@ -94,7 +80,7 @@ impl MiniAgent {
     /// the channel and events received stay. On Linux the port stays claimed, so that nobody gets it
     /// by chance. Stopping a stopped agent does nothing.
     pub fn stop(&mut self) {
-        self.worker = None;
+        self.engine.stop();
     }
 
     /// Starts a stopped agent again, at its old address, with what it has received so far.
@@ -102,62 +88,53 @@ impl MiniAgent {
     /// The channel keeps its events too, as over a reload of Flume's configuration. Clients'
     /// protocols are forgotten, so each has to make its handshake anew.
     pub fn start_again(&mut self) -> Result<(), StartError> {
-        if self.worker.is_some() {
-            return Err(StartError::Running {
-                address: self.addr().to_string(),
-            });
-        }
-        let listener = self.port.listen().map_err(|source| StartError::Bind {
-            address: self.addr().to_string(),
-            source,
-        })?;
-        self.start_worker(listener)
+        self.engine.start()
     }
 
     /// [`stop`](Self::stop) and [`start_again`](Self::start_again).
     pub fn restart(&mut self) -> Result<(), StartError> {
-        self.stop();
-        self.start_again()
+        self.engine.restart()
     }
 
     /// Keeps the sink from taking events, so that the channel fills. When this returns, no batch
     /// is in the sink's hands.
     pub fn pause_sink(&self) {
-        self.runner.pause();
+        self.engine.runner.pause();
     }
 
     /// Lets the sink take events again.
     pub fn resume_sink(&self) {
-        self.runner.resume();
+        self.engine.runner.resume();
     }
 
     /// The events the collect sink has received, in the order in which it got them. Empty with any
     /// other sink.
     #[must_use]
     pub fn received(&self) -> Vec<Event> {
-        self.tally.read(received)
+        self.engine.tally.read(received)
     }
 
     /// Number of events the sink has received, whatever sink it is.
     #[must_use]
     pub fn received_count(&self) -> u64 {
-        self.tally.read(|board| board.stats.events_drained)
+        self.engine.tally.read(|board| board.stats.events_drained)
     }
 
     /// Waits until the collect sink has received `events` events or more, and returns them all.
     pub fn wait_for(&self, events: usize, timeout: Duration) -> Result<Vec<Event>, WaitError> {
         if !self.collects {
-            return Err(WaitError::nothing_kept(self.runner.name()));
+            return Err(WaitError::nothing_kept(self.engine.runner.name()));
         }
         let arrived = |board: &Board| {
             // Counted last, so what a caller reads afterwards includes these events.
             let drained = board.stats.events_drained >= events as u64;
             drained.then(|| received(board))
         };
-        let found = self.tally.wait(timeout, arrived);
+        let found = self.engine.tally.wait(timeout, arrived);
         found.ok_or_else(|| {
-            self.tally
-                .read(|board| WaitError::too_few(events, timeout, board, &self.stats_of(board)))
+            self.engine
+                .tally
+                .read(|board| WaitError::too_few(events, timeout, board, &self.engine.stats(board)))
         })
     }
 
@@ -167,26 +144,27 @@ impl MiniAgent {
         timeout: Duration,
         mut reached: impl FnMut(&Stats) -> bool,
     ) -> Result<Stats, WaitError> {
-        let found = self.tally.wait(timeout, |board| {
-            let stats = self.stats_of(board);
+        let found = self.engine.tally.wait(timeout, |board| {
+            let stats = self.engine.stats(board);
             reached(&stats).then_some(stats)
         });
         found.ok_or_else(|| {
-            self.tally
-                .read(|board| WaitError::not_reached(timeout, board, &self.stats_of(board)))
+            self.engine
+                .tally
+                .read(|board| WaitError::not_reached(timeout, board, &self.engine.stats(board)))
         })
     }
 
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.tally.read(|board| self.stats_of(board))
+        self.engine.tally.read(|board| self.engine.stats(board))
     }
 
     /// The sink's last error, with what it means for its events. It stays after a later success.
     #[must_use]
     pub fn sink_error(&self) -> Option<String> {
-        self.tally.read(|board| board.sink_error.clone())
+        self.engine.tally.read(|board| board.sink_error.clone())
     }
 
     /// Lets something go wrong, until the guard is dropped.
@@ -197,13 +175,13 @@ impl MiniAgent {
         let rule = rule.into();
         let checked = rule.check();
         assert!(checked.is_ok(), "{rule:?}: {checked:?}");
-        self.watch.faults.guard(rule)
+        self.engine.watch.faults.guard(rule)
     }
 
     /// What went wrong by way of faults, in order: the latest 10,000.
     #[must_use]
     pub fn fault_hits(&self) -> Vec<FaultHit> {
-        let faults = &self.watch.faults;
+        let faults = &self.engine.watch.faults;
         faults.read(|faults| faults.hits().cloned().collect())
     }
 
@@ -211,7 +189,7 @@ impl MiniAgent {
     /// 10,000, handshakes without a call included.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestRecord> {
-        self.watch.log.requests()
+        self.engine.watch.log.requests()
     }
 
     /// The [`requests`](Self::requests) that brought events.
@@ -225,7 +203,7 @@ impl MiniAgent {
     /// The connections, in the order in which they came: the latest 10,000.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionRecord> {
-        self.watch.log.connections()
+        self.engine.watch.log.connections()
     }
 
     /// What the collect sink has received, as a ledger of events that carry their id in the
@@ -236,79 +214,11 @@ impl MiniAgent {
     }
 
     fn start(builder: MiniAgentBuilder) -> Result<Self, StartError> {
-        let (port, listener) =
-            Port::listen_first(&builder.address).map_err(|source| StartError::Bind {
-                address: builder.address.clone(),
-                source,
-            })?;
-        let batch_size = builder.sink_batch_size();
-        let limits = MemoryLimits {
-            capacity: builder.capacity,
-            transaction_capacity: builder.transaction_capacity,
-            byte_slots: None,
-        };
-        let channel = Arc::new(Channel::memory("c1", limits, builder.keep_alive));
-        let tally = Arc::new(Tally::default());
         let collects = matches!(builder.sink, Sink::Collect);
-        let name = builder.sink.name();
-        let writer = builder.sink.into_writer(&tally, builder.collect_max);
-        let runner = SinkRunner::new(
-            (Arc::clone(&channel), Arc::clone(&tally)),
-            (name, writer),
-            batch_size,
-            builder.sink_backoff,
-        );
-        let mut agent = Self {
-            worker: None,
-            port,
-            reply_mode: builder.reply_mode,
-            max_frame_bytes: builder.max_frame_bytes,
-            max_connections: builder.max_connections,
-            channel,
-            tally,
-            watch: Arc::new(Watch::new(builder.fault_seed)),
-            runner: Arc::new(runner),
+        Ok(Self {
+            engine: Arc::new(Engine::start_first(builder)?),
             collects,
-        };
-        if builder.sink_paused {
-            agent.pause_sink();
-        }
-        agent.start_worker(listener)?;
-        Ok(agent)
-    }
-
-    fn start_worker(&mut self, listener: TcpListener) -> Result<(), StartError> {
-        self.runner.start().map_err(|source| StartError::Sink {
-            sink: self.runner.name(),
-            source,
-        })?;
-        let processor = ChannelProcessor::new(
-            vec![Arc::clone(&self.channel)],
-            Selector::replicating(1, &[]),
-            Arc::clone(&self.tally),
-        );
-        let source = AvroSource::new(
-            processor,
-            (
-                Arc::default(),
-                Arc::clone(&self.tally),
-                Arc::clone(&self.watch),
-            ),
-            self.reply_mode,
-            self.max_frame_bytes,
-        );
-        let runner = Arc::clone(&self.runner);
-        let worker = Worker::start(listener, self.max_connections, source, runner)
-            .map_err(|source| StartError::Thread { source })?;
-        self.worker = Some(worker);
-        Ok(())
-    }
-
-    fn stats_of(&self, board: &Board) -> Stats {
-        Stats {
-            channel_size: self.channel.len() as u64,
-            ..board.stats
-        }
+        })
     }
 }
 
