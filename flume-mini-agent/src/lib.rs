@@ -44,6 +44,9 @@
 //! client was told and what was really stored, and a [`Ledger`] what of the sent events is lost,
 //! doubled or out of order.
 //!
+//! [`MiniAgentBuilder::control`] offers the same over HTTP, for services that are not in Rust, and
+//! [`Cluster`] starts several agents for one client.
+//!
 //! An agent's configuration as Flume's property files have it is in [`config`].
 //!
 //! Not here yet: starting an agent from such a file, other sources.
@@ -56,11 +59,13 @@ mod agent;
 mod channel;
 mod clock;
 pub mod config;
+mod control;
 mod counters;
 mod fault;
 mod gate;
 mod interceptor;
 mod ledger;
+mod metrics;
 mod processor;
 mod runner;
 mod selector;
@@ -71,6 +76,7 @@ mod web;
 
 pub use agent::MiniAgent;
 pub use agent::builder::MiniAgentBuilder;
+pub use agent::cluster::Cluster;
 pub use agent::error::{StartError, WaitError};
 pub use agent::log::{ConnectionRecord, RequestRecord, Stored, Told};
 pub use agent::tally::Stats;

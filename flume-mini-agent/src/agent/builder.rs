@@ -1,5 +1,6 @@
 //! [`MiniAgentBuilder`]: an agent's settings.
 
+use std::net::{TcpListener, ToSocketAddrs};
 use std::time::Duration;
 
 use super::MiniAgent;
@@ -41,6 +42,8 @@ pub struct MiniAgentBuilder {
     pub(super) sink_paused: bool,
     pub(super) collect_max: usize,
     pub(super) fault_seed: u64,
+    pub(super) control: Option<String>,
+    pub(super) control_from_anywhere: bool,
 }
 
 /// The sink's batch size unless set, Flume's default for its sinks.
@@ -62,6 +65,8 @@ impl Default for MiniAgentBuilder {
             sink_paused: false,
             collect_max: 1_000_000,
             fault_seed: 0,
+            control: None,
+            control_from_anywhere: false,
         }
     }
 }
@@ -153,6 +158,34 @@ impl MiniAgentBuilder {
         self
     }
 
+    /// Where the control interface listens, `HOST:PORT`: events, counters, faults and reload over
+    /// HTTP. Default: there is none. Only loopback addresses, see
+    /// [`control_from_anywhere`](Self::control_from_anywhere).
+    ///
+    /// | request | |
+    /// |---|---|
+    /// | `GET /metrics` | the counters, in the shape of Flume's own monitoring |
+    /// | `GET /events?from=0&limit=1000` | what the collect sink has received |
+    /// | `DELETE /events` | forgets it |
+    /// | `GET /api/v1/wait?n=1&timeout=5` | answers once so many events were received, 504 if not |
+    /// | `GET /faults`, `PUT /faults`, `DELETE /faults` | rules such as `{"fault": "commit_then_drop", "nth_request": 3}`, and what they did |
+    /// | `POST /reload` | as [`MiniAgent::restart`] |
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers pass literals and addresses alike"
+    )]
+    pub fn control(mut self, address: impl ToString) -> Self {
+        self.control = Some(address.to_string());
+        self
+    }
+
+    /// Whether the control interface may listen on addresses that others can reach. Whoever can
+    /// reach it can do all it can do. Default `false`.
+    pub fn control_from_anywhere(mut self, anywhere: bool) -> Self {
+        self.control_from_anywhere = anywhere;
+        self
+    }
+
     /// Starts the agent. When this returns, clients can connect.
     ///
     /// Waits for the agent's thread without the help of a runtime, so it may be called inside of
@@ -165,6 +198,27 @@ impl MiniAgentBuilder {
     pub(super) fn sink_batch_size(&self) -> usize {
         self.batch_size
             .unwrap_or(BATCH_SIZE.min(self.transaction_capacity))
+    }
+
+    /// The control interface's listener, if there is to be one.
+    pub(super) fn control_listener(&self) -> Result<Option<TcpListener>, StartError> {
+        let Some(address) = &self.control else {
+            return Ok(None);
+        };
+        let bind = |source| StartError::Bind {
+            address: address.clone(),
+            source,
+        };
+        let addresses: Vec<_> = address.to_socket_addrs().map_err(bind)?.collect();
+        let local = addresses.iter().all(|address| address.ip().is_loopback());
+        if !local && !self.control_from_anywhere {
+            return Err(StartError::ControlReachable {
+                address: address.clone(),
+            });
+        }
+        TcpListener::bind(addresses.as_slice())
+            .map(Some)
+            .map_err(bind)
     }
 
     fn check(&self) -> Result<(), StartError> {

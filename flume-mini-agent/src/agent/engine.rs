@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::builder::MiniAgentBuilder;
 use super::error::StartError;
@@ -9,14 +10,20 @@ use super::log::Watch;
 use super::port::Port;
 use super::tally::{Board, Stats, Tally};
 use super::worker::Worker;
-use crate::channel::Channel;
 use crate::channel::memory::MemoryLimits;
+use crate::channel::{Channel, StoredEvent};
 use crate::clock::millis_since_1970;
+use crate::control::Console;
 use crate::counters::SourceCounters;
+use crate::fault::guard::FaultBoard;
+use crate::metrics::{self, Metrics};
 use crate::processor::ChannelProcessor;
 use crate::runner::SinkRunner;
 use crate::selector::Selector;
 use crate::source::avro::{AvroSource, ReplyMode};
+
+/// The name of the only source, as examples of Flume have it.
+const SOURCE_NAME: &str = "r1";
 
 /// An agent without its handle: everything that outlives a stop, and the worker while it runs.
 #[derive(Debug)]
@@ -99,6 +106,20 @@ impl Engine {
         }
     }
 
+    /// The received events, for who waits for a number of them. What was forgotten does not count.
+    pub(super) fn wait_received<T>(
+        &self,
+        events: usize,
+        timeout: Duration,
+        found: impl Fn(&Board) -> T,
+    ) -> Option<T> {
+        self.tally.wait(timeout, |board| {
+            // Counted last, so what a caller reads afterwards includes these events.
+            let drained = board.stats.events_drained >= board.forgotten + events as u64;
+            drained.then(|| found(board))
+        })
+    }
+
     fn start_if_stopped(&self, worker: &mut Option<Worker>) -> Result<(), StartError> {
         let address = || self.port.address().to_string();
         if worker.is_some() {
@@ -155,5 +176,42 @@ impl Engine {
 
     fn worker(&self) -> MutexGuard<'_, Option<Worker>> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Console for Engine {
+    fn metrics(&self) -> Metrics {
+        let source = metrics::source(&self.source_counters);
+        let channel = metrics::channel(&self.channel);
+        Metrics::from([
+            (format!("SOURCE.{SOURCE_NAME}"), source),
+            (format!("CHANNEL.{}", self.channel.name()), channel),
+        ])
+    }
+
+    fn received(&self, from: usize, limit: usize) -> (Vec<StoredEvent>, usize) {
+        self.tally.read(|board| {
+            let events = board.collected.iter().skip(from).take(limit);
+            (events.cloned().collect(), board.collected.len())
+        })
+    }
+
+    fn forget(&self) {
+        self.tally.forget();
+    }
+
+    fn wait(&self, events: usize, timeout: Duration) -> Option<usize> {
+        self.wait_received(events, timeout, |board| {
+            let received = board.stats.events_drained - board.forgotten;
+            usize::try_from(received).unwrap_or(usize::MAX)
+        })
+    }
+
+    fn faults(&self) -> &Arc<FaultBoard> {
+        &self.watch.faults
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        self.restart().map_err(|error| error.to_string())
     }
 }

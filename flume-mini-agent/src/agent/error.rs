@@ -50,6 +50,15 @@ pub enum StartError {
         /// The cause.
         source: io::Error,
     },
+    /// The control interface would be open to others.
+    #[error(
+        "the control interface on {address} could be reached from elsewhere, and would do what \
+         anyone asks: use a loopback address, or say control_from_anywhere"
+    )]
+    ControlReachable {
+        /// The address.
+        address: String,
+    },
     /// The sink cannot work.
     #[error("the {sink} sink cannot start: {source}")]
     Sink {

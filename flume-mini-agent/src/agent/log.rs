@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::counters::SourceCounters;
 use crate::fault::guard::FaultBoard;
 
 /// A request as the agent saw it.
@@ -100,6 +101,7 @@ pub(crate) struct Watch {
 #[derive(Debug)]
 pub(crate) struct OpenConnection {
     watch: Arc<Watch>,
+    counters: Arc<SourceCounters>,
     number: u64,
 }
 
@@ -137,8 +139,11 @@ impl Watch {
         self: &Arc<Self>,
         source: &'static str,
         peer: Option<SocketAddr>,
+        counters: &Arc<SourceCounters>,
     ) -> OpenConnection {
+        counters.connections_open.increment();
         OpenConnection {
+            counters: Arc::clone(counters),
             number: self.log.open(source, peer),
             watch: Arc::clone(self),
         }
@@ -155,6 +160,7 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.watch.log.close(self.number);
+        self.counters.connections_open.decrement();
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`MiniAgent`]: starts, stops and inspects an agent.
 
 pub(crate) mod builder;
+pub(crate) mod cluster;
 mod engine;
 pub(crate) mod error;
 pub(crate) mod log;
@@ -12,14 +13,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flume_client::Event;
+use flume_client::{Client, ClientBuilder, Event};
 
+use crate::control::Control;
 use crate::fault::engine::FaultHit;
 use crate::fault::guard::FaultGuard;
 use crate::fault::rule::FaultRule;
 use crate::ledger::Ledger;
 use crate::sink::Sink;
 use builder::MiniAgentBuilder;
+use cluster::Cluster;
 use engine::Engine;
 use error::{StartError, WaitError};
 use log::{ConnectionRecord, RequestRecord};
@@ -52,6 +55,7 @@ use tally::{Board, Stats};
 /// ```
 #[derive(Debug)]
 pub struct MiniAgent {
+    control: Option<Control>,
     engine: Arc<Engine>,
     collects: bool,
 }
@@ -60,6 +64,17 @@ impl MiniAgent {
     /// Settings for a new agent, at their defaults.
     pub fn builder() -> MiniAgentBuilder {
         MiniAgentBuilder::default()
+    }
+
+    /// So many agents side by side, with their defaults. For other settings see
+    /// [`Cluster::start`].
+    pub fn cluster(agents: usize) -> Result<Cluster, StartError> {
+        Cluster::start((0..agents).map(|_| Self::builder()))
+    }
+
+    /// Settings of a client of this agent.
+    pub fn client(&self) -> ClientBuilder {
+        Client::builder().agent(self.url())
     }
 
     /// The address the source listens on. It stays the same over stops and starts.
@@ -125,12 +140,7 @@ impl MiniAgent {
         if !self.collects {
             return Err(WaitError::nothing_kept(self.engine.runner.name()));
         }
-        let arrived = |board: &Board| {
-            // Counted last, so what a caller reads afterwards includes these events.
-            let drained = board.stats.events_drained >= events as u64;
-            drained.then(|| received(board))
-        };
-        let found = self.engine.tally.wait(timeout, arrived);
+        let found = self.engine.wait_received(events, timeout, received);
         found.ok_or_else(|| {
             self.engine
                 .tally
@@ -185,6 +195,18 @@ impl MiniAgent {
         faults.read(|faults| faults.hits().cloned().collect())
     }
 
+    /// Forgets the events the collect sink has received, so that the next wait is for new ones.
+    /// Counters stay.
+    pub fn forget_received(&self) {
+        self.engine.tally.forget();
+    }
+
+    /// Where the control interface listens, if there is one.
+    #[must_use]
+    pub fn control_addr(&self) -> Option<SocketAddr> {
+        self.control.as_ref().map(Control::address)
+    }
+
     /// The requests, in the order of arrival, with what was told and what was stored: the latest
     /// 10,000, handshakes without a call included.
     #[must_use]
@@ -215,10 +237,26 @@ impl MiniAgent {
 
     fn start(builder: MiniAgentBuilder) -> Result<Self, StartError> {
         let collects = matches!(builder.sink, Sink::Collect);
+        let listener = builder.control_listener()?;
+        let engine = Arc::new(Engine::start_first(builder)?);
+        let console = Arc::clone(&engine);
+        let control = listener
+            .map(|listener| Control::start(listener, console))
+            .transpose()
+            .map_err(|source| StartError::Thread { source })?;
         Ok(Self {
-            engine: Arc::new(Engine::start_first(builder)?),
+            control,
+            engine,
             collects,
         })
+    }
+}
+
+impl Drop for MiniAgent {
+    /// Stops the agent even if a request to its control interface still waits for events.
+    fn drop(&mut self) {
+        drop(self.control.take());
+        self.engine.stop();
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Tally {
 pub(crate) struct Board {
     pub(crate) stats: Stats,
     pub(crate) collected: Vec<StoredEvent>,
+    /// Events once collected and since forgotten.
+    pub(crate) forgotten: u64,
     pub(crate) sink_error: Option<String>,
     waiters: usize,
 }
@@ -70,6 +72,13 @@ impl Tally {
             collected.extend_from_slice(events);
         }
         fits
+    }
+
+    /// Forgets the collected events.
+    pub(crate) fn forget(&self) {
+        let mut board = self.board();
+        board.forgotten += board.collected.len() as u64;
+        board.collected.clear();
     }
 
     /// Keeps the sink's last error.

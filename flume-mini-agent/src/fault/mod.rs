@@ -5,12 +5,14 @@
 //! | here | [`Fault`], the kinds |
 //! | [`rule`] | [`FaultRule`](rule::FaultRule): a kind with its conditions |
 //! | [`engine`] | [`Faults`](engine::Faults): decides, given the time and what happens; no clock, no IO |
+//! | [`json`] | rules as text |
 //! | [`guard`] | [`FaultGuard`](guard::FaultGuard): a rule in force in an agent |
 //!
 //! What a fault does to a socket is the source's business.
 
 pub(crate) mod engine;
 pub(crate) mod guard;
+pub(crate) mod json;
 pub(crate) mod rule;
 
 use std::ops::Range;

@@ -47,7 +47,7 @@ impl Intake {
     /// Notes a connection.
     pub(crate) fn open(&self, peer: SocketAddr) -> Visit {
         self.tally.count(|stats| stats.connections_opened += 1);
-        let opened = self.watch.open(self.name, Some(peer));
+        let opened = self.watch.open(self.name, Some(peer), &self.counters);
         let fault = self.watch.faults.on_connection(opened.number(), false);
         Visit {
             end: fault.as_ref().and_then(End::of),

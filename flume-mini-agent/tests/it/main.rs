@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod channel;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod framing;

@@ -76,7 +76,7 @@ impl Connection {
         let (finished_sender, finished) = mpsc::channel(IN_FLIGHT_MAX);
         source.tally.count(|stats| stats.connections_opened += 1);
         let open = Gauge::up(&source.tally, |stats| &mut stats.connections_open);
-        let opened = source.watch.open(NAME, Some(peer));
+        let opened = source.watch.open(NAME, Some(peer), &source.counters);
         let mut pace = Pace::default();
         let fault = source.watch.faults.on_connection(opened.number(), true);
         if let Some(fault) = &fault {
