@@ -104,6 +104,12 @@ fn metrics_have_the_shape_of_flumes() {
     );
     assert!(rest.contains(r#""EventAcceptedCount":"50""#), "{text}");
     assert!(rest.contains(r#""OpenConnectionCount":"1""#), "{text}");
+    drop(client);
+    agent
+        .wait_until(LIMIT, |stats| stats.connections_open == 0)
+        .unwrap();
+    let (_, closed) = ask(&agent, "GET /metrics", "");
+    assert!(closed.contains(r#""OpenConnectionCount":"0""#), "{closed}");
     assert!(
         rest.ends_with(r#""StopTime":"0","Type":"SOURCE"}}"#),
         "{text}"
