@@ -47,10 +47,6 @@
 //! An agent's configuration as Flume's property files have it is in [`config`].
 //!
 //! Not here yet: starting an agent from such a file, other sources.
-#![expect(
-    dead_code,
-    reason = "selectors and counters wait for agents of more than one flow"
-)]
 
 mod agent;
 mod channel;
@@ -70,6 +66,7 @@ mod source;
 
 pub use agent::MiniAgent;
 pub use agent::builder::MiniAgentBuilder;
+pub use agent::configured::ConfiguredAgentBuilder;
 pub use agent::error::{StartError, WaitError};
 pub use agent::log::{ConnectionRecord, RequestRecord, Stored, Told};
 pub use agent::tally::Stats;

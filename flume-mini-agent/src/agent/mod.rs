@@ -1,33 +1,35 @@
 //! [`MiniAgent`]: starts, stops and inspects an agent.
 
+mod assembly;
 pub(crate) mod builder;
+pub(crate) mod configured;
 pub(crate) mod error;
+mod host;
 pub(crate) mod log;
+mod metrics;
 mod port;
+mod source_part;
 pub(crate) mod tally;
 mod worker;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flume_client::Event;
 
-use crate::channel::Channel;
-use crate::channel::memory::MemoryLimits;
+use crate::clock::millis_since_1970;
+use crate::config::{AgentConfig, SinkKind};
 use crate::fault::engine::FaultHit;
 use crate::fault::guard::FaultGuard;
 use crate::fault::rule::FaultRule;
 use crate::ledger::Ledger;
-use crate::processor::ChannelProcessor;
-use crate::runner::SinkRunner;
-use crate::selector::Selector;
-use crate::sink::Sink;
 use crate::source::avro::{AvroSource, ReplyMode};
+use assembly::{Options, Parts};
 use builder::MiniAgentBuilder;
+use configured::ConfiguredAgentBuilder;
 use error::{StartError, WaitError};
 use log::{ConnectionRecord, RequestRecord, Watch};
-use port::Port;
 use tally::{Board, Stats, Tally};
 use worker::Worker;
 
@@ -59,15 +61,14 @@ use worker::Worker;
 #[derive(Debug)]
 pub struct MiniAgent {
     worker: Option<Worker>,
-    port: Port,
+    parts: Parts,
     reply_mode: ReplyMode,
     max_frame_bytes: usize,
     max_connections: usize,
-    channel: Arc<Channel>,
     tally: Arc<Tally>,
     watch: Arc<Watch>,
-    runner: Arc<SinkRunner>,
-    collects: bool,
+    /// The types of the sinks, if none of them keeps events.
+    keeps_nothing: Option<String>,
 }
 
 impl MiniAgent {
@@ -76,10 +77,26 @@ impl MiniAgent {
         MiniAgentBuilder::default()
     }
 
-    /// The address the source listens on. It stays the same over stops and starts.
+    /// An agent of as many components as `config` has.
+    pub fn configured(config: AgentConfig) -> ConfiguredAgentBuilder {
+        ConfiguredAgentBuilder::new(config)
+    }
+
+    /// The address the source listens on, the first one if there are several. It stays the same
+    /// over stops and starts. `0.0.0.0:0` if there is no source.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.port.address()
+        let first = self.parts.sources.first();
+        first.map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |source| {
+            source.port.address()
+        })
+    }
+
+    /// The address of the source of this name. [`builder`](Self::builder) calls its own `r1`.
+    #[must_use]
+    pub fn addr_of(&self, source: &str) -> Option<SocketAddr> {
+        let found = self.parts.sources.iter().find(|part| part.name == source);
+        found.map(|part| part.port.address())
     }
 
     /// The address as clients take it: `avro://HOST:PORT`.
@@ -94,7 +111,13 @@ impl MiniAgent {
     /// the channel and events received stay. On Linux the port stays claimed, so that nobody gets it
     /// by chance. Stopping a stopped agent does nothing.
     pub fn stop(&mut self) {
-        self.worker = None;
+        if self.worker.take().is_none() {
+            return;
+        }
+        for runner in &self.parts.runners {
+            runner.stop();
+        }
+        self.parts.metrics.stop(millis_since_1970());
     }
 
     /// Starts a stopped agent again, at its old address, with what it has received so far.
@@ -107,11 +130,7 @@ impl MiniAgent {
                 address: self.addr().to_string(),
             });
         }
-        let listener = self.port.listen().map_err(|source| StartError::Bind {
-            address: self.addr().to_string(),
-            source,
-        })?;
-        self.start_worker(listener)
+        self.start_parts()
     }
 
     /// [`stop`](Self::stop) and [`start_again`](Self::start_again).
@@ -120,15 +139,19 @@ impl MiniAgent {
         self.start_again()
     }
 
-    /// Keeps the sink from taking events, so that the channel fills. When this returns, no batch
-    /// is in the sink's hands.
+    /// Keeps the sink, or all of them, from taking events, so that channels fill. When this
+    /// returns, no batch is in a sink's hands.
     pub fn pause_sink(&self) {
-        self.runner.pause();
+        for runner in &self.parts.runners {
+            runner.pause();
+        }
     }
 
-    /// Lets the sink take events again.
+    /// Lets the sinks take events again.
     pub fn resume_sink(&self) {
-        self.runner.resume();
+        for runner in &self.parts.runners {
+            runner.resume();
+        }
     }
 
     /// The events the collect sink has received, in the order in which it got them. Empty with any
@@ -146,8 +169,8 @@ impl MiniAgent {
 
     /// Waits until the collect sink has received `events` events or more, and returns them all.
     pub fn wait_for(&self, events: usize, timeout: Duration) -> Result<Vec<Event>, WaitError> {
-        if !self.collects {
-            return Err(WaitError::nothing_kept(self.runner.name()));
+        if let Some(sinks) = &self.keeps_nothing {
+            return Err(WaitError::nothing_kept(sinks));
         }
         let arrived = |board: &Board| {
             // Counted last, so what a caller reads afterwards includes these events.
@@ -181,6 +204,28 @@ impl MiniAgent {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.tally.read(|board| self.stats_of(board))
+    }
+
+    /// Events in the channel of this name now, less those that sinks have in their hands.
+    /// [`builder`](Self::builder) calls its own `c1`.
+    #[must_use]
+    pub fn channel_size(&self, channel: &str) -> Option<usize> {
+        let mut channels = self.parts.channels.iter();
+        let found = channels.find(|candidate| candidate.name() == channel);
+        found.map(|channel| channel.len())
+    }
+
+    /// All counters as Flume's `GET /metrics` prints them, numbers as strings. They begin anew at
+    /// each start.
+    ///
+    /// ```
+    /// let agent = flume_mini_agent::MiniAgent::builder().start()?;
+    /// assert!(agent.metrics_json().contains(r#""ChannelCapacity":"100""#));
+    /// # Ok::<(), flume_mini_agent::StartError>(())
+    /// ```
+    #[must_use]
+    pub fn metrics_json(&self) -> String {
+        self.parts.metrics.json()
     }
 
     /// The sink's last error, with what it means for its events. It stays after a later success.
@@ -235,80 +280,85 @@ impl MiniAgent {
         Ledger::by_header(self.received(), name)
     }
 
-    fn start(builder: MiniAgentBuilder) -> Result<Self, StartError> {
-        let (port, listener) =
-            Port::listen_first(&builder.address).map_err(|source| StartError::Bind {
-                address: builder.address.clone(),
-                source,
-            })?;
-        let batch_size = builder.sink_batch_size();
-        let limits = MemoryLimits {
-            capacity: builder.capacity,
-            transaction_capacity: builder.transaction_capacity,
-            byte_slots: None,
-        };
-        let channel = Arc::new(Channel::memory("c1", limits, builder.keep_alive));
+    fn start(config: &AgentConfig, mut options: Options) -> Result<Self, StartError> {
         let tally = Arc::new(Tally::default());
-        let collects = matches!(builder.sink, Sink::Collect);
-        let name = builder.sink.name();
-        let writer = builder.sink.into_writer(&tally, builder.collect_max);
-        let runner = SinkRunner::new(
-            (Arc::clone(&channel), Arc::clone(&tally)),
-            (name, writer),
-            batch_size,
-            builder.sink_backoff,
-        );
+        let parts = Parts::assemble(config, &mut options, &tally)?;
+        let kinds = || config.sinks.iter().map(|sink| &sink.kind);
+        let keeps = kinds().any(|kind| matches!(kind, SinkKind::Collect(_)));
+        let types: Vec<&str> = kinds().map(assembly::type_name).collect();
         let mut agent = Self {
             worker: None,
-            port,
-            reply_mode: builder.reply_mode,
-            max_frame_bytes: builder.max_frame_bytes,
-            max_connections: builder.max_connections,
-            channel,
+            parts,
+            reply_mode: options.reply_mode,
+            max_frame_bytes: options.max_frame_bytes,
+            max_connections: options.max_connections,
             tally,
-            watch: Arc::new(Watch::new(builder.fault_seed)),
-            runner: Arc::new(runner),
-            collects,
+            watch: Arc::new(Watch::new(options.fault_seed)),
+            keeps_nothing: (!keeps).then(|| types.join(" and ")),
         };
-        if builder.sink_paused {
+        if options.sinks_paused {
             agent.pause_sink();
         }
-        agent.start_worker(listener)?;
+        agent.start_parts()?;
         Ok(agent)
     }
 
-    fn start_worker(&mut self, listener: TcpListener) -> Result<(), StartError> {
-        self.runner.start().map_err(|source| StartError::Sink {
-            sink: self.runner.name(),
-            source,
-        })?;
-        let processor = ChannelProcessor::new(
-            vec![Arc::clone(&self.channel)],
-            Selector::replicating(1, &[]),
-            Arc::clone(&self.tally),
-        );
-        let source = AvroSource::new(
-            processor,
-            (
-                Arc::default(),
+    /// Channels, then sinks, then sources; if one cannot start, those before it are stopped.
+    fn start_parts(&mut self) -> Result<(), StartError> {
+        self.parts.metrics.start(millis_since_1970());
+        for (count, runner) in self.parts.runners.iter().enumerate() {
+            let Err(error) = runner.start() else {
+                continue;
+            };
+            let started = self.parts.runners.iter().take(count);
+            started.for_each(|runner| runner.stop());
+            return Err(StartError::Sink {
+                sink: error.label,
+                source: error.source,
+            });
+        }
+        let worker = self.start_worker();
+        if worker.is_err() {
+            self.parts.runners.iter().for_each(|runner| runner.stop());
+        }
+        self.worker = Some(worker?);
+        Ok(())
+    }
+
+    fn start_worker(&mut self) -> Result<Worker, StartError> {
+        let mut sources = Vec::new();
+        for part in &mut self.parts.sources {
+            let listener = part.listen()?;
+            let shared = (
+                Arc::clone(&part.counters),
                 Arc::clone(&self.tally),
                 Arc::clone(&self.watch),
-            ),
-            self.reply_mode,
-            self.max_frame_bytes,
-        );
-        let runner = Arc::clone(&self.runner);
-        let worker = Worker::start(listener, self.max_connections, source, runner)
-            .map_err(|source| StartError::Thread { source })?;
-        self.worker = Some(worker);
-        Ok(())
+            );
+            let processor = Arc::clone(&part.processor);
+            let source = AvroSource::new(processor, shared, self.reply_mode, self.max_frame_bytes);
+            sources.push((source, listener));
+        }
+        let runners = self.parts.runners.clone();
+        Worker::start(sources, self.max_connections, runners)
+            .map_err(|source| StartError::Thread { source })
     }
 
     fn stats_of(&self, board: &Board) -> Stats {
         Stats {
-            channel_size: self.channel.len() as u64,
+            channel_size: self
+                .parts
+                .channels
+                .iter()
+                .map(|channel| channel.len() as u64)
+                .sum(),
             ..board.stats
         }
+    }
+}
+
+impl Drop for MiniAgent {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

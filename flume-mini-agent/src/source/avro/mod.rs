@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 
 use crate::agent::log::Watch;
 use crate::agent::tally::Tally;
-use crate::counters::SourceCounters;
+use crate::counters::{OpenConnection, SourceCounters};
 use crate::processor::ChannelProcessor;
 use connection::Connection;
 use responder::Protocols;
@@ -57,7 +57,7 @@ pub enum ReplyMode {
 /// What connections share, from one start of the agent to its stop.
 #[derive(Debug)]
 pub(crate) struct AvroSource {
-    processor: ChannelProcessor,
+    processor: Arc<ChannelProcessor>,
     counters: Arc<SourceCounters>,
     tally: Arc<Tally>,
     watch: Arc<Watch>,
@@ -69,7 +69,7 @@ pub(crate) struct AvroSource {
 
 impl AvroSource {
     pub(crate) fn new(
-        processor: ChannelProcessor,
+        processor: Arc<ChannelProcessor>,
         (counters, tally, watch): (Arc<SourceCounters>, Arc<Tally>, Arc<Watch>),
         mode: ReplyMode,
         max_frame_bytes: usize,
@@ -104,9 +104,10 @@ impl AvroSource {
                 continue;
             };
             let connection = Connection::new(Arc::clone(&self), socket, peer);
+            let counted = OpenConnection::new(&self.counters);
             tokio::spawn(async move {
                 connection.run().await;
-                drop(place);
+                drop((place, counted));
             });
         }
     }
