@@ -1,6 +1,7 @@
 //! Counters of components, under Flume's names (its `SourceCounter`, `ChannelCounter` and
 //! `SinkCounter`). They begin anew at each start of the agent, as there.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that only its readers need to agree on.
@@ -60,6 +61,23 @@ pub(crate) struct SinkCounters {
     pub(crate) channel_read_fails: Counter,
 }
 
+/// A connection that a source counts as open, until dropped.
+#[derive(Debug)]
+pub(crate) struct OpenConnection(Arc<SourceCounters>);
+
+impl OpenConnection {
+    pub(crate) fn new(counters: &Arc<SourceCounters>) -> Self {
+        counters.connections_open.increment();
+        Self(Arc::clone(counters))
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections_open.decrement();
+    }
+}
+
 impl Counter {
     pub(crate) fn increment(&self) {
         self.add(1);
@@ -69,7 +87,7 @@ impl Counter {
         self.0.fetch_add(more as u64, Relaxed);
     }
 
-    pub(crate) fn decrement(&self) {
+    fn decrement(&self) {
         self.0.fetch_sub(1, Relaxed);
     }
 

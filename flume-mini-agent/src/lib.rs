@@ -50,10 +50,6 @@
 //! An agent's configuration as Flume's property files have it is in [`config`].
 //!
 //! Not here yet: starting an agent from such a file, other sources.
-#![expect(
-    dead_code,
-    reason = "selectors and counters wait for agents of more than one flow"
-)]
 
 mod agent;
 mod channel;
@@ -65,7 +61,6 @@ mod fault;
 mod gate;
 mod interceptor;
 mod ledger;
-mod metrics;
 mod processor;
 mod runner;
 mod selector;
@@ -77,6 +72,7 @@ mod web;
 pub use agent::MiniAgent;
 pub use agent::builder::MiniAgentBuilder;
 pub use agent::cluster::Cluster;
+pub use agent::configured::ConfiguredAgentBuilder;
 pub use agent::error::{StartError, WaitError};
 pub use agent::log::{ConnectionRecord, RequestRecord, Stored, Told};
 pub use agent::tally::Stats;

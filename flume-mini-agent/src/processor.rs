@@ -89,6 +89,10 @@ impl ChannelProcessor {
 
     /// Puts `events` into their channels. For a single event and for a batch alike; what an error
     /// means to the client is the source's matter.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for sources that work on one request at a time")
+    )]
     pub(crate) async fn process(&self, events: Vec<StoredEvent>) -> Result<(), ProcessError> {
         match self.begin(events) {
             Progress::Done(result) => result,

@@ -1,10 +1,14 @@
 //! [`MiniAgentBuilder`]: an agent's settings.
 
-use std::net::{TcpListener, ToSocketAddrs};
 use std::time::Duration;
 
 use super::MiniAgent;
+use super::assembly::Options;
 use super::error::StartError;
+use crate::config::{
+    AgentConfig, AvroSourceConfig, ChannelConfig, CollectSinkConfig, FileRollSinkConfig,
+    LoggerSinkConfig, MemoryChannelConfig, NullSinkConfig, SinkConfig, SinkKind, SourceConfig,
+};
 use crate::sink::Sink;
 use crate::source::avro::ReplyMode;
 
@@ -29,21 +33,21 @@ use crate::source::avro::ReplyMode;
 #[derive(Debug)]
 #[must_use]
 pub struct MiniAgentBuilder {
-    pub(super) address: String,
-    pub(super) capacity: usize,
-    pub(super) transaction_capacity: usize,
-    pub(super) keep_alive: Duration,
-    pub(super) reply_mode: ReplyMode,
-    pub(super) max_frame_bytes: usize,
-    pub(super) max_connections: usize,
-    pub(super) sink: Sink,
-    pub(super) batch_size: Option<usize>,
-    pub(super) sink_backoff: Duration,
-    pub(super) sink_paused: bool,
-    pub(super) collect_max: usize,
-    pub(super) fault_seed: u64,
-    pub(super) control: Option<String>,
-    pub(super) control_from_anywhere: bool,
+    address: String,
+    capacity: usize,
+    transaction_capacity: usize,
+    keep_alive: Duration,
+    reply_mode: ReplyMode,
+    max_frame_bytes: usize,
+    max_connections: usize,
+    sink: Sink,
+    batch_size: Option<usize>,
+    sink_backoff: Duration,
+    sink_paused: bool,
+    collect_max: usize,
+    fault_seed: u64,
+    control: Option<String>,
+    control_from_anywhere: bool,
 }
 
 /// The sink's batch size unless set, Flume's default for its sinks.
@@ -192,33 +196,66 @@ impl MiniAgentBuilder {
     /// one and outside.
     pub fn start(self) -> Result<MiniAgent, StartError> {
         self.check()?;
-        MiniAgent::start(self)
+        let (config, options) = self.describe();
+        MiniAgent::start(&config, options)
     }
 
-    pub(super) fn sink_batch_size(&self) -> usize {
+    /// The same as a configuration of one source, one channel and one sink.
+    fn describe(self) -> (AgentConfig, Options) {
+        let batch_size = self.sink_batch_size();
+        let channel = MemoryChannelConfig {
+            capacity: self.capacity,
+            transaction_capacity: self.transaction_capacity,
+            keep_alive: self.keep_alive,
+            ..MemoryChannelConfig::default()
+        };
+        let mut logger_output = None;
+        let sink = match self.sink {
+            Sink::Collect => SinkKind::Collect(CollectSinkConfig {
+                max_events: self.collect_max,
+                ..CollectSinkConfig::default()
+            }),
+            Sink::Null => SinkKind::Null(NullSinkConfig::default()),
+            Sink::Logger { output } => {
+                logger_output = Some(output);
+                SinkKind::Logger(LoggerSinkConfig::default())
+            }
+            Sink::FileRoll { directory } => {
+                let mut file_roll = FileRollSinkConfig::new(directory);
+                file_roll.roll_interval = None;
+                SinkKind::FileRoll(file_roll)
+            }
+        };
+        let config = AgentConfig {
+            name: "a1".to_owned(),
+            channels: vec![ChannelConfig::new("c1", channel)],
+            sources: vec![SourceConfig::new(
+                "r1",
+                AvroSourceConfig::new("", 0),
+                ["c1"],
+            )],
+            sinks: vec![SinkConfig::new("k1", sink, "c1")],
+            groups: Vec::new(),
+        };
+        let options = Options {
+            reply_mode: self.reply_mode,
+            max_frame_bytes: self.max_frame_bytes,
+            max_connections: self.max_connections,
+            sink_backoff: self.sink_backoff,
+            sinks_paused: self.sink_paused,
+            fault_seed: self.fault_seed,
+            control: self.control,
+            control_from_anywhere: self.control_from_anywhere,
+            address: Some(self.address),
+            batch_size: Some(batch_size),
+            logger_output,
+        };
+        (config, options)
+    }
+
+    fn sink_batch_size(&self) -> usize {
         self.batch_size
             .unwrap_or(BATCH_SIZE.min(self.transaction_capacity))
-    }
-
-    /// The control interface's listener, if there is to be one.
-    pub(super) fn control_listener(&self) -> Result<Option<TcpListener>, StartError> {
-        let Some(address) = &self.control else {
-            return Ok(None);
-        };
-        let bind = |source| StartError::Bind {
-            address: address.clone(),
-            source,
-        };
-        let addresses: Vec<_> = address.to_socket_addrs().map_err(bind)?.collect();
-        let local = addresses.iter().all(|address| address.ip().is_loopback());
-        if !local && !self.control_from_anywhere {
-            return Err(StartError::ControlReachable {
-                address: address.clone(),
-            });
-        }
-        TcpListener::bind(addresses.as_slice())
-            .map(Some)
-            .map_err(bind)
     }
 
     fn check(&self) -> Result<(), StartError> {

@@ -1,107 +1,90 @@
 //! [`Engine`]: the working parts of an agent, shared by its user and its control interface.
 
-use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::builder::MiniAgentBuilder;
+use super::assembly::{self, Options, Parts};
 use super::error::StartError;
 use super::log::Watch;
-use super::port::Port;
 use super::tally::{Board, Stats, Tally};
 use super::worker::Worker;
-use crate::channel::memory::MemoryLimits;
-use crate::channel::{Channel, StoredEvent};
+use crate::channel::StoredEvent;
 use crate::clock::millis_since_1970;
+use crate::config::{AgentConfig, SinkKind};
 use crate::control::Console;
-use crate::counters::SourceCounters;
 use crate::fault::guard::FaultBoard;
-use crate::metrics::{self, Metrics};
-use crate::processor::ChannelProcessor;
-use crate::runner::SinkRunner;
-use crate::selector::Selector;
 use crate::source::avro::{AvroSource, ReplyMode};
-
-/// The name of the only source, as examples of Flume have it.
-const SOURCE_NAME: &str = "r1";
 
 /// An agent without its handle: everything that outlives a stop, and the worker while it runs.
 #[derive(Debug)]
 pub(super) struct Engine {
     worker: Mutex<Option<Worker>>,
-    pub(super) port: Port,
+    pub(super) parts: Parts,
     reply_mode: ReplyMode,
     max_frame_bytes: usize,
     max_connections: usize,
-    pub(super) channel: Arc<Channel>,
-    pub(super) source_counters: Arc<SourceCounters>,
     pub(super) tally: Arc<Tally>,
     pub(super) watch: Arc<Watch>,
-    pub(super) runner: Arc<SinkRunner>,
+    /// The types of the sinks, if none of them keeps events.
+    pub(super) keeps_nothing: Option<String>,
 }
 
 impl Engine {
     /// A running engine.
-    pub(super) fn start_first(builder: MiniAgentBuilder) -> Result<Self, StartError> {
-        let (port, listener) =
-            Port::listen_first(&builder.address).map_err(|source| StartError::Bind {
-                address: builder.address.clone(),
-                source,
-            })?;
-        let batch_size = builder.sink_batch_size();
-        let limits = MemoryLimits {
-            capacity: builder.capacity,
-            transaction_capacity: builder.transaction_capacity,
-            byte_slots: None,
-        };
-        let channel = Arc::new(Channel::memory("c1", limits, builder.keep_alive));
+    pub(super) fn start_first(
+        config: &AgentConfig,
+        mut options: Options,
+    ) -> Result<Self, StartError> {
         let tally = Arc::new(Tally::default());
-        let name = builder.sink.name();
-        let writer = builder.sink.into_writer(&tally, builder.collect_max);
-        let runner = SinkRunner::new(
-            (Arc::clone(&channel), Arc::clone(&tally)),
-            (name, writer),
-            batch_size,
-            builder.sink_backoff,
-        );
+        let parts = Parts::assemble(config, &mut options, &tally)?;
+        let kinds = || config.sinks.iter().map(|sink| &sink.kind);
+        let keeps = kinds().any(|kind| matches!(kind, SinkKind::Collect(_)));
+        let types: Vec<&str> = kinds().map(assembly::type_name).collect();
         let engine = Self {
             worker: Mutex::new(None),
-            port,
-            reply_mode: builder.reply_mode,
-            max_frame_bytes: builder.max_frame_bytes,
-            max_connections: builder.max_connections,
-            channel,
-            source_counters: Arc::default(),
+            parts,
+            reply_mode: options.reply_mode,
+            max_frame_bytes: options.max_frame_bytes,
+            max_connections: options.max_connections,
             tally,
-            watch: Arc::new(Watch::new(builder.fault_seed)),
-            runner: Arc::new(runner),
+            watch: Arc::new(Watch::new(options.fault_seed)),
+            keeps_nothing: (!keeps).then(|| types.join(" and ")),
         };
-        if builder.sink_paused {
-            engine.runner.pause();
+        if options.sinks_paused {
+            engine
+                .parts
+                .runners
+                .iter()
+                .for_each(|runner| runner.pause());
         }
-        engine.start_worker(&mut engine.worker(), listener)?;
+        engine.start()?;
         Ok(engine)
     }
 
-    /// Starts again after a stop.
+    /// Starts what is stopped.
     pub(super) fn start(&self) -> Result<(), StartError> {
-        self.start_if_stopped(&mut self.worker())
+        self.start_locked(&mut self.worker())
     }
 
     pub(super) fn stop(&self) {
-        self.stop_worker(&mut self.worker());
+        self.stop_locked(&mut self.worker());
     }
 
     /// Stops if need be and starts, nobody in between.
     pub(super) fn restart(&self) -> Result<(), StartError> {
         let mut worker = self.worker();
-        self.stop_worker(&mut worker);
-        self.start_if_stopped(&mut worker)
+        self.stop_locked(&mut worker);
+        self.start_locked(&mut worker)
     }
 
     pub(super) fn stats(&self, board: &Board) -> Stats {
+        let sizes = self
+            .parts
+            .channels
+            .iter()
+            .map(|channel| channel.len() as u64);
         Stats {
-            channel_size: self.channel.len() as u64,
+            channel_size: sizes.sum(),
             ..board.stats
         }
     }
@@ -120,58 +103,59 @@ impl Engine {
         })
     }
 
-    fn start_if_stopped(&self, worker: &mut Option<Worker>) -> Result<(), StartError> {
-        let address = || self.port.address().to_string();
+    /// Channels, then sinks, then sources; if one cannot start, those before it are stopped.
+    fn start_locked(&self, worker: &mut Option<Worker>) -> Result<(), StartError> {
         if worker.is_some() {
-            return Err(StartError::Running { address: address() });
+            return Err(StartError::Running {
+                address: self.parts.address().to_string(),
+            });
         }
-        let listener = self.port.listen().map_err(|source| StartError::Bind {
-            address: address(),
-            source,
-        })?;
-        self.start_worker(worker, listener)
-    }
-
-    fn start_worker(
-        &self,
-        worker: &mut Option<Worker>,
-        listener: TcpListener,
-    ) -> Result<(), StartError> {
-        self.runner.start().map_err(|source| StartError::Sink {
-            sink: self.runner.name(),
-            source,
-        })?;
-        let processor = ChannelProcessor::new(
-            vec![Arc::clone(&self.channel)],
-            Selector::replicating(1, &[]),
-            Arc::clone(&self.tally),
-        );
-        let source = AvroSource::new(
-            processor,
-            (
-                Arc::clone(&self.source_counters),
-                Arc::clone(&self.tally),
-                Arc::clone(&self.watch),
-            ),
-            self.reply_mode,
-            self.max_frame_bytes,
-        );
-        let now = millis_since_1970();
-        self.source_counters.start(now);
-        self.channel.counters().start(now);
-        let runner = Arc::clone(&self.runner);
-        let started = Worker::start(listener, self.max_connections, source, runner)
-            .map_err(|source| StartError::Thread { source })?;
-        *worker = Some(started);
+        self.parts.metrics.start(millis_since_1970());
+        for (count, runner) in self.parts.runners.iter().enumerate() {
+            let Err(error) = runner.start() else {
+                continue;
+            };
+            let started = self.parts.runners.iter().take(count);
+            started.for_each(|runner| runner.stop());
+            return Err(StartError::Sink {
+                sink: error.label,
+                source: error.source,
+            });
+        }
+        let started = self.start_worker();
+        if started.is_err() {
+            self.parts.runners.iter().for_each(|runner| runner.stop());
+        }
+        *worker = Some(started?);
         Ok(())
     }
 
-    fn stop_worker(&self, worker: &mut Option<Worker>) {
-        if worker.take().is_some() {
-            let now = millis_since_1970();
-            self.source_counters.lifetime.stop(now);
-            self.channel.counters().lifetime.stop(now);
+    fn start_worker(&self) -> Result<Worker, StartError> {
+        let mut sources = Vec::new();
+        for part in &self.parts.sources {
+            let listener = part.listen()?;
+            let shared = (
+                Arc::clone(&part.counters),
+                Arc::clone(&self.tally),
+                Arc::clone(&self.watch),
+            );
+            let processor = Arc::clone(&part.processor);
+            let source = AvroSource::new(processor, shared, self.reply_mode, self.max_frame_bytes);
+            sources.push((source, listener));
         }
+        let runners = self.parts.runners.clone();
+        Worker::start(sources, self.max_connections, runners)
+            .map_err(|source| StartError::Thread { source })
+    }
+
+    fn stop_locked(&self, worker: &mut Option<Worker>) {
+        if worker.take().is_none() {
+            return;
+        }
+        for runner in &self.parts.runners {
+            runner.stop();
+        }
+        self.parts.metrics.stop(millis_since_1970());
     }
 
     fn worker(&self) -> MutexGuard<'_, Option<Worker>> {
@@ -180,13 +164,8 @@ impl Engine {
 }
 
 impl Console for Engine {
-    fn metrics(&self) -> Metrics {
-        let source = metrics::source(&self.source_counters);
-        let channel = metrics::channel(&self.channel);
-        Metrics::from([
-            (format!("SOURCE.{SOURCE_NAME}"), source),
-            (format!("CHANNEL.{}", self.channel.name()), channel),
-        ])
+    fn metrics(&self) -> String {
+        self.parts.metrics.json()
     }
 
     fn received(&self, from: usize, limit: usize) -> (Vec<StoredEvent>, usize) {

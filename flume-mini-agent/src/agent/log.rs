@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::counters::SourceCounters;
+use crate::counters::{OpenConnection as Counted, SourceCounters};
 use crate::fault::guard::FaultBoard;
 
 /// A request as the agent saw it.
@@ -101,8 +101,8 @@ pub(crate) struct Watch {
 #[derive(Debug)]
 pub(crate) struct OpenConnection {
     watch: Arc<Watch>,
-    counters: Arc<SourceCounters>,
     number: u64,
+    _counted: Counted,
 }
 
 /// The log of one agent.
@@ -141,9 +141,8 @@ impl Watch {
         peer: Option<SocketAddr>,
         counters: &Arc<SourceCounters>,
     ) -> OpenConnection {
-        counters.connections_open.increment();
         OpenConnection {
-            counters: Arc::clone(counters),
+            _counted: Counted::new(counters),
             number: self.log.open(source, peer),
             watch: Arc::clone(self),
         }
@@ -160,7 +159,6 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.watch.log.close(self.number);
-        self.counters.connections_open.decrement();
     }
 }
 

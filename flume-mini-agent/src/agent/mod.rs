@@ -1,11 +1,16 @@
 //! [`MiniAgent`]: starts, stops and inspects an agent.
 
+mod assembly;
 pub(crate) mod builder;
 pub(crate) mod cluster;
+pub(crate) mod configured;
 mod engine;
 pub(crate) mod error;
+mod host;
 pub(crate) mod log;
+mod metrics;
 mod port;
+mod source_part;
 pub(crate) mod tally;
 mod worker;
 
@@ -15,14 +20,16 @@ use std::time::Duration;
 
 use flume_client::{Client, ClientBuilder, Event};
 
+use crate::config::AgentConfig;
 use crate::control::Control;
 use crate::fault::engine::FaultHit;
 use crate::fault::guard::FaultGuard;
 use crate::fault::rule::FaultRule;
 use crate::ledger::Ledger;
-use crate::sink::Sink;
+use assembly::Options;
 use builder::MiniAgentBuilder;
 use cluster::Cluster;
+use configured::ConfiguredAgentBuilder;
 use engine::Engine;
 use error::{StartError, WaitError};
 use log::{ConnectionRecord, RequestRecord};
@@ -57,7 +64,6 @@ use tally::{Board, Stats};
 pub struct MiniAgent {
     control: Option<Control>,
     engine: Arc<Engine>,
-    collects: bool,
 }
 
 impl MiniAgent {
@@ -66,21 +72,39 @@ impl MiniAgent {
         MiniAgentBuilder::default()
     }
 
+    /// An agent of as many components as `config` has.
+    pub fn configured(config: AgentConfig) -> ConfiguredAgentBuilder {
+        ConfiguredAgentBuilder::new(config)
+    }
+
     /// So many agents side by side, with their defaults. For other settings see
     /// [`Cluster::start`].
     pub fn cluster(agents: usize) -> Result<Cluster, StartError> {
         Cluster::start((0..agents).map(|_| Self::builder()))
     }
 
-    /// Settings of a client of this agent.
+    /// Settings of a client of this agent, of its first source if there are several.
     pub fn client(&self) -> ClientBuilder {
         Client::builder().agent(self.url())
     }
 
-    /// The address the source listens on. It stays the same over stops and starts.
+    /// The address the source listens on, the first one if there are several. It stays the same
+    /// over stops and starts. `0.0.0.0:0` if there is no source.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.engine.port.address()
+        self.engine.parts.address()
+    }
+
+    /// The address of the source of this name. [`builder`](Self::builder) calls its own `r1`.
+    #[must_use]
+    pub fn addr_of(&self, source: &str) -> Option<SocketAddr> {
+        let found = self
+            .engine
+            .parts
+            .sources
+            .iter()
+            .find(|part| part.name == source);
+        found.map(|part| part.port.address())
     }
 
     /// The address as clients take it: `avro://HOST:PORT`.
@@ -111,15 +135,19 @@ impl MiniAgent {
         self.engine.restart()
     }
 
-    /// Keeps the sink from taking events, so that the channel fills. When this returns, no batch
-    /// is in the sink's hands.
+    /// Keeps the sink, or all of them, from taking events, so that channels fill. When this
+    /// returns, no batch is in a sink's hands.
     pub fn pause_sink(&self) {
-        self.engine.runner.pause();
+        for runner in &self.engine.parts.runners {
+            runner.pause();
+        }
     }
 
-    /// Lets the sink take events again.
+    /// Lets the sinks take events again.
     pub fn resume_sink(&self) {
-        self.engine.runner.resume();
+        for runner in &self.engine.parts.runners {
+            runner.resume();
+        }
     }
 
     /// The events the collect sink has received, in the order in which it got them. Empty with any
@@ -137,8 +165,8 @@ impl MiniAgent {
 
     /// Waits until the collect sink has received `events` events or more, and returns them all.
     pub fn wait_for(&self, events: usize, timeout: Duration) -> Result<Vec<Event>, WaitError> {
-        if !self.collects {
-            return Err(WaitError::nothing_kept(self.engine.runner.name()));
+        if let Some(sinks) = &self.engine.keeps_nothing {
+            return Err(WaitError::nothing_kept(sinks));
         }
         let found = self.engine.wait_received(events, timeout, received);
         found.ok_or_else(|| {
@@ -169,6 +197,28 @@ impl MiniAgent {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.engine.tally.read(|board| self.engine.stats(board))
+    }
+
+    /// Events in the channel of this name now, less those that sinks have in their hands.
+    /// [`builder`](Self::builder) calls its own `c1`.
+    #[must_use]
+    pub fn channel_size(&self, channel: &str) -> Option<usize> {
+        let mut channels = self.engine.parts.channels.iter();
+        let found = channels.find(|candidate| candidate.name() == channel);
+        found.map(|channel| channel.len())
+    }
+
+    /// All counters as Flume's `GET /metrics` prints them, numbers as strings. They begin anew at
+    /// each start.
+    ///
+    /// ```
+    /// let agent = flume_mini_agent::MiniAgent::builder().start()?;
+    /// assert!(agent.metrics_json().contains(r#""ChannelCapacity":"100""#));
+    /// # Ok::<(), flume_mini_agent::StartError>(())
+    /// ```
+    #[must_use]
+    pub fn metrics_json(&self) -> String {
+        self.engine.parts.metrics.json()
     }
 
     /// The sink's last error, with what it means for its events. It stays after a later success.
@@ -235,20 +285,15 @@ impl MiniAgent {
         Ledger::by_header(self.received(), name)
     }
 
-    fn start(builder: MiniAgentBuilder) -> Result<Self, StartError> {
-        let collects = matches!(builder.sink, Sink::Collect);
-        let listener = builder.control_listener()?;
-        let engine = Arc::new(Engine::start_first(builder)?);
+    fn start(config: &AgentConfig, options: Options) -> Result<Self, StartError> {
+        let listener = options.control_listener()?;
+        let engine = Arc::new(Engine::start_first(config, options)?);
         let console = Arc::clone(&engine);
         let control = listener
             .map(|listener| Control::start(listener, console))
             .transpose()
             .map_err(|source| StartError::Thread { source })?;
-        Ok(Self {
-            control,
-            engine,
-            collects,
-        })
+        Ok(Self { control, engine })
     }
 }
 

@@ -83,19 +83,6 @@ pub(crate) struct Stalled<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OverTransaction;
 
-/// Units of bytes for bodies in a channel with these settings, by Flume's arithmetic. `None`: no
-/// bound, which is also what less than one unit means.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    reason = "Flume calculates with doubles and casts, which saturates in Java as here"
-)]
-pub(crate) fn byte_slots(byte_capacity: u64, buffer_percentage: u8) -> Option<u32> {
-    let usable = 1.0 - f64::from(buffer_percentage) * 0.01;
-    let slots = (byte_capacity as f64 * usable / BYTES_PER_SLOT as f64) as i32;
-    u32::try_from(slots).ok().filter(|slots| *slots >= 1)
-}
-
 impl<E: Weigh> MemoryChannel<E> {
     /// An empty channel. The caller has checked `1 <= transaction_capacity <= capacity`.
     pub(crate) fn new(limits: MemoryLimits) -> Self {
@@ -182,10 +169,6 @@ impl<E: Weigh> MemoryChannel<E> {
         self.queue.len()
     }
 
-    pub(crate) fn limits(&self) -> MemoryLimits {
-        self.limits
-    }
-
     /// Slots without an event, in the queue or held by an open transaction.
     fn free(&self) -> usize {
         self.limits.capacity - self.queue.len() - self.held
@@ -218,6 +201,7 @@ impl<E> Takes<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::MemoryChannelConfig;
 
     /// An event of this many bytes.
     impl Weigh for usize {
@@ -236,11 +220,16 @@ mod tests {
         })
     }
 
+    /// With `byteCapacityBufferPercentage` at its default of 20.
     fn weighing(byte_capacity: u64) -> TestChannel {
+        let settings = MemoryChannelConfig {
+            byte_capacity: Some(byte_capacity),
+            ..MemoryChannelConfig::default()
+        };
         MemoryChannel::new(MemoryLimits {
             capacity: 100,
             transaction_capacity: 100,
-            byte_slots: byte_slots(byte_capacity, 20),
+            byte_slots: settings.byte_slots(),
         })
     }
 
@@ -332,15 +321,6 @@ mod tests {
         assert_eq!(channel.free_byte_slots, 7);
         assert!(channel.cancel(&stalled.puts));
         assert_eq!(channel.free_byte_slots, 9);
-    }
-
-    #[test]
-    fn byte_capacity_is_cut_to_whole_slots_and_less_than_one_is_no_bound() {
-        assert_eq!(byte_slots(2000, 20), Some(16));
-        assert_eq!(byte_slots(1000, 0), Some(10));
-        assert_eq!(byte_slots(199, 0), Some(1));
-        assert_eq!(byte_slots(99, 0), None);
-        assert_eq!(byte_slots(u64::MAX, 20), Some(i32::MAX as u32));
     }
 
     #[test]

@@ -64,9 +64,7 @@ impl Desk {
             ("GET" | "HEAD", "/") => {
                 Ok(web::text(StatusCode::OK, "Flume metrics are at /metrics\n"))
             }
-            ("GET" | "HEAD", "/metrics") => {
-                Ok(web::json(json!(self.console.metrics()).to_string()))
-            }
+            ("GET" | "HEAD", "/metrics") => Ok(web::json(self.console.metrics())),
             ("GET" | "HEAD", "/events") => self.events(&query),
             ("DELETE", "/events") => {
                 self.console.forget();

@@ -25,14 +25,13 @@ use std::time::Duration;
 
 use crate::channel::StoredEvent;
 use crate::fault::guard::FaultBoard;
-use crate::metrics::Metrics;
 
 pub(crate) use server::Control;
 
 /// What the control interface can see and do.
 pub(crate) trait Console: Send + Sync + 'static {
-    /// The counters.
-    fn metrics(&self) -> Metrics;
+    /// The counters, as JSON.
+    fn metrics(&self) -> String;
 
     /// Up to `limit` received events from number `from` on, counted from 0, and how many there
     /// are in all.

@@ -17,7 +17,6 @@ mod load_balance;
 use std::time::Duration;
 
 pub(crate) use failover::Failover;
-#[expect(unused_imports, reason = "no agent has groups yet")]
 pub(crate) use load_balance::{LoadBalance, Order};
 
 /// What came of a sink's turn, or of a round.

@@ -16,7 +16,7 @@ use crate::source::stream::End;
 #[derive(Debug)]
 pub(crate) struct Intake {
     pub(crate) name: &'static str,
-    pub(crate) processor: ChannelProcessor,
+    pub(crate) processor: Arc<ChannelProcessor>,
     pub(crate) counters: Arc<SourceCounters>,
     pub(crate) tally: Arc<Tally>,
     pub(crate) watch: Arc<Watch>,

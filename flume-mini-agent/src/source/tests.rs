@@ -64,7 +64,11 @@ impl Fixture {
         let selector = Selector::replicating(1, &[]);
         let intake = Intake {
             name,
-            processor: ChannelProcessor::new(channels, selector, Arc::clone(&tally)),
+            processor: Arc::new(ChannelProcessor::new(
+                channels,
+                selector,
+                Arc::clone(&tally),
+            )),
             counters: Arc::default(),
             tally,
             watch: Arc::clone(&watch),

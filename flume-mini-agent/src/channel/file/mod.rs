@@ -209,7 +209,8 @@ impl FileChannel {
         })
     }
 
-    /// Undoes the transaction.
+    /// Undoes the transaction, as its drop does.
+    #[cfg(test)]
     pub(crate) fn rollback(&self, transaction: Transaction) {
         drop(transaction);
     }
@@ -227,13 +228,13 @@ impl FileChannel {
         self.settings.keep_alive
     }
 
-    /// Waits until something was committed or rolled back since the last call, or
-    /// [`wake_sink`](Self::wake_sink).
+    /// Waits until something was committed or rolled back since the last call.
     pub(crate) async fn arrival(&self) {
         self.queue.arrivals().notified().await;
     }
 
     /// Makes the sink look at the channel again.
+    #[cfg(test)]
     pub(crate) fn wake_sink(&self) {
         self.queue.arrivals().notify_one();
     }

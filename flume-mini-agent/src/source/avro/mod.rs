@@ -52,7 +52,7 @@ pub enum ReplyMode {
 /// What connections share, from one start of the agent to its stop.
 #[derive(Debug)]
 pub(crate) struct AvroSource {
-    processor: ChannelProcessor,
+    processor: Arc<ChannelProcessor>,
     counters: Arc<SourceCounters>,
     tally: Arc<Tally>,
     watch: Arc<Watch>,
@@ -64,7 +64,7 @@ pub(crate) struct AvroSource {
 
 impl AvroSource {
     pub(crate) fn new(
-        processor: ChannelProcessor,
+        processor: Arc<ChannelProcessor>,
         (counters, tally, watch): (Arc<SourceCounters>, Arc<Tally>, Arc<Watch>),
         mode: ReplyMode,
         max_frame_bytes: usize,
