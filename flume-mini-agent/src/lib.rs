@@ -49,7 +49,9 @@
 //!
 //! An agent's configuration as Flume's property files have it is in [`config`].
 //!
-//! Not here yet: starting an agent from such a file, other sources.
+//! Sources are `avro`, `http` with Flume's JSON handler, and `netcat`.
+//!
+//! Not here yet: starting an agent from such a file.
 
 mod agent;
 mod channel;

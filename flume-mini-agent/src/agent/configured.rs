@@ -64,8 +64,8 @@ impl ConfiguredAgentBuilder {
         self
     }
 
-    /// Longest request of an Avro source in bytes; a longer one closes its connection. Default
-    /// 16 MiB.
+    /// Longest request of an Avro or HTTP source in bytes; a longer one closes its connection, or
+    /// is answered 413. Default 16 MiB.
     pub fn max_frame_bytes(mut self, bytes: usize) -> Self {
         self.options.max_frame_bytes = bytes;
         self

@@ -13,7 +13,7 @@ use crate::clock::millis_since_1970;
 use crate::config::{AgentConfig, SinkKind};
 use crate::control::Console;
 use crate::fault::guard::FaultBoard;
-use crate::source::avro::{AvroSource, ReplyMode};
+use crate::source::avro::ReplyMode;
 
 /// An agent without its handle: everything that outlives a stop, and the worker while it runs.
 #[derive(Debug)]
@@ -134,13 +134,11 @@ impl Engine {
         let mut sources = Vec::new();
         for part in &self.parts.sources {
             let listener = part.listen()?;
-            let shared = (
-                Arc::clone(&part.counters),
-                Arc::clone(&self.tally),
-                Arc::clone(&self.watch),
+            let source = part.source(
+                (&self.tally, &self.watch),
+                self.reply_mode,
+                self.max_frame_bytes,
             );
-            let processor = Arc::clone(&part.processor);
-            let source = AvroSource::new(processor, shared, self.reply_mode, self.max_frame_bytes);
             sources.push((source, listener));
         }
         let runners = self.parts.runners.clone();

@@ -59,7 +59,8 @@ pub enum Told {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stored {
-    /// They are in no channel, or not yet. Also where there were none.
+    /// They are in no channel, or not yet. Also where there were none. Of a source with several
+    /// required channels the first ones may have them if a later one failed by itself.
     #[default]
     No,
     /// They are in some of the required channels.

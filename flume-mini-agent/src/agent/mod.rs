@@ -33,6 +33,7 @@ use configured::ConfiguredAgentBuilder;
 use engine::Engine;
 use error::{StartError, WaitError};
 use log::{ConnectionRecord, RequestRecord};
+use source_part::SourcePart;
 use tally::{Board, Stats};
 
 /// A Flume agent in this process: Avro source, memory channel, sink.
@@ -107,10 +108,13 @@ impl MiniAgent {
         found.map(|part| part.port.address())
     }
 
-    /// The address as clients take it: `avro://HOST:PORT`.
+    /// The address as clients take it: `avro://HOST:PORT`, or `http` or `netcat` if that is the
+    /// type of the first source.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("avro://{}", self.addr())
+        let first = self.engine.parts.sources.first();
+        let scheme = first.map_or("avro", SourcePart::type_name);
+        format!("{scheme}://{}", self.addr())
     }
 
     /// Stops the agent: the listener and all connections are closed when this returns.

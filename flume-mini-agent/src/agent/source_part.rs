@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::assembly::{Options, find, no_deflate};
 use super::error::StartError;
 use super::host;
+use super::log::Watch;
 use super::port::Port;
 use super::tally::Tally;
 use crate::channel::Channel;
@@ -15,16 +16,22 @@ use crate::counters::SourceCounters;
 use crate::interceptor::{HeaderRule, Interceptor, Pattern};
 use crate::processor::ChannelProcessor;
 use crate::selector::{Multiplexing, Selector};
+use crate::source::Source;
+use crate::source::avro::{self, AvroSource, ReplyMode};
+use crate::source::http::{self, HttpSource};
+use crate::source::intake::Intake;
+use crate::source::netcat::{self, NetcatSource};
 
 /// A source while it does not run.
 #[derive(Debug)]
 pub(super) struct SourcePart {
     pub(super) name: String,
+    kind: SourceKind,
     pub(super) port: Port,
     /// Of the first start, which has bound it already.
     listener: Mutex<Option<TcpListener>>,
-    pub(super) processor: Arc<ChannelProcessor>,
-    pub(super) counters: Arc<SourceCounters>,
+    processor: Arc<ChannelProcessor>,
+    counters: Arc<SourceCounters>,
 }
 
 impl SourcePart {
@@ -36,16 +43,16 @@ impl SourcePart {
         tally: &Arc<Tally>,
     ) -> Result<Self, StartError> {
         let name = &config.name;
-        let avro = match &config.kind {
-            SourceKind::Avro(avro) => avro,
-            SourceKind::Http(_) => return Err(StartError::not_here("source", name, "type http")),
-            SourceKind::Netcat(_) => {
-                return Err(StartError::not_here("source", name, "type netcat"));
+        let (bind, port) = match &config.kind {
+            SourceKind::Avro(avro) => {
+                no_deflate("source", name, avro.compression)?;
+                (&avro.bind, avro.port)
             }
+            SourceKind::Http(http) => (&http.bind, http.port),
+            SourceKind::Netcat(netcat) => (&netcat.bind, netcat.port),
         };
-        no_deflate("source", name, avro.compression)?;
         let address = options.address.clone();
-        let address = address.unwrap_or_else(|| format!("{}:{}", avro.bind, avro.port));
+        let address = address.unwrap_or_else(|| format!("{bind}:{port}"));
         let own: Result<Vec<_>, _> = config.channels.iter().map(|c| find(channels, c)).collect();
         let processor = ChannelProcessor::new(own?, selector(config), Arc::clone(tally))
             .with_interceptors(interceptors(config)?);
@@ -53,6 +60,7 @@ impl SourcePart {
             Port::listen_first(&address).map_err(|source| StartError::Bind { address, source })?;
         Ok(Self {
             name: name.clone(),
+            kind: config.kind.clone(),
             port,
             listener: Mutex::new(Some(listener)),
             processor: Arc::new(processor),
@@ -68,6 +76,41 @@ impl SourcePart {
                 address: self.port.address().to_string(),
                 source,
             }),
+        }
+    }
+
+    /// The source, for one run.
+    pub(super) fn source(
+        &self,
+        (tally, watch): (&Arc<Tally>, &Arc<Watch>),
+        mode: ReplyMode,
+        max_request_bytes: usize,
+    ) -> Source {
+        let processor = Arc::clone(&self.processor);
+        let counters = Arc::clone(&self.counters);
+        let (tally, watch) = (Arc::clone(tally), Arc::clone(watch));
+        let intake = Intake {
+            name: self.type_name(),
+            processor,
+            counters,
+            tally,
+            watch,
+        };
+        match &self.kind {
+            SourceKind::Avro(_) => Source::Avro(AvroSource::new(intake, mode, max_request_bytes)),
+            SourceKind::Http(_) => Source::Http(HttpSource::new(intake, max_request_bytes)),
+            SourceKind::Netcat(settings) => {
+                Source::Netcat(NetcatSource::new(intake, settings.clone()))
+            }
+        }
+    }
+
+    /// Its type in a Flume configuration.
+    pub(super) fn type_name(&self) -> &'static str {
+        match &self.kind {
+            SourceKind::Avro(_) => avro::NAME,
+            SourceKind::Http(_) => http::NAME,
+            SourceKind::Netcat(_) => netcat::NAME,
         }
     }
 

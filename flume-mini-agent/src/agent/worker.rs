@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use crate::runner::SinkRunner;
-use crate::source::avro::AvroSource;
+use crate::source::Source;
 
 const THREAD_NAME: &str = "flume-mini-agent";
 
@@ -22,7 +22,7 @@ pub(super) struct Worker {
 impl Worker {
     /// Returns once the thread accepts connections from all listeners.
     pub(super) fn start(
-        sources: Vec<(AvroSource, TcpListener)>,
+        sources: Vec<(Source, TcpListener)>,
         connections_max: usize,
         runners: Vec<Arc<SinkRunner>>,
     ) -> io::Result<Self> {
@@ -41,7 +41,7 @@ impl Worker {
                     tokio::spawn(runner.run());
                 }
                 for (source, listener) in sources {
-                    tokio::spawn(Arc::new(source).serve(listener, connections_max));
+                    tokio::spawn(source.serve(listener, connections_max));
                 }
                 // The starter waits for this; it cannot be gone.
                 let _ = ready_sender.send(Ok(()));
@@ -73,11 +73,9 @@ impl Drop for Worker {
 }
 
 /// Sources and their listeners, the latter inside a runtime.
-type Ready = Vec<(AvroSource, tokio::net::TcpListener)>;
+type Ready = Vec<(Source, tokio::net::TcpListener)>;
 
-fn prepare(
-    sources: Vec<(AvroSource, TcpListener)>,
-) -> io::Result<(tokio::runtime::Runtime, Ready)> {
+fn prepare(sources: Vec<(Source, TcpListener)>) -> io::Result<(tokio::runtime::Runtime, Ready)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

@@ -23,10 +23,6 @@ impl StoredEvent {
     }
 
     /// Makes an event from its parts; of a key that comes twice the later value counts.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for sources whose clients do not send datums")
-    )]
     pub(crate) fn from_parts(headers: &[(&str, &str)], body: &[u8]) -> Self {
         let mut datum = Vec::with_capacity(event_len(headers.iter().copied(), body));
         put_event(&mut datum, headers.iter().copied(), body);

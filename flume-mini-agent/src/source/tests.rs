@@ -10,11 +10,11 @@ use tokio::sync::oneshot;
 
 use super::http::{self, HttpSource};
 use super::intake::Intake;
-use super::netcat::line::Encoding;
-use super::netcat::{self, NetcatSettings, NetcatSource};
+use super::netcat::{self, NetcatSource};
 use crate::agent::log::{Stored, Told, Watch};
 use crate::channel::memory::MemoryLimits;
 use crate::channel::{Channel, StoredEvent};
+use crate::config::{Encoding, NetcatSourceConfig};
 use crate::fault::Fault;
 use crate::fault::guard::FaultGuard;
 use crate::fault::rule::FaultRule;
@@ -34,7 +34,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    fn netcat(settings: NetcatSettings) -> Self {
+    fn netcat(settings: NetcatSourceConfig) -> Self {
         Self::start(netcat::NAME, move |intake, listener| {
             let source = Arc::new(NetcatSource::new(intake, settings));
             tokio::spawn(source.serve(listener, 10));
@@ -198,7 +198,7 @@ impl Client {
 
 #[test]
 fn netcat_makes_every_line_an_event_and_answers_each() {
-    let fixture = Fixture::netcat(NetcatSettings::default());
+    let fixture = Fixture::netcat(NetcatSourceConfig::new("", 0));
     let mut client = fixture.connect();
     client.send("one\ntwo\r\n\nthr");
     client.expect("OK\nOK\nOK\n");
@@ -212,9 +212,9 @@ fn netcat_makes_every_line_an_event_and_answers_each() {
 
 #[test]
 fn netcat_is_silent_about_success_if_it_shall_not_ack_and_tells_failures_all_the_same() {
-    let settings = NetcatSettings {
+    let settings = NetcatSourceConfig {
         ack_every_event: false,
-        ..NetcatSettings::default()
+        ..NetcatSourceConfig::new("", 0)
     };
     let fixture = Fixture::netcat(settings);
     let mut client = fixture.connect();
@@ -230,9 +230,9 @@ fn netcat_is_silent_about_success_if_it_shall_not_ack_and_tells_failures_all_the
 
 #[test]
 fn netcat_refuses_too_long_a_line_and_closes_and_keeps_the_lines_before() {
-    let settings = NetcatSettings {
+    let settings = NetcatSourceConfig {
         max_line_length: 5,
-        ..NetcatSettings::default()
+        ..NetcatSourceConfig::new("", 0)
     };
     let fixture = Fixture::netcat(settings);
     let mut client = fixture.connect();
@@ -246,9 +246,9 @@ fn netcat_refuses_too_long_a_line_and_closes_and_keeps_the_lines_before() {
 
 #[test]
 fn netcat_reads_other_encodings_and_stores_utf_8() {
-    let settings = NetcatSettings {
+    let settings = NetcatSourceConfig {
         encoding: Encoding::Latin1,
-        ..NetcatSettings::default()
+        ..NetcatSourceConfig::new("", 0)
     };
     let fixture = Fixture::netcat(settings);
     let mut client = fixture.connect();
@@ -259,7 +259,7 @@ fn netcat_reads_other_encodings_and_stores_utf_8() {
 
 #[test]
 fn netcat_closes_when_the_bytes_are_no_text() {
-    let fixture = Fixture::netcat(NetcatSettings::default());
+    let fixture = Fixture::netcat(NetcatSourceConfig::new("", 0));
     let mut client = fixture.connect();
     client.send(b"a\n\xff\n");
     assert_eq!(client.rest(), "OK\n");
@@ -269,7 +269,7 @@ fn netcat_closes_when_the_bytes_are_no_text() {
 #[test]
 fn netcat_faults_are_on_their_side_of_the_commit() {
     let check = |fault: Fault, answer: &str, stored: usize| {
-        let fixture = Fixture::netcat(NetcatSettings::default());
+        let fixture = Fixture::netcat(NetcatSourceConfig::new("", 0));
         let guard = fixture.fault(fault.nth_request(2));
         let mut client = fixture.connect();
         client.send("a\nb\n");
@@ -289,7 +289,7 @@ fn netcat_faults_are_on_their_side_of_the_commit() {
 
 #[test]
 fn a_fault_that_a_source_does_not_have_leaves_no_hit() {
-    let fixture = Fixture::netcat(NetcatSettings::default());
+    let fixture = Fixture::netcat(NetcatSourceConfig::new("", 0));
     let _faults = [
         fixture.fault(Fault::WrongSerial),
         fixture.fault(Fault::OneByteSlices),

@@ -21,4 +21,6 @@ mod requests;
 #[cfg(test)]
 mod sinks;
 #[cfg(test)]
+mod sources;
+#[cfg(test)]
 mod support;

@@ -26,6 +26,7 @@ use crate::agent::log::Watch;
 use crate::agent::tally::Tally;
 use crate::counters::SourceCounters;
 use crate::processor::ChannelProcessor;
+use crate::source::intake::Intake;
 use crate::source::listen::serve;
 use connection::Connection;
 use responder::Protocols;
@@ -63,19 +64,15 @@ pub(crate) struct AvroSource {
 }
 
 impl AvroSource {
-    pub(crate) fn new(
-        processor: Arc<ChannelProcessor>,
-        (counters, tally, watch): (Arc<SourceCounters>, Arc<Tally>, Arc<Watch>),
-        mode: ReplyMode,
-        max_frame_bytes: usize,
-    ) -> Self {
+    /// A source with what `intake` holds: its calls are counted and answered in their own way.
+    pub(crate) fn new(intake: Intake, mode: ReplyMode, max_frame_bytes: usize) -> Self {
         // Java's client cuts its payload into buffers of 8 KiB; room for twice as many.
         let buffers_max = FrameLimits::REQUEST.buffers_max.max(max_frame_bytes / 4096);
         Self {
-            processor,
-            counters,
-            tally,
-            watch,
+            processor: intake.processor,
+            counters: intake.counters,
+            tally: intake.tally,
+            watch: intake.watch,
             mode,
             limits: FrameLimits {
                 payload_bytes_max: max_frame_bytes,

@@ -1,13 +1,6 @@
 //! [`LineDecoder`]: lines of text from bytes. No IO.
 
-/// The encoding of the lines, and of the answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    #[default]
-    Utf8,
-    Latin1,
-    Ascii,
-}
+use crate::config::Encoding;
 
 /// What the bytes so far hold.
 #[derive(Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@
 //! The body is the line in UTF-8 whatever the encoding, without its line feed; a carriage return
 //! stays. Source: Flume's `NetcatSource`. Lines of a connection are worked on one at a time.
 
-pub(crate) mod line;
+mod line;
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +26,8 @@ use super::listen::serve;
 use super::stream::End;
 use crate::agent::log::Told;
 use crate::channel::StoredEvent;
-use line::{Encoding, LineDecoder, Next};
+use crate::config::NetcatSourceConfig;
+use line::{LineDecoder, Next};
 
 /// The source's type in a Flume configuration.
 pub(crate) const NAME: &str = "netcat";
@@ -34,20 +35,11 @@ pub(crate) const NAME: &str = "netcat";
 /// Bytes read at once.
 const READ_BYTES: usize = 8 * 1024;
 
-/// Settings, with Flume's defaults.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NetcatSettings {
-    pub(crate) ack_every_event: bool,
-    /// Characters of a line, its line feed included.
-    pub(crate) max_line_length: usize,
-    pub(crate) encoding: Encoding,
-}
-
 /// What connections share.
 #[derive(Debug)]
 pub(crate) struct NetcatSource {
     intake: Intake,
-    settings: NetcatSettings,
+    settings: NetcatSourceConfig,
 }
 
 struct Connection {
@@ -57,18 +49,8 @@ struct Connection {
     lines: LineDecoder,
 }
 
-impl Default for NetcatSettings {
-    fn default() -> Self {
-        Self {
-            ack_every_event: true,
-            max_line_length: 512,
-            encoding: Encoding::Utf8,
-        }
-    }
-}
-
 impl NetcatSource {
-    pub(crate) fn new(intake: Intake, settings: NetcatSettings) -> Self {
+    pub(crate) fn new(intake: Intake, settings: NetcatSourceConfig) -> Self {
         Self { intake, settings }
     }
 
@@ -81,7 +63,7 @@ impl NetcatSource {
 
 impl Connection {
     fn new(source: Arc<NetcatSource>, socket: TcpStream, peer: SocketAddr) -> Self {
-        let settings = source.settings;
+        let settings = &source.settings;
         Self {
             visit: source.intake.open(peer),
             lines: LineDecoder::new(settings.encoding, settings.max_line_length),
