@@ -5,9 +5,13 @@ mod channel;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod flows;
+#[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod handshake;
+#[cfg(test)]
+mod hops;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
