@@ -93,3 +93,75 @@ impl Multiplexing {
         route.unwrap_or(&self.fallback)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::StoredEvent;
+
+    /// Value `a` to channel 0, `b` to 1 and 2, with options; everything else to 3.
+    fn multiplexing(default: &[usize]) -> Selector {
+        let map = |pairs: &[(&str, &[usize])]| {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(value, channels)| ((*value).to_owned(), channels.to_vec()))
+                .collect()
+        };
+        Selector::Multiplexing(Multiplexing::new(
+            "to".to_owned(),
+            &map(&[("a", &[0]), ("b", &[2, 1]), (" ", &[0])]),
+            &map(&[("a", &[1, 0, 2]), ("only", &[2, 3])]),
+            default,
+        ))
+    }
+
+    #[track_caller]
+    fn check(
+        selector: &Selector,
+        headers: &[(&str, &str)],
+        required: &[usize],
+        optional: &[usize],
+    ) {
+        let event = StoredEvent::from_parts(headers, b"");
+        let route = selector.route(&event.view());
+        assert_eq!(
+            (route.required.as_slice(), route.optional.as_slice()),
+            (required, optional)
+        );
+    }
+
+    #[test]
+    fn s1_mapped_channels_are_required_in_their_order_and_optional_ones_are_those_left() {
+        let selector = multiplexing(&[3]);
+        check(&selector, &[("to", "a")], &[0], &[1, 2]);
+        check(&selector, &[("to", "b")], &[2, 1], &[]);
+        check(&selector, &[("to", "a"), ("to", "b")], &[2, 1], &[]);
+    }
+
+    #[test]
+    fn s2_without_the_header_or_with_a_blank_or_unmapped_value_the_default_is_required() {
+        let selector = multiplexing(&[3]);
+        check(&selector, &[], &[3], &[]);
+        check(&selector, &[("To", "a")], &[3], &[]);
+        check(&selector, &[("to", "A")], &[3], &[]);
+        check(&selector, &[("to", "")], &[3], &[]);
+        check(&selector, &[("to", " ")], &[3], &[]);
+    }
+
+    #[test]
+    fn s3_without_a_default_such_events_have_no_channel() {
+        check(&multiplexing(&[]), &[("to", "z")], &[], &[]);
+    }
+
+    #[test]
+    fn s4_a_value_with_optional_channels_only_requires_the_default() {
+        check(&multiplexing(&[3]), &[("to", "only")], &[3], &[2]);
+        check(&multiplexing(&[]), &[("to", "only")], &[], &[2, 3]);
+    }
+
+    #[test]
+    fn s5_replication_has_every_channel_once() {
+        check(&Selector::replicating(4, &[]), &[], &[0, 1, 2, 3], &[]);
+        check(&Selector::replicating(4, &[2, 1, 2]), &[], &[0, 3], &[1, 2]);
+    }
+}

@@ -14,6 +14,7 @@ mod source_part;
 pub(crate) mod tally;
 mod worker;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +62,6 @@ use tally::{Board, Stats};
 /// assert_eq!(agent.addr(), address);
 /// # Ok::<(), flume_mini_agent::StartError>(())
 /// ```
-#[derive(Debug)]
 pub struct MiniAgent {
     control: Option<Control>,
     engine: Arc<Engine>,
@@ -306,6 +306,17 @@ impl Drop for MiniAgent {
     fn drop(&mut self) {
         drop(self.control.take());
         self.engine.stop();
+    }
+}
+
+impl fmt::Debug for MiniAgent {
+    /// Where it listens and what it counted: its parts would fill pages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MiniAgent")
+            .field("addr", &self.addr())
+            .field("control", &self.control_addr())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }
 

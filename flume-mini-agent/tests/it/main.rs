@@ -7,9 +7,13 @@ mod control;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod flows;
+#[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod handshake;
+#[cfg(test)]
+mod hops;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
