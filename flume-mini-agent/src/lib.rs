@@ -44,24 +44,37 @@
 //! client was told and what was really stored, and a [`Ledger`] what of the sent events is lost,
 //! doubled or out of order.
 //!
-//! # Configuration
+//! [`MiniAgentBuilder::control`] offers the same over HTTP, for services that are not in Rust, and
+//! [`Cluster`] starts several agents for one client.
 //!
 //! An agent's configuration as Flume's property files have it is in [`config`].
 //!
-//! Not here yet: starting an agent from such a file, other sources, sinks and channels, selectors,
-//! interceptors.
+//! Sources are `avro`, `http` with Flume's JSON handler, and `netcat`.
+//!
+//! Not here yet: starting an agent from such a file.
 
 mod agent;
 mod channel;
+mod clock;
 pub mod config;
+mod control;
+mod counters;
 mod fault;
+mod gate;
+mod interceptor;
 mod ledger;
+mod processor;
 mod runner;
+mod selector;
 mod sink;
+mod sink_group;
 mod source;
+mod web;
 
 pub use agent::MiniAgent;
 pub use agent::builder::MiniAgentBuilder;
+pub use agent::cluster::Cluster;
+pub use agent::configured::ConfiguredAgentBuilder;
 pub use agent::error::{StartError, WaitError};
 pub use agent::log::{ConnectionRecord, RequestRecord, Stored, Told};
 pub use agent::tally::Stats;

@@ -1,131 +1,217 @@
-//! The sink runner: moves events from the channel to the sink, a transaction at a time.
+//! The sink runner: lets one of its sinks work at a time (Flume's `SinkRunner`).
+//!
+//! After a failure it waits. When the channel is empty it is woken by the next event, where Flume
+//! sleeps for 1 s, 2 s and up to 5 s; only a runner whose sinks have several channels needs that
+//! sleep as well, since the sink whose turn it is may be at the wrong one.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::coop;
+use tokio::time::Instant;
 
 use crate::agent::tally::Tally;
 use crate::channel::Channel;
-use crate::sink::SinkWriter;
+use crate::gate::Gate;
+use crate::sink::worker::{SinkFailure, SinkWorker};
+use crate::sink_group::{Next, Outcome, Processor};
 
-/// Takes up to `batch_size` events, has them written, commits. On an error it rolls back and
-/// waits before the next try, as Flume's `SinkRunner` does.
+/// A sink, or the sinks of a group, and the worker that serves them.
 pub(crate) struct SinkRunner {
-    channel: Arc<Channel>,
+    /// Locked for as long as the runner runs.
+    group: Mutex<Group>,
+    /// The channels of all its sinks, each once.
+    channels: Vec<Arc<Channel>>,
+    pace: Pace,
     tally: Arc<Tally>,
-    name: &'static str,
-    batch_size: usize,
-    backoff: Duration,
-    /// Locked while a batch is in the sink's hands.
-    writer: Mutex<Box<dyn SinkWriter>>,
-    paused: AtomicBool,
+    gate: Gate,
+    /// What the processor counts its time from.
+    epoch: Instant,
 }
 
-/// What came of one look at the channel.
-enum Round {
-    Drained,
-    Idle,
-    Failed,
+/// How long a runner waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// After an empty turn, times the number of such turns in a row.
+    pub(crate) step: Duration,
+    /// After a failure, and at most after empty turns.
+    pub(crate) max: Duration,
+}
+
+struct Group {
+    sinks: Vec<SinkWorker>,
+    processor: Processor,
+}
+
+/// A sink that cannot start.
+#[derive(Debug)]
+pub(crate) struct SinkStartError {
+    pub(crate) label: String,
+    pub(crate) source: io::Error,
 }
 
 impl SinkRunner {
     pub(crate) fn new(
-        (channel, tally): (Arc<Channel>, Arc<Tally>),
-        (name, writer): (&'static str, Box<dyn SinkWriter>),
-        batch_size: usize,
-        backoff: Duration,
+        sinks: Vec<SinkWorker>,
+        processor: Processor,
+        pace: Pace,
+        tally: Arc<Tally>,
     ) -> Self {
+        let mut channels: Vec<Arc<Channel>> = Vec::new();
+        for channel in sinks.iter().map(SinkWorker::channel) {
+            if channels.iter().all(|known| !Arc::ptr_eq(known, channel)) {
+                channels.push(Arc::clone(channel));
+            }
+        }
         Self {
-            channel,
+            group: Mutex::new(Group { sinks, processor }),
+            channels,
+            pace,
             tally,
-            name,
-            batch_size,
-            backoff,
-            writer: Mutex::new(writer),
-            paused: AtomicBool::new(false),
+            gate: Gate::default(),
+            epoch: Instant::now(),
         }
     }
 
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
+    /// Gets the sinks ready, at every start of the agent. If one cannot, none is left started.
+    pub(crate) fn start(&self) -> Result<(), SinkStartError> {
+        let sinks = &mut self.idle_group().sinks;
+        for at in 0..sinks.len() {
+            let (started, rest) = sinks.split_at_mut(at);
+            let Some(sink) = rest.first_mut() else {
+                break;
+            };
+            if let Err(source) = sink.start() {
+                started.iter_mut().for_each(SinkWorker::stop);
+                let label = sink.label().to_owned();
+                return Err(SinkStartError { label, source });
+            }
+        }
+        Ok(())
     }
 
-    /// Gets the sink ready, at every start of the agent.
-    pub(crate) fn start(&self) -> io::Result<()> {
-        self.writer().start()
+    /// Lets the sinks let go of what they hold, when the runner runs no more.
+    pub(crate) fn stop(&self) {
+        let sinks = &mut self.idle_group().sinks;
+        sinks.iter_mut().for_each(SinkWorker::stop);
     }
 
-    /// Runs until dropped. Never dropped inside a transaction: there is no await in one.
+    /// Runs until dropped.
     pub(crate) async fn run(self: Arc<Self>) {
+        let mut group = self.group.lock().await;
+        let mut empty_rounds = 0;
         loop {
-            match self.round() {
-                Round::Drained => coop::consume_budget().await,
-                Round::Idle => self.channel.arrival().await,
-                Round::Failed => tokio::time::sleep(self.backoff).await,
+            let pass = self.gate.pass().await;
+            let outcome = self.round(&mut group).await;
+            drop(pass);
+            if outcome != Outcome::Backoff {
+                empty_rounds = 0;
+            }
+            match outcome {
+                Outcome::Ready => coop::consume_budget().await,
+                Outcome::Backoff => {
+                    empty_rounds += 1;
+                    self.rest(empty_rounds).await;
+                }
+                Outcome::Failed => tokio::time::sleep(self.pace.max).await,
             }
         }
     }
 
-    /// Stops taking events. When it returns, no batch is in the sink's hands.
+    /// Keeps the sinks from taking events. When it returns, no batch is in their hands.
     pub(crate) fn pause(&self) {
-        self.paused.store(true, Ordering::SeqCst);
-        drop(self.writer());
+        self.gate.pause();
     }
 
     pub(crate) fn resume(&self) {
-        self.paused.store(false, Ordering::SeqCst);
-        self.channel.wake_sink();
+        self.gate.resume();
     }
 
-    fn round(&self) -> Round {
-        let mut writer = self.writer();
-        if self.paused.load(Ordering::SeqCst) {
-            return Round::Idle;
-        }
-        let transaction = self.channel.take_batch(self.batch_size);
-        let events = transaction.taken().len();
-        if events == 0 {
-            return Round::Idle;
-        }
-        // A user's `Write` may panic; the events must go back to the channel all the same.
-        let written = catch_unwind(AssertUnwindSafe(|| writer.write(transaction.taken())))
-            .unwrap_or_else(|_| Err(io::Error::other("it panicked")));
-        match written {
-            Ok(()) => {
-                let committed = self.channel.try_commit(transaction);
-                debug_assert!(committed.is_ok(), "takes alone need no room");
-                self.tally
-                    .count(|stats| stats.events_drained += events as u64);
-                Round::Drained
-            }
-            Err(error) => {
-                self.channel.rollback(transaction);
-                self.tally.sink_failed(format!(
-                    "the {} sink could not write {events} events: {error}; \
-                     they are back in the channel, next try in {:?}",
-                    self.name, self.backoff
-                ));
-                Round::Failed
-            }
+    async fn round(&self, group: &mut Group) -> Outcome {
+        let mut next = group.processor.begin(self.epoch.elapsed());
+        loop {
+            let number = match next {
+                Next::Done(outcome) => return outcome,
+                Next::Try(number) => number,
+            };
+            let Some(sink) = group.sinks.get_mut(number) else {
+                return Outcome::Failed;
+            };
+            let outcome = match sink.process().await {
+                Ok(drained) => {
+                    self.count_drained(drained.events);
+                    drained.outcome
+                }
+                Err(failure) => {
+                    let message = self.message(sink.label(), &failure);
+                    self.tally.sink_failed(message);
+                    Outcome::Failed
+                }
+            };
+            next = group.processor.report(outcome, self.epoch.elapsed());
         }
     }
 
-    fn writer(&self) -> MutexGuard<'_, Box<dyn SinkWriter>> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn count_drained(&self, events: usize) {
+        if events > 0 {
+            let events = events as u64;
+            self.tally.count(|stats| stats.events_drained += events);
+        }
+    }
+
+    fn message(&self, sink: &str, failure: &SinkFailure) -> String {
+        let SinkFailure { events, reason } = failure;
+        let wait = self.pace.max;
+        match events {
+            0 => format!("{sink} took no events: {reason}; next try in {wait:?}"),
+            _ => format!(
+                "{sink} could not write {events} events: {reason}; \
+                 they are back in the channel, next try in {wait:?}"
+            ),
+        }
+    }
+
+    async fn rest(&self, empty_rounds: u32) {
+        if let [only] = self.channels.as_slice() {
+            return only.arrival().await;
+        }
+        let wait = self.pace.step.saturating_mul(empty_rounds);
+        let _ = tokio::time::timeout(wait.min(self.pace.max), self.any_arrival()).await;
+    }
+
+    async fn any_arrival(&self) {
+        type Arrival<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+        let channels = self.channels.iter();
+        let mut arrivals: Vec<Arrival<'_>> = channels
+            .map(|channel| Box::pin(channel.arrival()) as Arrival<'_>)
+            .collect();
+        poll_fn(|context| {
+            let mut arrivals = arrivals.iter_mut();
+            match arrivals.any(|arrival| arrival.as_mut().poll(context).is_ready()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    fn idle_group(&self) -> MutexGuard<'_, Group> {
+        let group = self.group.try_lock();
+        group.expect("the runner is started after it was stopped, and the other way round")
     }
 }
 
 impl fmt::Debug for SinkRunner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SinkRunner")
-            .field("name", &self.name)
-            .field("batch_size", &self.batch_size)
-            .field("paused", &self.paused)
+            .field("pace", &self.pace)
+            .field("gate", &self.gate)
             .finish_non_exhaustive()
     }
 }

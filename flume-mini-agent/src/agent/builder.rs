@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use super::MiniAgent;
+use super::assembly::Options;
 use super::error::StartError;
+use crate::config::{
+    AgentConfig, AvroSourceConfig, ChannelConfig, CollectSinkConfig, FileRollSinkConfig,
+    LoggerSinkConfig, MemoryChannelConfig, NullSinkConfig, SinkConfig, SinkKind, SourceConfig,
+};
 use crate::sink::Sink;
 use crate::source::avro::ReplyMode;
 
@@ -28,19 +33,21 @@ use crate::source::avro::ReplyMode;
 #[derive(Debug)]
 #[must_use]
 pub struct MiniAgentBuilder {
-    pub(super) address: String,
-    pub(super) capacity: usize,
-    pub(super) transaction_capacity: usize,
-    pub(super) keep_alive: Duration,
-    pub(super) reply_mode: ReplyMode,
-    pub(super) max_frame_bytes: usize,
-    pub(super) max_connections: usize,
-    pub(super) sink: Sink,
-    pub(super) batch_size: Option<usize>,
-    pub(super) sink_backoff: Duration,
-    pub(super) sink_paused: bool,
-    pub(super) collect_max: usize,
-    pub(super) fault_seed: u64,
+    address: String,
+    capacity: usize,
+    transaction_capacity: usize,
+    keep_alive: Duration,
+    reply_mode: ReplyMode,
+    max_frame_bytes: usize,
+    max_connections: usize,
+    sink: Sink,
+    batch_size: Option<usize>,
+    sink_backoff: Duration,
+    sink_paused: bool,
+    collect_max: usize,
+    fault_seed: u64,
+    control: Option<String>,
+    control_from_anywhere: bool,
 }
 
 /// The sink's batch size unless set, Flume's default for its sinks.
@@ -62,6 +69,8 @@ impl Default for MiniAgentBuilder {
             sink_paused: false,
             collect_max: 1_000_000,
             fault_seed: 0,
+            control: None,
+            control_from_anywhere: false,
         }
     }
 }
@@ -153,16 +162,98 @@ impl MiniAgentBuilder {
         self
     }
 
+    /// Where the control interface listens, `HOST:PORT`: events, counters, faults and reload over
+    /// HTTP. Default: there is none. Only loopback addresses, see
+    /// [`control_from_anywhere`](Self::control_from_anywhere).
+    ///
+    /// | request | |
+    /// |---|---|
+    /// | `GET /metrics` | the counters, in the shape of Flume's own monitoring |
+    /// | `GET /events?from=0&limit=1000` | what the collect sink has received |
+    /// | `DELETE /events` | forgets it |
+    /// | `GET /api/v1/wait?n=1&timeout=5` | answers once so many events were received, 504 if not |
+    /// | `GET /faults`, `PUT /faults`, `DELETE /faults` | rules such as `{"fault": "commit_then_drop", "nth_request": 3}`, and what they did |
+    /// | `POST /reload` | as [`MiniAgent::restart`] |
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers pass literals and addresses alike"
+    )]
+    pub fn control(mut self, address: impl ToString) -> Self {
+        self.control = Some(address.to_string());
+        self
+    }
+
+    /// Whether the control interface may listen on addresses that others can reach. Whoever can
+    /// reach it can do all it can do. Default `false`.
+    pub fn control_from_anywhere(mut self, anywhere: bool) -> Self {
+        self.control_from_anywhere = anywhere;
+        self
+    }
+
     /// Starts the agent. When this returns, clients can connect.
     ///
     /// Waits for the agent's thread without the help of a runtime, so it may be called inside of
     /// one and outside.
     pub fn start(self) -> Result<MiniAgent, StartError> {
         self.check()?;
-        MiniAgent::start(self)
+        let (config, options) = self.describe();
+        MiniAgent::start(&config, options)
     }
 
-    pub(super) fn sink_batch_size(&self) -> usize {
+    /// The same as a configuration of one source, one channel and one sink.
+    fn describe(self) -> (AgentConfig, Options) {
+        let batch_size = self.sink_batch_size();
+        let channel = MemoryChannelConfig {
+            capacity: self.capacity,
+            transaction_capacity: self.transaction_capacity,
+            keep_alive: self.keep_alive,
+            ..MemoryChannelConfig::default()
+        };
+        let mut logger_output = None;
+        let sink = match self.sink {
+            Sink::Collect => SinkKind::Collect(CollectSinkConfig {
+                max_events: self.collect_max,
+                ..CollectSinkConfig::default()
+            }),
+            Sink::Null => SinkKind::Null(NullSinkConfig::default()),
+            Sink::Logger { output } => {
+                logger_output = Some(output);
+                SinkKind::Logger(LoggerSinkConfig::default())
+            }
+            Sink::FileRoll { directory } => {
+                let mut file_roll = FileRollSinkConfig::new(directory);
+                file_roll.roll_interval = None;
+                SinkKind::FileRoll(file_roll)
+            }
+        };
+        let config = AgentConfig {
+            name: "a1".to_owned(),
+            channels: vec![ChannelConfig::new("c1", channel)],
+            sources: vec![SourceConfig::new(
+                "r1",
+                AvroSourceConfig::new("", 0),
+                ["c1"],
+            )],
+            sinks: vec![SinkConfig::new("k1", sink, "c1")],
+            groups: Vec::new(),
+        };
+        let options = Options {
+            reply_mode: self.reply_mode,
+            max_frame_bytes: self.max_frame_bytes,
+            max_connections: self.max_connections,
+            sink_backoff: self.sink_backoff,
+            sinks_paused: self.sink_paused,
+            fault_seed: self.fault_seed,
+            control: self.control,
+            control_from_anywhere: self.control_from_anywhere,
+            address: Some(self.address),
+            batch_size: Some(batch_size),
+            logger_output,
+        };
+        (config, options)
+    }
+
+    fn sink_batch_size(&self) -> usize {
         self.batch_size
             .unwrap_or(BATCH_SIZE.min(self.transaction_capacity))
     }

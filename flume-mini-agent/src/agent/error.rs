@@ -50,13 +50,46 @@ pub enum StartError {
         /// The cause.
         source: io::Error,
     },
-    /// The sink cannot work.
-    #[error("the {sink} sink cannot start: {source}")]
+    /// The control interface would be open to others.
+    #[error(
+        "the control interface on {address} could be reached from elsewhere, and would do what \
+         anyone asks: use a loopback address, or say control_from_anywhere"
+    )]
+    ControlReachable {
+        /// The address.
+        address: String,
+    },
+    /// A sink cannot work.
+    #[error("{sink} cannot start: {source}")]
     Sink {
-        /// Its name.
-        sink: &'static str,
+        /// Which one, as in "the logger sink" or "sink k1".
+        sink: String,
         /// The cause.
         source: io::Error,
+    },
+    /// A channel cannot be opened.
+    #[error("channel {channel} cannot start: {reason}")]
+    Channel {
+        /// Its name.
+        channel: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An interceptor cannot work.
+    #[error("an interceptor of source {source_name} cannot start: {reason}")]
+    Interceptor {
+        /// The source's name.
+        source_name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The configuration asks for something that can be read and is not there yet.
+    #[error("{component} asks for {what}, which this agent does not have yet")]
+    NotHere {
+        /// Which component, as in "source r1".
+        component: String,
+        /// What it asks for.
+        what: &'static str,
     },
     /// The agent's thread or its runtime cannot be started.
     #[error("cannot start the agent's thread: {source}")]
@@ -70,6 +103,15 @@ pub enum StartError {
         /// Its address.
         address: String,
     },
+}
+
+impl StartError {
+    pub(super) fn not_here(kind: &str, name: &str, what: &'static str) -> Self {
+        Self::NotHere {
+            component: format!("{kind} {name}"),
+            what,
+        }
+    }
 }
 
 /// What was waited for did not happen in time. Tells what did.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::counters::{OpenConnection as Counted, SourceCounters};
 use crate::fault::guard::FaultBoard;
 
 /// A request as the agent saw it.
@@ -58,7 +59,8 @@ pub enum Told {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stored {
-    /// They are in no channel, or not yet. Also where there were none.
+    /// They are in no channel, or not yet. Also where there were none. Of a source with several
+    /// required channels the first ones may have them if a later one failed by itself.
     #[default]
     No,
     /// They are in some of the required channels.
@@ -101,6 +103,7 @@ pub(crate) struct Watch {
 pub(crate) struct OpenConnection {
     watch: Arc<Watch>,
     number: u64,
+    _counted: Counted,
 }
 
 /// The log of one agent.
@@ -137,8 +140,10 @@ impl Watch {
         self: &Arc<Self>,
         source: &'static str,
         peer: Option<SocketAddr>,
+        counters: &Arc<SourceCounters>,
     ) -> OpenConnection {
         OpenConnection {
+            _counted: Counted::new(counters),
             number: self.log.open(source, peer),
             watch: Arc::clone(self),
         }

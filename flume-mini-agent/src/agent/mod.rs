@@ -1,32 +1,41 @@
 //! [`MiniAgent`]: starts, stops and inspects an agent.
 
+mod assembly;
 pub(crate) mod builder;
+pub(crate) mod cluster;
+pub(crate) mod configured;
+mod engine;
 pub(crate) mod error;
+mod host;
 pub(crate) mod log;
+mod metrics;
 mod port;
+mod source_part;
 pub(crate) mod tally;
 mod worker;
 
-use std::net::{SocketAddr, TcpListener};
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flume_client::Event;
+use flume_client::{Client, ClientBuilder, Event};
 
-use crate::channel::Channel;
+use crate::config::AgentConfig;
+use crate::control::Control;
 use crate::fault::engine::FaultHit;
 use crate::fault::guard::FaultGuard;
 use crate::fault::rule::FaultRule;
 use crate::ledger::Ledger;
-use crate::runner::SinkRunner;
-use crate::sink::Sink;
-use crate::source::avro::{AvroSource, ReplyMode};
+use assembly::Options;
 use builder::MiniAgentBuilder;
+use cluster::Cluster;
+use configured::ConfiguredAgentBuilder;
+use engine::Engine;
 use error::{StartError, WaitError};
-use log::{ConnectionRecord, RequestRecord, Watch};
-use port::Port;
-use tally::{Board, Stats, Tally};
-use worker::Worker;
+use log::{ConnectionRecord, RequestRecord};
+use source_part::SourcePart;
+use tally::{Board, Stats};
 
 /// A Flume agent in this process: Avro source, memory channel, sink.
 ///
@@ -53,18 +62,9 @@ use worker::Worker;
 /// assert_eq!(agent.addr(), address);
 /// # Ok::<(), flume_mini_agent::StartError>(())
 /// ```
-#[derive(Debug)]
 pub struct MiniAgent {
-    worker: Option<Worker>,
-    port: Port,
-    reply_mode: ReplyMode,
-    max_frame_bytes: usize,
-    max_connections: usize,
-    channel: Arc<Channel>,
-    tally: Arc<Tally>,
-    watch: Arc<Watch>,
-    runner: Arc<SinkRunner>,
-    collects: bool,
+    control: Option<Control>,
+    engine: Arc<Engine>,
 }
 
 impl MiniAgent {
@@ -73,16 +73,48 @@ impl MiniAgent {
         MiniAgentBuilder::default()
     }
 
-    /// The address the source listens on. It stays the same over stops and starts.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
-        self.port.address()
+    /// An agent of as many components as `config` has.
+    pub fn configured(config: AgentConfig) -> ConfiguredAgentBuilder {
+        ConfiguredAgentBuilder::new(config)
     }
 
-    /// The address as clients take it: `avro://HOST:PORT`.
+    /// So many agents side by side, with their defaults. For other settings see
+    /// [`Cluster::start`].
+    pub fn cluster(agents: usize) -> Result<Cluster, StartError> {
+        Cluster::start((0..agents).map(|_| Self::builder()))
+    }
+
+    /// Settings of a client of this agent, of its first source if there are several.
+    pub fn client(&self) -> ClientBuilder {
+        Client::builder().agent(self.url())
+    }
+
+    /// The address the source listens on, the first one if there are several. It stays the same
+    /// over stops and starts. `0.0.0.0:0` if there is no source.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.engine.parts.address()
+    }
+
+    /// The address of the source of this name. [`builder`](Self::builder) calls its own `r1`.
+    #[must_use]
+    pub fn addr_of(&self, source: &str) -> Option<SocketAddr> {
+        let found = self
+            .engine
+            .parts
+            .sources
+            .iter()
+            .find(|part| part.name == source);
+        found.map(|part| part.port.address())
+    }
+
+    /// The address as clients take it: `avro://HOST:PORT`, or `http` or `netcat` if that is the
+    /// type of the first source.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("avro://{}", self.addr())
+        let first = self.engine.parts.sources.first();
+        let scheme = first.map_or("avro", SourcePart::type_name);
+        format!("{scheme}://{}", self.addr())
     }
 
     /// Stops the agent: the listener and all connections are closed when this returns.
@@ -91,7 +123,7 @@ impl MiniAgent {
     /// the channel and events received stay. On Linux the port stays claimed, so that nobody gets it
     /// by chance. Stopping a stopped agent does nothing.
     pub fn stop(&mut self) {
-        self.worker = None;
+        self.engine.stop();
     }
 
     /// Starts a stopped agent again, at its old address, with what it has received so far.
@@ -99,62 +131,52 @@ impl MiniAgent {
     /// The channel keeps its events too, as over a reload of Flume's configuration. Clients'
     /// protocols are forgotten, so each has to make its handshake anew.
     pub fn start_again(&mut self) -> Result<(), StartError> {
-        if self.worker.is_some() {
-            return Err(StartError::Running {
-                address: self.addr().to_string(),
-            });
-        }
-        let listener = self.port.listen().map_err(|source| StartError::Bind {
-            address: self.addr().to_string(),
-            source,
-        })?;
-        self.start_worker(listener)
+        self.engine.start()
     }
 
     /// [`stop`](Self::stop) and [`start_again`](Self::start_again).
     pub fn restart(&mut self) -> Result<(), StartError> {
-        self.stop();
-        self.start_again()
+        self.engine.restart()
     }
 
-    /// Keeps the sink from taking events, so that the channel fills. When this returns, no batch
-    /// is in the sink's hands.
+    /// Keeps the sink, or all of them, from taking events, so that channels fill. When this
+    /// returns, no batch is in a sink's hands.
     pub fn pause_sink(&self) {
-        self.runner.pause();
+        for runner in &self.engine.parts.runners {
+            runner.pause();
+        }
     }
 
-    /// Lets the sink take events again.
+    /// Lets the sinks take events again.
     pub fn resume_sink(&self) {
-        self.runner.resume();
+        for runner in &self.engine.parts.runners {
+            runner.resume();
+        }
     }
 
     /// The events the collect sink has received, in the order in which it got them. Empty with any
     /// other sink.
     #[must_use]
     pub fn received(&self) -> Vec<Event> {
-        self.tally.read(received)
+        self.engine.tally.read(received)
     }
 
     /// Number of events the sink has received, whatever sink it is.
     #[must_use]
     pub fn received_count(&self) -> u64 {
-        self.tally.read(|board| board.stats.events_drained)
+        self.engine.tally.read(|board| board.stats.events_drained)
     }
 
     /// Waits until the collect sink has received `events` events or more, and returns them all.
     pub fn wait_for(&self, events: usize, timeout: Duration) -> Result<Vec<Event>, WaitError> {
-        if !self.collects {
-            return Err(WaitError::nothing_kept(self.runner.name()));
+        if let Some(sinks) = &self.engine.keeps_nothing {
+            return Err(WaitError::nothing_kept(sinks));
         }
-        let arrived = |board: &Board| {
-            // Counted last, so what a caller reads afterwards includes these events.
-            let drained = board.stats.events_drained >= events as u64;
-            drained.then(|| received(board))
-        };
-        let found = self.tally.wait(timeout, arrived);
+        let found = self.engine.wait_received(events, timeout, received);
         found.ok_or_else(|| {
-            self.tally
-                .read(|board| WaitError::too_few(events, timeout, board, &self.stats_of(board)))
+            self.engine
+                .tally
+                .read(|board| WaitError::too_few(events, timeout, board, &self.engine.stats(board)))
         })
     }
 
@@ -164,26 +186,49 @@ impl MiniAgent {
         timeout: Duration,
         mut reached: impl FnMut(&Stats) -> bool,
     ) -> Result<Stats, WaitError> {
-        let found = self.tally.wait(timeout, |board| {
-            let stats = self.stats_of(board);
+        let found = self.engine.tally.wait(timeout, |board| {
+            let stats = self.engine.stats(board);
             reached(&stats).then_some(stats)
         });
         found.ok_or_else(|| {
-            self.tally
-                .read(|board| WaitError::not_reached(timeout, board, &self.stats_of(board)))
+            self.engine
+                .tally
+                .read(|board| WaitError::not_reached(timeout, board, &self.engine.stats(board)))
         })
     }
 
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.tally.read(|board| self.stats_of(board))
+        self.engine.tally.read(|board| self.engine.stats(board))
+    }
+
+    /// Events in the channel of this name now, less those that sinks have in their hands.
+    /// [`builder`](Self::builder) calls its own `c1`.
+    #[must_use]
+    pub fn channel_size(&self, channel: &str) -> Option<usize> {
+        let mut channels = self.engine.parts.channels.iter();
+        let found = channels.find(|candidate| candidate.name() == channel);
+        found.map(|channel| channel.len())
+    }
+
+    /// All counters as Flume's `GET /metrics` prints them, numbers as strings. They begin anew at
+    /// each start.
+    ///
+    /// ```
+    /// let agent = flume_mini_agent::MiniAgent::builder().start()?;
+    /// assert!(agent.metrics_json().contains(r#""ChannelCapacity":"100""#));
+    /// # Ok::<(), flume_mini_agent::StartError>(())
+    /// ```
+    #[must_use]
+    pub fn metrics_json(&self) -> String {
+        self.engine.parts.metrics.json()
     }
 
     /// The sink's last error, with what it means for its events. It stays after a later success.
     #[must_use]
     pub fn sink_error(&self) -> Option<String> {
-        self.tally.read(|board| board.sink_error.clone())
+        self.engine.tally.read(|board| board.sink_error.clone())
     }
 
     /// Lets something go wrong, until the guard is dropped.
@@ -194,21 +239,33 @@ impl MiniAgent {
         let rule = rule.into();
         let checked = rule.check();
         assert!(checked.is_ok(), "{rule:?}: {checked:?}");
-        self.watch.faults.guard(rule)
+        self.engine.watch.faults.guard(rule)
     }
 
     /// What went wrong by way of faults, in order: the latest 10,000.
     #[must_use]
     pub fn fault_hits(&self) -> Vec<FaultHit> {
-        let faults = &self.watch.faults;
+        let faults = &self.engine.watch.faults;
         faults.read(|faults| faults.hits().cloned().collect())
+    }
+
+    /// Forgets the events the collect sink has received, so that the next wait is for new ones.
+    /// Counters stay.
+    pub fn forget_received(&self) {
+        self.engine.tally.forget();
+    }
+
+    /// Where the control interface listens, if there is one.
+    #[must_use]
+    pub fn control_addr(&self) -> Option<SocketAddr> {
+        self.control.as_ref().map(Control::address)
     }
 
     /// The requests, in the order of arrival, with what was told and what was stored: the latest
     /// 10,000, handshakes without a call included.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestRecord> {
-        self.watch.log.requests()
+        self.engine.watch.log.requests()
     }
 
     /// The [`requests`](Self::requests) that brought events.
@@ -222,7 +279,7 @@ impl MiniAgent {
     /// The connections, in the order in which they came: the latest 10,000.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionRecord> {
-        self.watch.log.connections()
+        self.engine.watch.log.connections()
     }
 
     /// What the collect sink has received, as a ledger of events that carry their id in the
@@ -232,70 +289,34 @@ impl MiniAgent {
         Ledger::by_header(self.received(), name)
     }
 
-    fn start(builder: MiniAgentBuilder) -> Result<Self, StartError> {
-        let (port, listener) =
-            Port::listen_first(&builder.address).map_err(|source| StartError::Bind {
-                address: builder.address.clone(),
-                source,
-            })?;
-        let batch_size = builder.sink_batch_size();
-        let channel = Arc::new(Channel::new(
-            builder.capacity,
-            builder.transaction_capacity,
-            builder.keep_alive,
-        ));
-        let tally = Arc::new(Tally::default());
-        let collects = matches!(builder.sink, Sink::Collect);
-        let name = builder.sink.name();
-        let writer = builder.sink.into_writer(&tally, builder.collect_max);
-        let runner = SinkRunner::new(
-            (Arc::clone(&channel), Arc::clone(&tally)),
-            (name, writer),
-            batch_size,
-            builder.sink_backoff,
-        );
-        let mut agent = Self {
-            worker: None,
-            port,
-            reply_mode: builder.reply_mode,
-            max_frame_bytes: builder.max_frame_bytes,
-            max_connections: builder.max_connections,
-            channel,
-            tally,
-            watch: Arc::new(Watch::new(builder.fault_seed)),
-            runner: Arc::new(runner),
-            collects,
-        };
-        if builder.sink_paused {
-            agent.pause_sink();
-        }
-        agent.start_worker(listener)?;
-        Ok(agent)
-    }
-
-    fn start_worker(&mut self, listener: TcpListener) -> Result<(), StartError> {
-        self.runner.start().map_err(|source| StartError::Sink {
-            sink: self.runner.name(),
-            source,
-        })?;
-        let source = AvroSource::new(
-            Arc::clone(&self.channel),
-            (Arc::clone(&self.tally), Arc::clone(&self.watch)),
-            self.reply_mode,
-            self.max_frame_bytes,
-        );
-        let runner = Arc::clone(&self.runner);
-        let worker = Worker::start(listener, self.max_connections, source, runner)
+    fn start(config: &AgentConfig, options: Options) -> Result<Self, StartError> {
+        let listener = options.control_listener()?;
+        let engine = Arc::new(Engine::start_first(config, options)?);
+        let console = Arc::clone(&engine);
+        let control = listener
+            .map(|listener| Control::start(listener, console))
+            .transpose()
             .map_err(|source| StartError::Thread { source })?;
-        self.worker = Some(worker);
-        Ok(())
+        Ok(Self { control, engine })
     }
+}
 
-    fn stats_of(&self, board: &Board) -> Stats {
-        Stats {
-            channel_size: self.channel.len() as u64,
-            ..board.stats
-        }
+impl Drop for MiniAgent {
+    /// Stops the agent even if a request to its control interface still waits for events.
+    fn drop(&mut self) {
+        drop(self.control.take());
+        self.engine.stop();
+    }
+}
+
+impl fmt::Debug for MiniAgent {
+    /// Where it listens and what it counted: its parts would fill pages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MiniAgent")
+            .field("addr", &self.addr())
+            .field("control", &self.control_addr())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Stats {
     pub batches_waiting: u64,
     /// Events committed to the channel by the source.
     pub events_accepted: u64,
+    /// Batches, or parts of them, that an optional channel did not take; nobody was told.
+    pub optional_failures: u64,
     /// Events taken from the channel by the sink and committed.
     pub events_drained: u64,
     /// Batches the sink could not write; their events went back to the channel.
@@ -48,6 +50,8 @@ pub(crate) struct Tally {
 pub(crate) struct Board {
     pub(crate) stats: Stats,
     pub(crate) collected: Vec<StoredEvent>,
+    /// Events once collected and since forgotten.
+    pub(crate) forgotten: u64,
     pub(crate) sink_error: Option<String>,
     waiters: usize,
 }
@@ -68,6 +72,13 @@ impl Tally {
             collected.extend_from_slice(events);
         }
         fits
+    }
+
+    /// Forgets the collected events.
+    pub(crate) fn forget(&self) {
+        let mut board = self.board();
+        board.forgotten += board.collected.len() as u64;
+        board.collected.clear();
     }
 
     /// Keeps the sink's last error.

@@ -8,11 +8,11 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
 use crate::runner::SinkRunner;
-use crate::source::avro::AvroSource;
+use crate::source::Source;
 
 const THREAD_NAME: &str = "flume-mini-agent";
 
-/// Runs source and sink until dropped; then all sockets are closed and the thread has ended.
+/// Runs sources and sinks until dropped; then all sockets are closed and the thread has ended.
 #[derive(Debug)]
 pub(super) struct Worker {
     stop: Option<oneshot::Sender<()>>,
@@ -20,17 +20,16 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Returns once the thread accepts connections from `listener`.
+    /// Returns once the thread accepts connections from all listeners.
     pub(super) fn start(
-        listener: TcpListener,
+        sources: Vec<(Source, TcpListener)>,
         connections_max: usize,
-        source: AvroSource,
-        runner: Arc<SinkRunner>,
+        runners: Vec<Arc<SinkRunner>>,
     ) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (ready_sender, ready) = mpsc::sync_channel(1);
         let work = move || {
-            let (runtime, listener) = match prepare(listener) {
+            let (runtime, sources) = match prepare(sources) {
                 Ok(prepared) => prepared,
                 Err(error) => {
                     let _ = ready_sender.send(Err(error));
@@ -38,8 +37,12 @@ impl Worker {
                 }
             };
             runtime.block_on(async {
-                tokio::spawn(runner.run());
-                tokio::spawn(Arc::new(source).serve(listener, connections_max));
+                for runner in runners {
+                    tokio::spawn(runner.run());
+                }
+                for (source, listener) in sources {
+                    tokio::spawn(source.serve(listener, connections_max));
+                }
                 // The starter waits for this; it cannot be gone.
                 let _ = ready_sender.send(Ok(()));
                 // Ends when the sender is dropped. Dropping the runtime ends all tasks.
@@ -69,16 +72,20 @@ impl Drop for Worker {
     }
 }
 
-fn prepare(
-    listener: TcpListener,
-) -> io::Result<(tokio::runtime::Runtime, tokio::net::TcpListener)> {
+/// Sources and their listeners, the latter inside a runtime.
+type Ready = Vec<(Source, tokio::net::TcpListener)>;
+
+fn prepare(sources: Vec<(Source, TcpListener)>) -> io::Result<(tokio::runtime::Runtime, Ready)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()?;
-    listener.set_nonblocking(true)?;
     let inside = runtime.enter();
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut ready = Vec::with_capacity(sources.len());
+    for (source, listener) in sources {
+        listener.set_nonblocking(true)?;
+        ready.push((source, tokio::net::TcpListener::from_std(listener)?));
+    }
     drop(inside);
-    Ok((runtime, listener))
+    Ok((runtime, ready))
 }

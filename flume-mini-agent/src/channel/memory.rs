@@ -4,93 +4,162 @@
 //! |---|---|
 //! | put | goes to the transaction's own list; beyond `transactionCapacity` it fails at once |
 //! | take | moves the oldest event to the transaction's list; its slot stays occupied |
-//! | commit | puts need free slots, less those the takes give back; takes free theirs |
+//! | commit of puts | needs room for the bodies first and free slots then, and may have the one and lack the other |
+//! | commit of takes | frees the events' slots and the room of their bodies |
 //! | rollback | puts are dropped, takes return to the head in their order |
 //!
-//! Two facts of Flume follow that surprise users: a batch larger than `transactionCapacity` fails
-//! however empty the channel is, and a channel is full while a sink still holds what it took.
-//! Source: Flume's `MemoryChannel` and its inner `MemoryTransaction`. Not here: `byteCapacity`.
+//! Bodies count in units of [`BYTES_PER_SLOT`], rounded up, an empty one as one; headers do not
+//! count. Two facts of Flume follow that surprise users: a batch larger than
+//! `transactionCapacity` fails however empty the channel is, and a channel is full while a sink
+//! still holds what it took. Source: Flume's `MemoryChannel` and its inner `MemoryTransaction`.
+//! Not here: transactions that put and take, which no component of Flume makes.
 
 use std::collections::VecDeque;
 
-/// A queue of events with a bound on its length and on the size of a transaction.
+/// Flume's `byteCapacitySlotSize`: what one unit of `byteCapacity` stands for.
+const BYTES_PER_SLOT: usize = 100;
+
+/// What has a size in a channel.
+pub(crate) trait Weigh {
+    fn body_bytes(&self) -> usize;
+}
+
+/// How much a channel holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemoryLimits {
+    /// Events in the channel.
+    pub(crate) capacity: usize,
+    /// Events in a transaction.
+    pub(crate) transaction_capacity: usize,
+    /// Units of 100 bytes for bodies; `None`: no bound.
+    pub(crate) byte_slots: Option<u32>,
+}
+
+/// A queue of events with bounds on its length, on its bytes and on the size of a transaction.
 #[derive(Debug)]
 pub(crate) struct MemoryChannel<E> {
     queue: VecDeque<E>,
-    capacity: usize,
-    transaction_capacity: usize,
+    limits: MemoryLimits,
     /// Slots of events that open transactions have taken.
     held: usize,
+    /// Units of bytes not taken; of no meaning without a bound.
+    free_byte_slots: u64,
 }
 
-/// An open transaction. [`MemoryChannel::commit`] and [`MemoryChannel::rollback`] close it; one
-/// that has only puts may also be dropped.
+/// An open transaction of puts. [`MemoryChannel::commit`] or [`MemoryChannel::cancel`] close it.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Transaction<E> {
-    puts: Vec<E>,
-    takes: Vec<E>,
-    capacity: usize,
+pub(crate) struct Puts<E> {
+    events: Vec<E>,
+    byte_slots: u64,
+    has_bytes: bool,
 }
 
-/// A put or take beyond the channel's `transactionCapacity`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the transaction holds {capacity} events, all its channel's transactionCapacity allows")]
-pub(crate) struct TransactionFull {
-    capacity: usize,
+/// An open transaction of takes. [`MemoryChannel::commit_takes`] or [`MemoryChannel::rollback`]
+/// close it.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Takes<E> {
+    events: Vec<E>,
+    /// The attempts to take that made it, Flume's count: one more if the channel ran empty.
+    pub(crate) attempts: usize,
 }
 
-impl<E> MemoryChannel<E> {
+/// What a commit lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    Bytes,
+    Slots,
+}
+
+/// A commit that must wait, and for what. What it has already it keeps meanwhile.
+#[derive(Debug)]
+pub(crate) struct Stalled<E> {
+    pub(crate) puts: Puts<E>,
+    pub(crate) lack: Lack,
+}
+
+/// More puts than the channel's `transactionCapacity`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OverTransaction;
+
+impl<E: Weigh> MemoryChannel<E> {
     /// An empty channel. The caller has checked `1 <= transaction_capacity <= capacity`.
-    pub(crate) fn new(capacity: usize, transaction_capacity: usize) -> Self {
-        debug_assert!((1..=capacity).contains(&transaction_capacity));
+    pub(crate) fn new(limits: MemoryLimits) -> Self {
+        debug_assert!((1..=limits.capacity).contains(&limits.transaction_capacity));
         Self {
             queue: VecDeque::new(),
-            capacity,
-            transaction_capacity,
+            limits,
             held: 0,
+            free_byte_slots: u64::from(limits.byte_slots.unwrap_or_default()),
         }
     }
 
-    /// Opens a transaction.
-    pub(crate) fn begin(&self) -> Transaction<E> {
-        Transaction {
-            puts: Vec::new(),
-            takes: Vec::new(),
-            capacity: self.transaction_capacity,
+    /// Opens a transaction of `events`.
+    pub(crate) fn put(&self, events: Vec<E>) -> Result<Puts<E>, OverTransaction> {
+        if events.len() > self.limits.transaction_capacity {
+            return Err(OverTransaction);
         }
+        Ok(Puts {
+            byte_slots: self.byte_slots_of(&events),
+            events,
+            has_bytes: false,
+        })
     }
 
-    /// Takes the oldest event into `transaction`. `false` when the channel is empty.
-    pub(crate) fn take(
-        &mut self,
-        transaction: &mut Transaction<E>,
-    ) -> Result<bool, TransactionFull> {
-        transaction.check_room(transaction.takes.len())?;
-        let Some(event) = self.queue.pop_front() else {
-            return Ok(false);
-        };
-        transaction.takes.push(event);
-        self.held += 1;
-        Ok(true)
-    }
-
-    /// Makes the transaction's puts and takes final, or gives it back for want of room.
-    pub(crate) fn commit(&mut self, transaction: Transaction<E>) -> Result<(), Transaction<E>> {
-        let (puts, takes) = (transaction.puts.len(), transaction.takes.len());
-        if puts > takes && puts - takes > self.free() {
-            return Err(transaction);
+    /// Makes the puts final, or gives the transaction back for want of room.
+    pub(crate) fn commit(&mut self, mut puts: Puts<E>) -> Result<(), Stalled<E>> {
+        if !puts.has_bytes {
+            if self.limits.byte_slots.is_some() {
+                let Some(free) = self.free_byte_slots.checked_sub(puts.byte_slots) else {
+                    let lack = Lack::Bytes;
+                    return Err(Stalled { puts, lack });
+                };
+                self.free_byte_slots = free;
+            }
+            puts.has_bytes = true;
         }
-        self.held -= takes;
-        self.queue.extend(transaction.puts);
-        debug_assert!(self.queue.len() + self.held <= self.capacity);
+        if puts.events.len() > self.free() {
+            let lack = Lack::Slots;
+            return Err(Stalled { puts, lack });
+        }
+        self.queue.extend(puts.events);
+        debug_assert!(self.queue.len() + self.held <= self.limits.capacity);
         Ok(())
     }
 
-    /// Undoes the transaction.
-    pub(crate) fn rollback(&mut self, transaction: Transaction<E>) {
-        self.held -= transaction.takes.len();
-        for event in transaction.takes.into_iter().rev() {
+    /// Drops the puts. Tells whether that made room for others.
+    pub(crate) fn cancel(&mut self, puts: &Puts<E>) -> bool {
+        let frees = puts.has_bytes && self.limits.byte_slots.is_some();
+        if frees {
+            self.free_byte_slots += puts.byte_slots;
+        }
+        frees
+    }
+
+    /// Takes the oldest `events_max` events, or as many as there are; no more than
+    /// `transactionCapacity`.
+    pub(crate) fn take(&mut self, events_max: usize) -> Takes<E> {
+        let wanted = events_max.min(self.limits.transaction_capacity);
+        let found = wanted.min(self.queue.len());
+        let events: Vec<E> = self.queue.drain(..found).collect();
+        self.held += found;
+        Takes {
+            attempts: found + usize::from(found < wanted),
+            events,
+        }
+    }
+
+    /// Makes the takes final.
+    pub(crate) fn commit_takes(&mut self, takes: &Takes<E>) {
+        self.held -= takes.events.len();
+        self.free_byte_slots += self.byte_slots_of(&takes.events);
+    }
+
+    /// Undoes the takes.
+    pub(crate) fn rollback(&mut self, takes: Takes<E>) {
+        self.held -= takes.events.len();
+        for event in takes.events.into_iter().rev() {
             self.queue.push_front(event);
         }
     }
@@ -102,89 +171,165 @@ impl<E> MemoryChannel<E> {
 
     /// Slots without an event, in the queue or held by an open transaction.
     fn free(&self) -> usize {
-        self.capacity - self.queue.len() - self.held
+        self.limits.capacity - self.queue.len() - self.held
+    }
+
+    /// 0 without a bound: sizes are looked up only where they count.
+    fn byte_slots_of(&self, events: &[E]) -> u64 {
+        if self.limits.byte_slots.is_none() {
+            return 0;
+        }
+        let slots = |event: &E| event.body_bytes().div_ceil(BYTES_PER_SLOT).max(1) as u64;
+        events.iter().map(slots).sum()
     }
 }
 
-impl<E> Transaction<E> {
-    /// Adds an event for the commit.
-    pub(crate) fn put(&mut self, event: E) -> Result<(), TransactionFull> {
-        self.check_room(self.puts.len())?;
-        self.puts.push(event);
-        Ok(())
+impl<E> Puts<E> {
+    /// Number of events put.
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
     }
+}
 
-    /// The events taken so far, oldest first.
-    pub(crate) fn taken(&self) -> &[E] {
-        &self.takes
-    }
-
-    /// Number of events put so far.
-    pub(crate) fn put_count(&self) -> usize {
-        self.puts.len()
-    }
-
-    fn check_room(&self, events: usize) -> Result<(), TransactionFull> {
-        if events < self.capacity {
-            Ok(())
-        } else {
-            Err(TransactionFull {
-                capacity: self.capacity,
-            })
-        }
+impl<E> Takes<E> {
+    /// The events taken, oldest first.
+    pub(crate) fn events(&self) -> &[E] {
+        &self.events
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::MemoryChannelConfig;
 
-    fn channel(capacity: usize, transaction_capacity: usize) -> MemoryChannel<u32> {
-        MemoryChannel::new(capacity, transaction_capacity)
-    }
-
-    fn puts(channel: &MemoryChannel<u32>, events: &[u32]) -> Transaction<u32> {
-        let mut transaction = channel.begin();
-        for event in events {
-            transaction.put(*event).unwrap();
+    /// An event of this many bytes.
+    impl Weigh for usize {
+        fn body_bytes(&self) -> usize {
+            *self
         }
-        transaction
     }
 
-    fn filled(capacity: usize, events: &[u32]) -> MemoryChannel<u32> {
+    type TestChannel = MemoryChannel<usize>;
+
+    fn channel(capacity: usize, transaction_capacity: usize) -> TestChannel {
+        MemoryChannel::new(MemoryLimits {
+            capacity,
+            transaction_capacity,
+            byte_slots: None,
+        })
+    }
+
+    /// With `byteCapacityBufferPercentage` at its default of 20.
+    fn weighing(byte_capacity: u64) -> TestChannel {
+        let settings = MemoryChannelConfig {
+            byte_capacity: Some(byte_capacity),
+            ..MemoryChannelConfig::default()
+        };
+        MemoryChannel::new(MemoryLimits {
+            capacity: 100,
+            transaction_capacity: 100,
+            byte_slots: settings.byte_slots(),
+        })
+    }
+
+    fn puts(channel: &TestChannel, events: &[usize]) -> Puts<usize> {
+        channel.put(events.to_vec()).unwrap()
+    }
+
+    fn commit(channel: &mut TestChannel, events: &[usize]) -> Result<(), Lack> {
+        let committed = channel.commit(puts(channel, events));
+        committed.map_err(|stalled| {
+            channel.cancel(&stalled.puts);
+            stalled.lack
+        })
+    }
+
+    fn filled(capacity: usize, events: &[usize]) -> TestChannel {
         let mut channel = channel(capacity, capacity);
-        channel.commit(puts(&channel, events)).unwrap();
+        commit(&mut channel, events).unwrap();
         channel
     }
 
-    fn takes(channel: &mut MemoryChannel<u32>, count: usize) -> Transaction<u32> {
-        let mut transaction = channel.begin();
-        for _ in 0..count {
-            assert_eq!(channel.take(&mut transaction), Ok(true));
-        }
-        transaction
-    }
-
-    fn check(mut channel: MemoryChannel<u32>, expected: &[u32]) {
-        let count = channel.len();
-        assert_eq!(takes(&mut channel, count).taken(), expected);
+    fn check(mut channel: TestChannel, expected: &[usize]) {
+        assert_eq!(channel.take(usize::MAX).events(), expected);
     }
 
     #[test]
-    fn a_put_beyond_transaction_capacity_fails_at_once() {
+    fn m1_a_put_beyond_transaction_capacity_fails_at_once() {
         let channel = channel(100, 2);
-        let mut transaction = puts(&channel, &[1, 2]);
-        assert_eq!(transaction.put(3), Err(TransactionFull { capacity: 2 }));
+        assert_eq!(channel.put(vec![1, 2, 3]).unwrap_err(), OverTransaction);
+        assert!(channel.put(vec![1, 2]).is_ok());
     }
 
     #[test]
-    fn a_take_beyond_transaction_capacity_fails_and_takes_nothing() {
-        let mut channel = channel(100, 2);
-        channel.commit(puts(&channel, &[1, 2])).unwrap();
-        channel.commit(puts(&channel, &[3])).unwrap();
-        let mut transaction = takes(&mut channel, 2);
-        assert!(channel.take(&mut transaction).is_err());
-        assert_eq!(channel.len(), 1);
+    fn m2_a_commit_without_room_fails_whole_and_leaves_the_channel_as_it_was() {
+        let mut channel = filled(5, &[1, 2, 3]);
+        assert_eq!(commit(&mut channel, &[4, 5, 6]), Err(Lack::Slots));
+        commit(&mut channel, &[7, 8]).unwrap();
+        check(channel, &[1, 2, 3, 7, 8]);
+    }
+
+    #[test]
+    fn m3_room_comes_back_with_takes_and_with_cancelled_puts() {
+        let mut channel = filled(3, &[1, 2, 3]);
+        let taken = channel.take(2);
+        channel.commit_takes(&taken);
+        let cancelled = puts(&channel, &[4, 5]);
+        channel.cancel(&cancelled);
+        commit(&mut channel, &[6, 7]).unwrap();
+        check(channel, &[3, 6, 7]);
+    }
+
+    #[test]
+    fn m4_bodies_fill_the_bytes_left_beside_the_buffer_percentage() {
+        let mut channel = weighing(2000);
+        commit(&mut channel, &[405, 405, 405]).unwrap();
+        assert_eq!(commit(&mut channel, &[405, 405]), Err(Lack::Bytes));
+        commit(&mut channel, &[100]).unwrap();
+        assert_eq!(commit(&mut channel, &[0]), Err(Lack::Bytes));
+    }
+
+    #[test]
+    fn m5_the_bytes_are_as_before_after_a_rollback_even_of_an_empty_event() {
+        let mut channel = weighing(1000);
+        assert_eq!(channel.free_byte_slots, 8);
+        let cancelled = puts(&channel, &[0]);
+        channel.cancel(&cancelled);
+        assert_eq!(channel.free_byte_slots, 8);
+        commit(&mut channel, &[0, 101]).unwrap();
+        let taken = channel.take(2);
+        assert_eq!(channel.free_byte_slots, 5);
+        channel.rollback(taken);
+        assert_eq!(channel.free_byte_slots, 5);
+        let taken = channel.take(2);
+        channel.commit_takes(&taken);
+        assert_eq!(channel.free_byte_slots, 8);
+    }
+
+    #[test]
+    fn a_commit_that_has_its_bytes_and_waits_for_slots_keeps_the_bytes() {
+        let mut channel = MemoryChannel::new(MemoryLimits {
+            capacity: 1,
+            transaction_capacity: 1,
+            byte_slots: Some(10),
+        });
+        commit(&mut channel, &[100]).unwrap();
+        let stalled = channel.commit(puts(&channel, &[200])).unwrap_err();
+        assert_eq!((stalled.lack, channel.free_byte_slots), (Lack::Slots, 7));
+        let stalled = channel.commit(stalled.puts).unwrap_err();
+        assert_eq!(channel.free_byte_slots, 7);
+        assert!(channel.cancel(&stalled.puts));
+        assert_eq!(channel.free_byte_slots, 9);
+    }
+
+    #[test]
+    fn m8_a_rollback_returns_taken_events_to_the_head_in_order() {
+        let mut channel = filled(5, &[1, 2, 3]);
+        let taken = channel.take(2);
+        commit(&mut channel, &[4]).unwrap();
+        channel.rollback(taken);
+        check(channel, &[1, 2, 3, 4]);
     }
 
     #[test]
@@ -197,68 +342,35 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_without_room_fails_whole_and_leaves_the_channel_as_it_was() {
-        let mut channel = filled(5, &[1, 2, 3]);
-        let back = channel.commit(puts(&channel, &[4, 5, 6])).unwrap_err();
-        assert_eq!(back.put_count(), 3);
-        channel.commit(puts(&channel, &[7, 8])).unwrap();
-        check(channel, &[1, 2, 3, 7, 8]);
-    }
-
-    #[test]
     fn a_transaction_given_back_commits_once_there_is_room() {
         let mut channel = filled(3, &[1, 2, 3]);
         let waiting = channel.commit(puts(&channel, &[4, 5])).unwrap_err();
-        let taken = takes(&mut channel, 2);
-        let waiting = channel.commit(waiting).unwrap_err();
-        channel.commit(taken).unwrap();
-        channel.commit(waiting).unwrap();
+        let taken = channel.take(2);
+        let waiting = channel.commit(waiting.puts).unwrap_err();
+        channel.commit_takes(&taken);
+        channel.commit(waiting.puts).unwrap();
         check(channel, &[3, 4, 5]);
     }
 
     #[test]
     fn taken_events_occupy_their_slots_until_the_take_is_committed() {
         let mut channel = filled(3, &[1, 2, 3]);
-        let taken = takes(&mut channel, 2);
+        let taken = channel.take(2);
         assert_eq!(channel.len(), 1);
-        let waiting = channel.commit(puts(&channel, &[4])).unwrap_err();
-        channel.commit(taken).unwrap();
-        channel.commit(waiting).unwrap();
+        assert_eq!(commit(&mut channel, &[4]), Err(Lack::Slots));
+        channel.commit_takes(&taken);
+        commit(&mut channel, &[4]).unwrap();
         check(channel, &[3, 4]);
     }
 
     #[test]
-    fn a_transaction_that_takes_and_puts_needs_room_for_the_difference_only() {
-        let mut channel = filled(3, &[1, 2, 3]);
-        let mut transaction = takes(&mut channel, 2);
-        transaction.put(4).unwrap();
-        transaction.put(5).unwrap();
-        channel.commit(transaction).unwrap();
-        check(channel, &[3, 4, 5]);
-    }
-
-    #[test]
-    fn a_rollback_returns_taken_events_to_the_head_in_order() {
-        let mut channel = filled(5, &[1, 2, 3]);
-        let taken = takes(&mut channel, 2);
-        channel.commit(puts(&channel, &[4])).unwrap();
-        channel.rollback(taken);
-        check(channel, &[1, 2, 3, 4]);
-    }
-
-    #[test]
-    fn rolled_back_puts_leave_their_room_to_others() {
-        let mut channel = filled(3, &[1]);
-        channel.rollback(puts(&channel, &[2, 3]));
-        channel.commit(puts(&channel, &[4, 5])).unwrap();
-        check(channel, &[1, 4, 5]);
-    }
-
-    #[test]
-    fn a_take_from_an_empty_channel_ends_the_batch() {
-        let mut channel = filled(3, &[1]);
-        let mut transaction = takes(&mut channel, 1);
-        assert_eq!(channel.take(&mut transaction), Ok(false));
-        assert_eq!(transaction.taken(), [1]);
+    fn a_batch_ends_at_an_empty_channel_and_at_transaction_capacity() {
+        let mut channel = channel(10, 2);
+        commit(&mut channel, &[1, 2]).unwrap();
+        commit(&mut channel, &[3]).unwrap();
+        let taken = channel.take(5);
+        assert_eq!((taken.events(), taken.attempts), ([1, 2].as_slice(), 2));
+        let taken = channel.take(5);
+        assert_eq!((taken.events(), taken.attempts), ([3].as_slice(), 2));
     }
 }

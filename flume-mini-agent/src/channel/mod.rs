@@ -1,236 +1,335 @@
-//! Channels: where events rest between a source and a sink.
+//! Channels: where events rest between sources and sinks.
 //!
-//! [`memory`] holds the semantics, [`Channel`] here adds what needs a clock and a lock: a commit
-//! waits up to keep-alive for room, and a sink is woken when there is something to take.
+//! | file | holds |
+//! |---|---|
+//! | here | [`Channel`], what sources and sinks see: batches in, batches out, counters |
+//! | [`event`] | an event at rest |
+//! | [`memory`] | the memory channel's rules; pure |
+//! | [`shared`] | the same behind a lock, with waits for room |
+//! | [`file`] | the file channel |
+//!
+//! A source tries [`Channel::put`], which answers at once if it can; if not, the transaction waits
+//! in a [`PendingPut`], as it always does for a disk. A sink takes a [`Taken`], which goes back to the channel when it is dropped.
 
+pub(crate) mod event;
+pub(crate) mod file;
 pub(crate) mod memory;
+pub(crate) mod shared;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use flume_client::wire::avro::datum::EventRef;
-use tokio::sync::Notify;
+use crate::counters::ChannelCounters;
+use file::{FileChannel, TransactionError};
+use memory::{MemoryLimits, Puts, Takes};
+use shared::{Attempt, SharedMemory};
 
-use memory::{MemoryChannel, Transaction};
+pub(crate) use event::StoredEvent;
 
-/// An event in the channel: its datum, a slice of the request that brought it.
-#[derive(Clone, Debug)]
-pub(crate) struct StoredEvent(Bytes);
-
-impl StoredEvent {
-    /// Keeps `event`, a part of `request`, without a copy.
-    pub(crate) fn new(request: &Bytes, event: &EventRef<'_>) -> Self {
-        Self(request.slice_ref(event.datum()))
-    }
-
-    pub(crate) fn datum(&self) -> &[u8] {
-        &self.0
-    }
-
-    pub(crate) fn view(&self) -> EventRef<'_> {
-        EventRef::parse(&self.0).expect("an event is stored only after it was read")
-    }
-}
-
-/// A memory channel shared by a source and a sink.
+/// A channel: shared by all sources that put and all sinks that take.
 #[derive(Debug)]
 pub(crate) struct Channel {
-    memory: Mutex<MemoryChannel<StoredEvent>>,
-    keep_alive: Duration,
-    room: Notify,
-    arrivals: Notify,
+    name: String,
+    store: Store,
+    counters: ChannelCounters,
+}
+
+/// Where the events are.
+#[derive(Debug)]
+enum Store {
+    Memory(SharedMemory),
+    File(FileChannel),
+}
+
+/// Why a channel did not take or give a batch. Nothing has changed in it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ChannelError {
+    /// However empty the channel is.
+    #[error("{events} events are more than the channel's transactionCapacity {capacity}")]
+    OverTransaction { events: usize, capacity: usize },
+    /// For all of keep-alive.
+    #[error("the channel is full: no room for {events} events within {keep_alive:?}")]
+    Full { events: usize, keep_alive: Duration },
+    /// For all of keep-alive.
+    #[error(
+        "the channel's byteCapacity is used up: no room for {events} events within {keep_alive:?}"
+    )]
+    BytesFull { events: usize, keep_alive: Duration },
+    /// A disk that is full or fails.
+    #[error("{0}")]
+    Disk(String),
+    /// The channel works no more until it is opened again.
+    #[error("{0}")]
+    OutOfOrder(String),
+}
+
+/// What came of a batch at once.
+#[derive(Debug)]
+pub(crate) enum Put {
+    /// All of it is committed.
+    Committed,
+    /// None of it is.
+    Failed(ChannelError),
+    /// It takes a wait to know.
+    Waits(PendingPut),
+}
+
+/// A batch on its way into a channel. Dropped, it is rolled back.
+#[derive(Debug)]
+pub(crate) struct PendingPut {
+    channel: Arc<Channel>,
+    state: Pending,
+}
+
+#[derive(Debug)]
+enum Pending {
+    /// `None` once it is decided.
+    Memory(Option<Puts<StoredEvent>>),
+    File(Vec<StoredEvent>),
+}
+
+/// Events in a sink's hands. Dropped, they are back at the head of the channel.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Taken {
+    channel: Arc<Channel>,
+    state: Takings,
+}
+
+#[derive(Debug)]
+enum Takings {
+    Memory(Takes<StoredEvent>),
+    /// Rolls itself back.
+    File(file::Transaction),
+    Decided,
 }
 
 impl Channel {
-    pub(crate) fn new(capacity: usize, transaction_capacity: usize, keep_alive: Duration) -> Self {
-        Self {
-            memory: Mutex::new(MemoryChannel::new(capacity, transaction_capacity)),
-            keep_alive,
-            room: Notify::new(),
-            arrivals: Notify::new(),
+    /// A memory channel. The caller has checked `1 <= transaction_capacity <= capacity`.
+    pub(crate) fn memory(
+        name: impl Into<String>,
+        limits: MemoryLimits,
+        keep_alive: Duration,
+    ) -> Self {
+        Self::of(name, Store::Memory(SharedMemory::new(limits, keep_alive)))
+    }
+
+    /// An opened file channel.
+    pub(crate) fn file(name: impl Into<String>, channel: FileChannel) -> Self {
+        Self::of(name, Store::File(channel))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How long a put waits for room.
+    pub(crate) fn keep_alive(&self) -> Duration {
+        match &self.store {
+            Store::Memory(memory) => memory.keep_alive(),
+            Store::File(file) => file.keep_alive(),
         }
     }
 
-    pub(crate) fn begin(&self) -> Transaction<StoredEvent> {
-        self.memory().begin()
-    }
-
+    /// Events that can be taken.
     pub(crate) fn len(&self) -> usize {
-        self.memory().len()
+        match &self.store {
+            Store::Memory(memory) => memory.len(),
+            Store::File(file) => file.len(),
+        }
     }
 
-    /// Takes up to `events` events into one transaction.
-    pub(crate) fn take_batch(&self, events: usize) -> Transaction<StoredEvent> {
-        let mut memory = self.memory();
-        let mut transaction = memory.begin();
-        for _ in 0..events {
-            if memory.take(&mut transaction) != Ok(true) {
-                break;
+    pub(crate) fn capacity(&self) -> usize {
+        match &self.store {
+            Store::Memory(memory) => memory.limits().capacity,
+            Store::File(file) => file.capacity(),
+        }
+    }
+
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.store, Store::File(_))
+    }
+
+    pub(crate) fn counters(&self) -> &ChannelCounters {
+        &self.counters
+    }
+
+    /// Puts `events` in one transaction, all or none.
+    pub(crate) fn put(self: &Arc<Self>, events: Vec<StoredEvent>) -> Put {
+        let memory = match &self.store {
+            Store::Memory(memory) => memory,
+            Store::File(_) => return self.wait(Pending::File(events)),
+        };
+        let count = events.len();
+        let capacity = memory.limits().transaction_capacity;
+        // Flume puts them one by one until one fails.
+        self.counters.put_attempts.add(count.min(capacity + 1));
+        match memory.put(events) {
+            Attempt::Committed => {
+                self.counters.put_successes.add(count);
+                Put::Committed
             }
+            Attempt::Failed(error) => Put::Failed(error),
+            Attempt::Stalled(puts) => self.wait(Pending::Memory(Some(puts))),
         }
-        transaction
     }
 
-    /// Commits now, or gives the transaction back for want of room.
-    pub(crate) fn try_commit(
+    /// Takes up to `events_max` events into one transaction.
+    pub(crate) fn take(self: &Arc<Self>, events_max: usize) -> Result<Taken, ChannelError> {
+        let (attempts, state) = match &self.store {
+            Store::Memory(memory) => {
+                let takes = memory.take(events_max);
+                (takes.attempts, Takings::Memory(takes))
+            }
+            Store::File(file) => {
+                let mut transaction = file.begin();
+                let mut attempts = 0;
+                while attempts < events_max {
+                    attempts += 1;
+                    if !self.count_take_error(file.take(&mut transaction))? {
+                        break;
+                    }
+                }
+                (attempts, Takings::File(transaction))
+            }
+        };
+        self.counters.take_attempts.add(attempts);
+        Ok(Taken {
+            channel: Arc::clone(self),
+            state,
+        })
+    }
+
+    /// Waits until there may be something to take that nobody was told of. One waiter is woken per
+    /// commit and rollback; it is expected to take until the channel is empty, or to fail.
+    pub(crate) async fn arrival(&self) {
+        match &self.store {
+            Store::Memory(memory) => memory.arrival().await,
+            Store::File(file) => file.arrival().await,
+        }
+    }
+
+    fn of(name: impl Into<String>, store: Store) -> Self {
+        Self {
+            name: name.into(),
+            store,
+            counters: ChannelCounters::default(),
+        }
+    }
+
+    fn wait(self: &Arc<Self>, state: Pending) -> Put {
+        Put::Waits(PendingPut {
+            channel: Arc::clone(self),
+            state,
+        })
+    }
+
+    async fn put_to_file(
         &self,
-        transaction: Transaction<StoredEvent>,
-    ) -> Result<(), Transaction<StoredEvent>> {
-        let (puts, takes) = (transaction.put_count(), transaction.taken().len());
-        self.memory().commit(transaction)?;
-        if puts > 0 {
-            self.arrivals.notify_one();
+        file: &FileChannel,
+        events: &mut Vec<StoredEvent>,
+    ) -> Result<(), TransactionError> {
+        let count = events.len();
+        let mut transaction = file.begin();
+        for event in events.drain(..) {
+            self.counters.put_attempts.increment();
+            file.put(&mut transaction, event).await?;
         }
-        if takes > 0 {
-            self.room.notify_waiters();
-        }
+        file.commit(transaction).await?;
+        self.counters.put_successes.add(count);
         Ok(())
     }
 
-    /// Commits as soon as there is room. `false` if there was none for keep-alive; the puts are
-    /// then undone. Like Flume's semaphores it is not fair: a smaller transaction may go first.
-    pub(crate) async fn commit(&self, transaction: Transaction<StoredEvent>) -> bool {
-        let committed = async {
-            let mut waiting = transaction;
-            loop {
-                let mut room = std::pin::pin!(self.room.notified());
-                room.as_mut().enable();
-                match self.try_commit(waiting) {
-                    Ok(()) => return,
-                    Err(back) => waiting = back,
-                }
-                room.await;
-            }
-        };
-        tokio::time::timeout(self.keep_alive, committed)
-            .await
-            .is_ok()
-    }
-
-    /// Whether a commit that finds no room is worth a wait.
-    pub(crate) fn waits_for_room(&self) -> bool {
-        !self.keep_alive.is_zero()
-    }
-
-    pub(crate) fn keep_alive(&self) -> Duration {
-        self.keep_alive
-    }
-
-    pub(crate) fn rollback(&self, transaction: Transaction<StoredEvent>) {
-        self.memory().rollback(transaction);
-    }
-
-    /// Waits until something was committed since the last call, or [`wake_sink`](Self::wake_sink).
-    pub(crate) async fn arrival(&self) {
-        self.arrivals.notified().await;
-    }
-
-    /// Makes the sink look at the channel again.
-    pub(crate) fn wake_sink(&self) {
-        self.arrivals.notify_one();
-    }
-
-    fn memory(&self) -> MutexGuard<'_, MemoryChannel<StoredEvent>> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn count_take_error<T>(&self, result: Result<T, TransactionError>) -> Result<T, ChannelError> {
+        result.map_err(|error| {
+            self.counters.take_errors.increment();
+            ChannelError::of_file(&error, 1)
+        })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::future::Future;
-
-    use tokio::time::Instant;
-
-    use super::*;
-
-    const KEEP_ALIVE: Duration = Duration::from_secs(3);
-
-    /// Runs with a clock that jumps to the next deadline when nothing else can happen.
-    fn run(test: impl Future<Output = ()>) {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(test);
-    }
-
-    /// A channel of two events that holds one.
-    fn channel() -> Channel {
-        let channel = Channel::new(2, 2, KEEP_ALIVE);
-        channel.try_commit(puts(&channel, 1)).unwrap();
-        channel
-    }
-
-    fn puts(channel: &Channel, events: usize) -> Transaction<StoredEvent> {
-        let mut transaction = channel.begin();
-        for _ in 0..events {
-            let event = StoredEvent(Bytes::from_static(b"\x00\x02x"));
-            transaction.put(event).unwrap();
+impl ChannelError {
+    fn of_file(error: &TransactionError, events: usize) -> Self {
+        match *error {
+            TransactionError::TransactionFull { capacity } => {
+                Self::OverTransaction { events, capacity }
+            }
+            TransactionError::ChannelFull { keep_alive, .. } => Self::Full { events, keep_alive },
+            TransactionError::Poisoned(_) => Self::OutOfOrder(error.to_string()),
+            _ => Self::Disk(error.to_string()),
         }
-        transaction
+    }
+}
+
+impl PendingPut {
+    /// Waits for room and for the disk. A memory channel waits for room for the bodies and then
+    /// for the events, each up to keep-alive; a file channel waits so for each event.
+    pub(crate) async fn finish(mut self) -> Result<(), ChannelError> {
+        let channel = &self.channel;
+        match (&channel.store, &mut self.state) {
+            (Store::Memory(memory), Pending::Memory(puts)) => {
+                let count = puts.as_ref().map_or(0, Puts::len);
+                memory.finish(puts).await?;
+                channel.counters.put_successes.add(count);
+                Ok(())
+            }
+            (Store::File(file), Pending::File(events)) => {
+                let count = events.len();
+                let put = channel.put_to_file(file, events).await;
+                put.map_err(|error| {
+                    if matches!(error, TransactionError::Write(_)) {
+                        channel.counters.put_errors.increment();
+                    }
+                    ChannelError::of_file(&error, count)
+                })
+            }
+            _ => unreachable!("a channel keeps its store"),
+        }
+    }
+}
+
+impl Drop for PendingPut {
+    fn drop(&mut self) {
+        if let (Store::Memory(memory), Pending::Memory(Some(puts))) =
+            (&self.channel.store, &self.state)
+        {
+            memory.cancel(puts);
+        }
+    }
+}
+
+impl Taken {
+    /// The events, oldest first.
+    pub(crate) fn events(&self) -> &[StoredEvent] {
+        match &self.state {
+            Takings::Memory(takes) => takes.events(),
+            Takings::File(transaction) => transaction.taken(),
+            Takings::Decided => &[],
+        }
     }
 
-    #[test]
-    fn a_commit_without_room_gives_up_after_keep_alive_and_changes_nothing() {
-        run(async {
-            let channel = channel();
-            let start = Instant::now();
-            assert!(!channel.commit(puts(&channel, 2)).await);
-            assert_eq!(start.elapsed(), KEEP_ALIVE);
-            assert_eq!(channel.len(), 1);
-        });
+    /// Makes the takes final. After an error the events are back in the channel.
+    pub(crate) async fn commit(mut self) -> Result<(), ChannelError> {
+        let count = self.events().len();
+        let state = std::mem::replace(&mut self.state, Takings::Decided);
+        match (&self.channel.store, state) {
+            (Store::Memory(memory), Takings::Memory(takes)) => memory.commit_takes(&takes),
+            (Store::File(file), Takings::File(transaction)) => {
+                let committed = file.commit(transaction).await;
+                self.channel.count_take_error(committed)?;
+            }
+            _ => {}
+        }
+        self.channel.counters.take_successes.add(count);
+        Ok(())
     }
+}
 
-    #[test]
-    fn a_waiting_commit_goes_through_when_takes_are_committed_not_when_they_are_made() {
-        run(async {
-            let channel = channel();
-            let start = Instant::now();
-            let taken = channel.take_batch(1);
-            let sink = async {
-                tokio::time::sleep(KEEP_ALIVE / 3).await;
-                channel.try_commit(taken).unwrap();
-            };
-            let mut sink = std::pin::pin!(sink);
-            let mut commit = std::pin::pin!(channel.commit(puts(&channel, 2)));
-            let committed = std::future::poll_fn(|context| {
-                let _ = sink.as_mut().poll(context).is_ready();
-                commit.as_mut().poll(context)
-            });
-            assert!(committed.await);
-            assert_eq!(start.elapsed(), KEEP_ALIVE / 3);
-            assert_eq!(channel.len(), 2);
-        });
-    }
-
-    #[test]
-    fn a_smaller_transaction_may_overtake_a_waiting_one() {
-        run(async {
-            let channel = channel();
-            let mut large = std::pin::pin!(channel.commit(puts(&channel, 2)));
-            let small = std::future::poll_fn(|context| {
-                assert!(large.as_mut().poll(context).is_pending());
-                std::task::Poll::Ready(channel.try_commit(puts(&channel, 1)).is_ok())
-            });
-            assert!(small.await);
-            assert!(!large.await);
-        });
-    }
-
-    #[test]
-    fn a_batch_ends_at_an_empty_channel_and_a_rolled_back_one_can_be_taken_again() {
-        let channel = channel();
-        let taken = channel.take_batch(2);
-        assert_eq!((taken.taken().len(), channel.len()), (1, 0));
-        channel.rollback(taken);
-        assert_eq!(channel.take_batch(2).taken().len(), 1);
-    }
-
-    #[test]
-    fn an_arrival_is_not_missed_by_a_sink_that_looks_later() {
-        run(async {
-            let channel = channel();
-            let arrival = tokio::time::timeout(KEEP_ALIVE, channel.arrival());
-            assert!(arrival.await.is_ok());
-        });
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let state = std::mem::replace(&mut self.state, Takings::Decided);
+        if let (Store::Memory(memory), Takings::Memory(takes)) = (&self.channel.store, state) {
+            memory.rollback(takes);
+        }
     }
 }

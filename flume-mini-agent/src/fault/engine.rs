@@ -37,6 +37,8 @@ pub(crate) struct Faults {
 /// A call, as far as conditions look at it.
 pub(crate) struct CallView<'a> {
     pub(crate) at: Place,
+    /// Whether the answer is a frame, which can be broken.
+    pub(crate) framed: bool,
     pub(crate) payload_bytes: usize,
     /// Whether one of its events has all these headers.
     pub(crate) has_headers: &'a HasHeaders<'a>,
@@ -115,15 +117,22 @@ impl Faults {
         self.hits.iter()
     }
 
-    /// A connection comes; their numbers grow.
-    pub(crate) fn on_connection(&mut self, now: Duration, connection: u64) -> Option<Fault> {
+    /// A connection comes; their numbers grow. `paced` tells whether its source can slow it down.
+    pub(crate) fn on_connection(
+        &mut self,
+        now: Duration,
+        connection: u64,
+        paced: bool,
+    ) -> Option<Fault> {
         self.last_connection = connection;
         let place = Place {
             connection,
             connection_bytes: 0,
             request: 0,
         };
-        self.strike(Point::Accept, now, &place, |_| true)
+        self.strike(Point::Accept, now, &place, |rule| {
+            paced || !rule.fault.slows_stream()
+        })
     }
 
     /// Bytes arrive on a connection. If a fault strikes among them: how many come before it.
@@ -163,7 +172,8 @@ impl Faults {
     /// A call is made.
     pub(crate) fn on_call(&mut self, now: Duration, call: &CallView<'_>) -> Option<Fault> {
         self.strike(Point::Call, now, &call.at, |rule| {
-            rule.size_over.is_none_or(|size| call.payload_bytes > size)
+            (call.framed || !rule.fault.breaks_answer() && !rule.fault.slows_stream())
+                && rule.size_over.is_none_or(|size| call.payload_bytes > size)
                 && (rule.headers.is_empty() || (call.has_headers)(&rule.headers))
         })
     }
@@ -255,6 +265,7 @@ mod tests {
         let has = |headers: &[(String, String)]| headers == [("a".to_owned(), "b".to_owned())];
         let call = CallView {
             at,
+            framed: true,
             payload_bytes: 50,
             has_headers: &has,
         };
@@ -314,12 +325,12 @@ mod tests {
     fn connections_are_counted_from_the_rule_on() {
         let mut faults = Faults::new(0);
         let now = Duration::ZERO;
-        assert_eq!(faults.on_connection(now, 1), None);
+        assert_eq!(faults.on_connection(now, 1, true), None);
         faults.add(Fault::Refuse.nth_connection(2), now);
         faults.add(Fault::Failed.nth_connection(1), now);
-        assert_eq!(faults.on_connection(now, 2), None);
-        assert_eq!(faults.on_connection(now, 3), Some(Fault::Refuse));
-        assert_eq!(faults.on_connection(now, 4), None);
+        assert_eq!(faults.on_connection(now, 2, true), None);
+        assert_eq!(faults.on_connection(now, 3, true), Some(Fault::Refuse));
+        assert_eq!(faults.on_connection(now, 4, true), None);
         assert_eq!(call(&mut faults, place(1, 1), now), None);
         assert_eq!(call(&mut faults, place(2, 1), now), Some(Fault::Failed));
         assert_eq!(call(&mut faults, place(3, 1), now), None);

@@ -83,9 +83,9 @@ impl FaultBoard {
         look(&self.faults())
     }
 
-    pub(crate) fn on_connection(&self, connection: u64) -> Option<Fault> {
+    pub(crate) fn on_connection(&self, connection: u64, paced: bool) -> Option<Fault> {
         // Rules count from the number of the last connection, so this one is noted in any case.
-        let fault = self.faults().on_connection(self.now(), connection);
+        let fault = self.faults().on_connection(self.now(), connection, paced);
         self.ring(fault.is_some());
         fault
     }

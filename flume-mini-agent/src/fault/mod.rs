@@ -5,12 +5,14 @@
 //! | here | [`Fault`], the kinds |
 //! | [`rule`] | [`FaultRule`](rule::FaultRule): a kind with its conditions |
 //! | [`engine`] | [`Faults`](engine::Faults): decides, given the time and what happens; no clock, no IO |
+//! | [`json`] | rules as text |
 //! | [`guard`] | [`FaultGuard`](guard::FaultGuard): a rule in force in an agent |
 //!
 //! What a fault does to a socket is the source's business.
 
 pub(crate) mod engine;
 pub(crate) mod guard;
+pub(crate) mod json;
 pub(crate) mod rule;
 
 use std::ops::Range;
@@ -41,6 +43,11 @@ use rule::FaultRule;
 /// | `AnswerLate` | call | yes | the answer, late |
 /// | `CloseMidFrame` | call | yes | half of the answer, the end of the stream |
 /// | `FlipByte`, `WrongSerial`, `EmptyFrame`, `HugeFrame` | call | yes | a broken answer |
+///
+/// The faults of streams, handshakes and frames (slow, `Handshake...`, `CloseMidFrame` to
+/// `HugeFrame`) and those after so many bytes strike at the Avro source only, the others at every
+/// source. The HTTP source says FAILED as 503, UNKNOWN and an RPC error as 500; a netcat connection
+/// says FAILED as such and falls silent on the other two and after a call that hangs.
 ///
 /// Stored means as without the fault: a full channel still answers `FAILED`. A connection that a
 /// fault has slowed or silenced stays so until it is closed, even if the rule goes.
@@ -114,6 +121,14 @@ impl Fault {
                 | Self::WrongSerial
                 | Self::EmptyFrame
                 | Self::HugeFrame
+        )
+    }
+
+    /// Whether it slows a stream down.
+    pub(crate) fn slows_stream(&self) -> bool {
+        matches!(
+            self,
+            Self::OneByteSlices | Self::SlowReader(_) | Self::Bandwidth(_)
         )
     }
 }

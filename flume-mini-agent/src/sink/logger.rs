@@ -7,20 +7,20 @@ use flume_client::wire::avro::datum::EventRef;
 use super::SinkWriter;
 use crate::channel::StoredEvent;
 
-/// Bytes of the body that are shown, Flume's `maxBytesToLog` at its default.
-const BODY_BYTES_SHOWN: usize = 16;
-
 /// Writes `Event: { headers:{k=v} body: 68 69 hi }` per event. Unlike Flume's it does not pad the
 /// hexadecimal part of a short body to the width of 16 bytes.
 pub(super) struct Logger {
     output: Box<dyn Write + Send>,
+    /// Bytes of a body that are shown.
+    bytes_max: usize,
     lines: Vec<u8>,
 }
 
 impl Logger {
-    pub(super) fn new(output: Box<dyn Write + Send>) -> Self {
+    pub(super) fn new(output: Box<dyn Write + Send>, bytes_max: usize) -> Self {
         Self {
             output,
+            bytes_max,
             lines: Vec::new(),
         }
     }
@@ -30,14 +30,14 @@ impl SinkWriter for Logger {
     fn write(&mut self, events: &[StoredEvent]) -> io::Result<()> {
         self.lines.clear();
         for event in events {
-            put_line(&mut self.lines, &event.view())?;
+            put_line(&mut self.lines, &event.view(), self.bytes_max)?;
         }
         self.output.write_all(&self.lines)?;
         self.output.flush()
     }
 }
 
-fn put_line(line: &mut Vec<u8>, event: &EventRef<'_>) -> io::Result<()> {
+fn put_line(line: &mut Vec<u8>, event: &EventRef<'_>, bytes_max: usize) -> io::Result<()> {
     line.extend_from_slice(b"Event: { headers:{");
     let mut separator = "";
     for (key, value) in event.headers().filter_map(Result::ok) {
@@ -45,7 +45,7 @@ fn put_line(line: &mut Vec<u8>, event: &EventRef<'_>) -> io::Result<()> {
         separator = ", ";
     }
     line.extend_from_slice(b"} body:");
-    let shown = event.body().iter().take(BODY_BYTES_SHOWN);
+    let shown = event.body().iter().take(bytes_max);
     for byte in shown.clone() {
         write!(line, " {byte:02X}")?;
     }
@@ -69,7 +69,7 @@ mod tests {
 
     fn check(datum: &[u8], expected: &str) {
         let mut line = Vec::new();
-        put_line(&mut line, &EventRef::parse(datum).unwrap()).unwrap();
+        put_line(&mut line, &EventRef::parse(datum).unwrap(), 16).unwrap();
         assert_eq!(String::from_utf8(line).unwrap(), expected);
     }
 

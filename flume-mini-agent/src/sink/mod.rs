@@ -1,9 +1,11 @@
 //! Sinks: what becomes of the events that leave the channel.
 
+pub(crate) mod avro;
 mod collect;
 mod file_roll;
 mod logger;
 mod null;
+pub(crate) mod worker;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -12,6 +14,7 @@ use std::sync::Arc;
 
 use crate::agent::tally::Tally;
 use crate::channel::StoredEvent;
+use crate::config::SinkKind;
 
 /// What the agent does with the events it has accepted.
 #[derive(Default)]
@@ -54,15 +57,6 @@ impl Sink {
             Self::FileRoll { .. } => "file_roll",
         }
     }
-
-    pub(crate) fn into_writer(self, tally: &Arc<Tally>, collect_max: usize) -> Box<dyn SinkWriter> {
-        match self {
-            Self::Collect => Box::new(collect::Collect::new(Arc::clone(tally), collect_max)),
-            Self::Null => Box::new(null::Null),
-            Self::Logger { output } => Box::new(logger::Logger::new(output)),
-            Self::FileRoll { directory } => Box::new(file_roll::FileRoll::new(directory)),
-        }
-    }
 }
 
 impl fmt::Debug for Sink {
@@ -71,12 +65,34 @@ impl fmt::Debug for Sink {
     }
 }
 
-/// The working part of a sink. It lives as long as the agent, across stops and starts.
+/// The working part of a sink that writes; [`avro`] has its own.
+pub(crate) fn writer(
+    kind: &SinkKind,
+    logger_output: Option<Box<dyn Write + Send>>,
+    tally: &Arc<Tally>,
+) -> Box<dyn SinkWriter> {
+    match kind {
+        SinkKind::Collect(config) => {
+            Box::new(collect::Collect::new(Arc::clone(tally), config.max_events))
+        }
+        SinkKind::FileRoll(config) => Box::new(file_roll::FileRoll::new(config.clone())),
+        SinkKind::Logger(config) => {
+            let output = logger_output.unwrap_or_else(|| Box::new(io::stdout()));
+            Box::new(logger::Logger::new(output, config.max_bytes_to_log))
+        }
+        SinkKind::Null(_) | SinkKind::Avro(_) => Box::new(null::Null),
+    }
+}
+
+/// The working part of a sink that writes. It lives as long as the agent, across stops and starts.
 pub(crate) trait SinkWriter: Send {
     /// Gets ready for events, at every start of the agent.
     fn start(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    /// Lets go of what it holds, at every stop of the agent.
+    fn stop(&mut self) {}
 
     /// Writes the events of one transaction, which is rolled back on an error.
     fn write(&mut self, events: &[StoredEvent]) -> io::Result<()>;

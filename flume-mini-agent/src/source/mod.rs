@@ -1,3 +1,46 @@
 //! Sources: where events come in.
+//!
+//! | file | holds |
+//! |---|---|
+//! | here | [`Source`], one of any type |
+//! | [`avro`], [`http`], [`netcat`] | a source each |
+//! | [`intake`] | what a source is given, and what those without frames do with a batch |
+//! | [`listen`] | the accept loop of all |
+//! | [`stream`] | how fast bytes go, and how a connection ends |
 
 pub(crate) mod avro;
+pub(crate) mod http;
+pub(crate) mod intake;
+pub(crate) mod listen;
+pub(crate) mod netcat;
+pub(crate) mod stream;
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use avro::AvroSource;
+use http::HttpSource;
+use netcat::NetcatSource;
+
+/// A source of any type, from one start of the agent to its stop.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Avro(AvroSource),
+    Http(HttpSource),
+    Netcat(NetcatSource),
+}
+
+impl Source {
+    /// Accepts connections until dropped.
+    pub(crate) async fn serve(self, listener: TcpListener, connections_max: usize) {
+        match self {
+            Self::Avro(source) => Arc::new(source).serve(listener, connections_max).await,
+            Self::Http(source) => Arc::new(source).serve(listener, connections_max).await,
+            Self::Netcat(source) => Arc::new(source).serve(listener, connections_max).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

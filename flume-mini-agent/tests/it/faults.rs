@@ -19,7 +19,7 @@ fn check_log(agent: &MiniAgent, told: &Told, stored: Stored) {
     assert_eq!((&batch.told, batch.stored), (told, stored));
     assert_eq!(batch.took.is_some(), *told != Told::Nothing);
     let in_channel = |stored| u64::from(stored != Stored::No);
-    let events = batches.iter().map(|batch| in_channel(batch.stored)).sum();
+    let events: u64 = batches.iter().map(|batch| in_channel(batch.stored)).sum();
     assert_eq!(agent.stats().events_accepted, events);
     agent.wait_for(events as usize, LIMIT).unwrap();
 }

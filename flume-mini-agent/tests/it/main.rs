@@ -3,11 +3,17 @@
 #[cfg(test)]
 mod channel;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod flows;
 #[cfg(test)]
 mod framing;
 #[cfg(test)]
 mod handshake;
+#[cfg(test)]
+mod hops;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
@@ -18,5 +24,7 @@ mod replies;
 mod requests;
 #[cfg(test)]
 mod sinks;
+#[cfg(test)]
+mod sources;
 #[cfg(test)]
 mod support;

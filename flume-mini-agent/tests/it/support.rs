@@ -1,7 +1,7 @@
 //! A raw client, and the bytes it sends: written out, never made by the code under test.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use flume_mini_agent::MiniAgent;
@@ -61,7 +61,11 @@ pub(crate) struct Client(TcpStream);
 
 impl Client {
     pub(crate) fn connect(agent: &MiniAgent) -> Self {
-        let socket = TcpStream::connect(agent.addr()).unwrap();
+        Self::connect_to(agent.addr())
+    }
+
+    fn connect_to(address: SocketAddr) -> Self {
+        let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(LIMIT)).unwrap();
         socket.set_nodelay(true).unwrap();
         Self(socket)
@@ -69,7 +73,12 @@ impl Client {
 
     /// Connected, and the handshake made.
     pub(crate) fn greeted(agent: &MiniAgent) -> Self {
-        let mut client = Self::connect(agent);
+        Self::greeted_at(agent.addr())
+    }
+
+    /// The same at one of many sources.
+    pub(crate) fn greeted_at(address: SocketAddr) -> Self {
+        let mut client = Self::connect_to(address);
         client.send(GREETING);
         client.expect(GREETING_OK);
         client

@@ -14,6 +14,7 @@ use crate::agent::tally::{Gauge, Stats};
 use crate::channel::StoredEvent;
 use crate::fault::Fault;
 use crate::fault::engine::{CallView, Place};
+use crate::processor::{ProcessError, Progress};
 
 /// A call to be worked on.
 #[derive(Debug)]
@@ -38,6 +39,13 @@ pub(super) struct Finished {
     pub(super) reply: Option<Reply>,
     /// What goes wrong with the answer, or went wrong already.
     pub(super) fault: Option<Fault>,
+}
+
+/// The two calls. They differ in what is counted, and in what becomes of unusual errors.
+#[derive(Clone, Copy)]
+enum Kind {
+    Append,
+    AppendBatch,
 }
 
 /// What became of a call's events, and what to say.
@@ -89,6 +97,7 @@ impl Call {
         let has_headers = |wanted: &[(String, String)]| content.has_headers(wanted);
         self.source.watch.faults.on_call(&CallView {
             at: self.place,
+            framed: true,
             payload_bytes: self.payload.len(),
             has_headers: &has_headers,
         })
@@ -97,85 +106,120 @@ impl Call {
     async fn work(&self, content: Content<'_>, fault: Option<&Fault>) -> Work {
         let reply = match fault {
             Some(Fault::Hang | Fault::Reset | Fault::DropBeforeCommit) => None,
-            Some(Fault::Failed | Fault::PartialCommit(0)) => Some(Reply::Failed),
+            Some(Fault::Failed) => Some(Reply::Failed),
             Some(Fault::Unknown) => Some(Reply::Unknown),
             Some(Fault::RpcError(text)) => Some(Reply::Error(text.clone())),
             Some(Fault::ChannelFull) => {
                 let _waiting = self.gauge();
-                tokio::time::sleep(self.source.channel.keep_alive()).await;
+                tokio::time::sleep(self.source.processor.keep_alive()).await;
                 Some(Reply::Failed)
             }
-            _ => {
-                let mut work = self.store(content).await;
-                match fault {
-                    Some(Fault::CommitThenDrop | Fault::CommitThenReset) => work.reply = None,
-                    Some(Fault::PartialCommit(_)) if work.stored == Stored::Yes => {
-                        work.reply = Some(Reply::Failed);
-                        work.stored = Stored::Partly;
-                    }
-                    _ => {}
-                }
-                return work;
-            }
+            _ => return self.store(content, fault).await,
         };
+        let events = content.event_count();
+        match content {
+            Content::AppendBatch(_) => self.count_received(Kind::AppendBatch, events),
+            _ => self.count_received(Kind::Append, events),
+        }
+        if matches!(reply, Some(Reply::Failed | Reply::Unknown)) {
+            self.source.counters.channel_write_fails.increment();
+        }
         Work {
             reply,
-            events: content.event_count(),
+            events,
             stored: Stored::No,
         }
     }
 
-    async fn store(&self, content: Content<'_>) -> Work {
+    async fn store(&self, content: Content<'_>, fault: Option<&Fault>) -> Work {
         match content {
-            Content::Append(event) => self.put(std::iter::once(Ok(event))).await,
-            Content::AppendBatch(events) => self.put(events).await,
-            Content::Nonsense(reply) => Work::nothing(Some(reply), 0),
-            Content::Nothing => Work::nothing(None, 0),
+            Content::Append(event) => {
+                let event = std::iter::once(Ok(event));
+                self.put(Kind::Append, event, fault).await
+            }
+            Content::AppendBatch(events) => self.put(Kind::AppendBatch, events, fault).await,
+            Content::Nonsense(reply) => Work::nothing(Some(reply)),
+            Content::Nothing => Work::nothing(None),
         }
     }
 
-    /// Puts the events of a call into the channel, all or none.
+    /// Gives the events of a call to the channels.
     ///
     /// All are read before any is refused, as Flume does: a call that cannot be read to its end
-    /// is an error even if it is too large as well. An empty batch touches no channel.
+    /// is an error even if it is too large as well.
     async fn put<'a>(
         &self,
+        kind: Kind,
         events: impl Iterator<Item = Result<EventRef<'a>, DecodeError>>,
+        fault: Option<&Fault>,
     ) -> Work {
-        let channel = &self.source.channel;
-        let mut transaction = channel.begin();
-        let (mut count, mut refused) = (0, false);
-        for event in events {
-            let Ok(event) = event else {
-                return Work::nothing(Some(responder::end_of_file()), 0);
-            };
-            count += 1;
-            refused = refused
-                || transaction
-                    .put(StoredEvent::new(&self.payload, &event))
-                    .is_err();
-        }
-        if refused {
-            return Work::nothing(Some(Reply::Failed), count);
-        }
-        if count == 0 {
-            return Work::nothing(Some(Reply::Ok), 0);
-        }
-        let committed = match channel.try_commit(transaction) {
-            Ok(()) => true,
-            Err(back) if channel.waits_for_room() => {
-                let _waiting = self.gauge();
-                channel.commit(back).await
-            }
-            Err(_) => false,
+        let stored: Result<Vec<_>, _> = events
+            .map(|event| event.map(|event| StoredEvent::new(&self.payload, &event)))
+            .collect();
+        let Ok(stored) = stored else {
+            return Work::nothing(Some(responder::end_of_file()));
         };
-        if !committed {
-            return Work::nothing(Some(Reply::Failed), count);
-        }
+        let events = stored.len();
+        self.count_received(kind, events);
+        let processor = &self.source.processor;
+        let progress = match fault {
+            Some(Fault::PartialCommit(channels)) => processor.begin_partly(&stored, *channels),
+            _ => processor.begin(stored),
+        };
+        let result = match progress {
+            Progress::Done(result) => result,
+            Progress::Waits(delivery) => {
+                let _waiting = self.gauge();
+                delivery.finish().await
+            }
+        };
+        let stored = match (&result, fault) {
+            (Err(_), _) | (_, Some(Fault::PartialCommit(0))) => Stored::No,
+            (Ok(()), Some(Fault::PartialCommit(_))) => Stored::Partly,
+            (Ok(()), _) if events == 0 => Stored::No,
+            (Ok(()), _) => Stored::Yes,
+        };
+        let reply = match (result, kind) {
+            (Ok(()), _) if matches!(fault, Some(Fault::PartialCommit(_))) => Reply::Failed,
+            (Ok(()), _) => Reply::Ok,
+            // Flume's `append` catches its ChannelException only, `appendBatch` everything.
+            (Err(ProcessError::Other(error)), Kind::Append) => Reply::Error(error),
+            (Err(_), _) => Reply::Failed,
+        };
+        self.count_outcome(kind, events, &reply);
+        let told = match fault {
+            Some(Fault::CommitThenDrop | Fault::CommitThenReset) => None,
+            _ => Some(reply),
+        };
         Work {
-            reply: Some(Reply::Ok),
-            events: count,
-            stored: Stored::Yes,
+            reply: told,
+            events,
+            stored,
+        }
+    }
+
+    fn count_received(&self, kind: Kind, events: usize) {
+        let counters = &self.source.counters;
+        counters.events_received.add(events);
+        match kind {
+            Kind::Append => counters.appends_received.increment(),
+            Kind::AppendBatch => counters.batches_received.increment(),
+        }
+    }
+
+    /// What the source counts before its answer goes out: it does not know of lost answers.
+    fn count_outcome(&self, kind: Kind, events: usize, reply: &Reply) {
+        let counters = &self.source.counters;
+        match reply {
+            Reply::Ok => {
+                counters.events_accepted.add(events);
+                match kind {
+                    Kind::Append => counters.appends_accepted.increment(),
+                    Kind::AppendBatch => counters.batches_accepted.increment(),
+                }
+            }
+            Reply::Failed | Reply::Unknown => counters.channel_write_fails.increment(),
+            Reply::Error(_) => {}
         }
     }
 
@@ -185,10 +229,10 @@ impl Call {
 }
 
 impl Work {
-    fn nothing(reply: Option<Reply>, events: usize) -> Self {
+    fn nothing(reply: Option<Reply>) -> Self {
         Self {
             reply,
-            events,
+            events: 0,
             stored: Stored::No,
         }
     }

@@ -15,12 +15,12 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::call::{Call, Finished, count_reply};
 use super::responder::{self, Greeting};
-use super::stream::{End, Pace};
 use super::{AvroSource, IN_FLIGHT_MAX, NAME, ReplyMode, reply};
 use crate::agent::log::{OpenConnection, Told};
 use crate::agent::tally::Gauge;
 use crate::fault::Fault;
 use crate::fault::engine::Place;
+use crate::source::stream::{End, Pace};
 
 /// Least and most bytes read at once. The size grows while reads fill it.
 const READ_BYTES_MIN: usize = 8 * 1024;
@@ -76,9 +76,9 @@ impl Connection {
         let (finished_sender, finished) = mpsc::channel(IN_FLIGHT_MAX);
         source.tally.count(|stats| stats.connections_opened += 1);
         let open = Gauge::up(&source.tally, |stats| &mut stats.connections_open);
-        let opened = source.watch.open(NAME, Some(peer));
+        let opened = source.watch.open(NAME, Some(peer), &source.counters);
         let mut pace = Pace::default();
-        let fault = source.watch.faults.on_connection(opened.number());
+        let fault = source.watch.faults.on_connection(opened.number(), true);
         if let Some(fault) = &fault {
             pace.slow_down(fault);
         }

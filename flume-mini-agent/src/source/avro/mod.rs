@@ -4,22 +4,19 @@
 //! |---|---|
 //! | here | the listener |
 //! | [`connection`] | one connection: frames in, replies out, in which order |
-//! | [`call`] | what a call does to the channel, and what is told about it |
+//! | [`call`] | what a call does to the channels, and what is told about it |
 //! | [`responder`] | handshake and call, read from a payload; no IO |
 //! | [`reply`] | replies in frames, cut into buffers as Java cuts them, or broken by a fault |
-//! | [`stream`] | how fast bytes go, and how a connection ends |
 //!
 //! Bounds: connections, bytes of a frame, and [`IN_FLIGHT_MAX`] requests being worked on at once;
-//! what comes beyond that stays in the sockets. Not here: TLS, deflate, interceptors, `ipFilter`.
+//! what comes beyond that stays in the sockets. Not here: TLS, deflate, `ipFilter`.
 
 mod call;
 mod connection;
 mod reply;
 mod responder;
-mod stream;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use flume_client::wire::avro::frame::FrameLimits;
 use tokio::net::TcpListener;
@@ -27,7 +24,10 @@ use tokio::sync::Semaphore;
 
 use crate::agent::log::Watch;
 use crate::agent::tally::Tally;
-use crate::channel::Channel;
+use crate::counters::SourceCounters;
+use crate::processor::ChannelProcessor;
+use crate::source::intake::Intake;
+use crate::source::listen::serve;
 use connection::Connection;
 use responder::Protocols;
 
@@ -37,9 +37,6 @@ pub(crate) const IN_FLIGHT_MAX: usize = 16;
 
 /// The source's type in a Flume configuration.
 pub(crate) const NAME: &str = "avro";
-
-/// Wait after a failed `accept`, which is most often a lack of file descriptors.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// In which order an Avro source works on the requests of one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,7 +53,8 @@ pub enum ReplyMode {
 /// What connections share, from one start of the agent to its stop.
 #[derive(Debug)]
 pub(crate) struct AvroSource {
-    channel: Arc<Channel>,
+    processor: Arc<ChannelProcessor>,
+    counters: Arc<SourceCounters>,
     tally: Arc<Tally>,
     watch: Arc<Watch>,
     mode: ReplyMode,
@@ -66,18 +64,15 @@ pub(crate) struct AvroSource {
 }
 
 impl AvroSource {
-    pub(crate) fn new(
-        channel: Arc<Channel>,
-        (tally, watch): (Arc<Tally>, Arc<Watch>),
-        mode: ReplyMode,
-        max_frame_bytes: usize,
-    ) -> Self {
+    /// A source with what `intake` holds: its calls are counted and answered in their own way.
+    pub(crate) fn new(intake: Intake, mode: ReplyMode, max_frame_bytes: usize) -> Self {
         // Java's client cuts its payload into buffers of 8 KiB; room for twice as many.
         let buffers_max = FrameLimits::REQUEST.buffers_max.max(max_frame_bytes / 4096);
         Self {
-            channel,
-            tally,
-            watch,
+            processor: intake.processor,
+            counters: intake.counters,
+            tally: intake.tally,
+            watch: intake.watch,
             mode,
             limits: FrameLimits {
                 payload_bytes_max: max_frame_bytes,
@@ -90,21 +85,10 @@ impl AvroSource {
 
     /// Accepts connections until dropped.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
-        let places = Arc::new(Semaphore::new(connections_max));
-        loop {
-            let Ok((socket, peer)) = listener.accept().await else {
-                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
-                continue;
-            };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                self.tally.count(|stats| stats.connections_refused += 1);
-                continue;
-            };
+        let connect = |socket, peer| {
             let connection = Connection::new(Arc::clone(&self), socket, peer);
-            tokio::spawn(async move {
-                connection.run().await;
-                drop(place);
-            });
-        }
+            connection.run()
+        };
+        serve(listener, connections_max, &self.tally, connect).await;
     }
 }

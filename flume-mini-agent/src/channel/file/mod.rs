@@ -1,0 +1,280 @@
+//! [`FileChannel`]: a channel whose committed events outlive the process and the machine.
+//!
+//! It has the semantics of Flume's file channel, not its format:
+//!
+//! | step | what happens |
+//! |---|---|
+//! | put | takes a slot; on a full channel it waits up to keep-alive for one, then fails |
+//! | take | moves the oldest event to the transaction, whose slot stays taken; on an empty channel it returns at once |
+//! | commit of puts | one record, one sync that concurrent commits share, then the events can be taken |
+//! | commit of takes | the same; the slots are free after it |
+//! | rollback, or drop | frees the slots of puts, returns takes to their places; leaves no trace in the log |
+//!
+//! | file | holds |
+//! |---|---|
+//! | here | the channel as sources and sinks see it |
+//! | [`transaction`] | what is visible, taken and put between commits |
+//! | [`committer`] | the thread that writes and syncs |
+//! | [`log`] | rounds of transactions to segments; removal of segments |
+//! | [`ledger`] | which events are live and in which segment. Pure |
+//! | [`record`] | the format. Pure |
+//! | [`replay`] | opening |
+//! | [`storage`], [`disk`] | what is done to a disk, and the real one |
+//!
+//! # What happens when...
+//!
+//! | | then |
+//! |---|---|
+//! | the process is killed | what was committed is there after the next open, the rest is not; a transaction whose commit had not returned may be either, but whole |
+//! | the machine loses power | the same, as far as the disk honours a flush |
+//! | the disk is full | a transaction that cannot be written fails and is undone; the channel works on |
+//! | less than `minimum_required_space` is free | puts are refused, takes go on. Flume refuses both and so cannot drain |
+//! | a sync fails | that commit and everything after it fails with the reason until the channel is opened again |
+//! | a record is damaged | the channel does not open; the error names file and offset. Flume notices at the take |
+//! | a second channel opens the directory | it is refused with the pid of the holder; the first goes on |
+//! | `capacity` was lowered below what the log holds | the channel does not open |
+//! | a sink holds on to an old event while others go on | its segment would keep all later ones: when dead events outweigh live ones it is rewritten |
+//!
+//! Events stay in memory as well until their take is committed; Flume keeps a pointer for each and
+//! reads them again. Not here: checkpoints (an open reads the whole log), several data
+//! directories, `fsyncPerTransaction = false`, encryption.
+
+mod committer;
+mod disk;
+mod error;
+mod ledger;
+mod log;
+mod record;
+mod replay;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::channel::StoredEvent;
+use committer::Commit;
+use disk::Disk;
+use storage::{SpaceProbe, Storage};
+use transaction::Queue;
+
+pub(crate) use error::{OpenError, TransactionError};
+pub(crate) use replay::Replay;
+pub(crate) use transaction::Transaction;
+
+/// The smallest `minimum_required_space`, as in Flume.
+const MINIMUM_REQUIRED_SPACE_MIN: u64 = 1 << 20;
+
+/// The smallest `max_file_size`: smaller segments would be headers for the most part.
+const MAX_FILE_SIZE_MIN: u64 = 4 << 10;
+
+/// What a file channel is told, under Flume's names and with its defaults but for
+/// `max_file_size`.
+#[derive(Clone, Debug)]
+pub(crate) struct FileSettings {
+    /// The channel's own directory: `dataDirs` and `checkpointDir` in one. Made if need be.
+    pub(crate) directory: PathBuf,
+    /// Events the channel holds: in the log, taken, or put and not yet committed.
+    pub(crate) capacity: usize,
+    /// Events of one transaction, at most `capacity`.
+    pub(crate) transaction_capacity: usize,
+    /// How long a put waits for a slot.
+    pub(crate) keep_alive: Duration,
+    /// Bytes after which a segment of the log is followed by the next; a round of transactions may
+    /// go beyond it. At least 4 KiB. Dead events take up to four segments of the disk.
+    pub(crate) max_file_size: u64,
+    /// Bytes that puts leave free on the disk, at least 1 MiB.
+    pub(crate) minimum_required_space: u64,
+}
+
+/// A durable channel, shared by sources and sinks.
+///
+/// Its drop waits for the commits under way and the end of their sync.
+pub(crate) struct FileChannel {
+    queue: Arc<Queue>,
+    /// `None` only while it is dropped.
+    commits: Option<mpsc::Sender<Commit>>,
+    thread: Option<JoinHandle<()>>,
+    space_probe: SpaceProbe,
+    settings: FileSettings,
+}
+
+impl FileSettings {
+    pub(crate) fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            capacity: 1_000_000,
+            transaction_capacity: 10_000,
+            keep_alive: Duration::from_secs(3),
+            max_file_size: 64 << 20,
+            minimum_required_space: 500 << 20,
+        }
+    }
+}
+
+impl FileChannel {
+    /// Opens the channel in its directory. The caller has checked
+    /// `1 <= transaction_capacity <= capacity`.
+    pub(crate) fn open(settings: FileSettings) -> Result<(Self, Replay), OpenError> {
+        let disk = Disk::open(&settings.directory)?;
+        Self::open_on(disk, settings)
+    }
+
+    fn open_on(storage: impl Storage, settings: FileSettings) -> Result<(Self, Replay), OpenError> {
+        debug_assert!((1..=settings.capacity).contains(&settings.transaction_capacity));
+        let max_file_size = settings.max_file_size.max(MAX_FILE_SIZE_MIN);
+        let capacity = settings.capacity.min(Semaphore::MAX_PERMITS);
+        let (log, replay) = replay::open(storage, max_file_size)?;
+        if replay.events > capacity {
+            return Err(OpenError::OverCapacity {
+                events: replay.events,
+                capacity,
+            });
+        }
+        let events = log.ledger().events().collect();
+        let queue = Arc::new(Queue::new(events, capacity, settings.transaction_capacity));
+        let space_probe = log.space_probe();
+        let (commits, thread) = committer::start(log, Arc::clone(&queue))
+            .map_err(OpenError::io("start the channel's thread"))?;
+        let channel = Self {
+            queue,
+            commits: Some(commits),
+            thread: Some(thread),
+            space_probe,
+            settings,
+        };
+        Ok((channel, replay))
+    }
+
+    /// Opens a transaction.
+    pub(crate) fn begin(&self) -> Transaction {
+        self.queue.begin()
+    }
+
+    /// Adds an event for the commit.
+    pub(crate) async fn put(
+        &self,
+        transaction: &mut Transaction,
+        event: StoredEvent,
+    ) -> Result<(), TransactionError> {
+        self.queue.check()?;
+        transaction.check_put(&event)?;
+        // Checked after the slot in Flume; here a full disk is told without the wait.
+        self.check_space(transaction, &event)?;
+        let slots = self.queue.slots();
+        let slot = match slots.try_acquire() {
+            Ok(slot) => Ok(slot),
+            Err(_) => tokio::time::timeout(self.settings.keep_alive, slots.acquire())
+                .await
+                .map_err(|_| TransactionError::ChannelFull {
+                    capacity: self.capacity(),
+                    keep_alive: self.settings.keep_alive,
+                })
+                .map(|slot| slot.expect("the semaphore is never closed")),
+        };
+        slot?.forget();
+        transaction.put(event);
+        Ok(())
+    }
+
+    /// Takes the oldest event into `transaction`. `false` when the channel is empty.
+    pub(crate) fn take(&self, transaction: &mut Transaction) -> Result<bool, TransactionError> {
+        self.queue.take(transaction)
+    }
+
+    /// Makes the transaction final; it is on disk when this returns. After an error it is rolled
+    /// back. A caller that gives up the wait does not stop a commit that is under way.
+    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<(), TransactionError> {
+        self.queue.check()?;
+        if transaction.put_count() == 0 && transaction.taken().is_empty() {
+            return Ok(());
+        }
+        let commits = self.commits.as_ref().expect("set until the drop");
+        let (reply, answer) = oneshot::channel();
+        let sent = commits.send(Commit { transaction, reply }).await;
+        let answered = match sent {
+            Ok(()) => answer.await.ok(),
+            Err(_) => None,
+        };
+        answered.unwrap_or_else(|| {
+            self.queue.poison("its thread has ended".into());
+            self.queue.check()
+        })
+    }
+
+    /// Undoes the transaction, as its drop does.
+    #[cfg(test)]
+    pub(crate) fn rollback(&self, transaction: Transaction) {
+        drop(transaction);
+    }
+
+    /// Events that can be taken.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.settings.capacity
+    }
+
+    pub(crate) fn keep_alive(&self) -> Duration {
+        self.settings.keep_alive
+    }
+
+    /// Waits until something was committed or rolled back since the last call.
+    pub(crate) async fn arrival(&self) {
+        self.queue.arrivals().notified().await;
+    }
+
+    /// Makes the sink look at the channel again.
+    #[cfg(test)]
+    pub(crate) fn wake_sink(&self) {
+        self.queue.arrivals().notify_one();
+    }
+
+    /// Looks at the disk once per transaction; a look takes about a microsecond.
+    fn check_space(
+        &self,
+        transaction: &mut Transaction,
+        event: &StoredEvent,
+    ) -> Result<(), TransactionError> {
+        let usable = match *transaction.usable_bytes() {
+            Some(usable) => usable,
+            None => (self.space_probe)().map_err(|error| TransactionError::Write(error.into()))?,
+        };
+        *transaction.usable_bytes() = Some(usable);
+        let required = self.settings.minimum_required_space;
+        let required = required.max(MINIMUM_REQUIRED_SPACE_MIN);
+        let bytes = (transaction.put_bytes() + event.datum().len()) as u64;
+        if usable <= required.saturating_add(bytes) {
+            return Err(TransactionError::SpaceLow { usable, required });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for FileChannel {
+    fn drop(&mut self) {
+        self.commits = None;
+        if let Some(thread) = self.thread.take() {
+            // If it has panicked, the commits it left have been answered with that.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for FileChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileChannel")
+            .field("settings", &self.settings)
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,208 @@
+//! [`Desk`]: answers the requests to the control interface.
+
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::ORIGIN;
+use hyper::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Console, events};
+use crate::fault::engine::FaultHit;
+use crate::fault::json;
+use crate::web::{self, Answer, NoAnswer};
+
+/// What all connections share.
+pub(super) struct Desk {
+    console: Arc<dyn Console>,
+    /// The rules of the last `PUT`.
+    rules: Mutex<Vec<u64>>,
+}
+
+/// Longest body of a request.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Events shown at once unless asked for another number.
+const EVENTS_SHOWN: usize = 1_000;
+
+/// Wait for events unless asked for another one, and the longest.
+const WAIT_SECONDS: f64 = 5.0;
+const WAIT_SECONDS_MAX: f64 = 600.0;
+
+/// Why a request cannot be met.
+struct Refusal {
+    status: StatusCode,
+    reason: String,
+}
+
+impl Desk {
+    pub(super) fn new(console: Arc<dyn Console>) -> Self {
+        Self {
+            console,
+            rules: Mutex::default(),
+        }
+    }
+
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Answer, NoAnswer> {
+        let answer = self.route(request).await;
+        Ok(answer.unwrap_or_else(|refusal| web::text(refusal.status, refusal.reason)))
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
+        let method = request.method().clone();
+        // Browsers name the page that makes them ask.
+        if method == Method::OPTIONS
+            || method == Method::TRACE
+            || request.headers().contains_key(ORIGIN)
+        {
+            return Err(Refusal::new(StatusCode::FORBIDDEN, ""));
+        }
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        match (method.as_str(), request.uri().path()) {
+            ("GET" | "HEAD", "/") => {
+                Ok(web::text(StatusCode::OK, "Flume metrics are at /metrics\n"))
+            }
+            ("GET" | "HEAD", "/metrics") => Ok(web::json(self.console.metrics())),
+            ("GET" | "HEAD", "/events") => self.events(&query),
+            ("DELETE", "/events") => {
+                self.console.forget();
+                Ok(done())
+            }
+            ("GET", "/api/v1/wait") => self.wait(&query).await,
+            ("GET" | "HEAD", "/faults") => Ok(self.faults()),
+            ("PUT", "/faults") => self.put_faults(request.into_body()).await,
+            ("DELETE", "/faults") => {
+                self.replace_rules(Vec::new());
+                Ok(done())
+            }
+            ("POST", "/reload") => self.reload().await,
+            (_, "/" | "/metrics" | "/events" | "/faults" | "/reload" | "/api/v1/wait") => {
+                Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, ""))
+            }
+            _ => Err(Refusal::new(StatusCode::NOT_FOUND, "")),
+        }
+    }
+
+    fn events(&self, query: &str) -> Result<Answer, Refusal> {
+        let from = parameter(query, "from")?.unwrap_or(0);
+        let limit = parameter(query, "limit")?.unwrap_or(EVENTS_SHOWN);
+        let (shown, total) = self.console.received(from, limit);
+        let shown: Vec<_> = shown.iter().map(events::show).collect();
+        Ok(web::json(
+            json!({"total": total, "events": shown}).to_string(),
+        ))
+    }
+
+    async fn wait(&self, query: &str) -> Result<Answer, Refusal> {
+        let events = parameter(query, "n")?.unwrap_or(1);
+        let seconds: f64 = parameter(query, "timeout")?.unwrap_or(WAIT_SECONDS);
+        if !(0.0..=WAIT_SECONDS_MAX).contains(&seconds) {
+            return Err(bad(format!(
+                "timeout is from 0 to {WAIT_SECONDS_MAX} seconds"
+            )));
+        }
+        let console = Arc::clone(&self.console);
+        let timeout = Duration::from_secs_f64(seconds);
+        let waited = tokio::task::spawn_blocking(move || console.wait(events, timeout)).await;
+        match waited {
+            Ok(Some(received)) => Ok(web::json(json!({"received": received}).to_string())),
+            _ => Err(Refusal::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                format!("fewer than {events} events were received within {timeout:?}\n"),
+            )),
+        }
+    }
+
+    fn faults(&self) -> Answer {
+        let text = self.console.faults().read(|faults| {
+            let rules = faults.rules().map(|(number, rule, struck)| {
+                let mut shown = json::show(rule);
+                shown.insert("rule".to_owned(), number.into());
+                shown.insert("struck".to_owned(), struck.into());
+                Value::Object(shown)
+            });
+            let rules: Vec<_> = rules.collect();
+            let hits: Vec<_> = faults.hits().map(show_hit).collect();
+            json!({"rules": rules, "hits": hits}).to_string()
+        });
+        web::json(text)
+    }
+
+    async fn put_faults(&self, body: Incoming) -> Result<Answer, Refusal> {
+        let body = web::body(body, BODY_BYTES_MAX)
+            .await
+            .map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ""))?;
+        let rules = json::parse(&body).map_err(bad)?;
+        let faults = self.console.faults();
+        let numbers: Vec<_> = rules.into_iter().map(|rule| faults.add(rule)).collect();
+        self.replace_rules(numbers.clone());
+        Ok(web::json(json!({"rules": numbers}).to_string()))
+    }
+
+    fn replace_rules(&self, numbers: Vec<u64>) {
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *rules, numbers);
+        self.console.faults().change(|faults, _| {
+            for number in old {
+                faults.remove(number);
+            }
+        });
+    }
+
+    async fn reload(&self) -> Result<Answer, Refusal> {
+        let console = Arc::clone(&self.console);
+        let reloaded = tokio::task::spawn_blocking(move || console.reload()).await;
+        match reloaded {
+            Ok(Ok(())) => Ok(done()),
+            Ok(Err(error)) => Err(Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                error + "\n",
+            )),
+            Err(_) => Err(Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "it panicked\n",
+            )),
+        }
+    }
+}
+
+fn show_hit(hit: &FaultHit) -> Value {
+    json!({
+        "rule": hit.rule,
+        "fault": json::show_fault(&hit.fault).0,
+        "at_ms": json::millis(hit.at),
+        "connection": hit.connection,
+        "request": hit.request,
+    })
+}
+
+/// The value of a parameter, if it is there. Values here are numbers: nothing is escaped.
+fn parameter<T: FromStr>(query: &str, key: &str) -> Result<Option<T>, Refusal> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let value = pairs
+        .filter(|(name, _)| *name == key)
+        .map(|(_, value)| value)
+        .next();
+    match value.map(str::parse) {
+        None => Ok(None),
+        Some(Ok(value)) => Ok(Some(value)),
+        Some(Err(_)) => Err(bad(format!("{key} is no number that makes sense here"))),
+    }
+}
+
+impl Refusal {
+    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self { status, reason }
+    }
+}
+
+fn bad(reason: String) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, reason + "\n")
+}
+
+fn done() -> Answer {
+    web::text(StatusCode::NO_CONTENT, "")
+}

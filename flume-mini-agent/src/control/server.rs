@@ -1,0 +1,97 @@
+//! [`Control`]: the thread of the control interface.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+use super::Console;
+use super::answer::Desk;
+use crate::agent::tally::Tally;
+use crate::source::listen;
+use crate::web;
+
+const THREAD_NAME: &str = "flume-mini-agent-control";
+
+/// Connections open at once. Most clients need one.
+const CONNECTIONS_MAX: usize = 64;
+
+/// Requests that wait for events, or for a reload; further ones wait for their turn.
+const BLOCKING_THREADS_MAX: usize = 16;
+
+/// Answers requests until dropped.
+#[derive(Debug)]
+pub(crate) struct Control {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Control {
+    pub(crate) fn start(listener: TcpListener, console: Arc<dyn Console>) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
+            .build()?;
+        let inside = runtime.enter();
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        drop(inside);
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name(THREAD_NAME.to_owned())
+            .spawn(move || run(runtime, listener, console, stopped))?;
+        Ok(Self {
+            address,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic in the thread has been printed by the panic hook, and nothing is left to stop.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(
+    runtime: Runtime,
+    listener: tokio::net::TcpListener,
+    console: Arc<dyn Console>,
+    stopped: oneshot::Receiver<()>,
+) {
+    runtime.block_on(async {
+        tokio::spawn(serve(listener, Arc::new(Desk::new(console))));
+        // Ends when the sender is dropped.
+        let _ = stopped.await;
+    });
+    // Ends all tasks, and does not wait for requests that wait for events.
+    runtime.shutdown_background();
+}
+
+async fn serve(listener: tokio::net::TcpListener, desk: Arc<Desk>) {
+    // These connections are none of the agent's, and are not in its counters.
+    let tally = Tally::default();
+    listen::serve(listener, CONNECTIONS_MAX, &tally, |mut socket, _| {
+        let desk = Arc::clone(&desk);
+        async move {
+            let _ = socket.set_nodelay(true);
+            web::serve(&mut socket, |request| desk.answer(request)).await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,243 @@
+//! [`SinkWorker`]: a sink at its channel, one transaction at a time (Flume's `Sink.process`).
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::SinkWriter;
+use super::avro::AvroSink;
+use crate::channel::{Channel, ChannelError, Taken};
+use crate::clock::millis_since_1970;
+use crate::counters::SinkCounters;
+use crate::sink_group::Outcome;
+
+/// A sink with its name, its channel and its counters. It lives as long as the agent, across
+/// stops and starts.
+pub(crate) struct SinkWorker {
+    /// As in messages: `the logger sink`, or `sink k1`.
+    label: String,
+    channel: Arc<Channel>,
+    batch_size: usize,
+    work: Work,
+    /// Flume counts nothing for its logger and null sinks.
+    counters: Option<Arc<SinkCounters>>,
+}
+
+/// What is done with a batch.
+pub(crate) enum Work {
+    /// It is written, here and now.
+    Write(Box<dyn SinkWriter>),
+    /// It is passed on to another agent.
+    Send(Box<AvroSink>),
+}
+
+/// What a sink has done in one turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Drained {
+    /// Events taken and committed.
+    pub(crate) events: usize,
+    /// Ready or backoff.
+    pub(crate) outcome: Outcome,
+}
+
+/// What kept a sink from it. The events are back in the channel.
+#[derive(Debug)]
+pub(crate) struct SinkFailure {
+    /// Events it had in its hands.
+    pub(crate) events: usize,
+    pub(crate) reason: String,
+}
+
+impl SinkWorker {
+    pub(crate) fn new(
+        label: String,
+        channel: Arc<Channel>,
+        batch_size: usize,
+        work: Work,
+        counters: Option<Arc<SinkCounters>>,
+    ) -> Self {
+        Self {
+            label,
+            channel,
+            batch_size,
+            work,
+            counters,
+        }
+    }
+
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
+    pub(crate) fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    /// Gets the sink ready, at every start of the agent.
+    pub(crate) fn start(&mut self) -> io::Result<()> {
+        if let Some(counters) = &self.counters {
+            counters.start(millis_since_1970());
+        }
+        if let Work::Write(writer) = &mut self.work {
+            writer.start()?;
+            self.count(|counters| counters.connections_created.increment());
+        }
+        Ok(())
+    }
+
+    /// Lets go of files and connections, at every stop of the agent.
+    pub(crate) fn stop(&mut self) {
+        let closes = match &mut self.work {
+            Work::Write(writer) => {
+                writer.stop();
+                true
+            }
+            Work::Send(sink) => sink.disconnect(),
+        };
+        self.count(|counters| {
+            if closes {
+                counters.connections_closed.increment();
+            }
+            counters.lifetime.stop(millis_since_1970());
+        });
+    }
+
+    /// Takes a batch and gets rid of it, or leaves it in the channel.
+    pub(crate) async fn process(&mut self) -> Result<Drained, SinkFailure> {
+        match &self.work {
+            Work::Write(_) => self.write().await,
+            Work::Send(_) => self.send().await,
+        }
+    }
+
+    async fn write(&mut self) -> Result<Drained, SinkFailure> {
+        let taken = self.take()?;
+        let events = taken.events().len();
+        // Flume's local sinks call it a backoff when they see the channel's end.
+        let outcome = if events < self.batch_size {
+            Outcome::Backoff
+        } else {
+            Outcome::Ready
+        };
+        if events == 0 {
+            return Ok(Drained { events, outcome });
+        }
+        self.count(|counters| counters.drain_attempts.add(events));
+        let Work::Write(writer) = &mut self.work else {
+            unreachable!("a sink stays what it is");
+        };
+        // A user's `Write` may panic; the events must go back to the channel all the same.
+        let written = catch_unwind(AssertUnwindSafe(|| writer.write(taken.events())))
+            .unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+        if let Err(error) = written {
+            return Err(self.fail(taken, error.to_string()));
+        }
+        self.commit(taken).await?;
+        Ok(Drained { events, outcome })
+    }
+
+    async fn send(&mut self) -> Result<Drained, SinkFailure> {
+        let connected = self.connect().await;
+        if let Err(error) = connected {
+            self.count(|counters| {
+                counters.connections_failed.increment();
+                counters.write_fails.increment();
+            });
+            return Err(SinkFailure::new(0, error));
+        }
+        let taken = self.take()?;
+        let events = taken.events().len();
+        if events == 0 {
+            self.count(|counters| counters.batches_empty.increment());
+            let outcome = Outcome::Backoff;
+            return Ok(Drained { events, outcome });
+        }
+        self.count(|counters| {
+            if events < self.batch_size {
+                counters.batches_underflow.increment();
+            } else {
+                counters.batches_complete.increment();
+            }
+            counters.drain_attempts.add(events);
+        });
+        let Work::Send(sink) = &mut self.work else {
+            unreachable!("a sink stays what it is");
+        };
+        if let Err(error) = sink.append_batch(taken.events()).await {
+            sink.disconnect();
+            self.count(|counters| counters.connections_closed.increment());
+            return Err(self.fail(taken, error.to_string()));
+        }
+        self.commit(taken).await?;
+        let outcome = Outcome::Ready;
+        Ok(Drained { events, outcome })
+    }
+
+    /// Sees to a connection that is open and not due for a reset.
+    async fn connect(&mut self) -> Result<(), String> {
+        let Work::Send(sink) = &mut self.work else {
+            return Ok(());
+        };
+        let was_open = sink.drop_if_stale();
+        let opened = sink.connect().await.map_err(|error| error.to_string());
+        self.count(|counters| {
+            if was_open {
+                counters.connections_closed.increment();
+            }
+            if opened == Ok(true) {
+                counters.connections_created.increment();
+            }
+        });
+        opened.map(drop)
+    }
+
+    fn take(&self) -> Result<Taken, SinkFailure> {
+        let taken = self.channel.take(self.batch_size);
+        taken.map_err(|error| self.channel_failure(0, &error))
+    }
+
+    async fn commit(&mut self, taken: Taken) -> Result<(), SinkFailure> {
+        let events = taken.events().len();
+        let committed = taken.commit().await;
+        committed.map_err(|error| self.channel_failure(events, &error))?;
+        self.count(|counters| counters.drain_successes.add(events));
+        Ok(())
+    }
+
+    /// Gives the events back to the channel.
+    fn fail(&self, taken: Taken, reason: String) -> SinkFailure {
+        let events = taken.events().len();
+        drop(taken);
+        self.count(|counters| counters.write_fails.increment());
+        SinkFailure::new(events, reason)
+    }
+
+    fn channel_failure(&self, events: usize, error: &ChannelError) -> SinkFailure {
+        self.count(|counters| counters.channel_read_fails.increment());
+        let channel = self.channel.name();
+        SinkFailure::new(events, format!("channel {channel} failed: {error}"))
+    }
+
+    fn count(&self, change: impl FnOnce(&SinkCounters)) {
+        if let Some(counters) = &self.counters {
+            change(counters);
+        }
+    }
+}
+
+impl SinkFailure {
+    fn new(events: usize, reason: String) -> Self {
+        Self { events, reason }
+    }
+}
+
+impl fmt::Debug for SinkWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkWorker")
+            .field("label", &self.label)
+            .field("channel", &self.channel.name())
+            .field("batch_size", &self.batch_size)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,92 @@
+//! Sink groups: which of a runner's sinks works next (Flume's sink processors).
+//!
+//! Pure: a [`Processor`] is told the time and what came of each sink's turn, and says what to do.
+//! A round begins with [`Processor::begin`]; as long as the answer is [`Next::Try`], the sink's
+//! outcome goes to [`Processor::report`]. A round may be given up in between.
+//!
+//! | processor | a round |
+//! |---|---|
+//! | default | the one sink |
+//! | [`failover`] | a sink whose penalty is over, else the best live one, else the next |
+//! | [`load_balance`] | sinks in turn or in random order, until one does not fail |
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod failover;
+mod load_balance;
+
+use std::time::Duration;
+
+pub(crate) use failover::Failover;
+pub(crate) use load_balance::{LoadBalance, Order};
+
+/// What came of a sink's turn, or of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Events were passed on; there may be more.
+    Ready,
+    /// The channel had no more.
+    Backoff,
+    /// The sink failed; its events are back in the channel.
+    Failed,
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Let this sink work.
+    Try(usize),
+    /// The round is over. Failed: no sink is left to try.
+    Done(Outcome),
+}
+
+/// How a group chooses among its sinks.
+#[derive(Debug)]
+pub(crate) enum Processor {
+    /// A group of one, or no group at all.
+    Default,
+    Failover(Failover),
+    LoadBalance(LoadBalance),
+}
+
+impl Processor {
+    /// Starts a round. `now` counts from any epoch.
+    pub(crate) fn begin(&mut self, now: Duration) -> Next {
+        match self {
+            Self::Default => Next::Try(0),
+            Self::Failover(failover) => failover.begin(now),
+            Self::LoadBalance(balance) => balance.begin(now),
+        }
+    }
+
+    /// Takes in what came of the sink that was to be tried.
+    pub(crate) fn report(&mut self, outcome: Outcome, now: Duration) -> Next {
+        match self {
+            Self::Default => Next::Done(outcome),
+            Self::Failover(failover) => failover.report(outcome, now),
+            Self::LoadBalance(balance) => balance.report(outcome, now),
+        }
+    }
+}
+
+/// 1 s doubled `failures` times, and no more than `max`. Flume's failover calculates this in an
+/// `int`, which overflows after 21 failures and makes penalties of zero; this does not.
+fn penalty(failures: u32, max: Duration) -> Duration {
+    let millis = 1000_u64.checked_shl(failures.min(48)).unwrap_or(u64::MAX);
+    Duration::from_millis(millis).min(max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p3_penalties_double_from_two_seconds_and_stay_at_the_most() {
+        let max = Duration::from_secs(30);
+        let seconds: Vec<u64> = (1..6).map(|n| penalty(n, max).as_secs()).collect();
+        assert_eq!(seconds, [2, 4, 8, 16, 30]);
+        for failures in 1..1000 {
+            assert!(penalty(failures, max) > Duration::ZERO);
+            assert!(penalty(failures, Duration::MAX) >= Duration::from_secs(2));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The netcat source: a line of text is an event, answered `OK` or `FAILED: ...`.
+//!
+//! | | then |
+//! |---|---|
+//! | a line is stored | `OK`, unless `ack_every_event` is off |
+//! | the channel does not take it | `FAILED: ` and the reason, in any case; the connection goes on |
+//! | anything else goes wrong | no answer, and none to later lines, as Flume's thread is dead then |
+//! | a line is too long | `FAILED: Event exceeds the maximum length (N chars, including newline)`, end |
+//! | the bytes are no text | end without an answer |
+//! | the stream ends within a line | that line is no event |
+//!
+//! The body is the line in UTF-8 whatever the encoding, without its line feed; a carriage return
+//! stays. Source: Flume's `NetcatSource`. Lines of a connection are worked on one at a time.
+
+mod line;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::intake::{Answer, Intake, Visit};
+use super::listen::serve;
+use super::stream::End;
+use crate::agent::log::Told;
+use crate::channel::StoredEvent;
+use crate::config::NetcatSourceConfig;
+use line::{LineDecoder, Next};
+
+/// The source's type in a Flume configuration.
+pub(crate) const NAME: &str = "netcat";
+
+/// Bytes read at once.
+const READ_BYTES: usize = 8 * 1024;
+
+/// What connections share.
+#[derive(Debug)]
+pub(crate) struct NetcatSource {
+    intake: Intake,
+    settings: NetcatSourceConfig,
+}
+
+struct Connection {
+    source: Arc<NetcatSource>,
+    socket: TcpStream,
+    visit: Visit,
+    lines: LineDecoder,
+}
+
+impl NetcatSource {
+    pub(crate) fn new(intake: Intake, settings: NetcatSourceConfig) -> Self {
+        Self { intake, settings }
+    }
+
+    /// Accepts connections until dropped.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
+        let connect = |socket, peer| Connection::new(Arc::clone(&self), socket, peer).run();
+        serve(listener, connections_max, &self.intake.tally, connect).await;
+    }
+}
+
+impl Connection {
+    fn new(source: Arc<NetcatSource>, socket: TcpStream, peer: SocketAddr) -> Self {
+        let settings = &source.settings;
+        Self {
+            visit: source.intake.open(peer),
+            lines: LineDecoder::new(settings.encoding, settings.max_line_length),
+            source,
+            socket,
+        }
+    }
+
+    /// Serves until one side ends the connection.
+    async fn run(mut self) {
+        let _ = self.socket.set_nodelay(true);
+        let end = match self.visit.end {
+            Some(end) => end,
+            None => match self.serve().await {
+                Ok(end) => end,
+                Err(_) => return,
+            },
+        };
+        // A peer that is gone already needs no end.
+        let _ = end.carry_out(&mut self.socket).await;
+    }
+
+    async fn serve(&mut self) -> io::Result<End> {
+        loop {
+            if let Some(end) = self.take_lines().await? {
+                return Ok(end);
+            }
+            let buffer = self.lines.buffer_mut();
+            buffer.reserve(READ_BYTES);
+            if self.socket.read_buf(buffer).await? == 0 {
+                return Ok(End::Close);
+            }
+        }
+    }
+
+    /// Stores the whole lines. How the connection is to end, if it is.
+    async fn take_lines(&mut self) -> io::Result<Option<End>> {
+        loop {
+            match self.lines.next_line() {
+                Next::More => return Ok(None),
+                Next::Malformed => return Ok(Some(End::Close)),
+                Next::TooLong => {
+                    let chars = self.source.settings.max_line_length;
+                    self.source.intake.counters.read_fails.increment();
+                    self.say(&format!(
+                        "FAILED: Event exceeds the maximum length ({chars} chars, including newline)\n"
+                    ))
+                    .await?;
+                    return Ok(Some(End::Close));
+                }
+                Next::Line(line) => {
+                    if let Some(end) = self.store(&line).await? {
+                        return Ok(Some(end));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn store(&mut self, line: &str) -> io::Result<Option<End>> {
+        let source = Arc::clone(&self.source);
+        let intake = &source.intake;
+        let request = intake.begin(&self.visit, line.len());
+        intake.counters.appends_received.increment();
+        let event = StoredEvent::from_parts(&[], line.as_bytes());
+        let size = (request, line.len());
+        Ok(match intake.take(&self.visit, size, vec![event]).await {
+            Answer::Ok => {
+                intake.counters.appends_accepted.increment();
+                if source.settings.ack_every_event {
+                    intake.told(request, Told::Ok);
+                    self.say("OK\n").await?;
+                }
+                None
+            }
+            Answer::Failed(reason) => {
+                intake.told(request, Told::Failed);
+                self.say(&format!("FAILED: {reason}\n")).await?;
+                None
+            }
+            Answer::Error(_) | Answer::End(None) => Some(End::Silence),
+            Answer::End(end) => end,
+        })
+    }
+
+    async fn say(&mut self, text: &str) -> io::Result<()> {
+        let text = self.source.settings.encoding.encode(text);
+        self.socket.write_all(&text).await
+    }
+}

@@ -1,0 +1,71 @@
+//! Sources of all types in one agent.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use flume_client::Event;
+use flume_mini_agent::MiniAgent;
+use flume_mini_agent::config::{
+    AgentConfig, AvroSourceConfig, CollectSinkConfig, HttpSourceConfig, MemoryChannelConfig,
+    NetcatSourceConfig, SourceConfig,
+};
+
+use crate::support::{APPEND, Client, LIMIT, status};
+
+fn agent() -> MiniAgent {
+    let here = "127.0.0.1";
+    let config = AgentConfig::builder("a1")
+        .channel("c1", MemoryChannelConfig::default())
+        .add_source(SourceConfig::new(
+            "r1",
+            AvroSourceConfig::new(here, 0),
+            ["c1"],
+        ))
+        .add_source(SourceConfig::new(
+            "r2",
+            HttpSourceConfig::new(here, 0),
+            ["c1"],
+        ))
+        .add_source(SourceConfig::new(
+            "r3",
+            NetcatSourceConfig::new(here, 0),
+            ["c1"],
+        ))
+        .sink("k1", CollectSinkConfig::default(), "c1")
+        .build();
+    MiniAgent::configured(config.unwrap()).start().unwrap()
+}
+
+/// Says `text` to a source and ends; what it answers.
+fn say(agent: &MiniAgent, source: &str, text: &str) -> String {
+    let mut socket = TcpStream::connect(agent.addr_of(source).unwrap()).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket.write_all(text.as_bytes()).unwrap();
+    socket.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn avro_http_and_netcat_fill_one_channel_and_survive_a_restart() {
+    let mut agent = agent();
+    for round in 1..=2 {
+        let mut client = Client::greeted(&agent);
+        client.send(APPEND);
+        client.expect(&status(1, "00"));
+        let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 16\r\n\r\n[{\"body\":\"web\"}]";
+        let answer = say(&agent, "r2", post);
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert_eq!(say(&agent, "r3", "line\n"), "OK\n");
+        let received = agent.wait_for(3 * round, LIMIT).unwrap();
+        let bodies = received.iter().skip(3 * (round - 1)).map(Event::body);
+        assert_eq!(bodies.collect::<Vec<_>>(), [&b"hi"[..], b"web", b"line"]);
+        agent.restart().unwrap();
+    }
+    let sources: Vec<_> = agent.batches().iter().map(|batch| batch.source).collect();
+    assert_eq!(
+        sources,
+        ["avro", "http", "netcat", "avro", "http", "netcat"]
+    );
+}
