@@ -114,6 +114,11 @@ impl SourcePart {
         }
     }
 
+    /// Its address as clients take it.
+    pub(super) fn url(&self) -> String {
+        format!("{}://{}", self.type_name(), self.port.address())
+    }
+
     pub(super) fn named_counters(&self) -> (String, Arc<SourceCounters>) {
         (self.name.clone(), Arc::clone(&self.counters))
     }
