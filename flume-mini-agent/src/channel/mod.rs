@@ -139,9 +139,17 @@ impl Channel {
         }
     }
 
+    /// Events that are not done with: those in the hands of sinks, too.
+    pub(crate) fn unsettled(&self) -> usize {
+        match &self.store {
+            Store::Memory(memory) => memory.unsettled(),
+            Store::File(file) => file.unsettled(),
+        }
+    }
+
     pub(crate) fn capacity(&self) -> usize {
         match &self.store {
-            Store::Memory(memory) => memory.limits().capacity,
+            Store::Memory(memory) => memory.capacity(),
             Store::File(file) => file.capacity(),
         }
     }
@@ -161,7 +169,7 @@ impl Channel {
             Store::File(_) => return self.wait(Pending::File(events)),
         };
         let count = events.len();
-        let capacity = memory.limits().transaction_capacity;
+        let capacity = memory.transaction_capacity();
         // Flume puts them one by one until one fails.
         self.counters.put_attempts.add(count.min(capacity + 1));
         match memory.put(events) {
@@ -206,6 +214,22 @@ impl Channel {
         match &self.store {
             Store::Memory(memory) => memory.arrival().await,
             Store::File(file) => file.arrival().await,
+        }
+    }
+
+    /// Takes over the events of `former` if both are memory channels, while nobody puts or takes
+    /// there or here.
+    pub(crate) fn take_over(&self, former: &Self) {
+        if let (Store::Memory(memory), Store::Memory(former)) = (&self.store, &former.store) {
+            memory.take_over(former);
+        }
+    }
+
+    /// Lets go of a file channel's directory; the channel works no more. A memory channel has
+    /// nothing to let go of.
+    pub(crate) fn close(&self) {
+        if let Store::File(file) = &self.store {
+            file.close();
         }
     }
 
