@@ -12,13 +12,14 @@ use super::metrics::Metrics;
 use super::source_part::SourcePart;
 use super::tally::Tally;
 use crate::channel::Channel;
-use crate::channel::file::{FileChannel, FileSettings};
+use crate::channel::file::{FileSettings, FileStore};
 use crate::channel::memory::MemoryLimits;
 use crate::config::{
     AgentConfig, AvroSinkConfig, ChannelConfig, ChannelKind, Compression, FileChannelConfig,
     ProcessorConfig, Selection, SinkConfig, SinkGroupConfig, SinkKind,
 };
 use crate::counters::SinkCounters;
+use crate::fault::guard::FaultBoard;
 use crate::runner::{Pace, SinkRunner};
 use crate::sink::avro::{AvroSink, AvroSinkSettings};
 use crate::sink::worker::{SinkWorker, Work};
@@ -106,10 +107,11 @@ impl Parts {
         config: &AgentConfig,
         options: &mut Options,
         tally: &Arc<Tally>,
+        faults: &Arc<FaultBoard>,
     ) -> Result<Self, StartError> {
         let mut channels = Vec::new();
         for channel in &config.channels {
-            channels.push(Arc::new(open_channel(channel)?));
+            channels.push(Arc::new(open_channel(channel, faults)?));
         }
         let mut sinks = BTreeMap::new();
         let mut sink_counters = Vec::new();
@@ -144,7 +146,7 @@ impl Parts {
     }
 }
 
-fn open_channel(config: &ChannelConfig) -> Result<Channel, StartError> {
+fn open_channel(config: &ChannelConfig, faults: &Arc<FaultBoard>) -> Result<Channel, StartError> {
     let name = config.name.as_str();
     match &config.kind {
         ChannelKind::Memory(memory) => {
@@ -156,8 +158,8 @@ fn open_channel(config: &ChannelConfig) -> Result<Channel, StartError> {
             Ok(Channel::memory(name, limits, memory.keep_alive))
         }
         ChannelKind::File(file) => {
-            let opened = FileChannel::open(file_settings(file));
-            let (channel, _) = opened.map_err(|error| StartError::Channel {
+            let opened = FileStore::open(file_settings(file), Arc::clone(faults));
+            let channel = opened.map_err(|error| StartError::Channel {
                 channel: name.to_owned(),
                 reason: error.to_string(),
             })?;

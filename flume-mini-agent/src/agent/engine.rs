@@ -36,7 +36,8 @@ impl Engine {
         mut options: Options,
     ) -> Result<Self, StartError> {
         let tally = Arc::new(Tally::default());
-        let parts = Parts::assemble(config, &mut options, &tally)?;
+        let watch = Arc::new(Watch::new(options.fault_seed));
+        let parts = Parts::assemble(config, &mut options, &tally, &watch.faults)?;
         let kinds = || config.sinks.iter().map(|sink| &sink.kind);
         let keeps = kinds().any(|kind| matches!(kind, SinkKind::Collect(_)));
         let types: Vec<&str> = kinds().map(assembly::type_name).collect();
@@ -47,7 +48,7 @@ impl Engine {
             max_frame_bytes: options.max_frame_bytes,
             max_connections: options.max_connections,
             tally,
-            watch: Arc::new(Watch::new(options.fault_seed)),
+            watch,
             keeps_nothing: (!keeps).then(|| types.join(" and ")),
         };
         if options.sinks_paused {
@@ -109,6 +110,12 @@ impl Engine {
             return Err(StartError::Running {
                 address: self.parts.address().to_string(),
             });
+        }
+        for channel in &self.parts.channels {
+            channel.reopen().map_err(|error| StartError::Channel {
+                channel: channel.name().to_owned(),
+                reason: error.to_string(),
+            })?;
         }
         self.parts.metrics.start(millis_since_1970());
         for (count, runner) in self.parts.runners.iter().enumerate() {

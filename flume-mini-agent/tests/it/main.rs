@@ -5,6 +5,8 @@ mod channel;
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod disks;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod flows;
