@@ -58,13 +58,13 @@ impl Engine {
                 .iter()
                 .for_each(|runner| runner.pause());
         }
-        engine.start()?;
+        engine.start_locked(&mut engine.worker())?;
         Ok(engine)
     }
 
     /// Starts what is stopped.
     pub(super) fn start(&self) -> Result<(), StartError> {
-        self.start_locked(&mut self.worker())
+        self.start_again_locked(&mut self.worker())
     }
 
     pub(super) fn stop(&self) {
@@ -75,7 +75,7 @@ impl Engine {
     pub(super) fn restart(&self) -> Result<(), StartError> {
         let mut worker = self.worker();
         self.stop_locked(&mut worker);
-        self.start_locked(&mut worker)
+        self.start_again_locked(&mut worker)
     }
 
     pub(super) fn stats(&self, board: &Board) -> Stats {
@@ -104,18 +104,29 @@ impl Engine {
         })
     }
 
+    /// Opens the channels that are on disk again, and starts.
+    fn start_again_locked(&self, worker: &mut Option<Worker>) -> Result<(), StartError> {
+        // One that runs is told so below.
+        let stopped = if worker.is_none() {
+            self.parts.channels.as_slice()
+        } else {
+            &[]
+        };
+        for channel in stopped {
+            channel.reopen().map_err(|error| StartError::Channel {
+                channel: channel.name().to_owned(),
+                reason: error.to_string(),
+            })?;
+        }
+        self.start_locked(worker)
+    }
+
     /// Channels, then sinks, then sources; if one cannot start, those before it are stopped.
     fn start_locked(&self, worker: &mut Option<Worker>) -> Result<(), StartError> {
         if worker.is_some() {
             return Err(StartError::Running {
                 address: self.parts.address().to_string(),
             });
-        }
-        for channel in &self.parts.channels {
-            channel.reopen().map_err(|error| StartError::Channel {
-                channel: channel.name().to_owned(),
-                reason: error.to_string(),
-            })?;
         }
         self.parts.metrics.start(millis_since_1970());
         for (count, runner) in self.parts.runners.iter().enumerate() {

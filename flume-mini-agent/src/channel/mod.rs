@@ -154,7 +154,7 @@ impl Channel {
         &self.counters
     }
 
-    /// Opens a file channel that is out of order again, when nothing works with it.
+    /// Closes a file channel and opens it again, when nothing works with it.
     pub(crate) fn reopen(&self) -> Result<(), OpenError> {
         match &self.store {
             Store::Memory(_) => Ok(()),

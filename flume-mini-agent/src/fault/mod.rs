@@ -53,8 +53,7 @@ use rule::FaultRule;
 /// says FAILED as such and falls silent on the other two and after a call that hangs.
 ///
 /// The faults of disks strike every file channel of the agent, whatever it writes: puts, takes and
-/// its upkeep, also while it opens and closes. A channel that is out of order after one is opened
-/// again by the agent's next start.
+/// its upkeep, also while it opens and closes. The agent's next start opens it again.
 ///
 /// Stored means as without the fault: a full channel still answers `FAILED`. A connection that a
 /// fault has slowed or silenced stays so until it is closed, even if the rule goes.

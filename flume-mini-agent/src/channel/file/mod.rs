@@ -165,11 +165,6 @@ impl FileChannel {
         Ok((channel, replay))
     }
 
-    /// Whether it still works; if not, it does again once it is opened again.
-    pub(crate) fn is_in_order(&self) -> bool {
-        self.queue.check().is_ok()
-    }
-
     /// Opens a transaction.
     pub(crate) fn begin(&self) -> Transaction {
         self.queue.begin()

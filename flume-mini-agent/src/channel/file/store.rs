@@ -25,13 +25,11 @@ impl FileStore {
         })
     }
 
-    /// Opens the channel again if it is out of order. No transaction may be open.
+    /// Closes the channel and opens it again, so that it works even if it was out of order. No
+    /// transaction may be open.
     pub(crate) fn reopen(&self) -> Result<(), OpenError> {
         let mut channel = self.channel.write().unwrap_or_else(PoisonError::into_inner);
-        if channel.as_ref().is_some_and(|open| open.is_in_order()) {
-            return Ok(());
-        }
-        // Only its end frees the directory.
+        // Only its end frees the directory, and settles the commits that nobody waits for.
         *channel = None;
         let (opened, _) = FileChannel::open(self.settings.clone(), Some(Arc::clone(&self.faults)))?;
         *channel = Some(Arc::new(opened));
