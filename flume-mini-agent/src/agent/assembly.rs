@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::error::StartError;
@@ -14,13 +13,14 @@ use super::reload::ReloadHook;
 use super::source_part::SourcePart;
 use super::tally::Tally;
 use crate::channel::Channel;
-use crate::channel::file::{FileChannel, FileSettings};
+use crate::channel::file::{FileSettings, FileStore};
 use crate::channel::memory::MemoryLimits;
 use crate::config::{
     AgentConfig, AvroSinkConfig, ChannelConfig, ChannelKind, Compression, FileChannelConfig,
     ProcessorConfig, Selection, SinkConfig, SinkGroupConfig, SinkKind, SourceConfig, SourceKind,
 };
 use crate::counters::SinkCounters;
+use crate::fault::guard::FaultBoard;
 use crate::runner::{Pace, SinkRunner};
 use crate::sink::avro::{AvroSink, AvroSinkSettings};
 use crate::sink::worker::{SinkWorker, Work};
@@ -65,8 +65,6 @@ pub(super) struct Parts {
     pub(super) runners: Vec<Arc<SinkRunner>>,
     pub(super) sources: Vec<SourcePart>,
     pub(super) metrics: Arc<Metrics>,
-    /// Whether file channels have let go of their directories.
-    closed: AtomicBool,
 }
 
 /// Wait after the first of several empty turns of a sink group, as in Flume.
@@ -140,12 +138,12 @@ impl Parts {
         plan: Plan,
         options: &Options,
         tally: &Arc<Tally>,
-        heritage: &Heritage,
+        (heritage, faults): (&Heritage, &Arc<FaultBoard>),
     ) -> Result<Self, StartError> {
         let config = &plan.config;
         let mut channels = Vec::new();
         for channel in &config.channels {
-            channels.push(Arc::new(open_channel(channel)?));
+            channels.push(Arc::new(open_channel(channel, faults)?));
         }
         let mut sinks = BTreeMap::new();
         let mut sink_counters = Vec::new();
@@ -174,18 +172,23 @@ impl Parts {
             runners,
             sources,
             metrics: Arc::new(metrics),
-            closed: AtomicBool::new(false),
         })
     }
 
-    /// Lets go of the file channels' directories; stopped parts cannot be started any more.
+    /// Lets go of the file channels' directories.
     pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
         self.channels.iter().for_each(|channel| channel.close());
     }
 
-    pub(super) fn are_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+    /// Opens the file channels again. The parts are stopped.
+    pub(super) fn reopen(&self) -> Result<(), StartError> {
+        for channel in &self.channels {
+            channel.reopen().map_err(|error| StartError::Channel {
+                channel: channel.name().to_owned(),
+                reason: error.to_string(),
+            })?;
+        }
+        Ok(())
     }
 
     /// The channels that some sink empties.
@@ -212,7 +215,7 @@ impl Parts {
     }
 }
 
-fn open_channel(config: &ChannelConfig) -> Result<Channel, StartError> {
+fn open_channel(config: &ChannelConfig, faults: &Arc<FaultBoard>) -> Result<Channel, StartError> {
     let name = config.name.as_str();
     match &config.kind {
         ChannelKind::Memory(memory) => {
@@ -224,8 +227,8 @@ fn open_channel(config: &ChannelConfig) -> Result<Channel, StartError> {
             Ok(Channel::memory(name, limits, memory.keep_alive))
         }
         ChannelKind::File(file) => {
-            let opened = FileChannel::open(file_settings(file));
-            let (channel, _) = opened.map_err(|error| StartError::Channel {
+            let opened = FileStore::open(file_settings(file), Arc::clone(faults));
+            let channel = opened.map_err(|error| StartError::Channel {
                 channel: name.to_owned(),
                 reason: error.to_string(),
             })?;

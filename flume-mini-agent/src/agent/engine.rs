@@ -50,7 +50,9 @@ impl Engine {
     /// A running engine.
     pub(super) fn start_first(plan: Plan, options: Options) -> Result<Self, StartError> {
         let tally = Arc::new(Tally::default());
-        let parts = Parts::assemble(plan, &options, &tally, &Heritage::default())?;
+        let watch = Arc::new(Watch::new(options.fault_seed));
+        let inherited = (&Heritage::default(), &watch.faults);
+        let parts = Parts::assemble(plan, &options, &tally, inherited)?;
         let engine = Self {
             worker: Mutex::new(None),
             installed: Mutex::new(Installed {
@@ -58,13 +60,13 @@ impl Engine {
                 sinks_paused: false,
             }),
             tally,
-            watch: Arc::new(Watch::new(options.fault_seed)),
+            watch,
             options,
         };
         if engine.options.sinks_paused {
             engine.pause();
         }
-        engine.start()?;
+        engine.start_locked(&mut engine.worker())?;
         Ok(engine)
     }
 
@@ -103,7 +105,7 @@ impl Engine {
 
     /// Starts what is stopped.
     pub(super) fn start(&self) -> Result<(), StartError> {
-        self.start_locked(&mut self.worker())
+        self.start_again_locked(&mut self.worker())
     }
 
     pub(super) fn stop(&self) {
@@ -114,7 +116,7 @@ impl Engine {
     pub(super) fn restart(&self) -> Result<(), StartError> {
         let mut worker = self.worker();
         self.stop_locked(&mut worker);
-        self.start_locked(&mut worker)
+        self.start_again_locked(&mut worker)
     }
 
     /// Stops the sources, gives the sinks time to empty the channels, stops all. Tells what is
@@ -162,26 +164,23 @@ impl Engine {
         })
     }
 
-    fn start_locked(&self, worker: &mut Option<Worker>) -> Result<(), StartError> {
+    /// Opens the channels that are on disk again, and starts.
+    pub(super) fn start_again_locked(&self, worker: &mut Option<Worker>) -> Result<(), StartError> {
+        if worker.is_none() {
+            // One that runs is told so below.
+            self.parts().reopen()?;
+        }
+        self.start_locked(worker)
+    }
+
+    /// Channels, then sinks, then sources; if one cannot start, those before it are stopped.
+    pub(super) fn start_locked(&self, worker: &mut Option<Worker>) -> Result<(), StartError> {
         let parts = self.parts();
         if worker.is_some() {
             return Err(StartError::Running {
                 address: parts.address().to_string(),
             });
         }
-        if parts.are_closed() {
-            let (plan, heritage) = (parts.plan.clone(), Heritage::of(&parts));
-            return self.replace(plan, &parts, &heritage, Some(worker));
-        }
-        self.start_open(&parts, worker)
-    }
-
-    /// Channels, then sinks, then sources; if one cannot start, those before it are stopped.
-    pub(super) fn start_open(
-        &self,
-        parts: &Parts,
-        worker: &mut Option<Worker>,
-    ) -> Result<(), StartError> {
         parts.metrics.start(millis_since_1970());
         for (count, runner) in parts.runners.iter().enumerate() {
             let Err(error) = runner.start() else {
@@ -194,7 +193,7 @@ impl Engine {
                 source: error.source,
             });
         }
-        let started = self.start_worker(parts);
+        let started = self.start_worker(&parts);
         if started.is_err() {
             parts.runners.iter().for_each(|runner| runner.stop());
         }

@@ -62,34 +62,45 @@ impl Engine {
         let runs = worker.is_some();
         self.stop_locked(&mut worker);
         former.close();
-        let Err(reason) = self.replace(plan, &former, &heritage, runs.then_some(&mut *worker))
-        else {
+        let place = runs.then_some(&mut *worker);
+        let Err(reason) = self.replace(plan, &former, &heritage, place) else {
             return Ok(Reconfigured {
                 changed: true,
                 lost: left_behind(&former),
             });
         };
-        let again = former.plan.clone();
-        match self.replace(again, &former, &heritage, runs.then_some(&mut *worker)) {
+        let again = match runs {
+            true => self.start_again_locked(&mut worker),
+            false => former.reopen(),
+        };
+        match again {
             Ok(()) => Err(refused(reason)),
-            Err(former) => Err(ReconfigureError::Stopped { reason, former }),
+            Err(error) => {
+                // Whoever starts it again opens them again.
+                former.close();
+                Err(ReconfigureError::Stopped {
+                    reason,
+                    former: error,
+                })
+            }
         }
     }
 
     /// Puts new parts in the place of `former`, which are stopped and closed, and starts them if
-    /// there is a place for their worker. After an error `former` are there again, as they were.
-    pub(super) fn replace(
+    /// there is a place for their worker. After an error `former` are there as they were.
+    fn replace(
         &self,
         plan: Plan,
         former: &Arc<Parts>,
         heritage: &Heritage,
         worker: Option<&mut Option<Worker>>,
     ) -> Result<(), StartError> {
-        let parts = Parts::assemble(plan, self.options(), &self.tally, heritage)?;
+        let inherited = (heritage, &self.watch.faults);
+        let parts = Parts::assemble(plan, self.options(), &self.tally, inherited)?;
         let parts = Arc::new(parts);
         parts.take_over(former);
         self.install(&parts);
-        let started = worker.map_or(Ok(()), |worker| self.start_open(&parts, worker));
+        let started = worker.map_or(Ok(()), |worker| self.start_locked(worker));
         if started.is_err() {
             parts.close();
             former.take_over(&parts);

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::counters::ChannelCounters;
-use file::{FileChannel, TransactionError};
+use file::{FileChannel, FileStore, OpenError, TransactionError};
 use memory::{MemoryLimits, Puts, Takes};
 use shared::{Attempt, SharedMemory};
 
@@ -38,7 +38,7 @@ pub(crate) struct Channel {
 #[derive(Debug)]
 enum Store {
     Memory(SharedMemory),
-    File(FileChannel),
+    File(FileStore),
 }
 
 /// Why a channel did not take or give a batch. Nothing has changed in it.
@@ -115,7 +115,7 @@ impl Channel {
     }
 
     /// An opened file channel.
-    pub(crate) fn file(name: impl Into<String>, channel: FileChannel) -> Self {
+    pub(crate) fn file(name: impl Into<String>, channel: FileStore) -> Self {
         Self::of(name, Store::File(channel))
     }
 
@@ -127,7 +127,7 @@ impl Channel {
     pub(crate) fn keep_alive(&self) -> Duration {
         match &self.store {
             Store::Memory(memory) => memory.keep_alive(),
-            Store::File(file) => file.keep_alive(),
+            Store::File(file) => file.settings().keep_alive,
         }
     }
 
@@ -150,7 +150,7 @@ impl Channel {
     pub(crate) fn capacity(&self) -> usize {
         match &self.store {
             Store::Memory(memory) => memory.capacity(),
-            Store::File(file) => file.capacity(),
+            Store::File(file) => file.settings().capacity,
         }
     }
 
@@ -160,6 +160,14 @@ impl Channel {
 
     pub(crate) fn counters(&self) -> &ChannelCounters {
         &self.counters
+    }
+
+    /// Closes a file channel and opens it again, when nothing works with it.
+    pub(crate) fn reopen(&self) -> Result<(), OpenError> {
+        match &self.store {
+            Store::Memory(_) => Ok(()),
+            Store::File(file) => file.reopen(),
+        }
     }
 
     /// Puts `events` in one transaction, all or none.
@@ -190,6 +198,7 @@ impl Channel {
                 (takes.attempts, Takings::Memory(takes))
             }
             Store::File(file) => {
+                let file = self.count_take_error(file.current())?;
                 let mut transaction = file.begin();
                 let mut attempts = 0;
                 while attempts < events_max {
@@ -213,7 +222,10 @@ impl Channel {
     pub(crate) async fn arrival(&self) {
         match &self.store {
             Store::Memory(memory) => memory.arrival().await,
-            Store::File(file) => file.arrival().await,
+            Store::File(file) => match file.current() {
+                Ok(file) => file.arrival().await,
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 
@@ -250,9 +262,10 @@ impl Channel {
 
     async fn put_to_file(
         &self,
-        file: &FileChannel,
+        file: &FileStore,
         events: &mut Vec<StoredEvent>,
     ) -> Result<(), TransactionError> {
+        let file: Arc<FileChannel> = file.current()?;
         let count = events.len();
         let mut transaction = file.begin();
         for event in events.drain(..) {
@@ -339,6 +352,7 @@ impl Taken {
         match (&self.channel.store, state) {
             (Store::Memory(memory), Takings::Memory(takes)) => memory.commit_takes(&takes),
             (Store::File(file), Takings::File(transaction)) => {
+                let file = self.channel.count_take_error(file.current())?;
                 let committed = file.commit(transaction).await;
                 self.channel.count_take_error(committed)?;
             }

@@ -19,7 +19,8 @@
 //! | [`ledger`] | which events are live and in which segment. Pure |
 //! | [`record`] | the format. Pure |
 //! | [`replay`] | opening |
-//! | [`storage`], [`disk`] | what is done to a disk, and the real one |
+//! | [`storage`], [`disk`], [`scripted`] | what is done to a disk, the real one, and one under faults |
+//! | [`store`] | the channel over the stops and starts of an agent |
 //!
 //! # What happens when...
 //!
@@ -46,7 +47,9 @@ mod ledger;
 mod log;
 mod record;
 mod replay;
+mod scripted;
 mod storage;
+mod store;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -60,13 +63,16 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::channel::StoredEvent;
+use crate::fault::guard::FaultBoard;
 use committer::Commit;
 use disk::Disk;
+use scripted::Scripted;
 use storage::{SpaceProbe, Storage};
 use transaction::Queue;
 
 pub(crate) use error::{OpenError, TransactionError};
 pub(crate) use replay::Replay;
+pub(crate) use store::FileStore;
 pub(crate) use transaction::Transaction;
 
 /// The smallest `minimum_required_space`, as in Flume.
@@ -128,11 +134,17 @@ impl FileSettings {
 }
 
 impl FileChannel {
-    /// Opens the channel in its directory. The caller has checked
-    /// `1 <= transaction_capacity <= capacity`.
-    pub(crate) fn open(settings: FileSettings) -> Result<(Self, Replay), OpenError> {
+    /// Opens the channel in its directory, whose disk fails as `faults` want it. The caller has
+    /// checked `1 <= transaction_capacity <= capacity`.
+    pub(crate) fn open(
+        settings: FileSettings,
+        faults: Option<Arc<FaultBoard>>,
+    ) -> Result<(Self, Replay), OpenError> {
         let disk = Disk::open(&settings.directory)?;
-        Self::open_on(disk, settings)
+        match faults {
+            Some(faults) => Self::open_on(Scripted::new(disk, faults), settings),
+            None => Self::open_on(disk, settings),
+        }
     }
 
     fn open_on(storage: impl Storage, settings: FileSettings) -> Result<(Self, Replay), OpenError> {
@@ -251,10 +263,6 @@ impl FileChannel {
             // If it has panicked, the commits it left have been answered with that.
             let _ = thread.join();
         }
-    }
-
-    pub(crate) fn keep_alive(&self) -> Duration {
-        self.settings.keep_alive
     }
 
     /// Waits until something was committed or rolled back since the last call.
