@@ -158,7 +158,7 @@ fn serve(args: &AgentArgs) -> Result<Exit, Failure> {
         lost: 0,
     };
     let exit = session.run(&interrupts, args.drain_timeout);
-    // Until here it keeps the document from being forgotten.
+    // The thread that looks at the document ends with the last one who may ask it to.
     drop(reloader);
     exit
 }

@@ -131,9 +131,10 @@ impl Session {
         let waiting = self.agent.stats().channel_size;
         if waiting > 0 && !gone {
             output::note(format_args!(
-                "stopping: the sinks have {} for {}; a second Ctrl-C ends at once",
-                duration(drain_timeout),
-                plural(waiting, "event")
+                "stopping: {} in the channels; sinks have {} to take what is theirs, \
+                 a second Ctrl-C ends at once",
+                plural(waiting, "event"),
+                duration(drain_timeout)
             ));
         }
         let drain_timeout = if gone { Duration::ZERO } else { drain_timeout };
