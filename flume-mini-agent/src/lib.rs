@@ -33,6 +33,7 @@
 //! | a call cannot be read | an RPC error `java.io.EOFException`; the connection stays usable |
 //! | a frame has no buffers, or is over `max_frame_bytes` | the connection is closed; Flume wedges on the first and buffers the second |
 //! | 16 batches wait for room | further requests of all connections wait too, as with Flume's 16 caller threads |
+//! | a request is not whole a minute after its first byte, or an answer not read within one | the connection is closed; an idle one stays |
 //! | `max_connections` are open | further ones are closed at once |
 //! | the sink fails | its events go back to the channel, [`MiniAgent::sink_error`] tells why, the next try is after `sink_backoff` |
 //! | a file channel's disk is full | `FAILED`, [`MiniAgent::channel_error`] tells why; sinks go on, and puts do when there is room |

@@ -26,10 +26,18 @@ pub(crate) enum BodyError {
     TooLarge,
     /// The peer broke off, or broke the rules.
     Broken,
+    /// It did not come in time.
+    TooSlow,
 }
 
 /// How long a peer may take for the head of a request; also the life of an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long it may take for the body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a connection buffers, and so the longest head.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// Answers the requests of one connection, one after the other, until either side ends it.
 pub(crate) async fn serve<F>(socket: &mut TcpStream, answer: impl Fn(Request<Incoming>) -> F + Send)
@@ -39,7 +47,8 @@ where
     let mut server = http1::Builder::new();
     let server = server
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES_MAX);
     let connection = server.serve_connection(TokioIo::new(socket), service_fn(answer));
     // The peer is gone, or speaks no HTTP, or a fault ended it: nobody is left to tell.
     let _ = connection.await;
@@ -47,10 +56,12 @@ where
 
 /// The whole body of a request, up to `bytes_max`.
 pub(crate) async fn body(body: Incoming, bytes_max: usize) -> Result<Bytes, BodyError> {
-    match Limited::new(body, bytes_max).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
-        Err(_) => Err(BodyError::Broken),
+    let collected = Limited::new(body, bytes_max).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, collected).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
+        Ok(Err(_)) => Err(BodyError::Broken),
+        Err(_) => Err(BodyError::TooSlow),
     }
 }
 

@@ -22,5 +22,7 @@ mod delivery;
 mod drops;
 mod failover;
 mod faults;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod receipts;
 mod support;

@@ -15,6 +15,7 @@ mod chain;
 mod command;
 mod error;
 pub mod fuzz;
+pub mod hostile;
 mod java;
 mod java_program;
 mod java_sdk;

@@ -27,6 +27,11 @@ pub(crate) struct Pace {
     write_rate: Option<u32>,
 }
 
+/// How long a peer may take for a request, from its first byte to its last, and for its answer to
+/// be read. Without it a peer that sends a byte now and then keeps its place for ever; Flume has no
+/// such bound. An idle connection between two requests may stay.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// A paced stream moves in steps of about this length.
 const STEPS_PER_SECOND: u32 = 20;
 
@@ -74,6 +79,11 @@ impl Pace {
         self.read_rate.map_or(u64::MAX, |rate| step(rate) as u64)
     }
 
+    /// Whether requests take longer than their peer would need.
+    pub(crate) fn is_read_slowly(&self) -> bool {
+        self.read_rate.is_some()
+    }
+
     /// Waits for as long as the bytes just read take.
     pub(crate) async fn after_read(&self, bytes: usize) {
         if let Some(rate) = self.read_rate {
@@ -85,7 +95,7 @@ impl Pace {
         let size = match (self.slices, self.write_rate) {
             (true, _) => 1,
             (false, Some(rate)) => step(rate),
-            (false, None) => return socket.write_all(bytes).await,
+            (false, None) => return write_all(socket, bytes).await,
         };
         for chunk in bytes.chunks(size) {
             socket.write_all(chunk).await?;
@@ -95,6 +105,14 @@ impl Pace {
             }
         }
         Ok(())
+    }
+}
+
+/// Writes all of `bytes` to a peer that reads them in time.
+pub(crate) async fn write_all(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, socket.write_all(bytes)).await {
+        Ok(written) => written,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
 }
 

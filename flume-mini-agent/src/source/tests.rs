@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::avro::{self, AvroSource, ReplyMode};
 use super::http::{self, HttpSource};
 use super::intake::Intake;
 use super::netcat::{self, NetcatSource};
@@ -29,6 +30,7 @@ struct Fixture {
     address: SocketAddr,
     channel: Arc<Channel>,
     watch: Arc<Watch>,
+    hurry: Option<oneshot::Sender<()>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -76,12 +78,16 @@ impl Fixture {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         listener.set_nonblocking(true).unwrap();
+        let (hurry, hurried) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             let runtime = runtime.enable_all().build().unwrap();
             runtime.block_on(async {
                 serve(intake, tokio::net::TcpListener::from_std(listener).unwrap());
+                if hurried.await.is_ok() {
+                    tokio::time::pause();
+                }
                 let _ = stopped.await;
             });
         });
@@ -89,9 +95,22 @@ impl Fixture {
             address,
             channel,
             watch,
+            hurry: Some(hurry),
             stop: Some(stop),
             thread: Some(thread),
         }
+    }
+
+    fn avro() -> Self {
+        Self::start(avro::NAME, |intake, listener| {
+            let source = AvroSource::new(intake, ReplyMode::Parallel, 1_000);
+            tokio::spawn(Arc::new(source).serve(listener, 10));
+        })
+    }
+
+    /// From now on the source's time passes at once whenever there is nothing else to do.
+    fn hurry(&mut self) {
+        self.hurry.take().unwrap().send(()).unwrap();
     }
 
     fn fault(&self, rule: impl Into<FaultRule>) -> FaultGuard {
@@ -145,7 +164,7 @@ impl Fixture {
 
 impl Drop for Fixture {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        drop((self.hurry.take(), self.stop.take()));
         self.thread.take().unwrap().join().unwrap();
     }
 }
@@ -412,4 +431,56 @@ fn http_faults_are_on_their_side_of_the_commit() {
     cut(Fault::DropBeforeCommit, fin, 0);
     cut(Fault::CommitThenDrop, fin, 1);
     cut(Fault::CommitThenReset, Client::expect_reset, 1);
+}
+
+/// A handshake as Flume's clients make it, with an empty call, in a frame.
+fn greeting() -> Vec<u8> {
+    const MD5: u128 = 0x86aa_dae2_c454_74c0_fe93_ffd0_f235_0a65;
+    let md5 = MD5.to_be_bytes();
+    let payload = [md5.as_slice(), &[0], &md5, &[0, 0, 0]].concat();
+    [b"\0\0\0\x09\0\0\0\x01\0\0\0\x24".as_slice(), &payload].concat()
+}
+
+#[test]
+fn avro_ends_a_connection_whose_request_does_not_come_in_time_and_keeps_an_idle_one() {
+    let mut fixture = Fixture::avro();
+    let mut idle = fixture.connect();
+    idle.send(greeting());
+    idle.expect("\0\0\0\x09\0\0\0\x01\0\0\0\x04\0\0\0\0");
+    let [mut silent, mut begun, mut half, mut strange] = [(); 4].map(|()| fixture.connect());
+    begun.send([0]);
+    half.send(greeting());
+    half.expect("\0\0\0\x09\0\0\0\x01\0\0\0\x04\0\0\0\0");
+    half.send([0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 3, 0, 1, 2, 3]);
+    // A client hash that nobody knows, and no text to it.
+    let mut unknown = greeting();
+    unknown[12] = 0;
+    strange.send(&unknown);
+    fixture.hurry();
+    for client in [&mut silent, &mut begun, &mut half] {
+        assert_eq!(client.rest(), "");
+    }
+    let mut told = Vec::new();
+    strange.0.read_to_end(&mut told).unwrap();
+    assert_eq!(told[12], 4, "NONE, and then the end");
+    let probe = b"\0\0\0\x02\0\0\0\x01\0\0\0\x0e\0\x16appendBatch\0";
+    idle.send(probe);
+    idle.expect("\0\0\0\x02\0\0\0\x03\0\0\0\0\0\0\0\x01\0\0\0\0\x02\0\0");
+}
+
+#[test]
+fn http_and_netcat_end_a_request_and_a_line_that_do_not_come_in_time() {
+    let mut fixture = Fixture::http();
+    let mut client = fixture.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 9\r\n\r\n[");
+    fixture.hurry();
+    assert_eq!(client.answer().0, 408);
+
+    let mut fixture = Fixture::netcat(NetcatSourceConfig::new("", 0));
+    let mut client = fixture.connect();
+    client.send("one\ntw");
+    client.expect("OK\n");
+    fixture.hurry();
+    assert_eq!(client.rest(), "");
+    assert_eq!(fixture.stored(), ["one"]);
 }

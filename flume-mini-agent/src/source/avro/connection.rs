@@ -6,12 +6,15 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use flume_client::wire::avro::frame::FrameDecoder;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::coop;
+use tokio::time::{Instant, timeout};
 
 use super::call::{Call, Finished, count_reply};
 use super::responder::{self, Greeting};
@@ -20,11 +23,18 @@ use crate::agent::log::{OpenConnection, Told};
 use crate::agent::tally::Gauge;
 use crate::fault::Fault;
 use crate::fault::engine::Place;
-use crate::source::stream::{End, Pace};
+use crate::source::stream::{End, Pace, REQUEST_TIMEOUT};
 
 /// Least and most bytes read at once. The size grows while reads fill it.
 const READ_BYTES_MIN: usize = 8 * 1024;
 const READ_BYTES_MAX: usize = 512 * 1024;
+
+/// Bytes of answers that are written before more requests are looked at: short requests can have
+/// long answers, and their peer need not read any.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
+
+/// How long an idle connection keeps the room that a large request took.
+const ROOM_KEPT: Duration = Duration::from_secs(1);
 
 /// The connection's state. Its loop reads, answers every whole frame, and writes all the answers
 /// at once; calls that must wait report back through `finished`.
@@ -37,6 +47,8 @@ pub(super) struct Connection {
     received: u64,
     pace: Pace,
     established: bool,
+    /// Since when a request is on its way; at first since the connection came.
+    request_since: Option<Instant>,
     /// A frame read but not begun, for want of a permit.
     next: Option<Frame>,
     permit: Option<OwnedSemaphorePermit>,
@@ -69,6 +81,8 @@ enum Turn {
     Read(usize),
     Permit(OwnedSemaphorePermit),
     Finished(Finished),
+    /// Nothing, for a while.
+    Idle,
 }
 
 impl Connection {
@@ -88,6 +102,7 @@ impl Connection {
             received: 0,
             pace,
             established: false,
+            request_since: Some(Instant::now()),
             next: None,
             permit: None,
             replies: Vec::new(),
@@ -140,6 +155,11 @@ impl Connection {
                 self.pace.after_read(bytes).await;
             }
             Turn::Permit(permit) => self.permit = Some(permit),
+            Turn::Idle => {
+                *self.decoder.buffer_mut() = Vec::new();
+                self.replies = Vec::new();
+                self.read_bytes = READ_BYTES_MIN;
+            }
             Turn::Finished(finished) => {
                 self.deliver(finished);
                 while let Ok(finished) = self.finished.try_recv() {
@@ -155,6 +175,11 @@ impl Connection {
         while self.end.is_none()
             && let Some(frame) = self.next_frame()?
         {
+            // Many short requests at once must not keep other connections waiting.
+            coop::consume_budget().await;
+            if self.replies.len() >= REPLY_BYTES_MAX {
+                self.write_replies().await?;
+            }
             let permit = self.permit.take();
             let Some(permit) = permit.or_else(|| self.try_permit()) else {
                 self.next = Some(frame);
@@ -225,7 +250,12 @@ impl Connection {
             request,
         };
         let fault = || source.watch.faults.on_handshake(&place);
-        match responder::greet(payload, &mut self.established, &source.protocols, fault) {
+        let greeting = responder::greet(payload, &mut self.established, &source.protocols, fault);
+        // Handshakes that come to nothing do not win their peer time.
+        if self.established {
+            self.request_since = None;
+        }
+        match greeting {
             Greeting::Call { handshake, payload } => Some(Call {
                 source: Arc::clone(source),
                 place,
@@ -309,7 +339,31 @@ impl Connection {
         written
     }
 
+    /// How long to wait for bytes, if not for ever, and whether it is the peer's fault if none come.
+    fn patience(&mut self) -> Option<(Duration, bool)> {
+        let greeted = self.established;
+        if greeted && !self.decoder.is_mid_frame() {
+            self.request_since = None;
+            let large = self.decoder.buffer_mut().capacity() > READ_BYTES_MIN;
+            return large.then_some((ROOM_KEPT, false));
+        }
+        let since = *self.request_since.get_or_insert_with(Instant::now);
+        let left = REQUEST_TIMEOUT.saturating_sub(since.elapsed());
+        (!self.pace.is_read_slowly()).then_some((left, true))
+    }
+
     async fn read_or_finish(&mut self) -> io::Result<Turn> {
+        let Some((limit, at_fault)) = self.patience() else {
+            return self.read_or_finish_some_time().await;
+        };
+        match timeout(limit, self.read_or_finish_some_time()).await {
+            Ok(turn) => turn,
+            Err(_) if at_fault => Err(io::ErrorKind::TimedOut.into()),
+            Err(_) => Ok(Turn::Idle),
+        }
+    }
+
+    async fn read_or_finish_some_time(&mut self) -> io::Result<Turn> {
         let buffer = self.decoder.buffer_mut();
         buffer.reserve(self.read_bytes);
         let room = buffer.capacity() - buffer.len();

@@ -6,7 +6,7 @@
 //! | bad JSON | 400 |
 //! | OPTIONS, TRACE | 403 |
 //! | any method but GET, HEAD and POST, which are alike | 405 |
-//! | body over the limit (Flume has none) | 413 |
+//! | body over the limit, or not whole after a minute (Flume has no bounds) | 413, 408 |
 //! | charset other than UTF-8, UTF-16, UTF-32; no body; null for an event or for all | 500 |
 //! | the channel does not take it | 503 |
 //! | anything else | 500 |
@@ -117,6 +117,7 @@ impl HttpSource {
             Err(BodyError::TooLarge) => {
                 return Err(web::text(StatusCode::PAYLOAD_TOO_LARGE, ""));
             }
+            Err(BodyError::TooSlow) => return Err(web::text(StatusCode::REQUEST_TIMEOUT, "")),
             Err(BodyError::Broken) => return Err(web::text(StatusCode::BAD_REQUEST, "")),
         };
         let events = match charset {

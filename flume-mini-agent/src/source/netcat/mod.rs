@@ -8,6 +8,7 @@
 //! | a line is too long | `FAILED: Event exceeds the maximum length (N chars, including newline)`, end |
 //! | the bytes are no text | end without an answer |
 //! | the stream ends within a line | that line is no event |
+//! | a line is not whole after a minute | end without an answer; Flume waits for ever |
 //!
 //! The body is the line in UTF-8 whatever the encoding, without its line feed; a carriage return
 //! stays. Source: Flume's `NetcatSource`. Lines of a connection are worked on one at a time.
@@ -18,12 +19,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout_at};
 
 use super::intake::{Answer, Intake, Visit};
 use super::listen::serve;
-use super::stream::End;
+use super::stream::{End, REQUEST_TIMEOUT, write_all};
 use crate::agent::log::Told;
 use crate::channel::StoredEvent;
 use crate::config::NetcatSourceConfig;
@@ -47,6 +49,8 @@ struct Connection {
     socket: TcpStream,
     visit: Visit,
     lines: LineDecoder,
+    /// Since when a line is on its way.
+    line_since: Option<Instant>,
 }
 
 impl NetcatSource {
@@ -67,6 +71,7 @@ impl Connection {
         Self {
             visit: source.intake.open(peer),
             lines: LineDecoder::new(settings.encoding, settings.max_line_length),
+            line_since: None,
             source,
             socket,
         }
@@ -91,11 +96,29 @@ impl Connection {
             if let Some(end) = self.take_lines().await? {
                 return Ok(end);
             }
-            let buffer = self.lines.buffer_mut();
-            buffer.reserve(READ_BYTES);
-            if self.socket.read_buf(buffer).await? == 0 {
+            if self.read().await? == 0 {
                 return Ok(End::Close);
             }
+        }
+    }
+
+    /// Reads what comes; the rest of a line within its time.
+    async fn read(&mut self) -> io::Result<usize> {
+        let line_since = self.line_since;
+        let buffer = self.lines.buffer_mut();
+        self.line_since = match line_since {
+            _ if buffer.is_empty() => None,
+            None => Some(Instant::now()),
+            since => since,
+        };
+        buffer.reserve(READ_BYTES);
+        let read = self.socket.read_buf(buffer);
+        let Some(since) = self.line_since else {
+            return read.await;
+        };
+        match timeout_at(since + REQUEST_TIMEOUT, read).await {
+            Ok(read) => read,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 
@@ -115,6 +138,7 @@ impl Connection {
                     return Ok(Some(End::Close));
                 }
                 Next::Line(line) => {
+                    self.line_since = None;
                     if let Some(end) = self.store(&line).await? {
                         return Ok(Some(end));
                     }
@@ -151,6 +175,6 @@ impl Connection {
 
     async fn say(&mut self, text: &str) -> io::Result<()> {
         let text = self.source.settings.encoding.encode(text);
-        self.socket.write_all(&text).await
+        write_all(&mut self.socket, &text).await
     }
 }
