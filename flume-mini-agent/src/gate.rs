@@ -10,6 +10,7 @@ pub(crate) struct Gate {
     state: Mutex<State>,
     idle: Condvar,
     resumed: Notify,
+    pausing: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -35,10 +36,22 @@ impl Gate {
         }
     }
 
+    /// Waits until somebody wants the worker to pause.
+    pub(crate) async fn pause_wanted(&self) {
+        loop {
+            let pausing = self.pausing.notified();
+            if self.lock().paused {
+                return;
+            }
+            pausing.await;
+        }
+    }
+
     /// Keeps the worker from further work. When this returns, none is under way.
     pub(crate) fn pause(&self) {
         let mut state = self.lock();
         state.paused = true;
+        self.pausing.notify_waiters();
         while state.busy {
             state = self
                 .idle

@@ -105,6 +105,9 @@ impl SinkRunner {
     /// Runs until dropped.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut group = self.group.lock().await;
+        for sink in &mut group.sinks {
+            sink.open().await;
+        }
         let mut empty_rounds = 0;
         loop {
             let pass = self.gate.pass().await;
@@ -143,7 +146,7 @@ impl SinkRunner {
             let Some(sink) = group.sinks.get_mut(number) else {
                 return Outcome::Failed;
             };
-            let outcome = match sink.process().await {
+            let outcome = match sink.process(self.gate.pause_wanted()).await {
                 Ok(drained) => {
                     self.count_drained(drained.events);
                     drained.outcome

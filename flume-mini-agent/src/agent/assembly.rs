@@ -125,7 +125,7 @@ impl Parts {
         for source in &config.sources {
             sources.push(SourcePart::assemble(source, &channels, options, tally)?);
         }
-        let source_counters = sources.iter().map(SourcePart::named_counters).collect();
+        let source_counters = sources.iter().filter_map(SourcePart::counted).collect();
         let metrics = Metrics::new(source_counters, channels.clone(), sink_counters);
         Ok(Self {
             channels,
@@ -220,7 +220,10 @@ fn sink_worker(
         None => format!("sink {}", config.name),
     };
     let batch_size = options.batch_size.unwrap_or(config.batch_size());
-    Ok(SinkWorker::new(label, channel, batch_size, work, counters))
+    // The collect sink is ours, and hands over what there is at once.
+    let waits = !matches!(config.kind, SinkKind::Collect(_));
+    let batch = (batch_size, waits);
+    Ok(SinkWorker::new(label, channel, batch, work, counters))
 }
 
 fn avro_sink(name: &str, config: &AvroSinkConfig) -> Result<AvroSink, StartError> {

@@ -111,7 +111,7 @@ fn an_answer_that_gets_lost_between_two_agents_doubles_events_and_loses_none() {
 #[test]
 fn p8_an_agent_that_does_not_answer_in_time_is_tried_again_over_a_new_connection() {
     let b = MiniAgent::builder().start().unwrap();
-    let hang = b.fault(Fault::Hang.times(1));
+    let hang = b.fault(Fault::Hang.header("id", "0").times(1));
     let mut sink = avro_sink(&b, BATCH);
     sink.request_timeout = BACKOFF;
     sink.connect_timeout = BACKOFF;
