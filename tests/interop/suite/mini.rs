@@ -9,41 +9,8 @@ use flume_tests::{Metrics, flume_command, free_ports, terminate, wait_until};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::mini_library::LibraryFactory;
 use super::setup::Setup;
-use super::{AgentFactory, AgentUnderTest, Kind, Scenario, TIMEOUT, run};
-
-/// What the program has to pass; one line turns a scenario on.
-const BY_COMMAND: &[&str] = &[];
-
-/// What the library has to pass until the program reads property files.
-const BY_LIBRARY: &[&str] = &[
-    "a0_bodies_arrive_in_the_sinks_files_in_their_order",
-    "a7_a_stopped_agent_closes_its_connections_and_refuses_new_ones",
-    "m1_a_batch_over_the_transaction_capacity_fails_at_once_and_leaves_nothing",
-    "m2_a_commit_without_room_fails_and_what_was_there_stays",
-];
-
-/// Runs those of `scenarios` that the mini-agent is known to support.
-pub(super) fn run_supported(scenarios: &[Scenario]) {
-    let chosen = |names: &'static [&str]| {
-        let chosen = scenarios.iter().filter(|one| names.contains(&one.name));
-        chosen.collect::<Vec<_>>()
-    };
-    run(&CommandFactory, chosen(BY_COMMAND));
-    // The library's agent has one source, so each scenario gets an agent of its own.
-    for scenario in chosen(BY_LIBRARY) {
-        run(&LibraryFactory, [scenario]);
-    }
-}
-
-#[test]
-fn what_the_mini_agent_supports_are_scenarios() {
-    for name in [BY_COMMAND, BY_LIBRARY].concat() {
-        let mut all = super::ALL.iter().flat_map(|file| file.iter());
-        assert!(all.any(|scenario| scenario.name == name), "{name}");
-    }
-}
+use super::{AgentFactory, AgentUnderTest, Kind, TIMEOUT};
 
 struct CommandFactory;
 
@@ -105,6 +72,10 @@ impl CommandAgent {
 }
 
 impl AgentUnderTest for CommandAgent {
+    fn kind(&self) -> Kind {
+        Kind::Mini
+    }
+
     fn setup(&self) -> &Setup {
         &self.setup
     }

@@ -1,12 +1,9 @@
-//! The mini-agent's library as the agent under test: one avro source, one memory channel, at most
-//! one sink. A stopgap until the program reads property files; then this file goes.
+//! The mini-agent's library as the agent under test, given the same properties. A stopgap until the
+//! program reads property files; then this file goes.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use flume_mini_agent::{MiniAgent, Sink};
-use serde_json::{Value, json};
+use flume_mini_agent::MiniAgent;
+use flume_mini_agent::config::AgentConfig;
+use serde_json::Value;
 
 use super::setup::Setup;
 use super::{AgentFactory, AgentUnderTest, Kind};
@@ -15,8 +12,7 @@ pub(super) struct LibraryFactory;
 
 struct LibraryAgent {
     setup: Setup,
-    /// The properties, without `a1.sources.NAME.` and the like: `capacity`, `sink.directory`.
-    settings: BTreeMap<String, String>,
+    lenient: bool,
     agent: Option<MiniAgent>,
 }
 
@@ -26,71 +22,52 @@ impl AgentFactory for LibraryFactory {
     }
 
     fn try_start(&self, template: &str) -> Result<Box<dyn AgentUnderTest>, String> {
+        LibraryAgent::start(template, false)
+    }
+
+    fn start_lenient(&self, template: &str) -> Box<dyn AgentUnderTest> {
+        LibraryAgent::start(template, true).unwrap()
+    }
+}
+
+impl LibraryAgent {
+    fn start(template: &str, lenient: bool) -> Result<Box<dyn AgentUnderTest>, String> {
         let setup = Setup::new(template);
-        let lines = setup
-            .properties
-            .lines()
-            .filter_map(|line| line.split_once('='));
-        let settings = lines
-            .filter_map(|(key, value)| {
-                // "a1.channels.m1.capacity": what follows the component's name.
-                let setting = key.trim().splitn(4, '.').nth(3)?;
-                Some((setting.to_owned(), value.trim().to_owned()))
-            })
-            .collect();
-        let mut agent = LibraryAgent {
+        let mut agent = Self {
             setup,
-            settings,
+            lenient,
             agent: None,
         };
         agent.launch()?;
         Ok(Box::new(agent))
     }
 
-    fn start_lenient(&self, template: &str) -> Box<dyn AgentUnderTest> {
-        panic!("the library reads no properties:\n{template}");
-    }
-}
-
-impl LibraryAgent {
     fn launch(&mut self) -> Result<(), String> {
-        let number = |name: &str, default| {
-            let value = self.settings.get(name);
-            value.map_or(default, |value| value.parse::<usize>().unwrap())
+        let reader = AgentConfig::reader("a1");
+        let reader = if self.lenient {
+            reader.lenient()
+        } else {
+            reader
         };
-        let builder = MiniAgent::builder()
-            .bind(format!("127.0.0.1:{}", self.settings["port"]))
-            .capacity(number("capacity", 100))
-            .transaction_capacity(number("transactionCapacity", 100))
-            .keep_alive(Duration::from_secs(number("keep-alive", 3) as u64));
-        let builder = match self.settings.get("sink.directory") {
-            Some(directory) => builder.sink(Sink::FileRoll {
-                directory: PathBuf::from(directory),
-            }),
-            None => builder.sink(Sink::Null).sink_paused(true),
-        };
-        let agent = builder.start().map_err(|error| error.to_string())?;
-        self.agent = Some(agent);
+        let loaded = reader.read(&self.setup.properties);
+        let config = loaded.map_err(|error| error.to_string())?.config;
+        let agent = MiniAgent::configured(config).start();
+        self.agent = Some(agent.map_err(|error| error.to_string())?);
         Ok(())
     }
 }
 
 impl AgentUnderTest for LibraryAgent {
+    fn kind(&self) -> Kind {
+        Kind::Mini
+    }
+
     fn setup(&self) -> &Setup {
         &self.setup
     }
 
-    /// The channel's size is all that the library and Flume count alike.
     fn metrics(&self) -> Value {
-        let size = self.agent.as_ref().unwrap().stats().channel_size;
-        let channels = self.setup.properties.lines().filter_map(|line| {
-            let (key, value) = line.split_once('=')?;
-            (key.trim() == "a1.channels").then_some(value.trim())
-        });
-        let counters = json!({ "ChannelSize": size.to_string() });
-        channels
-            .map(|name| (format!("CHANNEL.{name}"), counters.clone()))
-            .collect()
+        serde_json::from_str(&self.agent.as_ref().unwrap().metrics_json()).unwrap()
     }
 
     fn log(&self) -> String {

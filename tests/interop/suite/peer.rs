@@ -162,12 +162,13 @@ fn serve(mut stream: TcpStream, shared: &(Mutex<State>, Condvar)) {
             reply.extend(GREETING);
             greeted = true;
         }
-        let events = reader.call().unwrap();
-        let Some(status) = decide(shared, events) else {
-            drop(stream.shutdown(Shutdown::Both));
-            return;
-        };
-        reply.extend([0, 0, status]);
+        if let Some(events) = reader.call().unwrap() {
+            let Some(status) = decide(shared, events) else {
+                drop(stream.shutdown(Shutdown::Both));
+                return;
+            };
+            reply.extend([0, 0, status]);
+        }
         let length = u32::try_from(reply.len()).unwrap();
         let head = [serial, 1, length].map(u32::to_be_bytes).concat();
         if stream.write_all(&[head, reply].concat()).is_err() {

@@ -21,10 +21,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-#[test]
-fn processors() {
-    on_every_agent(SCENARIOS);
-}
+on_every_agent!(SCENARIOS);
 
 fn accepted(peers: [&Peer; 3]) -> [usize; 3] {
     peers.map(|peer| peer.accepted().len())

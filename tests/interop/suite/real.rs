@@ -45,6 +45,10 @@ impl AgentFactory for RealFactory {
 }
 
 impl AgentUnderTest for RealAgent {
+    fn kind(&self) -> Kind {
+        Kind::Flume(self.flume.version())
+    }
+
     fn setup(&self) -> &Setup {
         &self.setup
     }
