@@ -48,11 +48,10 @@
 //! [`MiniAgentBuilder::control`] offers the same over HTTP, for services that are not in Rust, and
 //! [`Cluster`] starts several agents for one client.
 //!
-//! An agent's configuration as Flume's property files have it is in [`config`].
+//! An agent's configuration as Flume's property files have it is in [`config`], and
+//! [`MiniAgent::configured`] starts it. The command `flume agent` does so with a file.
 //!
 //! Sources are `avro`, `http` with Flume's JSON handler, and `netcat`.
-//!
-//! Not here yet: starting an agent from such a file.
 
 mod agent;
 mod channel;

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod agent;
+mod configured;
 mod demo;
 mod failures;
 mod interrupts;

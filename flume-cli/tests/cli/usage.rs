@@ -36,6 +36,21 @@ fn wrong_usage_is_told_with_the_value_and_the_way_out() {
         &["agent", "--bind", "127.0.0.1:0", "--capacity", "10"],
         "transaction_capacity 100",
     );
+    check_usage(
+        &[
+            "agent",
+            "--name",
+            "a1",
+            "--config",
+            "a.properties",
+            "--bind",
+            "127.0.0.1:0",
+        ],
+        "the argument '--name <NAME>' cannot be used with '--bind <HOST:PORT>'",
+    );
+    check_usage(&["agent", "--config", "a.properties"], "--name <NAME>");
+    check_usage(&["agent", "--name", "a1"], "--config <FILE>");
+    check_usage(&["agent", "--lenient"], "--config <FILE>");
     check_usage(&["ping"], "<URL>...");
     check_usage(&["ping", "a:1"], "write it as avro://HOST:PORT");
 }

@@ -1,7 +1,6 @@
 //! [`Parts`]: an agent's components, made from its configuration and wired.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use crate::counters::SinkCounters;
 use crate::runner::{Pace, SinkRunner};
 use crate::sink::avro::{AvroSink, AvroSinkSettings};
 use crate::sink::worker::{SinkWorker, Work};
-use crate::sink::writer;
+use crate::sink::{SharedOutput, writer};
 use crate::sink_group::{Failover, LoadBalance, Order, Processor};
 use crate::source::avro::ReplyMode;
 
@@ -42,8 +41,8 @@ pub(crate) struct Options {
     pub(crate) address: Option<String>,
     /// Events every sink takes at once, if not as many as the configuration says.
     pub(crate) batch_size: Option<usize>,
-    /// Where a logger sink writes, if not to standard output.
-    pub(crate) logger_output: Option<Box<dyn Write + Send>>,
+    /// Where logger sinks write, if not to standard output.
+    pub(crate) logger_output: Option<SharedOutput>,
 }
 
 /// The components of an agent. They outlive its stops.
@@ -104,7 +103,7 @@ impl Parts {
     /// everything is let go of.
     pub(super) fn assemble(
         config: &AgentConfig,
-        options: &mut Options,
+        options: &Options,
         tally: &Arc<Tally>,
     ) -> Result<Self, StartError> {
         let mut channels = Vec::new();
@@ -202,17 +201,12 @@ fn sink_worker(
     config: &SinkConfig,
     channel: Arc<Channel>,
     counters: Option<Arc<SinkCounters>>,
-    options: &mut Options,
+    options: &Options,
     tally: &Arc<Tally>,
 ) -> Result<SinkWorker, StartError> {
     let work = match &config.kind {
         SinkKind::Avro(avro) => Work::Send(Box::new(avro_sink(&config.name, avro)?)),
-        kind => {
-            let output = options
-                .logger_output
-                .take_if(|_| matches!(kind, SinkKind::Logger(_)));
-            Work::Write(writer(kind, output, tally))
-        }
+        kind => Work::Write(writer(kind, options.logger_output.as_ref(), tally)),
     };
     // The one sink of an agent built without names is called by its type.
     let label = match options.address {

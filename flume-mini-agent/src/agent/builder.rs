@@ -9,7 +9,7 @@ use crate::config::{
     AgentConfig, AvroSourceConfig, ChannelConfig, CollectSinkConfig, FileRollSinkConfig,
     LoggerSinkConfig, MemoryChannelConfig, NullSinkConfig, SinkConfig, SinkKind, SourceConfig,
 };
-use crate::sink::Sink;
+use crate::sink::{SharedOutput, Sink};
 use crate::source::avro::ReplyMode;
 
 /// Settings of a [`MiniAgent`], with Flume's defaults where Flume has them.
@@ -197,7 +197,7 @@ impl MiniAgentBuilder {
     pub fn start(self) -> Result<MiniAgent, StartError> {
         self.check()?;
         let (config, options) = self.describe();
-        MiniAgent::start(&config, options)
+        MiniAgent::start(&config, &options)
     }
 
     /// The same as a configuration of one source, one channel and one sink.
@@ -217,7 +217,7 @@ impl MiniAgentBuilder {
             }),
             Sink::Null => SinkKind::Null(NullSinkConfig::default()),
             Sink::Logger { output } => {
-                logger_output = Some(output);
+                logger_output = Some(SharedOutput::new(output));
                 SinkKind::Logger(LoggerSinkConfig::default())
             }
             Sink::FileRoll { directory } => {

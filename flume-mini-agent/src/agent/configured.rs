@@ -1,11 +1,13 @@
 //! [`ConfiguredAgentBuilder`]: an agent of many components.
 
+use std::io::Write;
 use std::time::Duration;
 
 use super::MiniAgent;
 use super::assembly::Options;
 use super::error::StartError;
 use crate::config::AgentConfig;
+use crate::sink::SharedOutput;
 use crate::source::avro::ReplyMode;
 
 /// An agent as a configuration describes it, and what no configuration of Flume says.
@@ -96,6 +98,13 @@ impl ConfiguredAgentBuilder {
         self
     }
 
+    /// Where logger sinks write. Default: standard output. A write that blocks stops the whole
+    /// agent until it returns.
+    pub fn logger_output(mut self, output: impl Write + Send + 'static) -> Self {
+        self.options.logger_output = Some(SharedOutput::new(Box::new(output)));
+        self
+    }
+
     /// Where the control interface listens, see [`MiniAgentBuilder::control`]. Default: there is
     /// none.
     ///
@@ -128,7 +137,7 @@ impl ConfiguredAgentBuilder {
                 return Err(StartError::Zero { setting });
             }
         }
-        MiniAgent::start(&self.config, self.options)
+        MiniAgent::start(&self.config, &self.options)
     }
 }
 

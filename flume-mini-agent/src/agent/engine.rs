@@ -31,12 +31,9 @@ pub(super) struct Engine {
 
 impl Engine {
     /// A running engine.
-    pub(super) fn start_first(
-        config: &AgentConfig,
-        mut options: Options,
-    ) -> Result<Self, StartError> {
+    pub(super) fn start_first(config: &AgentConfig, options: &Options) -> Result<Self, StartError> {
         let tally = Arc::new(Tally::default());
-        let parts = Parts::assemble(config, &mut options, &tally)?;
+        let parts = Parts::assemble(config, options, &tally)?;
         let kinds = || config.sinks.iter().map(|sink| &sink.kind);
         let keeps = kinds().any(|kind| matches!(kind, SinkKind::Collect(_)));
         let types: Vec<&str> = kinds().map(assembly::type_name).collect();

@@ -113,8 +113,16 @@ impl MiniAgent {
     #[must_use]
     pub fn url(&self) -> String {
         let first = self.engine.parts.sources.first();
-        let scheme = first.map_or("avro", SourcePart::type_name);
-        format!("{scheme}://{}", self.addr())
+        first.map_or_else(|| format!("avro://{}", self.addr()), SourcePart::url)
+    }
+
+    /// Name and [`url`](Self::url) of every source, in the order of the configuration.
+    #[must_use]
+    pub fn urls(&self) -> Vec<(String, String)> {
+        let sources = self.engine.parts.sources.iter();
+        sources
+            .map(|part| (part.name.clone(), part.url()))
+            .collect()
     }
 
     /// Stops the agent: the listener and all connections are closed when this returns.
@@ -289,7 +297,7 @@ impl MiniAgent {
         Ledger::by_header(self.received(), name)
     }
 
-    fn start(config: &AgentConfig, options: Options) -> Result<Self, StartError> {
+    fn start(config: &AgentConfig, options: &Options) -> Result<Self, StartError> {
         let listener = options.control_listener()?;
         let engine = Arc::new(Engine::start_first(config, options)?);
         let console = Arc::clone(&engine);

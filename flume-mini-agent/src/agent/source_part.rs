@@ -114,6 +114,11 @@ impl SourcePart {
         }
     }
 
+    /// Its address as clients take it.
+    pub(super) fn url(&self) -> String {
+        format!("{}://{}", self.type_name(), self.port.address())
+    }
+
     /// Its name and counters. Flume publishes none of its netcat source.
     pub(super) fn counted(&self) -> Option<(String, Arc<SourceCounters>)> {
         let published = !matches!(self.kind, SourceKind::Netcat(_));

@@ -10,7 +10,7 @@ pub(crate) mod worker;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::agent::tally::Tally;
 use crate::channel::StoredEvent;
@@ -59,6 +59,30 @@ impl Sink {
     }
 }
 
+/// Where all logger sinks of an agent write, over its reloads.
+#[derive(Clone)]
+pub(crate) struct SharedOutput(Arc<Mutex<Box<dyn Write + Send>>>);
+
+impl SharedOutput {
+    pub(crate) fn new(output: Box<dyn Write + Send>) -> Self {
+        Self(Arc::new(Mutex::new(output)))
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Box<dyn Write + Send>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for SharedOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.locked().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.locked().flush()
+    }
+}
+
 impl fmt::Debug for Sink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Sink").field(&self.name()).finish()
@@ -68,7 +92,7 @@ impl fmt::Debug for Sink {
 /// The working part of a sink that writes; [`avro`] has its own.
 pub(crate) fn writer(
     kind: &SinkKind,
-    logger_output: Option<Box<dyn Write + Send>>,
+    logger_output: Option<&SharedOutput>,
     tally: &Arc<Tally>,
 ) -> Box<dyn SinkWriter> {
     match kind {
@@ -77,7 +101,10 @@ pub(crate) fn writer(
         }
         SinkKind::FileRoll(config) => Box::new(file_roll::FileRoll::new(config.clone())),
         SinkKind::Logger(config) => {
-            let output = logger_output.unwrap_or_else(|| Box::new(io::stdout()));
+            let output: Box<dyn Write + Send> = match logger_output {
+                Some(output) => Box::new(output.clone()),
+                None => Box::new(io::stdout()),
+            };
             Box::new(logger::Logger::new(output, config.max_bytes_to_log))
         }
         SinkKind::Null(_) | SinkKind::Avro(_) => Box::new(null::Null),

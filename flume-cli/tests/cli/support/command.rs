@@ -125,14 +125,22 @@ impl Running {
         let code = self.child.wait().unwrap().code();
         let run = Run {
             code,
-            stdout: self.stdout.seen,
-            stderr: self.stderr.seen,
+            stdout: std::mem::take(&mut self.stdout.seen),
+            stderr: std::mem::take(&mut self.stderr.seen),
         };
         assert!(
             stdout.is_some() && stderr.is_some(),
             "it does not end: {run:#?}"
         );
         run
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Errors mean that it has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 

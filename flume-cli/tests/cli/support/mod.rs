@@ -2,6 +2,7 @@
 
 pub(crate) mod bad_server;
 pub(crate) mod command;
+pub(crate) mod configured;
 
 use flume_client::Event;
 use flume_mini_agent::MiniAgent;
