@@ -10,11 +10,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::setup::Setup;
-use super::{AgentFactory, AgentUnderTest, Kind, TIMEOUT};
+use super::{AgentFactory, AgentUnderTest, Kind, START_ATTEMPTS, TIMEOUT};
 
-struct CommandFactory;
+/// What the agent says of a port that somebody else has.
+const BIND_CLASH: &str = "Address already in use";
 
-struct CommandAgent {
+pub(crate) struct MiniFactory;
+
+struct MiniAgent {
     setup: Setup,
     dir: TempDir,
     control: SocketAddr,
@@ -22,36 +25,49 @@ struct CommandAgent {
     process: Child,
 }
 
-impl AgentFactory for CommandFactory {
+impl AgentFactory for MiniFactory {
     fn kind(&self) -> Kind {
         Kind::Mini
     }
 
     fn try_start(&self, template: &str) -> Result<Box<dyn AgentUnderTest>, String> {
-        CommandAgent::start(template, false)
+        MiniAgent::start(template, false)
     }
 
     fn start_lenient(&self, template: &str) -> Box<dyn AgentUnderTest> {
-        CommandAgent::start(template, true).unwrap()
+        MiniAgent::start(template, true).unwrap()
     }
 }
 
-impl CommandAgent {
+impl MiniAgent {
     fn start(template: &str, lenient: bool) -> Result<Box<dyn AgentUnderTest>, String> {
-        let setup = Setup::new(template);
+        let mut refused = String::new();
+        for _ in 0..START_ATTEMPTS {
+            let mut agent = Self::spawn(Setup::new(template), lenient);
+            match agent.wait_until_ready() {
+                Ok(()) => return Ok(Box::new(agent)),
+                Err(error) => refused = error,
+            }
+            let lost_a_port = refused.contains(BIND_CLASH) && !agent.setup.has_doubtful_source();
+            if !lost_a_port {
+                break;
+            }
+        }
+        Err(refused)
+    }
+
+    fn spawn(setup: Setup, lenient: bool) -> Self {
         let dir = TempDir::with_prefix("flume-mini-").unwrap();
         let control = (Ipv4Addr::LOCALHOST, free_ports(1).unwrap()[0]).into();
         fs::write(dir.path().join("flume.properties"), &setup.properties).unwrap();
         let process = spawn(&dir, control, lenient);
-        let mut agent = Self {
+        Self {
             setup,
             dir,
             control,
             lenient,
             process,
-        };
-        agent.wait_until_ready()?;
-        Ok(Box::new(agent))
+        }
     }
 
     fn wait_until_ready(&mut self) -> Result<(), String> {
@@ -71,7 +87,7 @@ impl CommandAgent {
     }
 }
 
-impl AgentUnderTest for CommandAgent {
+impl AgentUnderTest for MiniAgent {
     fn kind(&self) -> Kind {
         Kind::Mini
     }
@@ -106,7 +122,7 @@ impl AgentUnderTest for CommandAgent {
     }
 }
 
-impl Drop for CommandAgent {
+impl Drop for MiniAgent {
     fn drop(&mut self) {
         // Errors mean that it is gone already.
         drop(self.process.kill());

@@ -16,7 +16,6 @@ mod http_source;
 mod memory_channel;
 mod memory_flow;
 mod mini;
-mod mini_library;
 mod peer;
 mod processors;
 mod real;
@@ -38,6 +37,9 @@ use self::setup::{Setup, merge};
 
 /// Reached only when a scenario fails: the longest wait of Flume itself is 5 s.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often to choose other ports when somebody takes one.
+const START_ATTEMPTS: usize = 3;
 
 /// Which agent a scenario runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +169,7 @@ macro_rules! on_every_agent {
     ($scenarios:expr) => {
         #[test]
         fn on_the_mini_agent() {
-            $crate::suite::run(&$crate::suite::mini_library::LibraryFactory, $scenarios);
+            $crate::suite::run(&$crate::suite::mini::MiniFactory, $scenarios);
         }
 
         #[test]

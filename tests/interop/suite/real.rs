@@ -4,10 +4,7 @@ use flume_tests::{Clashes, RealFlume, Version};
 use serde_json::Value;
 
 use super::setup::Setup;
-use super::{AgentFactory, AgentUnderTest, Kind};
-
-/// How often to choose other ports when somebody takes one.
-const START_ATTEMPTS: usize = 3;
+use super::{AgentFactory, AgentUnderTest, Kind, START_ATTEMPTS};
 
 pub(crate) struct RealFactory(pub(crate) Version);
 
