@@ -187,6 +187,12 @@ impl RealFlume {
         rolled_lines(Path::new(&rolled_dir(self.launch.dir.path())))
     }
 
+    /// Where `/metrics` is.
+    #[must_use]
+    pub fn monitoring_addr(&self) -> SocketAddr {
+        self.launch.monitoring_addr()
+    }
+
     /// The process id of the JVM.
     #[must_use]
     pub fn pid(&self) -> u32 {

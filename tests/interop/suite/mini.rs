@@ -100,6 +100,14 @@ impl AgentUnderTest for MiniAgent {
         Metrics::read(self.control).unwrap().json().clone()
     }
 
+    fn monitoring(&self) -> SocketAddr {
+        self.control
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap()
     }

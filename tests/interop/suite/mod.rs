@@ -31,8 +31,11 @@ use flume_tests::{Version, require_java, rolled_lines, wait_until};
 use serde_json::Value;
 
 use self::event::Client;
+pub(crate) use self::event::Event;
+pub(crate) use self::http::request;
+pub(crate) use self::mini::MiniFactory;
 use self::peer::Peer;
-use self::real::RealFactory;
+pub(crate) use self::real::RealFactory;
 use self::setup::{Setup, merge};
 
 /// Reached only when a scenario fails: the longest wait of Flume itself is 5 s.
@@ -71,6 +74,11 @@ pub(crate) trait AgentUnderTest: Sync {
 
     /// What `GET /metrics` gives.
     fn metrics(&self) -> Value;
+
+    /// Where the metrics are; the mini-agent has its control interface there.
+    fn monitoring(&self) -> SocketAddr;
+
+    fn pid(&self) -> u32;
 
     /// What the agent has logged since its last start.
     fn log(&self) -> String;

@@ -1,5 +1,7 @@
 //! Real Apache Flume as the agent under test.
 
+use std::net::SocketAddr;
+
 use flume_tests::{Clashes, RealFlume, Version};
 use serde_json::Value;
 
@@ -52,6 +54,14 @@ impl AgentUnderTest for RealAgent {
 
     fn metrics(&self) -> Value {
         self.flume.metrics().unwrap().json().clone()
+    }
+
+    fn monitoring(&self) -> SocketAddr {
+        self.flume.monitoring_addr()
+    }
+
+    fn pid(&self) -> u32 {
+        self.flume.pid()
     }
 
     fn log(&self) -> String {
