@@ -21,6 +21,7 @@ mod processors;
 mod real;
 mod selectors;
 mod setup;
+mod traffic;
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -59,23 +59,29 @@ impl Setup {
         self.dir.path().join(name)
     }
 
-    /// The sources that have to come up, and their ports.
+    /// The sources that have to come up, and their ports. Without netcat sources: these have no
+    /// counters that tell when they are up.
     pub(crate) fn sources(&self) -> Vec<(String, u16)> {
-        let listening = self.source_ports().filter_map(|(source, port)| {
-            let port = port.parse().ok()?;
-            self.ports
-                .values()
-                .any(|own| *own == port)
-                .then_some((source, port))
-        });
-        listening
+        let counted = |source: &&str| {
+            let netcat = format!("a1.sources.{source}.type = netcat");
+            !self.properties.lines().any(|line| line == netcat)
+        };
+        let ports = self.source_ports();
+        let own = ports.filter_map(|(source, port)| Some((source, self.own_port(port)?)));
+        own.filter(|(source, _)| counted(source))
             .map(|(source, port)| (source.to_owned(), port))
             .collect()
     }
 
     /// Whether some source has a port that is not ours to give, and may well fail to get it.
     pub(crate) fn has_doubtful_source(&self) -> bool {
-        self.source_ports().count() > self.sources().len()
+        self.source_ports()
+            .any(|(_, port)| self.own_port(port).is_none())
+    }
+
+    fn own_port(&self, port: &str) -> Option<u16> {
+        let port = port.parse().ok()?;
+        self.ports.values().any(|own| *own == port).then_some(port)
     }
 
     fn source_ports(&self) -> impl Iterator<Item = (&str, &str)> {
