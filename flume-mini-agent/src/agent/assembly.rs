@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::error::StartError;
+use super::heritage::Heritage;
 use super::metrics::Metrics;
+use super::reload::ReloadHook;
 use super::source_part::SourcePart;
 use super::tally::Tally;
 use crate::channel::Channel;
@@ -15,7 +18,7 @@ use crate::channel::file::{FileChannel, FileSettings};
 use crate::channel::memory::MemoryLimits;
 use crate::config::{
     AgentConfig, AvroSinkConfig, ChannelConfig, ChannelKind, Compression, FileChannelConfig,
-    ProcessorConfig, Selection, SinkConfig, SinkGroupConfig, SinkKind,
+    ProcessorConfig, Selection, SinkConfig, SinkGroupConfig, SinkKind, SourceConfig, SourceKind,
 };
 use crate::counters::SinkCounters;
 use crate::runner::{Pace, SinkRunner};
@@ -26,6 +29,7 @@ use crate::sink_group::{Failover, LoadBalance, Order, Processor};
 use crate::source::avro::ReplyMode;
 
 /// What a configuration does not say.
+#[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) reply_mode: ReplyMode,
     pub(crate) max_frame_bytes: usize,
@@ -37,21 +41,32 @@ pub(crate) struct Options {
     /// Where the control interface listens, if there is to be one, and whether others may reach it.
     pub(crate) control: Option<String>,
     pub(crate) control_from_anywhere: bool,
+    /// What `POST /reload` does, if not a restart.
+    pub(crate) reload: Option<ReloadHook>,
+    /// Where logger sinks write, if not to standard output.
+    pub(crate) logger_output: Option<SharedOutput>,
+}
+
+/// What parts are made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) config: AgentConfig,
     /// Where the sources listen, if not where the configuration says.
     pub(crate) address: Option<String>,
     /// Events every sink takes at once, if not as many as the configuration says.
     pub(crate) batch_size: Option<usize>,
-    /// Where logger sinks write, if not to standard output.
-    pub(crate) logger_output: Option<SharedOutput>,
 }
 
 /// The components of an agent. They outlive its stops.
 #[derive(Debug)]
 pub(super) struct Parts {
+    pub(super) plan: Plan,
     pub(super) channels: Vec<Arc<Channel>>,
     pub(super) runners: Vec<Arc<SinkRunner>>,
     pub(super) sources: Vec<SourcePart>,
     pub(super) metrics: Arc<Metrics>,
+    /// Whether file channels have let go of their directories.
+    closed: AtomicBool,
 }
 
 /// Wait after the first of several empty turns of a sink group, as in Flume.
@@ -68,10 +83,30 @@ impl Default for Options {
             fault_seed: 0,
             control: None,
             control_from_anywhere: false,
-            address: None,
-            batch_size: None,
+            reload: None,
             logger_output: None,
         }
+    }
+}
+
+impl Plan {
+    pub(crate) fn of(config: AgentConfig) -> Self {
+        Self {
+            config,
+            address: None,
+            batch_size: None,
+        }
+    }
+
+    /// Where a source of the configuration listens.
+    pub(super) fn address_of(&self, source: &SourceConfig) -> String {
+        let (bind, port) = match &source.kind {
+            SourceKind::Avro(avro) => (&avro.bind, avro.port),
+            SourceKind::Http(http) => (&http.bind, http.port),
+            SourceKind::Netcat(netcat) => (&netcat.bind, netcat.port),
+        };
+        let address = self.address.clone();
+        address.unwrap_or_else(|| format!("{bind}:{port}"))
     }
 }
 
@@ -102,10 +137,12 @@ impl Parts {
     /// Opens the channels, makes the sinks, and binds the sources last. If anything fails,
     /// everything is let go of.
     pub(super) fn assemble(
-        config: &AgentConfig,
+        plan: Plan,
         options: &Options,
         tally: &Arc<Tally>,
+        heritage: &Heritage,
     ) -> Result<Self, StartError> {
+        let config = &plan.config;
         let mut channels = Vec::new();
         for channel in &config.channels {
             channels.push(Arc::new(open_channel(channel)?));
@@ -115,23 +152,55 @@ impl Parts {
         for sink in &config.sinks {
             let counters = counted(&sink.kind).then(Arc::<SinkCounters>::default);
             let channel = find(&channels, &sink.channel)?;
-            let worker = sink_worker(sink, channel, counters.clone(), options, tally)?;
+            let worker = sink_worker(&plan, sink, channel, counters.clone(), (options, tally))?;
             sink_counters.extend(counters.map(|counters| (sink.name.clone(), counters)));
             sinks.insert(sink.name.as_str(), worker);
         }
         let runners = runners(config, sinks, options.sink_backoff, tally);
         let mut sources = Vec::new();
         for source in &config.sources {
-            sources.push(SourcePart::assemble(source, &channels, options, tally)?);
+            sources.push(SourcePart::assemble(
+                source,
+                &channels,
+                &plan,
+                (heritage, tally),
+            )?);
         }
         let source_counters = sources.iter().filter_map(SourcePart::counted).collect();
         let metrics = Metrics::new(source_counters, channels.clone(), sink_counters);
         Ok(Self {
+            plan,
             channels,
             runners,
             sources,
             metrics: Arc::new(metrics),
+            closed: AtomicBool::new(false),
         })
+    }
+
+    /// Lets go of the file channels' directories; stopped parts cannot be started any more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.channels.iter().for_each(|channel| channel.close());
+    }
+
+    pub(super) fn are_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// The channels that some sink empties.
+    pub(super) fn drained_channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
+        let sinks = &self.plan.config.sinks;
+        let channels = self.channels.iter();
+        channels.filter(|channel| sinks.iter().any(|sink| sink.channel == channel.name()))
+    }
+
+    /// The types of the sinks, if none of them keeps events.
+    pub(super) fn keeps_nothing(&self) -> Option<String> {
+        let kinds = || self.plan.config.sinks.iter().map(|sink| &sink.kind);
+        let keeps = kinds().any(|kind| matches!(kind, SinkKind::Collect(_)));
+        let types: Vec<&str> = kinds().map(type_name).collect();
+        (!keeps).then(|| types.join(" and "))
     }
 
     /// Where the first source listens; `0.0.0.0:0` if there is none.
@@ -182,7 +251,7 @@ fn file_settings(config: &FileChannelConfig) -> FileSettings {
 }
 
 /// The sink's type in a Flume configuration.
-pub(super) fn type_name(sink: &SinkKind) -> &'static str {
+fn type_name(sink: &SinkKind) -> &'static str {
     match sink {
         SinkKind::Avro(_) => "avro",
         SinkKind::Collect(_) => "collect",
@@ -198,22 +267,22 @@ fn counted(sink: &SinkKind) -> bool {
 }
 
 fn sink_worker(
+    plan: &Plan,
     config: &SinkConfig,
     channel: Arc<Channel>,
     counters: Option<Arc<SinkCounters>>,
-    options: &Options,
-    tally: &Arc<Tally>,
+    (options, tally): (&Options, &Arc<Tally>),
 ) -> Result<SinkWorker, StartError> {
     let work = match &config.kind {
         SinkKind::Avro(avro) => Work::Send(Box::new(avro_sink(&config.name, avro)?)),
         kind => Work::Write(writer(kind, options.logger_output.as_ref(), tally)),
     };
     // The one sink of an agent built without names is called by its type.
-    let label = match options.address {
+    let label = match plan.address {
         Some(_) => format!("the {} sink", type_name(&config.kind)),
         None => format!("sink {}", config.name),
     };
-    let batch_size = options.batch_size.unwrap_or(config.batch_size());
+    let batch_size = plan.batch_size.unwrap_or(config.batch_size());
     // The collect sink is ours, and hands over what there is at once.
     let waits = !matches!(config.kind, SinkKind::Collect(_));
     let batch = (batch_size, waits);

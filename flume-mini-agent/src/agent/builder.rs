@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::MiniAgent;
-use super::assembly::Options;
+use super::assembly::{Options, Plan};
 use super::error::StartError;
 use crate::config::{
     AgentConfig, AvroSourceConfig, ChannelConfig, CollectSinkConfig, FileRollSinkConfig,
@@ -196,12 +196,12 @@ impl MiniAgentBuilder {
     /// one and outside.
     pub fn start(self) -> Result<MiniAgent, StartError> {
         self.check()?;
-        let (config, options) = self.describe();
-        MiniAgent::start(&config, &options)
+        let (plan, options) = self.describe();
+        MiniAgent::start(plan, options)
     }
 
     /// The same as a configuration of one source, one channel and one sink.
-    fn describe(self) -> (AgentConfig, Options) {
+    fn describe(self) -> (Plan, Options) {
         let batch_size = self.sink_batch_size();
         let channel = MemoryChannelConfig {
             capacity: self.capacity,
@@ -246,11 +246,15 @@ impl MiniAgentBuilder {
             fault_seed: self.fault_seed,
             control: self.control,
             control_from_anywhere: self.control_from_anywhere,
-            address: Some(self.address),
-            batch_size: Some(batch_size),
+            reload: None,
             logger_output,
         };
-        (config, options)
+        let plan = Plan {
+            config,
+            address: Some(self.address),
+            batch_size: Some(batch_size),
+        };
+        (plan, options)
     }
 
     fn sink_batch_size(&self) -> usize {

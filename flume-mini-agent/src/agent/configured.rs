@@ -4,8 +4,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::MiniAgent;
-use super::assembly::Options;
+use super::assembly::{Options, Plan};
 use super::error::StartError;
+use super::reload::ReloadHook;
 use crate::config::AgentConfig;
 use crate::sink::SharedOutput;
 use crate::source::avro::ReplyMode;
@@ -125,6 +126,18 @@ impl ConfiguredAgentBuilder {
         self
     }
 
+    /// What `POST /reload` of the control interface does instead of
+    /// [`restart`](MiniAgent::restart): read a document again and hand it to
+    /// [`reconfigure`](MiniAgent::reconfigure). It runs on a thread of the control interface, and
+    /// the text it returns is the answer: 200, or 204 for an empty one, or 500 for an error.
+    pub fn on_reload(
+        mut self,
+        reload: impl Fn() -> Result<String, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.options.reload = Some(ReloadHook::new(reload));
+        self
+    }
+
     /// Starts the channels, then the sinks, then the sources. When this returns, clients can
     /// connect; if anything could not start, nothing is left running or bound.
     pub fn start(self) -> Result<MiniAgent, StartError> {
@@ -137,7 +150,7 @@ impl ConfiguredAgentBuilder {
                 return Err(StartError::Zero { setting });
             }
         }
-        MiniAgent::start(&self.config, &self.options)
+        MiniAgent::start(Plan::of(self.config), self.options)
     }
 }
 

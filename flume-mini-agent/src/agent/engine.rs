@@ -3,59 +3,102 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::assembly::{self, Options, Parts};
+use super::assembly::{Options, Parts, Plan};
 use super::error::StartError;
+use super::heritage::Heritage;
 use super::log::Watch;
 use super::tally::{Board, Stats, Tally};
 use super::worker::Worker;
 use crate::channel::StoredEvent;
 use crate::clock::millis_since_1970;
-use crate::config::{AgentConfig, SinkKind};
 use crate::control::Console;
 use crate::fault::guard::FaultBoard;
-use crate::source::avro::ReplyMode;
 
 /// An agent without its handle: everything that outlives a stop, and the worker while it runs.
 #[derive(Debug)]
 pub(super) struct Engine {
+    /// Held for as long as a start, a stop or a reload takes.
     worker: Mutex<Option<Worker>>,
-    pub(super) parts: Parts,
-    reply_mode: ReplyMode,
-    max_frame_bytes: usize,
-    max_connections: usize,
+    installed: Mutex<Installed>,
+    options: Options,
     pub(super) tally: Arc<Tally>,
     pub(super) watch: Arc<Watch>,
-    /// The types of the sinks, if none of them keeps events.
-    pub(super) keeps_nothing: Option<String>,
+}
+
+/// Events that no sink had taken when the agent was stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Leftover {
+    /// The channel they are in.
+    pub channel: String,
+    /// How many there are.
+    pub events: usize,
+    /// Whether they are on disk and outlive the process.
+    pub durable: bool,
+}
+
+/// The parts of the present configuration. Taken with the tally's lock held, never the other way
+/// round.
+#[derive(Debug)]
+struct Installed {
+    parts: Arc<Parts>,
+    /// Over reloads, too.
+    sinks_paused: bool,
 }
 
 impl Engine {
     /// A running engine.
-    pub(super) fn start_first(config: &AgentConfig, options: &Options) -> Result<Self, StartError> {
+    pub(super) fn start_first(plan: Plan, options: Options) -> Result<Self, StartError> {
         let tally = Arc::new(Tally::default());
-        let parts = Parts::assemble(config, options, &tally)?;
-        let kinds = || config.sinks.iter().map(|sink| &sink.kind);
-        let keeps = kinds().any(|kind| matches!(kind, SinkKind::Collect(_)));
-        let types: Vec<&str> = kinds().map(assembly::type_name).collect();
+        let parts = Parts::assemble(plan, &options, &tally, &Heritage::default())?;
         let engine = Self {
             worker: Mutex::new(None),
-            parts,
-            reply_mode: options.reply_mode,
-            max_frame_bytes: options.max_frame_bytes,
-            max_connections: options.max_connections,
+            installed: Mutex::new(Installed {
+                parts: Arc::new(parts),
+                sinks_paused: false,
+            }),
             tally,
             watch: Arc::new(Watch::new(options.fault_seed)),
-            keeps_nothing: (!keeps).then(|| types.join(" and ")),
+            options,
         };
-        if options.sinks_paused {
-            engine
-                .parts
-                .runners
-                .iter()
-                .for_each(|runner| runner.pause());
+        if engine.options.sinks_paused {
+            engine.pause();
         }
         engine.start()?;
         Ok(engine)
+    }
+
+    pub(super) fn parts(&self) -> Arc<Parts> {
+        Arc::clone(&self.installed().parts)
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Puts these parts in the place of those before.
+    pub(super) fn install(&self, parts: &Arc<Parts>) {
+        let mut installed = self.installed();
+        installed.parts = Arc::clone(parts);
+        if installed.sinks_paused {
+            // They do not run: nothing is waited for.
+            parts.runners.iter().for_each(|runner| runner.pause());
+        }
+    }
+
+    pub(super) fn pause(&self) {
+        let mut installed = self.installed();
+        installed.sinks_paused = true;
+        let parts = Arc::clone(&installed.parts);
+        drop(installed);
+        parts.runners.iter().for_each(|runner| runner.pause());
+    }
+
+    pub(super) fn resume(&self) {
+        let mut installed = self.installed();
+        installed.sinks_paused = false;
+        let runners = installed.parts.runners.iter();
+        runners.for_each(|runner| runner.resume());
     }
 
     /// Starts what is stopped.
@@ -74,12 +117,32 @@ impl Engine {
         self.start_locked(&mut worker)
     }
 
+    /// Stops the sources, gives the sinks time to empty the channels, stops all. Tells what is
+    /// left.
+    pub(super) fn drain(&self, timeout: Duration) -> Vec<Leftover> {
+        let mut worker = self.worker();
+        let parts = self.parts();
+        if let Some(worker) = worker.as_mut() {
+            worker.stop_sources();
+            parts.runners.iter().for_each(|runner| runner.hurry());
+            let drained: Vec<_> = parts.drained_channels().collect();
+            let empty = |_: &Board| drained.iter().all(|it| it.unsettled() == 0).then_some(());
+            // What is left after the time is told.
+            let _ = self.tally.wait(timeout, empty);
+        }
+        self.stop_locked(&mut worker);
+        let channels = parts.channels.iter();
+        let left = channels.map(|channel| Leftover {
+            channel: channel.name().to_owned(),
+            events: channel.len(),
+            durable: channel.is_file(),
+        });
+        left.filter(|left| left.events > 0).collect()
+    }
+
     pub(super) fn stats(&self, board: &Board) -> Stats {
-        let sizes = self
-            .parts
-            .channels
-            .iter()
-            .map(|channel| channel.len() as u64);
+        let parts = self.parts();
+        let sizes = parts.channels.iter().map(|channel| channel.len() as u64);
         Stats {
             channel_size: sizes.sum(),
             ..board.stats
@@ -100,67 +163,85 @@ impl Engine {
         })
     }
 
-    /// Channels, then sinks, then sources; if one cannot start, those before it are stopped.
     fn start_locked(&self, worker: &mut Option<Worker>) -> Result<(), StartError> {
+        let parts = self.parts();
         if worker.is_some() {
             return Err(StartError::Running {
-                address: self.parts.address().to_string(),
+                address: parts.address().to_string(),
             });
         }
-        self.parts.metrics.start(millis_since_1970());
-        for (count, runner) in self.parts.runners.iter().enumerate() {
+        if parts.are_closed() {
+            let (plan, heritage) = (parts.plan.clone(), Heritage::of(&parts));
+            return self.replace(plan, &parts, &heritage, Some(worker));
+        }
+        self.start_open(&parts, worker)
+    }
+
+    /// Channels, then sinks, then sources; if one cannot start, those before it are stopped.
+    pub(super) fn start_open(
+        &self,
+        parts: &Parts,
+        worker: &mut Option<Worker>,
+    ) -> Result<(), StartError> {
+        parts.metrics.start(millis_since_1970());
+        for (count, runner) in parts.runners.iter().enumerate() {
             let Err(error) = runner.start() else {
                 continue;
             };
-            let started = self.parts.runners.iter().take(count);
+            let started = parts.runners.iter().take(count);
             started.for_each(|runner| runner.stop());
             return Err(StartError::Sink {
                 sink: error.label,
                 source: error.source,
             });
         }
-        let started = self.start_worker();
+        let started = self.start_worker(parts);
         if started.is_err() {
-            self.parts.runners.iter().for_each(|runner| runner.stop());
+            parts.runners.iter().for_each(|runner| runner.stop());
         }
         *worker = Some(started?);
         Ok(())
     }
 
-    fn start_worker(&self) -> Result<Worker, StartError> {
+    fn start_worker(&self, parts: &Parts) -> Result<Worker, StartError> {
         let mut sources = Vec::new();
-        for part in &self.parts.sources {
+        for part in &parts.sources {
             let listener = part.listen()?;
             let source = part.source(
                 (&self.tally, &self.watch),
-                self.reply_mode,
-                self.max_frame_bytes,
+                self.options.reply_mode,
+                self.options.max_frame_bytes,
             );
             sources.push((source, listener));
         }
-        let runners = self.parts.runners.clone();
-        Worker::start(sources, self.max_connections, runners)
+        let runners = parts.runners.clone();
+        Worker::start(sources, self.options.max_connections, runners)
             .map_err(|source| StartError::Thread { source })
     }
 
-    fn stop_locked(&self, worker: &mut Option<Worker>) {
+    pub(super) fn stop_locked(&self, worker: &mut Option<Worker>) {
         if worker.take().is_none() {
             return;
         }
-        for runner in &self.parts.runners {
-            runner.stop();
-        }
-        self.parts.metrics.stop(millis_since_1970());
+        let parts = self.parts();
+        parts.runners.iter().for_each(|runner| runner.stop());
+        parts.metrics.stop(millis_since_1970());
     }
 
-    fn worker(&self) -> MutexGuard<'_, Option<Worker>> {
+    pub(super) fn worker(&self) -> MutexGuard<'_, Option<Worker>> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn installed(&self) -> MutexGuard<'_, Installed> {
+        self.installed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Console for Engine {
     fn metrics(&self) -> String {
-        self.parts.metrics.json()
+        self.parts().metrics.json()
     }
 
     fn received(&self, from: usize, limit: usize) -> (Vec<StoredEvent>, usize) {
@@ -185,7 +266,13 @@ impl Console for Engine {
         &self.watch.faults
     }
 
-    fn reload(&self) -> Result<(), String> {
-        self.restart().map_err(|error| error.to_string())
+    fn reload(&self) -> Result<String, String> {
+        match &self.options.reload {
+            Some(reload) => reload.run(),
+            None => {
+                let restarted = self.restart().map(|()| String::new());
+                restarted.map_err(|error| error.to_string())
+            }
+        }
     }
 }

@@ -105,6 +105,29 @@ pub enum StartError {
     },
 }
 
+/// Why an agent did not get another configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReconfigureError {
+    /// It cannot start; the agent goes on as it was.
+    #[error("{reason}; the agent goes on with the configuration it had")]
+    Refused {
+        /// What cannot start.
+        reason: StartError,
+    },
+    /// Neither it nor the former one can start: the agent is stopped. Memory channels keep their
+    /// events for [`MiniAgent::start_again`](crate::MiniAgent::start_again).
+    #[error(
+        "{reason}; nor could the configuration it had be started again: {former}; the agent is stopped"
+    )]
+    Stopped {
+        /// What cannot start.
+        reason: StartError,
+        /// What cannot start of the former configuration.
+        former: StartError,
+    },
+}
+
 impl StartError {
     pub(super) fn not_here(kind: &str, name: &str, what: &'static str) -> Self {
         Self::NotHere {

@@ -4,12 +4,14 @@ mod assembly;
 pub(crate) mod builder;
 pub(crate) mod cluster;
 pub(crate) mod configured;
-mod engine;
+pub(crate) mod engine;
 pub(crate) mod error;
+mod heritage;
 mod host;
 pub(crate) mod log;
 mod metrics;
 mod port;
+pub(crate) mod reload;
 mod source_part;
 pub(crate) mod tally;
 mod worker;
@@ -27,13 +29,14 @@ use crate::fault::engine::FaultHit;
 use crate::fault::guard::FaultGuard;
 use crate::fault::rule::FaultRule;
 use crate::ledger::Ledger;
-use assembly::Options;
+use assembly::{Options, Plan};
 use builder::MiniAgentBuilder;
 use cluster::Cluster;
 use configured::ConfiguredAgentBuilder;
-use engine::Engine;
-use error::{StartError, WaitError};
+use engine::{Engine, Leftover};
+use error::{ReconfigureError, StartError, WaitError};
 use log::{ConnectionRecord, RequestRecord};
+use reload::Reconfigured;
 use source_part::SourcePart;
 use tally::{Board, Stats};
 
@@ -93,18 +96,14 @@ impl MiniAgent {
     /// over stops and starts. `0.0.0.0:0` if there is no source.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.engine.parts.address()
+        self.engine.parts().address()
     }
 
     /// The address of the source of this name. [`builder`](Self::builder) calls its own `r1`.
     #[must_use]
     pub fn addr_of(&self, source: &str) -> Option<SocketAddr> {
-        let found = self
-            .engine
-            .parts
-            .sources
-            .iter()
-            .find(|part| part.name == source);
+        let parts = self.engine.parts();
+        let found = parts.sources.iter().find(|part| part.name == source);
         found.map(|part| part.port.address())
     }
 
@@ -112,14 +111,16 @@ impl MiniAgent {
     /// type of the first source.
     #[must_use]
     pub fn url(&self) -> String {
-        let first = self.engine.parts.sources.first();
+        let parts = self.engine.parts();
+        let first = parts.sources.first();
         first.map_or_else(|| format!("avro://{}", self.addr()), SourcePart::url)
     }
 
     /// Name and [`url`](Self::url) of every source, in the order of the configuration.
     #[must_use]
     pub fn urls(&self) -> Vec<(String, String)> {
-        let sources = self.engine.parts.sources.iter();
+        let parts = self.engine.parts();
+        let sources = parts.sources.iter();
         sources
             .map(|part| (part.name.clone(), part.url()))
             .collect()
@@ -132,6 +133,16 @@ impl MiniAgent {
     /// by chance. Stopping a stopped agent does nothing.
     pub fn stop(&mut self) {
         self.engine.stop();
+    }
+
+    /// Stops the agent in good order: first the sources, so that nothing new comes in, and the
+    /// sinks when they have emptied their channels, or after `timeout`. Returns what is left in
+    /// the channels, those that no sink takes from included.
+    ///
+    /// What is left stays there for [`start_again`](Self::start_again), as after a
+    /// [`stop`](Self::stop).
+    pub fn drain(&mut self, timeout: Duration) -> Vec<Leftover> {
+        self.engine.drain(timeout)
     }
 
     /// Starts a stopped agent again, at its old address, with what it has received so far.
@@ -147,19 +158,31 @@ impl MiniAgent {
         self.engine.restart()
     }
 
+    /// Gives the agent another configuration, as Flume does when its file changes: all sources,
+    /// sinks and channels are stopped, and those of `config` are started.
+    ///
+    /// Memory channels of the same name keep their events, ports that are in both configurations
+    /// stay claimed, file channels are closed and read again. What was received, requests, faults
+    /// and the control interface stay; the counters of the components begin anew. An equal
+    /// configuration changes nothing. A stopped agent stays stopped.
+    ///
+    /// # Errors
+    ///
+    /// If something of `config` cannot start. The former configuration is then started again, or
+    /// was never stopped.
+    pub fn reconfigure(&self, config: AgentConfig) -> Result<Reconfigured, ReconfigureError> {
+        self.engine.reconfigure(config)
+    }
+
     /// Keeps the sink, or all of them, from taking events, so that channels fill. When this
     /// returns, no batch is in a sink's hands.
     pub fn pause_sink(&self) {
-        for runner in &self.engine.parts.runners {
-            runner.pause();
-        }
+        self.engine.pause();
     }
 
     /// Lets the sinks take events again.
     pub fn resume_sink(&self) {
-        for runner in &self.engine.parts.runners {
-            runner.resume();
-        }
+        self.engine.resume();
     }
 
     /// The events the collect sink has received, in the order in which it got them. Empty with any
@@ -177,8 +200,8 @@ impl MiniAgent {
 
     /// Waits until the collect sink has received `events` events or more, and returns them all.
     pub fn wait_for(&self, events: usize, timeout: Duration) -> Result<Vec<Event>, WaitError> {
-        if let Some(sinks) = &self.engine.keeps_nothing {
-            return Err(WaitError::nothing_kept(sinks));
+        if let Some(sinks) = self.engine.parts().keeps_nothing() {
+            return Err(WaitError::nothing_kept(&sinks));
         }
         let found = self.engine.wait_received(events, timeout, received);
         found.ok_or_else(|| {
@@ -215,7 +238,8 @@ impl MiniAgent {
     /// [`builder`](Self::builder) calls its own `c1`.
     #[must_use]
     pub fn channel_size(&self, channel: &str) -> Option<usize> {
-        let mut channels = self.engine.parts.channels.iter();
+        let parts = self.engine.parts();
+        let mut channels = parts.channels.iter();
         let found = channels.find(|candidate| candidate.name() == channel);
         found.map(|channel| channel.len())
     }
@@ -230,7 +254,7 @@ impl MiniAgent {
     /// ```
     #[must_use]
     pub fn metrics_json(&self) -> String {
-        self.engine.parts.metrics.json()
+        self.engine.parts().metrics.json()
     }
 
     /// The sink's last error, with what it means for its events. It stays after a later success.
@@ -297,9 +321,9 @@ impl MiniAgent {
         Ledger::by_header(self.received(), name)
     }
 
-    fn start(config: &AgentConfig, options: &Options) -> Result<Self, StartError> {
+    fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
         let listener = options.control_listener()?;
-        let engine = Arc::new(Engine::start_first(config, options)?);
+        let engine = Arc::new(Engine::start_first(plan, options)?);
         let console = Arc::clone(&engine);
         let control = listener
             .map(|listener| Control::start(listener, console))

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
 
 use tokio::net::TcpSocket;
 
@@ -12,10 +13,10 @@ use tokio::net::TcpSocket;
 /// and does not listen keeps it: clients are refused, nobody is given the port by chance, and who
 /// asks for it by number with `SO_REUSEADDR` gets it, this agent above all. Elsewhere the same
 /// would keep the agent itself away, and there is no claim.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Port {
     address: SocketAddr,
-    _claim: Option<TcpSocket>,
+    _claim: Option<Arc<TcpSocket>>,
 }
 
 impl Port {
@@ -59,7 +60,7 @@ impl Port {
         socket.bind(address)?;
         Ok(Self {
             address: socket.local_addr()?,
-            _claim: Some(socket),
+            _claim: Some(Arc::new(socket)),
         })
     }
 }

@@ -1,11 +1,13 @@
 //! [`SourcePart`]: a source and its way to the channels, made from its configuration.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::assembly::{Options, find, no_deflate};
+use super::assembly::{Plan, find, no_deflate};
 use super::error::StartError;
+use super::heritage::Heritage;
 use super::host;
 use super::log::Watch;
 use super::port::Port;
@@ -28,6 +30,8 @@ pub(super) struct SourcePart {
     pub(super) name: String,
     kind: SourceKind,
     pub(super) port: Port,
+    /// As it was asked for, which may be port 0.
+    pub(super) address: String,
     /// Of the first start, which has bound it already.
     listener: Mutex<Option<TcpListener>>,
     processor: Arc<ChannelProcessor>,
@@ -35,34 +39,34 @@ pub(super) struct SourcePart {
 }
 
 impl SourcePart {
-    /// Binds the port last.
+    /// Binds the port last, if it is not inherited.
     pub(super) fn assemble(
         config: &SourceConfig,
         channels: &[Arc<Channel>],
-        options: &Options,
-        tally: &Arc<Tally>,
+        plan: &Plan,
+        (heritage, tally): (&Heritage, &Arc<Tally>),
     ) -> Result<Self, StartError> {
         let name = &config.name;
-        let (bind, port) = match &config.kind {
-            SourceKind::Avro(avro) => {
-                no_deflate("source", name, avro.compression)?;
-                (&avro.bind, avro.port)
-            }
-            SourceKind::Http(http) => (&http.bind, http.port),
-            SourceKind::Netcat(netcat) => (&netcat.bind, netcat.port),
-        };
-        let address = options.address.clone();
-        let address = address.unwrap_or_else(|| format!("{bind}:{port}"));
+        if let SourceKind::Avro(avro) = &config.kind {
+            no_deflate("source", name, avro.compression)?;
+        }
         let own: Result<Vec<_>, _> = config.channels.iter().map(|c| find(channels, c)).collect();
         let processor = ChannelProcessor::new(own?, selector(config), Arc::clone(tally))
             .with_interceptors(interceptors(config)?);
-        let (port, listener) =
-            Port::listen_first(&address).map_err(|source| StartError::Bind { address, source })?;
+        let address = plan.address_of(config);
+        let (port, listener) = match heritage.port(name, &address) {
+            Some(port) => (port, None),
+            None => {
+                let (port, listener) = Port::listen_first(&address).map_err(bind(&address))?;
+                (port, Some(listener))
+            }
+        };
         Ok(Self {
             name: name.clone(),
             kind: config.kind.clone(),
             port,
-            listener: Mutex::new(Some(listener)),
+            address,
+            listener: Mutex::new(listener),
             processor: Arc::new(processor),
             counters: Arc::default(),
         })
@@ -72,10 +76,10 @@ impl SourcePart {
         let mut first = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
         match first.take() {
             Some(bound) => Ok(bound),
-            None => self.port.listen().map_err(|source| StartError::Bind {
-                address: self.port.address().to_string(),
-                source,
-            }),
+            None => {
+                let address = self.port.address().to_string();
+                self.port.listen().map_err(bind(&address))
+            }
         }
     }
 
@@ -124,6 +128,11 @@ impl SourcePart {
         let published = !matches!(self.kind, SourceKind::Netcat(_));
         published.then(|| (self.name.clone(), Arc::clone(&self.counters)))
     }
+}
+
+pub(super) fn bind(address: &str) -> impl FnOnce(io::Error) -> StartError {
+    let address = address.to_owned();
+    move |source| StartError::Bind { address, source }
 }
 
 fn selector(config: &SourceConfig) -> Selector {

@@ -6,6 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use crate::runner::SinkRunner;
 use crate::source::Source;
@@ -15,6 +16,8 @@ const THREAD_NAME: &str = "flume-mini-agent";
 /// Runs sources and sinks until dropped; then all sockets are closed and the thread has ended.
 #[derive(Debug)]
 pub(super) struct Worker {
+    stop_sources: Option<oneshot::Sender<()>>,
+    sources_stopped: mpsc::Receiver<()>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -27,7 +30,9 @@ impl Worker {
         runners: Vec<Arc<SinkRunner>>,
     ) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
+        let (stop_sources, to_stop_sources) = oneshot::channel();
         let (ready_sender, ready) = mpsc::sync_channel(1);
+        let (sources_stopped_sender, sources_stopped) = mpsc::sync_channel(1);
         let work = move || {
             let (runtime, sources) = match prepare(sources) {
                 Ok(prepared) => prepared,
@@ -40,12 +45,17 @@ impl Worker {
                 for runner in runners {
                     tokio::spawn(runner.run());
                 }
+                let mut serving = JoinSet::new();
                 for (source, listener) in sources {
-                    tokio::spawn(source.serve(listener, connections_max));
+                    serving.spawn(source.serve(listener, connections_max));
                 }
                 // The starter waits for this; it cannot be gone.
                 let _ = ready_sender.send(Ok(()));
-                // Ends when the sender is dropped. Dropping the runtime ends all tasks.
+                // Both end when their senders are dropped.
+                let _ = to_stop_sources.await;
+                serving.shutdown().await;
+                let _ = sources_stopped_sender.send(());
+                // Dropping the runtime ends all tasks.
                 let _ = stopped.await;
             });
         };
@@ -53,6 +63,8 @@ impl Worker {
             .name(THREAD_NAME.to_owned())
             .spawn(work)?;
         let worker = Self {
+            stop_sources: Some(stop_sources),
+            sources_stopped,
             stop: Some(stop),
             thread: Some(thread),
         };
@@ -60,10 +72,19 @@ impl Worker {
         ready.recv().unwrap_or_else(died)?;
         Ok(worker)
     }
+
+    /// Closes listeners and connections; the sinks work on. When this returns, no request is read
+    /// any more. One that waited for room may still be stored, unanswered.
+    pub(super) fn stop_sources(&mut self) {
+        drop(self.stop_sources.take());
+        // An error: the thread has ended, and the sources with it.
+        let _ = self.sources_stopped.recv();
+    }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
+        drop(self.stop_sources.take());
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
             // A panic in the thread has been printed by the panic hook, and nothing is left to stop.

@@ -160,9 +160,41 @@ impl<E: Weigh> MemoryChannel<E> {
         }
     }
 
+    /// Takes over the events of `former`, in which no transaction is open. A bound that they do
+    /// not keep stays as it was there, where Flume calls it a resize that was aborted.
+    pub(crate) fn take_over(&mut self, former: &mut Self) {
+        debug_assert!(self.queue.is_empty() && self.held == 0 && former.held == 0);
+        let events = std::mem::take(&mut former.queue);
+        former.free_byte_slots = u64::from(former.limits.byte_slots.unwrap_or_default());
+        if events.len() > self.limits.capacity {
+            self.limits.capacity = former.limits.capacity;
+        }
+        let slots: u64 = events.iter().map(Self::byte_slots_of_one).sum();
+        if self
+            .limits
+            .byte_slots
+            .is_some_and(|bound| slots > u64::from(bound))
+        {
+            self.limits.byte_slots = former.limits.byte_slots;
+        }
+        let bound = u64::from(self.limits.byte_slots.unwrap_or_default());
+        self.free_byte_slots = bound.saturating_sub(slots);
+        self.queue = events;
+    }
+
     /// Events that can be taken.
     pub(crate) fn len(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Events that are not done with: those that open transactions have taken, too.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.queue.len() + self.held
+    }
+
+    /// Events it holds.
+    pub(crate) fn capacity(&self) -> usize {
+        self.limits.capacity
     }
 
     /// Slots without an event, in the queue or held by an open transaction.
@@ -175,8 +207,11 @@ impl<E: Weigh> MemoryChannel<E> {
         if self.limits.byte_slots.is_none() {
             return 0;
         }
-        let slots = |event: &E| event.body_bytes().div_ceil(BYTES_PER_SLOT).max(1) as u64;
-        events.iter().map(slots).sum()
+        events.iter().map(Self::byte_slots_of_one).sum()
+    }
+
+    fn byte_slots_of_one(event: &E) -> u64 {
+        event.body_bytes().div_ceil(BYTES_PER_SLOT).max(1) as u64
     }
 }
 

@@ -124,9 +124,17 @@ impl Channel {
         }
     }
 
+    /// Events that are not done with: those in the hands of sinks, too.
+    pub(crate) fn unsettled(&self) -> usize {
+        match &self.store {
+            Store::Memory(memory) => memory.unsettled(),
+            Store::File(file) => file.unsettled(),
+        }
+    }
+
     pub(crate) fn capacity(&self) -> usize {
         match &self.store {
-            Store::Memory(memory) => memory.limits().capacity,
+            Store::Memory(memory) => memory.capacity(),
             Store::File(file) => file.capacity(),
         }
     }
@@ -146,7 +154,7 @@ impl Channel {
             Store::File(_) => return self.wait(Pending::File(events)),
         };
         let count = events.len();
-        let capacity = memory.limits().transaction_capacity;
+        let capacity = memory.transaction_capacity();
         // Flume puts them one by one until one fails.
         self.counters.put_attempts.add(count.min(capacity + 1));
         let put = match memory.put(events) {
@@ -171,7 +179,7 @@ impl Channel {
         let Store::Memory(memory) = &self.store else {
             return self.take(events_max);
         };
-        let events_max = events_max.min(memory.limits().transaction_capacity);
+        let events_max = events_max.min(memory.transaction_capacity());
         let attempts = &self.counters.take_attempts;
         let mut hurry = pin!(hurry);
         let mut taken = self.taken(Takings::Memory(Takes::default()));
@@ -204,7 +212,7 @@ impl Channel {
             Store::Memory(memory) => {
                 let mut takes = Takes::default();
                 let found = memory.take(&mut takes, events_max);
-                let wanted = events_max.min(memory.limits().transaction_capacity);
+                let wanted = events_max.min(memory.transaction_capacity());
                 (found + usize::from(found < wanted), Takings::Memory(takes))
             }
             Store::File(file) => {
@@ -235,6 +243,22 @@ impl Channel {
         match &self.store {
             Store::Memory(memory) => memory.arrival().await,
             Store::File(file) => file.arrival().await,
+        }
+    }
+
+    /// Takes over the events of `former` if both are memory channels, while nobody puts or takes
+    /// there or here.
+    pub(crate) fn take_over(&self, former: &Self) {
+        if let (Store::Memory(memory), Store::Memory(former)) = (&self.store, &former.store) {
+            memory.take_over(former);
+        }
+    }
+
+    /// Lets go of a file channel's directory; the channel works no more. A memory channel has
+    /// nothing to let go of.
+    pub(crate) fn close(&self) {
+        if let Store::File(file) = &self.store {
+            file.close();
         }
     }
 

@@ -17,7 +17,7 @@ use super::{ChannelError, StoredEvent};
 #[derive(Debug)]
 pub(super) struct SharedMemory {
     memory: Mutex<MemoryChannel<StoredEvent>>,
-    limits: MemoryLimits,
+    transaction_capacity: usize,
     keep_alive: Duration,
     room: Notify,
     arrivals: Notify,
@@ -35,15 +35,19 @@ impl SharedMemory {
     pub(super) fn new(limits: MemoryLimits, keep_alive: Duration) -> Self {
         Self {
             memory: Mutex::new(MemoryChannel::new(limits)),
-            limits,
+            transaction_capacity: limits.transaction_capacity,
             keep_alive,
             room: Notify::new(),
             arrivals: Notify::new(),
         }
     }
 
-    pub(super) fn limits(&self) -> MemoryLimits {
-        self.limits
+    pub(super) fn transaction_capacity(&self) -> usize {
+        self.transaction_capacity
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.lock().capacity()
     }
 
     pub(super) fn keep_alive(&self) -> Duration {
@@ -54,13 +58,22 @@ impl SharedMemory {
         self.lock().len()
     }
 
+    pub(super) fn unsettled(&self) -> usize {
+        self.lock().unsettled()
+    }
+
+    /// Takes over the events of `former`, while nobody puts or takes there or here.
+    pub(super) fn take_over(&self, former: &Self) {
+        self.lock().take_over(&mut former.lock());
+    }
+
     pub(super) fn put(&self, events: Vec<StoredEvent>) -> Attempt {
         let count = events.len();
         let mut memory = self.lock();
         let Ok(puts) = memory.put(events) else {
             return Attempt::Failed(ChannelError::OverTransaction {
                 events: count,
-                capacity: self.limits.transaction_capacity,
+                capacity: self.transaction_capacity,
             });
         };
         let committed = memory.commit(puts);

@@ -155,7 +155,8 @@ impl Desk {
         let console = Arc::clone(&self.console);
         let reloaded = tokio::task::spawn_blocking(move || console.reload()).await;
         match reloaded {
-            Ok(Ok(())) => Ok(done()),
+            Ok(Ok(text)) if text.is_empty() => Ok(done()),
+            Ok(Ok(text)) => Ok(web::text(StatusCode::OK, text + "\n")),
             Ok(Err(error)) => Err(Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 error + "\n",

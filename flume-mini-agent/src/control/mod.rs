@@ -10,7 +10,7 @@
 //! | `GET /faults` | `{"rules": [...], "hits": [...]}`, rules as in [`crate::fault::json`] |
 //! | `PUT /faults` | puts the rule or the list of rules in force instead of those of the last `PUT` |
 //! | `DELETE /faults` | ends the rules of the last `PUT`, 204. Rules of a test's own guards stay |
-//! | `POST /reload` | all connections are closed, sources and sinks start again, 204 |
+//! | `POST /reload` | all connections are closed, sources and sinks start again, 204; of an agent from a document: that is read again, 200 and what was done |
 //!
 //! Whoever reaches the port can do all this, so it listens on loopback addresses only unless told
 //! otherwise, and refuses what a web page makes a browser send. It has a thread of its own and
@@ -46,6 +46,6 @@ pub(crate) trait Console: Send + Sync + 'static {
     /// The rules.
     fn faults(&self) -> &Arc<FaultBoard>;
 
-    /// Stops all and starts all.
-    fn reload(&self) -> Result<(), String>;
+    /// Stops all and starts all, or what else a reload is here. Tells what was done.
+    fn reload(&self) -> Result<String, String>;
 }

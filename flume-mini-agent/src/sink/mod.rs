@@ -73,6 +73,12 @@ impl SharedOutput {
     }
 }
 
+impl fmt::Debug for SharedOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedOutput").finish_non_exhaustive()
+    }
+}
+
 impl Write for SharedOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.locked().write(bytes)

@@ -5,6 +5,8 @@ mod channel;
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod flows;
@@ -18,6 +20,8 @@ mod hops;
 mod lifecycle;
 #[cfg(test)]
 mod modes;
+#[cfg(test)]
+mod reload;
 #[cfg(test)]
 mod replies;
 #[cfg(test)]

@@ -221,7 +221,7 @@ fn traffic(agent: &dyn AgentUnderTest) {
     assert_eq!(post(web, None, r#"[{"body": "1"}, {"body": "2"}]"#), 200);
     assert_eq!(post(web, None, "nonsense"), 400);
     assert_eq!(post(web, None, "[null]"), 500);
-    let too_many = format!("[{}]", vec!["{}"; 11].join(","));
+    let too_many = format!("[{}]", ["{}"; 11].join(","));
     assert_eq!(post(web, None, too_many), 503);
 
     cat(agent.addr("cat_port"));

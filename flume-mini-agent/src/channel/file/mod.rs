@@ -53,7 +53,7 @@ mod transaction;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -99,11 +99,15 @@ pub(crate) struct FileSettings {
 /// Its drop waits for the commits under way and the end of their sync.
 pub(crate) struct FileChannel {
     queue: Arc<Queue>,
-    /// `None` only while it is dropped.
-    commits: Option<mpsc::Sender<Commit>>,
-    thread: Option<JoinHandle<()>>,
+    /// `None` once it is closed.
+    committer: Mutex<Option<Committer>>,
     space_probe: SpaceProbe,
     settings: FileSettings,
+}
+
+struct Committer {
+    commits: mpsc::Sender<Commit>,
+    thread: JoinHandle<()>,
 }
 
 impl FileSettings {
@@ -145,8 +149,7 @@ impl FileChannel {
             .map_err(OpenError::io("start the channel's thread"))?;
         let channel = Self {
             queue,
-            commits: Some(commits),
-            thread: Some(thread),
+            committer: Mutex::new(Some(Committer { commits, thread })),
             space_probe,
             settings,
         };
@@ -196,13 +199,13 @@ impl FileChannel {
         if transaction.put_count() == 0 && transaction.taken().is_empty() {
             return Ok(());
         }
-        let commits = self.commits.as_ref().expect("set until the drop");
+        let commits = self.committer().as_ref().map(|it| it.commits.clone());
         let (reply, answer) = oneshot::channel();
-        let sent = commits.send(Commit { transaction, reply }).await;
-        let answered = match sent {
-            Ok(()) => answer.await.ok(),
-            Err(_) => None,
+        let sent = match commits {
+            Some(commits) => commits.send(Commit { transaction, reply }).await.is_ok(),
+            None => false,
         };
+        let answered = if sent { answer.await.ok() } else { None };
         answered.unwrap_or_else(|| {
             self.queue.poison("its thread has ended".into());
             self.queue.check()
@@ -220,8 +223,29 @@ impl FileChannel {
         self.queue.len()
     }
 
+    /// Events in slots: those that open transactions have taken or put, too.
+    pub(crate) fn unsettled(&self) -> usize {
+        let free = self.queue.slots().available_permits();
+        self.settings
+            .capacity
+            .min(Semaphore::MAX_PERMITS)
+            .saturating_sub(free)
+    }
+
     pub(crate) fn capacity(&self) -> usize {
         self.settings.capacity
+    }
+
+    /// Lets go of the directory, after the commits under way and the end of their sync. From here
+    /// on every transaction fails.
+    pub(crate) fn close(&self) {
+        let committer = self.committer().take();
+        if let Some(Committer { commits, thread }) = committer {
+            self.queue.poison("it was closed".into());
+            drop(commits);
+            // If it has panicked, the commits it left have been answered with that.
+            let _ = thread.join();
+        }
     }
 
     pub(crate) fn keep_alive(&self) -> Duration {
@@ -237,6 +261,12 @@ impl FileChannel {
     #[cfg(test)]
     pub(crate) fn wake_sink(&self) {
         self.queue.arrivals().notify_one();
+    }
+
+    fn committer(&self) -> MutexGuard<'_, Option<Committer>> {
+        self.committer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at the disk once per transaction; a look takes about a microsecond.
@@ -262,11 +292,7 @@ impl FileChannel {
 
 impl Drop for FileChannel {
     fn drop(&mut self) {
-        self.commits = None;
-        if let Some(thread) = self.thread.take() {
-            // If it has panicked, the commits it left have been answered with that.
-            let _ = thread.join();
-        }
+        self.close();
     }
 }
 

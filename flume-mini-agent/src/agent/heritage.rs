@@ -1,0 +1,60 @@
+//! [`Heritage`]: what new parts take over from those before them.
+
+use super::assembly::{Parts, Plan};
+use super::error::StartError;
+use super::port::Port;
+use super::source_part;
+
+/// The ports of an agent while its parts are replaced. A port that both sets have stays claimed.
+#[derive(Debug, Default)]
+pub(super) struct Heritage {
+    ports: Vec<Inherited>,
+}
+
+#[derive(Debug)]
+struct Inherited {
+    source: String,
+    /// As the configuration has it.
+    address: String,
+    port: Port,
+}
+
+impl Heritage {
+    pub(super) fn of(parts: &Parts) -> Self {
+        let ports = parts.sources.iter().map(|part| Inherited {
+            source: part.name.clone(),
+            address: part.address.clone(),
+            port: part.port.clone(),
+        });
+        Self {
+            ports: ports.collect(),
+        }
+    }
+
+    /// Claims the ports of `plan` that are not there yet, so that one that is taken is noticed
+    /// while the former parts still run.
+    pub(super) fn claim(&mut self, plan: &Plan) -> Result<(), StartError> {
+        for source in &plan.config.sources {
+            let address = plan.address_of(source);
+            if self.port(&source.name, &address).is_none() {
+                let bound = Port::listen_first(&address);
+                // Its sources listen when all else has started.
+                let (port, _) = bound.map_err(source_part::bind(&address))?;
+                self.ports.push(Inherited {
+                    source: source.name.clone(),
+                    address,
+                    port,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The port of this address. Of port 0 every source has its own.
+    pub(super) fn port(&self, source: &str, address: &str) -> Option<Port> {
+        let any_free = address.ends_with(":0");
+        let mut ports = self.ports.iter();
+        let found = ports.find(|it| it.address == address && (it.source == source || !any_free));
+        found.map(|inherited| inherited.port.clone())
+    }
+}
