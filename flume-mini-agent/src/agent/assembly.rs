@@ -283,8 +283,9 @@ fn sink_worker(
         None => format!("sink {}", config.name),
     };
     let batch_size = plan.batch_size.unwrap_or(config.batch_size());
-    // The collect sink is ours, and hands over what there is at once.
-    let waits = !matches!(config.kind, SinkKind::Collect(_));
+    // The collect sink is ours, and an agent built without a configuration is for tests: they hand
+    // over what there is at once.
+    let waits = plan.address.is_none() && !matches!(config.kind, SinkKind::Collect(_));
     let batch = (batch_size, waits);
     Ok(SinkWorker::new(label, channel, batch, work, counters))
 }
