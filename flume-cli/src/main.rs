@@ -50,7 +50,7 @@ struct Cli {
 enum Command {
     Send(SendArgs),
     Ping(PingArgs),
-    Agent(AgentArgs),
+    Agent(Box<AgentArgs>),
     Demo(DemoArgs),
 }
 

@@ -3,30 +3,38 @@
 //! | file | holds |
 //! |---|---|
 //! | `quick` | the form with one source, one channel and one sink |
-//! | `document` | the form with a property file |
+//! | `document`, `uri`, `http` | the form with a property file, and where that can be |
+//! | `reload` | the thread that looks at the document again |
+//! | `session` | the agent while it runs, and its end |
 //! | `ready_file` | the file that tells a script that the agent is there |
 //! | `stdout` | standard output for logger sinks |
 
 mod document;
+mod http;
 mod quick;
 mod ready_file;
+mod reload;
+mod session;
 mod stdout;
+mod uri;
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use flume_mini_agent::{MiniAgent, StartError, Stats};
+use flume_mini_agent::{MiniAgent, StartError};
 
-use self::document::{DocumentArgs, DocumentError};
+use self::document::{Document, DocumentArgs, DocumentError};
 use self::quick::QuickArgs;
 use self::ready_file::{ReadyFile, ReadyFileError};
+use self::reload::Reloader;
+use self::session::Session;
 use self::stdout::Stdout;
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::output;
-use crate::text::plural;
+use crate::text::parse_duration;
 use crate::trouble::reason;
 
 /// Run a small agent: from a Flume property file, or quickly from a few options.
@@ -49,6 +57,10 @@ pub(crate) struct AgentArgs {
     #[arg(long, requires = "control")]
     control_from_anywhere: bool,
 
+    /// How long sinks may still take events when the agent ends
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    drain_timeout: Duration,
+
     #[command(flatten)]
     document: DocumentArgs,
 
@@ -64,12 +76,13 @@ Examples:
 
 The first lines on stdout are `listening on avro://HOST:PORT`, with a property file followed by
 ` (source NAME)`, one line for each source; the ready file has `avro://HOST:PORT source NAME`.
-Ctrl-C or SIGTERM ends the agent with exit code 0, or 5 if events were left in its channels.";
 
-/// How often the sinks are asked for their errors.
-const TICK: Duration = Duration::from_millis(200);
-/// How long the sinks may still take events when the agent ends.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+When the document changes, all sources, sinks and channels are stopped and the new ones started.
+Memory channels of the same name keep their events. With a mistake in it the old set goes on.
+
+Ctrl-C or SIGTERM closes the sources, lets the sinks empty the channels and ends with exit code 0,
+or 5 if events in memory were lost; file channels keep theirs for the next start. The second ends
+at once.";
 
 pub(crate) fn run(args: &AgentArgs) -> Exit {
     match serve(args) {
@@ -124,106 +137,62 @@ fn serve(args: &AgentArgs) -> Result<Exit, Failure> {
     let stdout = Stdout::default();
     let ready_file = args.ready_file.clone().map(ReadyFile::prepare).transpose();
     let ready_file = ready_file.map_err(Failure::ReadyFile)?;
-    let mut agent = args.start(&stdout)?;
-    if let Some(file) = &ready_file {
-        let written = file.write(&args.addresses(&agent, "", ""));
-        written.map_err(Failure::ReadyFile)?;
-    }
-    let addresses = args.addresses(&agent, "(", ")");
-    let mut lines: Vec<_> = addresses
-        .iter()
-        .map(|it| format!("listening on {it}"))
-        .collect();
-    if lines.is_empty() {
-        lines.push("running, and listening nowhere: there is no source".to_owned());
-    }
-    if !lines.iter().all(output::data) {
-        return Ok(Exit::Unexpected);
-    }
-    let mut told = None;
-    while !interrupts.wait(TICK) && !stdout.is_gone() {
-        let error = agent.sink_error();
-        if error != told {
-            error.iter().for_each(output::note);
-            told = error;
+    let (reloader, requests) = Reloader::new();
+    let document = args.document.document();
+    let (agent, changes) = match document {
+        Some(mut document) => {
+            let agent = args.start_configured(&mut document, &stdout, &reloader)?;
+            let interval = args.document.poll_interval();
+            let changes = reload::watch(document, interval, requests).map_err(Failure::Io)?;
+            (agent, Some(changes))
         }
-    }
-    let drained = |stats: &Stats| stats.events_drained >= stats.events_accepted;
-    if !stdout.is_gone() {
-        // What is left is counted below.
-        let _ = agent.wait_until(DRAIN_TIMEOUT, drained);
-    }
-    agent.stop();
-    Ok(summary(&agent.stats(), stdout.is_gone()))
+        None => (args.start_quick(&stdout)?, None),
+    };
+    let session = Session {
+        agent,
+        stdout,
+        ready_file,
+        named: args.document.are_given(),
+        changes,
+        failed: false,
+        lost: 0,
+    };
+    let exit = session.run(&interrupts, args.drain_timeout);
+    // Until here it keeps the document from being forgotten.
+    drop(reloader);
+    exit
 }
 
 impl AgentArgs {
-    fn start(&self, stdout: &Stdout) -> Result<MiniAgent, Failure> {
-        let started = match self.document.document() {
-            Some(document) => {
-                let config = document.load().map_err(Failure::Document)?;
-                let builder = MiniAgent::configured(config)
-                    .logger_output(stdout.clone())
-                    .control_from_anywhere(self.control_from_anywhere);
-                match &self.control {
-                    Some(control) => builder.control(control).start(),
-                    None => builder.start(),
-                }
-            }
-            None => {
-                let builder = self.quick.builder(stdout);
-                let builder = builder.control_from_anywhere(self.control_from_anywhere);
-                match &self.control {
-                    Some(control) => builder.control(control).start(),
-                    None => builder.start(),
-                }
-            }
+    fn start_quick(&self, stdout: &Stdout) -> Result<MiniAgent, Failure> {
+        let builder = self.quick.builder(stdout);
+        let builder = builder
+            .sink_paused(true)
+            .control_from_anywhere(self.control_from_anywhere);
+        let started = match &self.control {
+            Some(control) => builder.control(control).start(),
+            None => builder.start(),
         };
         started.map_err(Failure::Start)
     }
 
-    /// Where the agent can be reached, one line each, and what is there between `open` and `close`.
-    fn addresses(&self, agent: &MiniAgent, open: &str, close: &str) -> Vec<String> {
-        let from_file = self.document.document().is_some();
-        let source = |(name, url): (String, String)| match from_file {
-            true => format!("{url} {open}source {name}{close}"),
-            false => url,
+    fn start_configured(
+        &self,
+        document: &mut Document,
+        stdout: &Stdout,
+        reloader: &Reloader,
+    ) -> Result<MiniAgent, Failure> {
+        let config = document.read().map_err(Failure::Document)?;
+        let reloader = reloader.clone();
+        let builder = MiniAgent::configured(config)
+            .logger_output(stdout.clone())
+            .sinks_paused(true)
+            .on_reload(move || reloader.reload())
+            .control_from_anywhere(self.control_from_anywhere);
+        let started = match &self.control {
+            Some(control) => builder.control(control).start(),
+            None => builder.start(),
         };
-        let control = agent.control_addr().into_iter();
-        let control = control.map(|address| format!("http://{address} {open}control{close}"));
-        agent
-            .urls()
-            .into_iter()
-            .map(source)
-            .chain(control)
-            .collect()
+        started.map_err(Failure::Start)
     }
-}
-
-fn summary(stats: &Stats, stdout_gone: bool) -> Exit {
-    let events = plural(stats.events_accepted, "event");
-    let connections = plural(stats.connections_opened, "connection");
-    let ending = if stdout_gone {
-        "nobody reads standard output any more"
-    } else {
-        "stopped"
-    };
-    output::note(format_args!(
-        "{ending}: {events} accepted, over {connections}"
-    ));
-    if stats.batches_failed > 0 {
-        let refused = stats.batches_failed;
-        output::detail(format_args!(
-            "batches refused: {refused}, as the channel was full or the batch too large"
-        ));
-    }
-    let left = stats.events_accepted.saturating_sub(stats.events_drained);
-    if left > 0 {
-        output::detail(format_args!(
-            "{} lost: the sink had not taken them",
-            plural(left, "event")
-        ));
-        return Exit::Partial;
-    }
-    Exit::Complete
 }

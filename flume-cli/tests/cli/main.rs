@@ -2,12 +2,15 @@
 #![cfg(test)]
 
 mod agent;
+mod conf_uri;
 mod configured;
 mod demo;
+mod drain;
 mod failures;
 mod interrupts;
 mod json;
 mod ping;
+mod reload;
 mod send;
 mod support;
 mod usage;

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
-use super::command::{Run, Running, command, flume};
+use super::command::{Run, Running, command, flume, flume_reading};
+use super::web::ask;
 
 /// A directory with a property file in it.
 pub(crate) struct PropertyFile {
@@ -17,6 +20,7 @@ pub(crate) struct PropertyFile {
 /// `control`.
 pub(crate) struct Agent {
     pub(crate) running: Running,
+    ready: PathBuf,
     urls: BTreeMap<String, String>,
 }
 
@@ -46,23 +50,18 @@ impl PropertyFile {
 
     /// The agent `a1` of this file, once it can be reached.
     pub(crate) fn start(&self, args: &[&str]) -> Agent {
-        let mut running = Running::start(command(self.args(args)));
-        let mut urls = BTreeMap::new();
-        let ready = self.dir("ready");
-        loop {
-            let line = running.wait_for_stdout("listening ");
-            let (url, name) = line
-                .trim_end()
-                .strip_prefix("listening on ")
-                .and_then(|rest| rest.split_once(' '))
-                .unwrap_or_else(|| panic!("{line}"));
-            let name = name.trim_start_matches("(source ").trim_matches(['(', ')']);
-            urls.insert(name.to_owned(), url.to_owned());
-            // The ready file is written first: it says how many lines there are.
-            if fs::read_to_string(&ready).unwrap().lines().count() == urls.len() {
-                return Agent { running, urls };
-            }
-        }
+        self.start_with(command(self.args(args)))
+    }
+
+    /// The same as this command says, which has to write the ready file.
+    pub(crate) fn start_with(&self, command: Command) -> Agent {
+        let mut agent = Agent {
+            running: Running::start(command),
+            ready: self.dir("ready"),
+            urls: BTreeMap::new(),
+        };
+        agent.wait_for_addresses();
+        agent
     }
 
     /// The same where the agent does not start.
@@ -72,7 +71,7 @@ impl PropertyFile {
         flume(&args)
     }
 
-    fn args(&self, args: &[&str]) -> Vec<String> {
+    pub(crate) fn args(&self, args: &[&str]) -> Vec<String> {
         let path = self.path().display().to_string();
         let ready = self.dir("ready").display().to_string();
         let own = [
@@ -92,6 +91,52 @@ impl PropertyFile {
 }
 
 impl Agent {
+    /// Waits until it has told where it listens, at its start and after a reload that changes it.
+    pub(crate) fn wait_for_addresses(&mut self) {
+        self.urls.clear();
+        loop {
+            let line = self.running.wait_for_stdout("listening ");
+            let (url, name) = line
+                .trim_end()
+                .strip_prefix("listening on ")
+                .and_then(|rest| rest.split_once(' '))
+                .unwrap_or_else(|| panic!("{line}"));
+            let name = name.trim_start_matches("(source ").trim_matches(['(', ')']);
+            self.urls.insert(name.to_owned(), url.to_owned());
+            // The ready file is written first: it says how many lines there are.
+            let ready = fs::read_to_string(&self.ready).unwrap();
+            if ready.lines().count() == self.urls.len() {
+                return;
+            }
+        }
+    }
+
+    /// Has lines delivered to a source.
+    #[track_caller]
+    pub(crate) fn send(&self, source: &str, lines: &str) {
+        flume_reading(&["send", "--agent", self.url(source)], lines.as_bytes()).check(0, &[]);
+    }
+
+    /// `POST /reload`.
+    pub(crate) fn reload(&self) -> (u16, String) {
+        ask(self.url("control"), "POST /reload")
+    }
+
+    /// A counter of a channel, as the control interface tells it.
+    #[track_caller]
+    pub(crate) fn channel_size(&self, channel: &str) -> Option<usize> {
+        let (_, metrics) = ask(self.url("control"), "GET /metrics");
+        let metrics: Value = serde_json::from_str(&metrics).unwrap();
+        let size = metrics.get(format!("CHANNEL.{channel}"))?["ChannelSize"].as_str();
+        Some(size.unwrap().parse().unwrap())
+    }
+
+    #[track_caller]
+    pub(crate) fn stop(self) -> Run {
+        self.running.signal("TERM");
+        self.running.finish()
+    }
+
     #[track_caller]
     pub(crate) fn url(&self, source: &str) -> &str {
         &self.urls[source]
