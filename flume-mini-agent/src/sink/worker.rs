@@ -195,7 +195,7 @@ impl SinkWorker {
         let Work::Send(sink) = &mut self.work else {
             return Ok(());
         };
-        let was_open = sink.drop_if_stale();
+        let was_open = sink.drop_if_old();
         let opened = sink.connect().await.map_err(|error| error.to_string());
         self.count(|counters| {
             if was_open {
