@@ -16,6 +16,8 @@ mod http_source;
 mod memory_channel;
 mod memory_flow;
 mod mini;
+mod netcat;
+mod next_hop;
 mod peer;
 mod processors;
 mod real;

@@ -84,6 +84,14 @@ impl Peer {
         while TcpStream::connect(self.addr).is_ok() {}
     }
 
+    /// Listens again at the old address; what was accepted is not forgotten.
+    pub(crate) fn reopen(&self) {
+        let listener = TcpListener::bind(self.addr).unwrap();
+        self.change(|state| state.open = true);
+        let shared = Arc::clone(&self.shared);
+        thread::spawn(move || listen(&listener, &shared));
+    }
+
     pub(crate) fn accepted(&self) -> Vec<Event> {
         self.shared.0.lock().unwrap().accepted.clone()
     }

@@ -5,14 +5,13 @@
 //! time an agent has run is compared by its form, and [`by_form`] says why.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
 
 use flume_tests::{Version, require_java, wait_until};
 use serde_json::Value;
 
 use super::event::{Answer, Event, events};
 use super::http::post;
+use super::netcat::Cat;
 use super::peer::Mode;
 use super::{AgentFactory, AgentUnderTest, MiniFactory, RealFactory, TIMEOUT};
 
@@ -224,7 +223,10 @@ fn traffic(agent: &dyn AgentUnderTest) {
     let too_many = format!("[{}]", ["{}"; 11].join(","));
     assert_eq!(post(web, None, too_many), 503);
 
-    cat(agent.addr("cat_port"));
+    let mut cat = Cat::connect(agent.addr("cat_port"));
+    cat.say("fits\nfull\n");
+    assert_eq!(cat.hear(), "OK");
+    assert!(cat.hear().starts_with("FAILED: "));
 
     let mut split = agent.client("split_port");
     let mapped = Event::default().header("to", "one");
@@ -253,23 +255,6 @@ fn traffic(agent: &dyn AgentUnderTest) {
     let mut group = agent.client("group_port");
     assert_eq!(group.append_batch(&events(["1", "2"])), Answer::Ok);
     agent.peer("busy_peer").wait_for_accepted(2);
-}
-
-/// A line that fits, and one that does not.
-fn cat(addr: SocketAddr) {
-    let mut connected = None;
-    let waited = wait_until("the netcat source", TIMEOUT, || {
-        connected = TcpStream::connect(addr).ok();
-        connected.is_some()
-    });
-    waited.unwrap();
-    let mut stream = connected.unwrap();
-    let mut answers = BufReader::new(stream.try_clone().unwrap()).lines();
-    stream.write_all(b"fits\n").unwrap();
-    assert_eq!(answers.next().unwrap().unwrap(), "OK");
-    stream.write_all(b"full\n").unwrap();
-    let answer = answers.next().unwrap().unwrap();
-    assert!(answer.starts_with("FAILED: "), "{answer}");
 }
 
 /// Waits for what the sinks still have to do.
