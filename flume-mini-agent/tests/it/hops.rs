@@ -243,8 +243,12 @@ fn two_sinks_share_a_channel_and_each_event_goes_to_one_of_them() {
     }
     a.wait_until(LIMIT, |stats| stats.events_drained == 500)
         .unwrap();
-    let mut received = b.received();
-    received.extend(c.received());
+    // What has arrived there is not yet in the hands of their sinks.
+    let received = [&b, &c].map(|agent| {
+        let accepted = usize::try_from(agent.stats().events_accepted).unwrap();
+        agent.wait_for(accepted, LIMIT).unwrap()
+    });
+    let received = received.concat();
     let ids = received
         .iter()
         .map(|event| event.header_value("id").unwrap());
