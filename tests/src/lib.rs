@@ -33,7 +33,7 @@ pub use java_program::run_java_program;
 pub use java_sdk::{ClientType, JavaSdk, SdkRound, SdkRun};
 pub use metrics::Metrics;
 pub use ports::free_ports;
-pub use real_flume::{Clashes, RealFlume};
+pub use real_flume::{Clashes, RealFlume, Reload};
 pub use real_flume_builder::{Channel, RealFlumeBuilder, Sink};
 pub use rolled::rolled_lines;
 pub use samples::sample_log;

@@ -9,6 +9,7 @@ use flume_tests::{Metrics, flume_command, free_ports, terminate, wait_until};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::http::request;
 use super::setup::Setup;
 use super::{AgentFactory, AgentUnderTest, Kind, START_ATTEMPTS, TIMEOUT};
 
@@ -32,6 +33,10 @@ impl AgentFactory for MiniFactory {
 
     fn try_start(&self, template: &str) -> Result<Box<dyn AgentUnderTest>, String> {
         MiniAgent::start(template, false)
+    }
+
+    fn start_reloading(&self, template: &str) -> Box<dyn AgentUnderTest> {
+        self.start(template)
     }
 
     fn start_lenient(&self, template: &str) -> Box<dyn AgentUnderTest> {
@@ -119,6 +124,18 @@ impl AgentUnderTest for MiniAgent {
     fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    fn reload(&mut self, template: &str) {
+        let properties = self.setup.filled(template);
+        fs::write(self.dir.path().join("flume.properties"), properties).unwrap();
+        let reloaded = request(self.control, "POST", "/reload", None, "");
+        assert_eq!(
+            reloaded.status,
+            200,
+            "{}",
+            String::from_utf8_lossy(&reloaded.body)
+        );
     }
 
     fn restart(&mut self) {

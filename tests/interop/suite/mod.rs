@@ -21,6 +21,7 @@ mod next_hop;
 mod peer;
 mod processors;
 mod real;
+mod reload;
 mod selectors;
 mod setup;
 mod traffic;
@@ -65,6 +66,9 @@ pub(crate) trait AgentFactory: Sync {
         self.try_start(template).unwrap()
     }
 
+    /// As [`start`](Self::start), and the agent can be given other properties.
+    fn start_reloading(&self, template: &str) -> Box<dyn AgentUnderTest>;
+
     /// As [`start`](Self::start), but drops broken components as Flume always does.
     fn start_lenient(&self, template: &str) -> Box<dyn AgentUnderTest>;
 }
@@ -91,6 +95,10 @@ pub(crate) trait AgentUnderTest: Sync {
 
     /// Ends the agent as `kill -9` does.
     fn kill(&mut self);
+
+    /// Gives an agent that was started for it other properties, with the same placeholders. It may
+    /// take the agent a while to find them.
+    fn reload(&mut self, template: &str);
 
     /// Starts the agent with the same properties again, after killing it if it runs.
     fn restart(&mut self);

@@ -14,6 +14,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         p9_a_next_hop_that_is_gone_is_tried_every_five_seconds_and_each_try_counts
     ),
     flow!(
+        P11,
+        p11_a_next_hop_that_never_was_fails_once_more_than_it_is_tried
+    ),
+    flow!(
         P10,
         p10_a_next_hop_that_was_away_in_between_is_connected_to_again_unseen
     ),
@@ -145,4 +149,33 @@ fn p10_a_next_hop_that_was_away_in_between_is_connected_to_again_unseen(
     ] {
         agent.wait_for_counter("SINK.p10", counter, value);
     }
+}
+
+const P11: &str = "
+a1.sources = p11
+a1.channels = p11
+a1.sinks = p11
+a1.sources.p11.type = avro
+a1.sources.p11.bind = 127.0.0.1
+a1.sources.p11.port = {p11_port}
+a1.sources.p11.channels = p11
+a1.channels.p11.type = memory
+a1.sinks.p11.type = avro
+a1.sinks.p11.hostname = 127.0.0.1
+a1.sinks.p11.port = {p11nobody_port}
+a1.sinks.p11.channel = p11
+";
+
+fn p11_a_next_hop_that_never_was_fails_once_more_than_it_is_tried(agent: &dyn AgentUnderTest) {
+    agent.wait_for_counter("SINK.p11", "EventWriteFail", "2");
+    // The sink has tried at its start as well.
+    for (counter, value) in [
+        ("ConnectionFailedCount", "3"),
+        ("ConnectionCreatedCount", "0"),
+        ("ConnectionClosedCount", "0"),
+        ("BatchEmptyCount", "0"),
+    ] {
+        agent.wait_for_counter("SINK.p11", counter, value);
+    }
+    agent.wait_for_counter("CHANNEL.p11", "EventTakeAttemptCount", "0");
 }

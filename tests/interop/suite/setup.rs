@@ -46,6 +46,20 @@ impl Setup {
         setup
     }
 
+    /// Other properties with the same placeholders.
+    pub(crate) fn filled(&self, template: &str) -> String {
+        let mut properties = template.to_owned();
+        for name in placeholders(template) {
+            let value = match name.rsplit_once('_') {
+                Some((_, "port")) => self.ports[&name].to_string(),
+                Some((_, "peer")) => self.peers[&name].addr().port().to_string(),
+                _ => self.dir(&name).display().to_string(),
+            };
+            properties = properties.replace(&format!("{{{name}}}"), &value);
+        }
+        properties
+    }
+
     /// The address of a source that listens on this placeholder's port.
     pub(crate) fn addr(&self, port: &str) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.ports[port]).into()
