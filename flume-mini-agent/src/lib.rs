@@ -48,6 +48,8 @@
 //! [`MiniAgentBuilder::control`] offers the same over HTTP, for services that are not in Rust, and
 //! [`Cluster`] starts several agents for one client.
 //!
+//! [`MiniAgentProcess`] is an agent in a process of its own, which can be killed.
+//!
 //! An agent's configuration as Flume's property files have it is in [`config`], and
 //! [`MiniAgent::configured`] starts it. The command `flume agent` does so with a file.
 //!
@@ -63,6 +65,7 @@ mod fault;
 mod gate;
 mod interceptor;
 mod ledger;
+mod process;
 mod processor;
 mod runner;
 mod selector;
@@ -85,5 +88,8 @@ pub use fault::engine::FaultHit;
 pub use fault::guard::FaultGuard;
 pub use fault::rule::{FaultRule, FaultRuleError};
 pub use ledger::{Ledger, Loss};
+pub use process::MiniAgentProcess;
+pub use process::builder::MiniAgentProcessBuilder;
+pub use process::error::ProcessError;
 pub use sink::Sink;
 pub use source::avro::ReplyMode;

@@ -33,7 +33,7 @@ pub(super) struct DocumentArgs {
     )]
     config: Option<PathBuf>,
 
-    /// The same behind file://PATH or http://HOST[:PORT]/PATH
+    /// The same behind file://PATH or http://HOST:PORT/PATH
     #[arg(long, value_name = "URL", group = "document", requires = "name")]
     conf_uri: Option<Origin>,
 

@@ -18,7 +18,7 @@ impl FromStr for Origin {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err("write it as file:///PATH or http://HOST[:PORT]/PATH".to_owned());
+            return Err("write it as file:///PATH or http://HOST:PORT/PATH".to_owned());
         };
         match scheme.to_ascii_lowercase().as_str() {
             "file" => file(rest),

@@ -10,6 +10,7 @@ mod failures;
 mod interrupts;
 mod json;
 mod ping;
+mod process;
 mod reload;
 mod send;
 mod support;

@@ -99,7 +99,7 @@ impl Plan {
     }
 
     /// Where a source of the configuration listens.
-    pub(super) fn address_of(&self, source: &SourceConfig) -> String {
+    pub(crate) fn address_of(&self, source: &SourceConfig) -> String {
         let (bind, port) = match &source.kind {
             SourceKind::Avro(avro) => (&avro.bind, avro.port),
             SourceKind::Http(http) => (&http.bind, http.port),

@@ -1,6 +1,6 @@
 //! [`MiniAgent`]: starts, stops and inspects an agent.
 
-mod assembly;
+pub(crate) mod assembly;
 pub(crate) mod builder;
 pub(crate) mod cluster;
 pub(crate) mod configured;
@@ -10,9 +10,9 @@ mod heritage;
 mod host;
 pub(crate) mod log;
 mod metrics;
-mod port;
+pub(crate) mod port;
 pub(crate) mod reload;
-mod source_part;
+pub(crate) mod source_part;
 pub(crate) mod tally;
 mod worker;
 

@@ -14,14 +14,14 @@ use tokio::net::TcpSocket;
 /// asks for it by number with `SO_REUSEADDR` gets it, this agent above all. Elsewhere the same
 /// would keep the agent itself away, and there is no claim.
 #[derive(Clone, Debug)]
-pub(super) struct Port {
+pub(crate) struct Port {
     address: SocketAddr,
     _claim: Option<Arc<TcpSocket>>,
 }
 
 impl Port {
     /// Claims `address` and listens on it.
-    pub(super) fn listen_first(address: &str) -> io::Result<(Self, TcpListener)> {
+    pub(crate) fn listen_first(address: &str) -> io::Result<(Self, TcpListener)> {
         let mut failed = None;
         for address in address.to_socket_addrs()? {
             match Self::claim(address).and_then(|port| Ok((port.listen()?, port))) {
@@ -37,11 +37,11 @@ impl Port {
 
     /// Listens on the address. The standard library sets `SO_REUSEADDR`, so this does not have to
     /// wait until the kernel has forgotten the connections of the last run.
-    pub(super) fn listen(&self) -> io::Result<TcpListener> {
+    pub(crate) fn listen(&self) -> io::Result<TcpListener> {
         TcpListener::bind(self.address)
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 

@@ -111,11 +111,7 @@ impl SourcePart {
 
     /// Its type in a Flume configuration.
     pub(super) fn type_name(&self) -> &'static str {
-        match &self.kind {
-            SourceKind::Avro(_) => avro::NAME,
-            SourceKind::Http(_) => http::NAME,
-            SourceKind::Netcat(_) => netcat::NAME,
-        }
+        type_name(&self.kind)
     }
 
     /// Its address as clients take it.
@@ -130,7 +126,16 @@ impl SourcePart {
     }
 }
 
-pub(super) fn bind(address: &str) -> impl FnOnce(io::Error) -> StartError {
+/// A source's type in a Flume configuration.
+pub(crate) fn type_name(kind: &SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Avro(_) => avro::NAME,
+        SourceKind::Http(_) => http::NAME,
+        SourceKind::Netcat(_) => netcat::NAME,
+    }
+}
+
+pub(crate) fn bind(address: &str) -> impl FnOnce(io::Error) -> StartError {
     let address = address.to_owned();
     move |source| StartError::Bind { address, source }
 }

@@ -21,6 +21,8 @@ mod lifecycle;
 #[cfg(test)]
 mod modes;
 #[cfg(test)]
+mod process;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod replies;
