@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::event::{Answer, Event, events};
-use super::http::post;
+use super::http::{post, request};
 use super::{AgentUnderTest, Kind, Scenario, flow, on_every_agent};
 
-pub(super) const SCENARIOS: &[Scenario] = &[flow!(
-    K1,
-    k1_every_counter_has_its_name_its_place_and_its_text
-)];
+pub(super) const SCENARIOS: &[Scenario] = &[
+    flow!(K1, k1_every_counter_has_its_name_its_place_and_its_text),
+    flow!("", k2_metrics_are_json_at_their_path_whatever_the_method),
+];
 
 on_every_agent!(SCENARIOS);
 
@@ -193,4 +193,31 @@ fn sources(kind: Kind) -> Vec<(&'static str, Value)> {
         "GenericProcessingFail": "0",
     });
     vec![("SOURCE.k1", avro), ("SOURCE.k2", http)]
+}
+
+fn k2_metrics_are_json_at_their_path_whatever_the_method(agent: &dyn AgentUnderTest) {
+    let addr = agent.monitoring();
+    let cases = [
+        ("GET", "/metrics", 200),
+        ("GET", "/metrics?x=y", 200),
+        ("GET", "/METRICS", 200),
+        ("GET", "/", 200),
+        ("GET", "/metrics/", 404),
+        ("GET", "/nosuch", 404),
+        ("POST", "/metrics", 200),
+        ("PUT", "/metrics", 200),
+        ("TRACE", "/metrics", 403),
+        ("OPTIONS", "/metrics", 403),
+    ];
+    for (method, path, status) in cases {
+        let reply = request(addr, method, path, None, "");
+        assert_eq!(reply.status, status, "{method} {path}");
+        if status == 200 && path != "/" {
+            let head = reply.head.to_ascii_lowercase();
+            assert!(
+                head.contains("content-type: application/json;charset=utf-8"),
+                "{head}"
+            );
+        }
+    }
 }
