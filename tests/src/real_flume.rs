@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use crate::real_flume_builder::{HEAP_MB, rolled_dir};
 use crate::{
-    HarnessError, Metrics, RealFlumeBuilder, Result, Version, free_ports, java, rolled_lines,
-    terminate, wait_until,
+    Clashes, HarnessError, Metrics, RealFlumeBuilder, Reload, Result, Version, free_ports, java,
+    rolled_lines, terminate, wait_until,
 };
 
 /// An agent is up after 2 s; a minute allows for a machine under load.
@@ -55,24 +55,6 @@ struct Launch {
     monitoring_port: u16,
     clashes: Clashes,
     reload: Reload,
-}
-
-/// What it means when the log of a starting agent tells that it did not get a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clashes {
-    /// Somebody took a port between our look and the agent's bind: try again with others.
-    Unwanted,
-    /// The properties name a port that is taken, on purpose.
-    Wanted,
-}
-
-/// Whether an agent looks at its properties file again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reload {
-    /// Never: its first configuration is its last.
-    Never,
-    /// When the file changes: 1.9 looks every 30 s, later versions every second here.
-    OnChange,
 }
 
 impl RealFlume {
@@ -294,16 +276,6 @@ impl Drop for RealFlume {
         // Errors mean that it is gone already. Waiting lets the directory's files come to rest.
         drop(self.process.kill());
         drop(self.process.wait());
-    }
-}
-
-impl Reload {
-    fn arguments(self, version: Version) -> &'static [&'static str] {
-        match (self, version) {
-            (Self::Never, _) => &["--no-reload-conf"],
-            (Self::OnChange, Version::V1_9) => &[],
-            (Self::OnChange, _) => &["--poll-interval", "1"],
-        }
     }
 }
 

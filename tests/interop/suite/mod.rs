@@ -4,8 +4,9 @@
 //! outside: answers, files, what arrives at the next hop, and `/metrics`. Where the agents differ,
 //! the check says so with a `match` on [`Kind`].
 //!
-//! To save starts, the flows of one file run side by side in one agent; each has components of its
-//! own, named after the scenario. See [`setup`] for the placeholders in the properties.
+//! Each file has a test for each agent. To save starts, the flows of one file run side by side in
+//! one agent; each has components of its own, named after the scenario. See [`setup`] for the
+//! placeholders in the properties.
 
 mod avro_source;
 mod configuration;
@@ -13,6 +14,7 @@ mod counters;
 mod event;
 mod http;
 mod http_source;
+mod interceptors;
 mod memory_channel;
 mod memory_flow;
 mod mini;
