@@ -36,6 +36,8 @@
 //! | `max_connections` are open | further ones are closed at once |
 //! | a memory channel holds less than a sink's batch | the sink takes what is there; in a configured agent it waits up to keep-alive for each event that is missing, as in Flume, unless it is a collect sink |
 //! | the sink fails | its events go back to the channel, [`MiniAgent::sink_error`] tells why, the next try is after `sink_backoff` |
+//! | a file channel's disk is full | `FAILED`, [`MiniAgent::channel_error`] tells why; sinks go on, and puts do when there is room |
+//! | it gets another configuration | all parts stop and the new ones start; memory channels of the same name keep their events. If one cannot start, the former ones run again: [`MiniAgent::reconfigure`] |
 //! | the agent stops | connections are closed, unanswered batches are not committed; channel and received events stay for a start later |
 //!
 //! # Where it differs from Flume on purpose

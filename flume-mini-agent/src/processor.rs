@@ -209,7 +209,7 @@ impl Delivery {
                 tally,
             } = self;
             if let Err(error) = put.finish().await {
-                failed(&channel, required, error, &tally)?;
+                failed(&channel, required, &error, &tally)?;
             }
             match proceed(rest.pop_front(), rest, &tally) {
                 Progress::Done(result) => return result,
@@ -225,7 +225,7 @@ fn proceed(mut next: Option<Share>, mut rest: Shares, tally: &Arc<Tally>) -> Pro
         match share.channel.put(share.events) {
             Put::Committed => {}
             Put::Failed(error) => {
-                if let Err(error) = failed(&share.channel, share.required, error, tally) {
+                if let Err(error) = failed(&share.channel, share.required, &error, tally) {
                     return Progress::Done(Err(error));
                 }
             }
@@ -248,19 +248,21 @@ fn proceed(mut next: Option<Share>, mut rest: Shares, tally: &Arc<Tally>) -> Pro
 fn failed(
     channel: &Channel,
     required: bool,
-    reason: ChannelError,
+    reason: &ChannelError,
     tally: &Tally,
 ) -> Result<(), ProcessError> {
-    if let (true, ChannelError::OutOfOrder(reason)) = (required, &reason) {
+    let refused = ProcessError::Channel {
+        channel: channel.name().to_owned(),
+        reason: reason.clone(),
+    };
+    tally.channel_failed(refused.to_string());
+    if let (true, ChannelError::OutOfOrder(reason)) = (required, reason) {
         let channel = channel.name();
         let text = format!("Channel closed [channel={channel}]. Due to {reason}");
         return Err(ProcessError::Other(text));
     }
     if required {
-        return Err(ProcessError::Channel {
-            channel: channel.name().to_owned(),
-            reason,
-        });
+        return Err(refused);
     }
     tally.count(|stats| stats.optional_failures += 1);
     Ok(())

@@ -1,7 +1,7 @@
 //! A running agent: told where it listens, given new configurations, ended in good order.
 
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flume_mini_agent::config::AgentConfig;
 use flume_mini_agent::{Leftover, MiniAgent, ReconfigureError, Reconfigured};
@@ -31,8 +31,18 @@ pub(super) struct Session {
     pub(super) lost: u64,
 }
 
-/// How often the sinks are asked for their errors.
+/// What was told of the agent's troubles.
+#[derive(Debug, Default)]
+struct Troubles {
+    sink: Option<String>,
+    channel: Option<String>,
+    channel_at: Option<Instant>,
+}
+
+/// How often the agent is asked for its troubles.
 const TICK: Duration = Duration::from_millis(200);
+/// How often channels that refuse batches are told of: each time is a little different.
+const CHANNEL_PAUSE: Duration = Duration::from_secs(5);
 
 impl Session {
     /// Runs until an interrupt, or until nobody reads standard output.
@@ -46,13 +56,9 @@ impl Session {
         }
         // Until here, so that what logger sinks print comes after the addresses.
         self.agent.resume_sink();
-        let mut told = None;
+        let mut troubles = Troubles::default();
         while !interrupts.wait(TICK) && !self.stdout.is_gone() && !self.failed {
-            let error = self.agent.sink_error();
-            if error != told {
-                error.iter().for_each(output::note);
-                told = error;
-            }
+            troubles.tell(&self.agent);
             let change = self.changes.as_ref().and_then(|it| it.try_recv().ok());
             if let Some(change) = change {
                 change.follow(|config| self.reconfigure(config));
@@ -174,5 +180,25 @@ impl Session {
             }
         }
         if lost { Exit::Partial } else { Exit::Complete }.unless(self.failed)
+    }
+}
+
+impl Troubles {
+    /// Says on stderr what is new.
+    fn tell(&mut self, agent: &MiniAgent) {
+        let sink = agent.sink_error();
+        if sink != self.sink {
+            sink.iter().for_each(output::note);
+            self.sink = sink;
+        }
+        let paused = self
+            .channel_at
+            .is_some_and(|at| at.elapsed() < CHANNEL_PAUSE);
+        let channel = agent.channel_error();
+        if channel != self.channel && !paused {
+            channel.iter().for_each(output::note);
+            self.channel = channel;
+            self.channel_at = Some(Instant::now());
+        }
     }
 }

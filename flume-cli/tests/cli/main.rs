@@ -2,9 +2,12 @@
 #![cfg(test)]
 
 mod agent;
+mod bad_input;
 mod conf_uri;
 mod configured;
 mod demo;
+#[cfg(target_os = "linux")]
+mod disk_full;
 mod drain;
 mod failures;
 mod interrupts;

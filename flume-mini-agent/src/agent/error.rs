@@ -183,7 +183,7 @@ impl WaitError {
 
     fn with_state(mut message: String, arrived: usize, board: &Board, stats: &Stats) -> Self {
         let _ = write!(message, "; {stats:?}");
-        if let Some(error) = &board.sink_error {
+        for error in board.sink_error.iter().chain(&board.channel_error) {
             let _ = write!(message, "; {error}");
         }
         Self { message, arrived }

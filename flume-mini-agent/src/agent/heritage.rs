@@ -32,11 +32,13 @@ impl Heritage {
     }
 
     /// Claims the ports of `plan` that are not there yet, so that one that is taken is noticed
-    /// while the former parts still run.
+    /// while the former parts still run. One that these have themselves, at an address that is
+    /// written differently, is claimed after their end.
     pub(super) fn claim(&mut self, plan: &Plan) -> Result<(), StartError> {
         for source in &plan.config.sources {
             let address = plan.address_of(source);
-            if self.port(&source.name, &address).is_none() {
+            let known = self.port(&source.name, &address).is_some();
+            if !known && !self.has_number(&address) {
                 let bound = Port::listen_first(&address);
                 // Its sources listen when all else has started.
                 let (port, _) = bound.map_err(source_part::bind(&address))?;
@@ -48,6 +50,11 @@ impl Heritage {
             }
         }
         Ok(())
+    }
+
+    fn has_number(&self, address: &str) -> bool {
+        let number = |it: &Inherited| format!(":{}", it.port.address().port());
+        self.ports.iter().any(|it| address.ends_with(&number(it)))
     }
 
     /// The port of this address. Of port 0 every source has its own.

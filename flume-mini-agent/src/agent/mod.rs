@@ -263,6 +263,13 @@ impl MiniAgent {
         self.engine.tally.read(|board| board.sink_error.clone())
     }
 
+    /// Why a channel did not take a batch, the last time that happened: it was full, or the batch
+    /// too large, or its disk failed. Clients are told `FAILED` and no more.
+    #[must_use]
+    pub fn channel_error(&self) -> Option<String> {
+        self.engine.tally.read(|board| board.channel_error.clone())
+    }
+
     /// Lets something go wrong, until the guard is dropped.
     ///
     /// Panics if the rule makes no sense, see [`FaultRule::check`].

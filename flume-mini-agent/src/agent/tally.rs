@@ -53,6 +53,7 @@ pub(crate) struct Board {
     /// Events once collected and since forgotten.
     pub(crate) forgotten: u64,
     pub(crate) sink_error: Option<String>,
+    pub(crate) channel_error: Option<String>,
     waiters: usize,
 }
 
@@ -87,6 +88,11 @@ impl Tally {
         board.stats.sink_failures += 1;
         board.sink_error = Some(error);
         self.ring(&board);
+    }
+
+    /// Keeps the last reason why a channel did not take a batch.
+    pub(crate) fn channel_failed(&self, error: String) {
+        self.board().channel_error = Some(error);
     }
 
     /// Looks at the state.

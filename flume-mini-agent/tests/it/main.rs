@@ -1,9 +1,14 @@
 //! The agent seen from outside: raw sockets, bytes as real Flume takes and gives them.
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod channel;
 #[cfg(test)]
 mod control;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod disk_full;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]

@@ -159,6 +159,27 @@ fn an_equal_configuration_changes_nothing() {
 }
 
 #[test]
+fn a_port_of_its_own_under_another_name_is_not_taken() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let at = |host: &str| {
+        AgentConfig::builder("a1").channel("c1", memory(10)).source(
+            "r1",
+            AvroSourceConfig::new(host, port),
+            ["c1"],
+        )
+    };
+    let agent = start(at("127.0.0.1"));
+    put(agent.addr(), 3);
+    reload(&agent, at("0.0.0.0"));
+    assert_eq!(agent.addr().to_string(), format!("0.0.0.0:{port}"));
+    put(SocketAddr::from(([127, 0, 0, 1], port)), 1);
+    reload(&agent, at("127.0.0.1"));
+    assert_eq!(agent.channel_size("c1"), Some(4));
+}
+
+#[test]
 fn a_taken_port_is_told_before_anything_is_stopped() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = other.local_addr().unwrap();

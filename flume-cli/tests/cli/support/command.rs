@@ -107,6 +107,10 @@ impl Running {
         self.stderr.wait_for(word)
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, such as `INT`.
     pub(crate) fn signal(&self, name: &str) {
         // The shell's own `kill`: a small machine has no other.

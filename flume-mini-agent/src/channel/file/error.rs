@@ -55,7 +55,10 @@ pub(crate) enum TransactionError {
         keep_alive: Duration,
     },
     /// It gets better when somebody makes space on the disk.
-    #[error("only {usable} bytes are free on the disk, the channel leaves {required} untouched")]
+    #[error(
+        "only {usable} bytes are free on the disk and the channel leaves {required} untouched: \
+         make room there, or lower minimumRequiredSpace"
+    )]
     SpaceLow { usable: u64, required: u64 },
     /// This transaction is undone, the channel works on: a full disk, most often.
     #[error("could not write to the log: {0}")]

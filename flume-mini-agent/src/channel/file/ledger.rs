@@ -7,6 +7,9 @@ use crate::channel::StoredEvent;
 /// Dead bytes are tolerated up to as many as live ones and this many segments.
 const SPARE_SEGMENTS: u64 = 4;
 
+/// Dead bytes of the segment that is written that are worth a new one when the disk is full.
+const SPENT_BYTES_MIN: u64 = 64 << 10;
+
 /// What an event takes in the log besides its datum, in a segment of few events.
 const EVENT_OVERHEAD_BYTES: u64 = 64;
 
@@ -100,6 +103,12 @@ impl Ledger {
     pub(super) fn dead_segment(&self) -> Option<u64> {
         let oldest = self.segments.front()?;
         (self.segments.len() > 1 && oldest.live_events == 0).then_some(oldest.number)
+    }
+
+    /// Whether the segment that is written has much and nothing of it is live.
+    pub(super) fn active_is_spent(&self) -> bool {
+        let active = self.segments.back();
+        active.is_some_and(|it| it.live_events == 0 && it.bytes >= SPENT_BYTES_MIN)
     }
 
     /// The oldest segment, if the log is so full of dead events that moving its live ones pays.

@@ -21,6 +21,8 @@ pub(super) struct Log<S> {
     round: Round,
     /// Whether a close record is the last one.
     closed: bool,
+    /// With less free bytes than this on the disk, a spent segment is not filled up first.
+    scarce_bytes: u64,
     /// Moving events to save space was not possible; not again before the log has this many bytes.
     sparse_bytes_min: u64,
     poison: Option<Arc<str>>,
@@ -43,6 +45,7 @@ impl<S: Storage> Log<S> {
             ledger,
             round: Round::default(),
             closed,
+            scarce_bytes: 0,
             sparse_bytes_min: 0,
             poison: None,
         }
@@ -75,8 +78,17 @@ impl<S: Storage> Log<S> {
         Ok(first)
     }
 
+    /// Bytes that puts leave free. A disk with less than twice as many is taken for scarce.
+    pub(super) fn leave_free(&mut self, bytes: u64) {
+        self.scarce_bytes = bytes.saturating_mul(2);
+    }
+
     /// Removes segments that nobody needs. What cannot be done now is tried again the next time.
     pub(super) fn tidy(&mut self) {
+        if self.ledger.active_is_spent() && self.space_is_scarce() {
+            // What cannot be done now is tried after the next round.
+            let _ = self.rotate();
+        }
         // Bounded: each segment that is here now is looked at once.
         for _ in 0..self.ledger.segment_count() {
             let dead = self.ledger.dead_segment();
@@ -145,6 +157,11 @@ impl<S: Storage> Log<S> {
             let _ = self.storage.remove(retired);
         }
         Ok(())
+    }
+
+    fn space_is_scarce(&self) -> bool {
+        let free = (self.storage.space_probe())();
+        free.is_ok_and(|free| free < self.scarce_bytes)
     }
 
     fn sparse_segment(&self) -> Option<u64> {

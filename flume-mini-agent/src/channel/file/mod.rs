@@ -28,7 +28,7 @@
 //! | the process is killed | what was committed is there after the next open, the rest is not; a transaction whose commit had not returned may be either, but whole |
 //! | the machine loses power | the same, as far as the disk honours a flush |
 //! | the disk is full | a transaction that cannot be written fails and is undone; the channel works on |
-//! | less than `minimum_required_space` is free | puts are refused, takes go on. Flume refuses both and so cannot drain |
+//! | less than `minimum_required_space` is free | puts are refused, takes go on; once all events are taken the log starts anew, which frees the disk. Flume refuses both and so cannot drain |
 //! | a sync fails | that commit and everything after it fails with the reason until the channel is opened again |
 //! | a record is damaged | the channel does not open; the error names file and offset. Flume notices at the take |
 //! | a second channel opens the directory | it is refused with the pid of the holder; the first goes on |
@@ -121,6 +121,10 @@ impl FileSettings {
             minimum_required_space: 500 << 20,
         }
     }
+
+    fn required_space(&self) -> u64 {
+        self.minimum_required_space.max(MINIMUM_REQUIRED_SPACE_MIN)
+    }
 }
 
 impl FileChannel {
@@ -135,7 +139,8 @@ impl FileChannel {
         debug_assert!((1..=settings.capacity).contains(&settings.transaction_capacity));
         let max_file_size = settings.max_file_size.max(MAX_FILE_SIZE_MIN);
         let capacity = settings.capacity.min(Semaphore::MAX_PERMITS);
-        let (log, replay) = replay::open(storage, max_file_size)?;
+        let (mut log, replay) = replay::open(storage, max_file_size)?;
+        log.leave_free(settings.required_space());
         if replay.events > capacity {
             return Err(OpenError::OverCapacity {
                 events: replay.events,
@@ -280,8 +285,7 @@ impl FileChannel {
             None => (self.space_probe)().map_err(|error| TransactionError::Write(error.into()))?,
         };
         *transaction.usable_bytes() = Some(usable);
-        let required = self.settings.minimum_required_space;
-        let required = required.max(MINIMUM_REQUIRED_SPACE_MIN);
+        let required = self.settings.required_space();
         let bytes = (transaction.put_bytes() + event.datum().len()) as u64;
         if usable <= required.saturating_add(bytes) {
             return Err(TransactionError::SpaceLow { usable, required });

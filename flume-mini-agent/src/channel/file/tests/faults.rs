@@ -164,7 +164,8 @@ fn below_the_floor_of_free_space_puts_are_refused_and_takes_are_not_until_space_
         let error = channel.put(&mut transaction, event(2)).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "only 5242880 bytes are free on the disk, the channel leaves 5242880 untouched"
+            "only 5242880 bytes are free on the disk and the channel leaves 5242880 untouched: \
+             make room there, or lower minimumRequiredSpace"
         );
         let taken = take(&channel, 1);
         channel.commit(taken).await.unwrap();
@@ -172,6 +173,36 @@ fn below_the_floor_of_free_space_puts_are_refused_and_takes_are_not_until_space_
         commit_puts(&channel, &[2]).await.unwrap();
         assert_eq!(content(&channel), [2]);
     });
+}
+
+#[test]
+fn on_a_scarce_disk_an_emptied_channel_gives_its_dead_bytes_back() {
+    for (free_bytes, segments) in [(20 << 20, vec![1]), (6 << 20, vec![2])] {
+        run(async {
+            let disk = SimDisk::new(1);
+            let large = FileSettings {
+                minimum_required_space: 5 << 20,
+                max_file_size: 64 << 20,
+                capacity: 20,
+                ..settings()
+            };
+            let channel = open_with(&disk, large.clone());
+            for number in 0..20 {
+                let mut transaction = channel.begin();
+                let padded = padded_event(number, 4 << 10);
+                channel.put(&mut transaction, padded).await.unwrap();
+                channel.commit(transaction).await.unwrap();
+            }
+            disk.set_free_bytes(free_bytes);
+            for _ in 0..20 {
+                channel.commit(take(&channel, 1)).await.unwrap();
+            }
+            // The thread has done all it does after a commit.
+            drop(channel);
+            assert_eq!(disk.segments(), segments, "{free_bytes}");
+            assert_eq!(content(&open_with(&disk, large)), [0; 0]);
+        });
+    }
 }
 
 #[test]

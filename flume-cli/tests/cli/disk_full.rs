@@ -1,0 +1,127 @@
+//! `flume agent` with a file channel on a small disk that is full.
+//!
+//! The disk is a tmpfs in a mount namespace of its own: this test binary again, under `unshare`.
+
+use std::env;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::command::flume_reading;
+use crate::support::configured::{Agent, PropertyFile};
+
+const INSIDE: &str = "FLUME_TEST_MOUNT_NAMESPACE";
+
+/// Whether a mount is possible here. A skip is told, and a failure where it should be.
+fn can_mount() -> bool {
+    let probe = Command::new("unshare")
+        .args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output();
+    let missing = match probe {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let message = format!("this test needs `unshare -rm` and a tmpfs: {missing}");
+    let in_ci = env::var_os("CI").is_some_and(|ci| ci == "true");
+    assert!(!in_ci, "{message} (with CI=true, a skip is a failure)");
+    // Not `eprintln!`: the test runner would swallow it, because a skipped test passes.
+    writeln!(io::stderr(), "SKIPPED: {message}").expect("stderr takes a line");
+    false
+}
+
+/// Runs the test of this name again where a disk of its own can be mounted. `true`: it is there.
+fn inside(test: &str) -> bool {
+    if env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    if can_mount() {
+        let mut command = Command::new("unshare");
+        command.arg("-rm").arg(env::current_exe().unwrap());
+        command.args([&format!("disk_full::{test}"), "--exact", "--nocapture"]);
+        let output = command.env(INSIDE, "1").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}\n{errors}");
+        assert!(text.contains("1 passed"), "{text}");
+    }
+    false
+}
+
+/// A disk of 6 MiB, seen by this process and its children only.
+fn small_disk() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"]);
+    assert!(mount.arg(directory.path()).status().unwrap().success());
+    directory
+}
+
+/// A line of 100 KB that begins with its number.
+fn line(number: usize) -> String {
+    format!("{number} {}\n", "x".repeat(100_000))
+}
+
+/// Sends lines until one is refused; how many were stored.
+fn fill(agent: &Agent) -> usize {
+    for number in 0..100 {
+        let url = agent.url("r1");
+        let args = ["send", "--agent", url, "--timeout", "500ms"];
+        let run = flume_reading(&args, line(number).as_bytes());
+        if run.code != Some(0) {
+            run.check(4, &["refused a batch with FAILED"]);
+            return number;
+        }
+    }
+    panic!("the disk is not full yet");
+}
+
+fn properties(disk: &Path) -> String {
+    let data = disk.join("channel").display().to_string();
+    format!(
+        "a1.sources = r1
+a1.channels = c1
+a1.sources.r1.type = avro
+a1.sources.r1.bind = 127.0.0.1
+a1.sources.r1.port = 0
+a1.sources.r1.channels = c1
+a1.channels.c1.type = file
+a1.channels.c1.dataDirs = {data}
+a1.channels.c1.checkpointDir = {data}
+a1.channels.c1.minimumRequiredSpace = 1048576
+"
+    )
+}
+
+#[test]
+fn clients_are_refused_the_reason_is_told_and_room_helps_without_a_restart() {
+    if !inside("clients_are_refused_the_reason_is_told_and_room_helps_without_a_restart") {
+        return;
+    }
+    let disk = small_disk();
+    let stuffing = disk.path().join("stuffing");
+    fs::write(&stuffing, vec![0; 2 << 20]).unwrap();
+    let file = PropertyFile::new(&properties(disk.path()));
+    let mut agent = file.start(&[]);
+    let stored = fill(&agent);
+    assert!((10..40).contains(&stored), "{stored}");
+    let told = agent
+        .running
+        .wait_for_stderr("channel c1 did not take the batch");
+    assert!(told.contains("bytes are free on the disk"), "{told}");
+    assert!(
+        told.contains("make room there, or lower minimumRequiredSpace"),
+        "{told}"
+    );
+    fs::remove_file(&stuffing).unwrap();
+    let more = fill(&agent);
+    assert!(more > 10, "{more}");
+    agent.running.signal("KILL");
+    let run = agent.running.finish();
+    assert_eq!(run.code, None, "{run:?}");
+    let kept = format!("{} events kept by file channel c1", stored + more);
+    file.start(&[]).stop().check(0, &[&kept]);
+}
