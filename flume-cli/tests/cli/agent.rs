@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use crate::support::agent;
 use crate::support::command::{Run, Running, command, flume, flume_reading};
+use crate::support::web::ask;
 
 /// An agent on a free port and its address.
 fn start(args: &[&str]) -> (Running, String) {
@@ -45,6 +46,19 @@ fn a_termination_stops_it_in_good_order() {
     let (running, url) = start(&["--sink", "null"]);
     send(&url, b"1\n2\n3\n");
     stop(running, "TERM").check(0, &["stopped: 3 events accepted"]);
+}
+
+#[test]
+fn the_control_interface_is_told_and_a_reload_of_no_document_is_a_restart() {
+    let (mut running, url) = start(&["--control", "127.0.0.1:0"]);
+    let line = running.wait_for_stdout("(control)");
+    let control = line.strip_prefix("listening on ").unwrap();
+    let control = control.trim_end().strip_suffix(" (control)").unwrap();
+    send(&url, b"before\n");
+    assert_eq!(ask(control, "POST /reload").0, 204);
+    send(&url, b"after\n");
+    assert!(ask(control, "GET /metrics").1.contains("CHANNEL.c1"));
+    stop(running, "TERM").check(0, &["stopped: 2 events accepted"]);
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub enum ProcessError {
         source: io::Error,
     },
     /// The process ended before clients could connect.
-    #[error("the agent's process ended before it was ready, with {status}: {stderr}")]
+    #[error("the agent's process ended before it was ready, with {status}{}", told(.stderr))]
     Ended {
         /// How.
         status: ExitStatus,
@@ -44,7 +44,7 @@ pub enum ProcessError {
         stderr: String,
     },
     /// The process was not ready in time, and was killed.
-    #[error("the agent's process was not ready within {waited:?} and was killed: {stderr}")]
+    #[error("the agent's process was not ready within {waited:?} and was killed{}", told(.stderr))]
     NotReady {
         /// The time.
         waited: Duration,
@@ -52,7 +52,7 @@ pub enum ProcessError {
         stderr: String,
     },
     /// The process did not end in time, and was killed.
-    #[error("the agent's process did not end within {waited:?} and was killed: {stderr}")]
+    #[error("the agent's process did not end within {waited:?} and was killed{}", told(.stderr))]
     NotEnded {
         /// The time.
         waited: Duration,
@@ -71,4 +71,13 @@ pub enum ProcessError {
     /// There is no process.
     #[error("the agent's process does not run")]
     NotRunning,
+}
+
+fn told(stderr: &str) -> String {
+    if stderr.is_empty() {
+        return "; it wrote nothing to standard error. A test that is named with `test` has to \
+                call MiniAgentProcess::host"
+            .to_owned();
+    }
+    format!(": {stderr}")
 }

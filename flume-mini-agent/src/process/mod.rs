@@ -213,11 +213,14 @@ impl fmt::Debug for MiniAgentProcess {
 }
 
 impl Directory {
-    /// A new one, which only this process knows of.
+    /// A new one, which only this user can look into.
     fn create() -> std::io::Result<Self> {
         let name = format!("flume-mini-agent-{:016x}", fastrand::u64(..));
         let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path)?;
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&path)?;
         Ok(Self(path))
     }
 

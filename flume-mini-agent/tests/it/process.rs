@@ -216,6 +216,12 @@ fn a_program_that_is_missing_or_is_never_ready_is_told() {
     let wrong = MiniAgentProcess::builder("a1", memory()).test("process::no_such_test");
     let error = wrong.start().unwrap_err();
     assert!(matches!(error, ProcessError::Ended { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("has to call MiniAgentProcess::host"),
+        "{error}"
+    );
     let hanging = MiniAgentProcess::builder("a1", memory())
         .test("process::silent")
         .ready_timeout(Duration::from_millis(500));

@@ -2,8 +2,11 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
+use flume_client::Event;
 use flume_mini_agent::config::{
     AgentConfig, AgentConfigBuilder, AvroSourceConfig, ChannelKind, CollectSinkConfig,
     FileChannelConfig, FileRollSinkConfig, MemoryChannelConfig, NullSinkConfig,
@@ -148,6 +151,55 @@ fn connections_are_closed_and_what_was_received_faults_and_requests_stay() {
     client.send_bytes(&batch(1, 1));
     client.expect(&status(1, "02"));
     assert_eq!(agent.batches().len(), 2);
+}
+
+/// Two writers send for as long as the agent changes between two capacities.
+fn check_nothing_acknowledged_is_lost(channel: impl Fn(usize) -> ChannelKind) {
+    const RELOADS: usize = 8;
+    let agent = start(flowing(channel(1_000)));
+    let client = agent.client().build().unwrap();
+    let stop = AtomicBool::new(false);
+    let (acknowledge, acknowledgements) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for writer in 0..2 {
+            let (client, stop, acknowledge) = (&client, &stop, acknowledge.clone());
+            scope.spawn(move || {
+                for number in (0..).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                    let event = Event::new("x").header("id", format!("{writer}-{number}"));
+                    client.append(event.clone()).unwrap().wait(LIMIT).unwrap();
+                    acknowledge.send(event).unwrap();
+                }
+            });
+        }
+        drop(acknowledge);
+        let mut acknowledged = Vec::new();
+        for round in 0..RELOADS {
+            for _ in 0..20 {
+                acknowledged.push(acknowledgements.recv_timeout(LIMIT).unwrap());
+            }
+            let capacity = 1_000 + (round + 1) % 2;
+            assert!(reload(&agent, flowing(channel(capacity))).changed);
+        }
+        stop.store(true, Ordering::Relaxed);
+        acknowledged.extend(acknowledgements);
+        agent
+            .wait_until(LIMIT, |stats| stats.channel_size == 0)
+            .unwrap();
+        agent.pause_sink();
+        agent.ledger("id").assert_no_loss(&acknowledged);
+    });
+}
+
+#[test]
+fn reloads_under_load_lose_nothing_that_was_acknowledged() {
+    check_nothing_acknowledged_is_lost(|capacity| memory(capacity).into());
+    let directory = tempfile::tempdir().unwrap();
+    check_nothing_acknowledged_is_lost(|capacity| {
+        let mut config = file(directory.path());
+        config.capacity = capacity;
+        config.transaction_capacity = 100;
+        config.into()
+    });
 }
 
 #[test]
