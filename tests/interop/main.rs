@@ -15,6 +15,7 @@
 mod chain;
 mod config;
 mod deliver;
+mod exceptions;
 mod handshake;
 mod java_client;
 mod lifecycle;

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use crate::real_flume_builder::{HEAP_MB, rolled_dir};
 use crate::{
-    HarnessError, Metrics, RealFlumeBuilder, Result, Version, free_ports, java, rolled_lines,
-    terminate, wait_until,
+    Clashes, HarnessError, Metrics, RealFlumeBuilder, Reload, Result, Version, free_ports, java,
+    rolled_lines, terminate, wait_until,
 };
 
 /// An agent is up after 2 s; a minute allows for a machine under load.
@@ -54,15 +54,7 @@ struct Launch {
     sources: Vec<(String, u16)>,
     monitoring_port: u16,
     clashes: Clashes,
-}
-
-/// What it means when the log of a starting agent tells that it did not get a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clashes {
-    /// Somebody took a port between our look and the agent's bind: try again with others.
-    Unwanted,
-    /// The properties name a port that is taken, on purpose.
-    Wanted,
+    reload: Reload,
 }
 
 impl RealFlume {
@@ -81,7 +73,7 @@ impl RealFlume {
         version: Version,
         properties: &str,
         sources: Vec<(String, u16)>,
-        clashes: Clashes,
+        (clashes, reload): (Clashes, Reload),
     ) -> Result<Option<Self>> {
         let monitoring_port = free_ports(1)?.remove(0);
         let launch = Launch {
@@ -91,6 +83,7 @@ impl RealFlume {
             sources,
             monitoring_port,
             clashes,
+            reload,
         };
         launch.write_files(properties)?;
         Self::launch(version, launch)
@@ -168,7 +161,7 @@ impl RealFlume {
     /// As for the first start.
     pub fn restart(&mut self) -> Result<()> {
         self.kill();
-        self.process = self.launch.spawn()?;
+        self.process = self.launch.spawn(self.version)?;
         if self.launch.wait_until_up(&mut self.process)? {
             return Ok(());
         }
@@ -178,6 +171,15 @@ impl RealFlume {
         )))
     }
 
+    /// Gives the agent other properties, which it finds when it looks, see [`Reload`].
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be written.
+    pub fn rewrite(&self, properties: &str) -> Result<()> {
+        self.launch.write_properties(properties)
+    }
+
     /// Every line in the file_roll sink's files; see [`rolled_lines`].
     ///
     /// # Errors
@@ -185,6 +187,12 @@ impl RealFlume {
     /// When the files cannot be read.
     pub fn rolled_lines(&self) -> Result<Vec<Vec<u8>>> {
         rolled_lines(Path::new(&rolled_dir(self.launch.dir.path())))
+    }
+
+    /// Where `/metrics` is.
+    #[must_use]
+    pub fn monitoring_addr(&self) -> SocketAddr {
+        self.launch.monitoring_addr()
     }
 
     /// The process id of the JVM.
@@ -244,13 +252,14 @@ impl RealFlume {
             sources: vec![("r1".to_owned(), port)],
             monitoring_port,
             clashes: Clashes::Unwanted,
+            reload: Reload::Never,
         };
         launch.write_files(&settings.properties(port, launch.dir.path()))?;
         Self::launch(settings.version, launch)
     }
 
     fn launch(version: Version, launch: Launch) -> Result<Option<Self>> {
-        let process = launch.spawn()?;
+        let process = launch.spawn(version)?;
         // From here on `Drop` ends the process, whatever happens.
         let mut agent = Self {
             version,
@@ -276,12 +285,21 @@ impl Launch {
         // The file_roll sink refuses to start without its directory.
         fs::create_dir(rolled_dir(dir))
             .and_then(|()| fs::create_dir(dir.join("tmp")))
-            .and_then(|()| fs::write(dir.join("flume.properties"), properties))
-            .map_err(|e| HarnessError::doing(format!("writing to {}", dir.display()), e))
+            .map_err(|e| HarnessError::doing(format!("writing to {}", dir.display()), e))?;
+        self.write_properties(properties)
+    }
+
+    /// In one step: a running agent may read at any time.
+    fn write_properties(&self, properties: &str) -> Result<()> {
+        let path = self.dir.path().join("flume.properties");
+        let new = path.with_extension("new");
+        fs::write(&new, properties)
+            .and_then(|()| fs::rename(&new, &path))
+            .map_err(|e| HarnessError::doing(path.display(), e))
     }
 
     /// The log starts anew, so that an old bind clash is not taken for a new one.
-    fn spawn(&self) -> Result<Child> {
+    fn spawn(&self, version: Version) -> Result<Child> {
         let dir = self.dir.path();
         let doing = |e: std::io::Error| HarnessError::doing("starting java", e);
         let log = File::create(dir.join("log")).map_err(doing)?;
@@ -292,13 +310,9 @@ impl Launch {
             .arg(format!("-Dflume.monitoring.port={}", self.monitoring_port))
             .arg("-cp")
             .arg(&self.jars)
-            .args([
-                "org.apache.flume.node.Application",
-                "-n",
-                "a1",
-                "--no-reload-conf",
-                "-f",
-            ])
+            .args(["org.apache.flume.node.Application", "-n", "a1"])
+            .args(self.reload.arguments(version))
+            .arg("-f")
             .arg(dir.join("flume.properties"))
             .current_dir(dir)
             .stdin(Stdio::null())

@@ -1,0 +1,109 @@
+//! Interceptors between a source and its channels.
+
+use std::net::IpAddr;
+
+use super::event::{Answer, Event};
+use super::{AgentUnderTest, Scenario, flow, on_every_agent};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    flow!(
+        I1,
+        i1_headers_are_added_in_order_and_kept_where_it_is_so_wanted
+    ),
+    flow!(I2, i2_what_a_filter_drops_is_accepted_and_stored_nowhere),
+];
+
+on_every_agent!(SCENARIOS);
+
+const I1: &str = "
+a1.sources = i1
+a1.channels = i1
+a1.sinks = i1
+a1.sources.i1.type = avro
+a1.sources.i1.bind = 127.0.0.1
+a1.sources.i1.port = {i1_port}
+a1.sources.i1.channels = i1
+a1.sources.i1.interceptors = first second over time host
+a1.sources.i1.interceptors.first.type = static
+a1.sources.i1.interceptors.first.key = a
+a1.sources.i1.interceptors.first.value = first
+a1.sources.i1.interceptors.second.type = static
+a1.sources.i1.interceptors.second.key = a
+a1.sources.i1.interceptors.second.value = second
+a1.sources.i1.interceptors.over.type = static
+a1.sources.i1.interceptors.over.key = b
+a1.sources.i1.interceptors.over.value = over
+a1.sources.i1.interceptors.over.preserveExisting = false
+a1.sources.i1.interceptors.time.type = timestamp
+a1.sources.i1.interceptors.host.type = host
+a1.sources.i1.interceptors.host.preserveExisting = true
+a1.channels.i1.type = memory
+a1.sinks.i1.type = avro
+a1.sinks.i1.hostname = 127.0.0.1
+a1.sinks.i1.port = {i1_peer}
+a1.sinks.i1.batch-size = 2
+a1.sinks.i1.channel = i1
+";
+
+fn i1_headers_are_added_in_order_and_kept_where_it_is_so_wanted(agent: &dyn AgentUnderTest) {
+    let mut client = agent.client("i1_port");
+    let full = Event::new("full")
+        .header("a", "own")
+        .header("b", "own")
+        .header("timestamp", "1")
+        .header("host", "own");
+    let batch = [Event::new("bare"), full];
+    assert_eq!(client.append_batch(&batch), Answer::Ok);
+    let mut arrived = agent.peer("i1_peer").wait_for_accepted(2);
+    for event in &mut arrived {
+        // Overwritten, since nobody wants it preserved.
+        let time = event.headers.remove("timestamp").unwrap();
+        assert!(time.len() == 13 && time.parse::<u64>().is_ok(), "{time}");
+    }
+    let host = arrived[0].headers.remove("host").unwrap();
+    assert!(host.parse::<IpAddr>().is_ok(), "{host}");
+    let expected = [
+        Event::new("bare").header("a", "first").header("b", "over"),
+        Event::new("full")
+            .header("a", "own")
+            .header("b", "over")
+            .header("host", "own"),
+    ];
+    assert_eq!(arrived, expected);
+}
+
+const I2: &str = "
+a1.sources = i2 i2only
+a1.channels = i2 i2only
+a1.sources.i2.type = avro
+a1.sources.i2.bind = 127.0.0.1
+a1.sources.i2.port = {i2_port}
+a1.sources.i2.channels = i2
+a1.sources.i2.interceptors = drop
+a1.sources.i2.interceptors.drop.type = regex_filter
+a1.sources.i2.interceptors.drop.regex = ^debug
+a1.sources.i2.interceptors.drop.excludeEvents = true
+a1.sources.i2only.type = avro
+a1.sources.i2only.bind = 127.0.0.1
+a1.sources.i2only.port = {i2only_port}
+a1.sources.i2only.channels = i2only
+a1.sources.i2only.interceptors = pass
+a1.sources.i2only.interceptors.pass.type = regex_filter
+a1.sources.i2only.interceptors.pass.regex = err[0-9]+
+a1.channels.i2.type = memory
+a1.channels.i2only.type = memory
+";
+
+fn i2_what_a_filter_drops_is_accepted_and_stored_nowhere(agent: &dyn AgentUnderTest) {
+    let batch = ["debug 1", "a debug", "an err7"].map(Event::new);
+    for (source, stored) in [("i2", "2"), ("i2only", "1")] {
+        let mut client = agent.client(&format!("{source}_port"));
+        assert_eq!(client.append_batch(&batch), Answer::Ok);
+        assert_eq!(client.append(&Event::new("debug 2")), Answer::Ok);
+        let channel = format!("CHANNEL.{source}");
+        agent.wait_for_counter(&channel, "ChannelSize", stored);
+        agent.wait_for_counter(&channel, "EventPutAttemptCount", stored);
+        let source = format!("SOURCE.{source}");
+        agent.wait_for_counter(&source, "EventAcceptedCount", "4");
+    }
+}
