@@ -79,6 +79,8 @@ pub mod config;
 mod control;
 mod counters;
 mod fault;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod interceptor;
 mod ledger;

@@ -25,7 +25,31 @@ fn seeds() -> Vec<Vec<u8>> {
     ]
     .concat();
     let url = b"avro://[::1]:4141".to_vec();
+    let config = include_bytes!("../../flume-mini-agent/tests/config/samples/failover.properties");
+    let http = br#"[{"headers":{"host":"web-1","n":1.5},"body":"a body"},{}]"#;
+    let rules = br#"[{"fault":"power_loss","torn_bytes":3},{"fault":"failed","headers":{"a":"b"},
+        "during_ms":[1,2],"probability":0.5,"nth_request":3}]"#;
+    // Turns bytes of a log over, and a record of two events with a right checksum.
+    let put = [
+        0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 2, b'x', 2, 0, 0, 0, 0, 0,
+    ];
+    let log = [[1; 1].as_slice(), &[0; 16], &[1, 21], &put].concat();
     vec![
+        config.to_vec(),
+        http.to_vec(),
+        rules.to_vec(),
+        b"\x03one\ntwo\r\n\xc3\xa4\n".to_vec(),
+        vec![0, 200, 0, 4, 90, 1, 1],
+        // And a log that says it is at its end of all numbers.
+        [
+            [1; 1].as_slice(),
+            &[0xff; 8],
+            &[0; 8],
+            &[1, 12],
+            &[0xff; 12],
+        ]
+        .concat(),
+        log,
         Vec::new(),
         event.as_datum().to_vec(),
         request,

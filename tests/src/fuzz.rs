@@ -12,12 +12,14 @@ use flume_client::wire::avro::handshake::{HandshakeRequest, HandshakeResponse};
 use flume_client::wire::avro::rpc::{Call, Reply};
 use flume_client::wire::avro::session::Session;
 use flume_client::{AgentUrl, Event, Reliability, WindowMode};
+use flume_mini_agent::config::AgentConfig;
+use flume_mini_agent::fuzz::{fault_rules, file_log, http_body, netcat_lines};
 
 /// A check and its name.
 pub type Check = (&'static str, fn(&[u8]));
 
 /// All checks.
-pub const CHECKS: [Check; 8] = [
+pub const CHECKS: [Check; 13] = [
     ("frames", frames),
     ("request", request),
     ("reply", reply),
@@ -26,6 +28,11 @@ pub const CHECKS: [Check; 8] = [
     ("event", event),
     ("agent_url", agent_url),
     ("core", core),
+    ("config", config),
+    ("file_log", file_log),
+    ("http_body", http_body),
+    ("netcat_lines", netcat_lines),
+    ("fault_rules", fault_rules),
 ];
 
 /// A stream in any cut gives the same frames, none over the limits.
@@ -148,6 +155,23 @@ pub fn agent_url(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(url) = text.parse::<AgentUrl>() {
         assert_eq!(url.to_string().parse(), Ok(url));
+    }
+}
+
+/// A property file is read alike with and without leniency, or refused with a reason; what its
+/// variables stand for does not make it grow without bound.
+pub fn config(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let lookup = |name: &str| match name.len() {
+        0 => None,
+        1 => Some(name.repeat(100_000)),
+        _ => Some(name.to_owned()),
+    };
+    let strict = AgentConfig::reader("a1").env(lookup).read(&text);
+    let lenient = AgentConfig::reader("a1").env(lookup).lenient().read(&text);
+    match strict {
+        Ok(strict) => assert_eq!(Ok(strict), lenient),
+        Err(error) => assert!(!error.problems().is_empty()),
     }
 }
 

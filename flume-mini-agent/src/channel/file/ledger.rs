@@ -1,6 +1,7 @@
 //! [`Ledger`]: which events are in the log, in which segment, and which segments can go. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use crate::channel::StoredEvent;
 
@@ -86,6 +87,16 @@ impl Ledger {
         let index = usize::try_from(segment - self.oldest()).ok();
         let segment = index.and_then(|index| self.segments.get_mut(index));
         segment.expect("live events keep their segment").live_events -= 1;
+    }
+
+    /// All events of a range have left, however long a range a damaged log may name.
+    pub(super) fn take_range(&mut self, range: Range<u64>) {
+        let live: Vec<u64> = self
+            .live
+            .range(range)
+            .map(|(sequence, _)| *sequence)
+            .collect();
+        live.into_iter().for_each(|sequence| self.take(sequence));
     }
 
     /// Forgets segments before `oldest`, of which nothing is live. Gives their numbers.

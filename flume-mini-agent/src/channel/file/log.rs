@@ -219,6 +219,11 @@ impl<S> Log<S> {
         self.poison.as_ref()
     }
 
+    /// What it is written to.
+    pub(super) fn into_storage(self) -> S {
+        self.storage
+    }
+
     pub(super) fn ledger(&self) -> &Ledger {
         &self.ledger
     }

@@ -20,6 +20,7 @@
 //! | [`record`] | the format. Pure |
 //! | [`replay`] | opening |
 //! | [`storage`], [`disk`], [`scripted`] | what is done to a disk, the real one, and one under faults |
+//! | [`fuzz`] | what must hold for any bytes in a log |
 //! | [`store`] | the channel over the stops and starts of an agent |
 //!
 //! # What happens when...
@@ -43,6 +44,7 @@
 mod committer;
 mod disk;
 mod error;
+pub(crate) mod fuzz;
 mod ledger;
 mod log;
 mod record;

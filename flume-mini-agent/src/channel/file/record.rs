@@ -132,7 +132,9 @@ impl SegmentHeader {
                 next_sequence: read_u64(bytes)?,
                 bytes_before: read_u64(bytes)?,
             };
-            let sound = whole && header.number == number && header.oldest <= number;
+            // No channel ever gets so far, and the numbers that follow must not overflow.
+            let counted = i64::try_from(header.next_sequence).is_ok();
+            let sound = whole && counted && header.number == number && header.oldest <= number;
             sound.then_some(header)
         };
         fields(bytes).ok_or(HeaderError::Damaged)
@@ -187,7 +189,8 @@ impl Round {
         self.record(CLOSE, |_| ());
     }
 
-    fn record(&mut self, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
+    /// A record of any kind and content.
+    pub(super) fn record(&mut self, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
         let at = self.bytes.len();
         let offset = self.start + at as u64;
         self.bytes.extend([0; 8]);

@@ -261,7 +261,7 @@ impl Segment {
                     if past > ledger.next_sequence() {
                         return Err(self.out_of_turn(offset, first, ledger));
                     }
-                    (first..past).for_each(|sequence| ledger.take(sequence));
+                    ledger.take_range(first..past);
                 }
             }
             Entry::Moved { sequence, .. } if sequence >= ledger.next_sequence() => {

@@ -39,6 +39,27 @@ use json::JsonError;
 /// The source's type in a Flume configuration.
 pub(crate) const NAME: &str = "http";
 
+/// The events of a request take no more memory than so many times its bytes, in any charset.
+pub(crate) fn check_body(bytes: &[u8]) {
+    let kind = String::from_utf8_lossy(bytes);
+    let named = Charset::of(Some(&kind));
+    for charset in [Charset::Utf8, Charset::Utf16, Charset::Utf32]
+        .into_iter()
+        .chain(named)
+    {
+        if let Ok(events) = json::events(&charset.decode(bytes), charset) {
+            assert!(events.len() <= bytes.len());
+            let stored: usize = events.iter().map(|event| event.datum().len()).sum();
+            // A replaced byte becomes three in a header and four in a body of UTF-32.
+            assert!(
+                stored <= 16 + 12 * bytes.len(),
+                "{stored} of {}",
+                bytes.len()
+            );
+        }
+    }
+}
+
 /// What connections share.
 #[derive(Debug)]
 pub(crate) struct HttpSource {

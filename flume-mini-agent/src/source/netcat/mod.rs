@@ -28,7 +28,7 @@ use super::listen::serve;
 use super::stream::{End, REQUEST_TIMEOUT, write_all};
 use crate::agent::log::Told;
 use crate::channel::StoredEvent;
-use crate::config::NetcatSourceConfig;
+use crate::config::{Encoding, NetcatSourceConfig};
 use line::{LineDecoder, Next};
 
 /// The source's type in a Flume configuration.
@@ -36,6 +36,35 @@ pub(crate) const NAME: &str = "netcat";
 
 /// Bytes read at once.
 const READ_BYTES: usize = 8 * 1024;
+
+/// Lines of any bytes are the same however they are cut, and no more than one is held.
+pub(crate) fn check_lines(encoding: Encoding, bytes: &[u8]) {
+    const LINE_CHARS_MAX: usize = 16;
+    let Some((cut, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let read = |cut: usize| {
+        let mut lines = LineDecoder::new(encoding, LINE_CHARS_MAX);
+        let mut found = Vec::new();
+        for part in bytes.chunks(cut) {
+            let buffer = lines.buffer_mut();
+            assert!(
+                buffer.len() <= 4 * LINE_CHARS_MAX,
+                "more than a line is held"
+            );
+            buffer.extend_from_slice(part);
+            loop {
+                match lines.next_line() {
+                    Next::Line(line) => found.push(line),
+                    Next::More => break,
+                    Next::TooLong | Next::Malformed => return found,
+                }
+            }
+        }
+        found
+    };
+    assert_eq!(read(usize::from(*cut).max(1)), read(bytes.len().max(1)));
+}
 
 /// What connections share.
 #[derive(Debug)]
