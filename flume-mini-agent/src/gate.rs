@@ -10,11 +10,13 @@ pub(crate) struct Gate {
     state: Mutex<State>,
     idle: Condvar,
     resumed: Notify,
+    hurry: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     paused: bool,
+    hurried: bool,
     busy: bool,
 }
 
@@ -35,10 +37,29 @@ impl Gate {
         }
     }
 
+    /// Waits until the worker is to be done with its piece of work soon: somebody wants it to
+    /// pause or to hurry.
+    pub(crate) async fn hurry_wanted(&self) {
+        loop {
+            let hurry = self.hurry.notified();
+            if self.is_hurried() {
+                return;
+            }
+            hurry.await;
+        }
+    }
+
+    /// Keeps the worker from waiting for more work to do at once, or lets it do so again.
+    pub(crate) fn set_hurried(&self, hurried: bool) {
+        self.lock().hurried = hurried;
+        self.hurry.notify_waiters();
+    }
+
     /// Keeps the worker from further work. When this returns, none is under way.
     pub(crate) fn pause(&self) {
         let mut state = self.lock();
         state.paused = true;
+        self.hurry.notify_waiters();
         while state.busy {
             state = self
                 .idle
@@ -50,6 +71,11 @@ impl Gate {
     pub(crate) fn resume(&self) {
         self.lock().paused = false;
         self.resumed.notify_one();
+    }
+
+    fn is_hurried(&self) -> bool {
+        let state = self.lock();
+        state.paused || state.hurried
     }
 
     fn try_pass(&self) -> Option<Pass<'_>> {

@@ -34,6 +34,7 @@
 //! | a frame has no buffers, or is over `max_frame_bytes` | the connection is closed; Flume wedges on the first and buffers the second |
 //! | 16 batches wait for room | further requests of all connections wait too, as with Flume's 16 caller threads |
 //! | `max_connections` are open | further ones are closed at once |
+//! | a memory channel holds less than a sink's batch | the sink takes what is there; in a configured agent it waits up to keep-alive for each event that is missing, as in Flume, unless it is a collect sink |
 //! | the sink fails | its events go back to the channel, [`MiniAgent::sink_error`] tells why, the next try is after `sink_backoff` |
 //! | the agent stops | connections are closed, unanswered batches are not committed; channel and received events stay for a start later |
 //!

@@ -35,7 +35,8 @@ pub(crate) enum ProcessError {
         channel: String,
         reason: ChannelError,
     },
-    /// Any other `RuntimeException`, under its Java name.
+    /// Flume's `IllegalStateException`, with its message: a channel that is out of order throws it
+    /// before the transaction begins.
     #[error("{0}")]
     Other(String),
 }
@@ -257,7 +258,7 @@ fn failed(
     tally.channel_failed(refused.to_string());
     if let (true, ChannelError::OutOfOrder(reason)) = (required, reason) {
         let channel = channel.name();
-        let text = format!("java.lang.IllegalStateException: [channel={channel}] {reason}");
+        let text = format!("Channel closed [channel={channel}]. Due to {reason}");
         return Err(ProcessError::Other(text));
     }
     if required {

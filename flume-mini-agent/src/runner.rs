@@ -81,6 +81,7 @@ impl SinkRunner {
 
     /// Gets the sinks ready, at every start of the agent. If one cannot, none is left started.
     pub(crate) fn start(&self) -> Result<(), SinkStartError> {
+        self.gate.set_hurried(false);
         let sinks = &mut self.idle_group().sinks;
         for at in 0..sinks.len() {
             let (started, rest) = sinks.split_at_mut(at);
@@ -105,6 +106,9 @@ impl SinkRunner {
     /// Runs until dropped.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut group = self.group.lock().await;
+        for sink in &mut group.sinks {
+            sink.open().await;
+        }
         let mut empty_rounds = 0;
         loop {
             let pass = self.gate.pass().await;
@@ -122,6 +126,11 @@ impl SinkRunner {
                 Outcome::Failed => tokio::time::sleep(self.pace.max).await,
             }
         }
+    }
+
+    /// Lets the sinks wait for whole batches no more, until the next start.
+    pub(crate) fn hurry(&self) {
+        self.gate.set_hurried(true);
     }
 
     /// Keeps the sinks from taking events. When it returns, no batch is in their hands.
@@ -143,7 +152,7 @@ impl SinkRunner {
             let Some(sink) = group.sinks.get_mut(number) else {
                 return Outcome::Failed;
             };
-            let outcome = match sink.process().await {
+            let outcome = match sink.process(self.gate.hurry_wanted()).await {
                 Ok(drained) => {
                     self.count_drained(drained.events);
                     drained.outcome

@@ -14,6 +14,7 @@
 
 mod config;
 mod deliver;
+mod exceptions;
 mod handshake;
 mod java_client;
 mod lifecycle;

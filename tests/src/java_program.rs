@@ -21,8 +21,13 @@ pub fn run_java_program<S: AsRef<OsStr>>(
     class: &str,
     arguments: impl IntoIterator<Item = S>,
 ) -> Result<String> {
+    run(java_program(version, class)?.args(arguments), RUN_TIMEOUT)
+}
+
+/// The command that runs `<class>.java`, without arguments yet.
+pub(crate) fn java_program(version: Version, class: &str) -> Result<Command> {
     let class_path = compile(version, &format!("{class}.java"))?;
     let mut java = Command::new("java");
-    java.arg("-cp").arg(class_path).arg(class).args(arguments);
-    run(&mut java, RUN_TIMEOUT)
+    java.arg("-cp").arg(class_path).arg(class);
+    Ok(java)
 }

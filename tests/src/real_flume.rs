@@ -54,6 +54,7 @@ struct Launch {
     sources: Vec<(String, u16)>,
     monitoring_port: u16,
     clashes: Clashes,
+    reload: Reload,
 }
 
 /// What it means when the log of a starting agent tells that it did not get a port.
@@ -63,6 +64,15 @@ pub enum Clashes {
     Unwanted,
     /// The properties name a port that is taken, on purpose.
     Wanted,
+}
+
+/// Whether an agent looks at its properties file again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// Never: its first configuration is its last.
+    Never,
+    /// When the file changes: 1.9 looks every 30 s, later versions every second here.
+    OnChange,
 }
 
 impl RealFlume {
@@ -81,7 +91,7 @@ impl RealFlume {
         version: Version,
         properties: &str,
         sources: Vec<(String, u16)>,
-        clashes: Clashes,
+        (clashes, reload): (Clashes, Reload),
     ) -> Result<Option<Self>> {
         let monitoring_port = free_ports(1)?.remove(0);
         let launch = Launch {
@@ -91,6 +101,7 @@ impl RealFlume {
             sources,
             monitoring_port,
             clashes,
+            reload,
         };
         launch.write_files(properties)?;
         Self::launch(version, launch)
@@ -168,7 +179,7 @@ impl RealFlume {
     /// As for the first start.
     pub fn restart(&mut self) -> Result<()> {
         self.kill();
-        self.process = self.launch.spawn()?;
+        self.process = self.launch.spawn(self.version)?;
         if self.launch.wait_until_up(&mut self.process)? {
             return Ok(());
         }
@@ -178,6 +189,15 @@ impl RealFlume {
         )))
     }
 
+    /// Gives the agent other properties, which it finds when it looks, see [`Reload`].
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be written.
+    pub fn rewrite(&self, properties: &str) -> Result<()> {
+        self.launch.write_properties(properties)
+    }
+
     /// Every line in the file_roll sink's files; see [`rolled_lines`].
     ///
     /// # Errors
@@ -185,6 +205,12 @@ impl RealFlume {
     /// When the files cannot be read.
     pub fn rolled_lines(&self) -> Result<Vec<Vec<u8>>> {
         rolled_lines(Path::new(&rolled_dir(self.launch.dir.path())))
+    }
+
+    /// Where `/metrics` is.
+    #[must_use]
+    pub fn monitoring_addr(&self) -> SocketAddr {
+        self.launch.monitoring_addr()
     }
 
     /// The process id of the JVM.
@@ -244,13 +270,14 @@ impl RealFlume {
             sources: vec![("r1".to_owned(), port)],
             monitoring_port,
             clashes: Clashes::Unwanted,
+            reload: Reload::Never,
         };
         launch.write_files(&settings.properties(port, launch.dir.path()))?;
         Self::launch(settings.version, launch)
     }
 
     fn launch(version: Version, launch: Launch) -> Result<Option<Self>> {
-        let process = launch.spawn()?;
+        let process = launch.spawn(version)?;
         // From here on `Drop` ends the process, whatever happens.
         let mut agent = Self {
             version,
@@ -270,18 +297,37 @@ impl Drop for RealFlume {
     }
 }
 
+impl Reload {
+    fn arguments(self, version: Version) -> &'static [&'static str] {
+        match (self, version) {
+            (Self::Never, _) => &["--no-reload-conf"],
+            (Self::OnChange, Version::V1_9) => &[],
+            (Self::OnChange, _) => &["--poll-interval", "1"],
+        }
+    }
+}
+
 impl Launch {
     fn write_files(&self, properties: &str) -> Result<()> {
         let dir = self.dir.path();
         // The file_roll sink refuses to start without its directory.
         fs::create_dir(rolled_dir(dir))
             .and_then(|()| fs::create_dir(dir.join("tmp")))
-            .and_then(|()| fs::write(dir.join("flume.properties"), properties))
-            .map_err(|e| HarnessError::doing(format!("writing to {}", dir.display()), e))
+            .map_err(|e| HarnessError::doing(format!("writing to {}", dir.display()), e))?;
+        self.write_properties(properties)
+    }
+
+    /// In one step: a running agent may read at any time.
+    fn write_properties(&self, properties: &str) -> Result<()> {
+        let path = self.dir.path().join("flume.properties");
+        let new = path.with_extension("new");
+        fs::write(&new, properties)
+            .and_then(|()| fs::rename(&new, &path))
+            .map_err(|e| HarnessError::doing(path.display(), e))
     }
 
     /// The log starts anew, so that an old bind clash is not taken for a new one.
-    fn spawn(&self) -> Result<Child> {
+    fn spawn(&self, version: Version) -> Result<Child> {
         let dir = self.dir.path();
         let doing = |e: std::io::Error| HarnessError::doing("starting java", e);
         let log = File::create(dir.join("log")).map_err(doing)?;
@@ -292,13 +338,9 @@ impl Launch {
             .arg(format!("-Dflume.monitoring.port={}", self.monitoring_port))
             .arg("-cp")
             .arg(&self.jars)
-            .args([
-                "org.apache.flume.node.Application",
-                "-n",
-                "a1",
-                "--no-reload-conf",
-                "-f",
-            ])
+            .args(["org.apache.flume.node.Application", "-n", "a1"])
+            .args(self.reload.arguments(version))
+            .arg("-f")
             .arg(dir.join("flume.properties"))
             .current_dir(dir)
             .stdin(Stdio::null())

@@ -166,7 +166,7 @@ impl Parts {
                 (heritage, tally),
             )?);
         }
-        let source_counters = sources.iter().map(SourcePart::named_counters).collect();
+        let source_counters = sources.iter().filter_map(SourcePart::counted).collect();
         let metrics = Metrics::new(source_counters, channels.clone(), sink_counters);
         Ok(Self {
             plan,
@@ -283,7 +283,11 @@ fn sink_worker(
         None => format!("sink {}", config.name),
     };
     let batch_size = plan.batch_size.unwrap_or(config.batch_size());
-    Ok(SinkWorker::new(label, channel, batch_size, work, counters))
+    // The collect sink is ours, and an agent built without a configuration is for tests: they hand
+    // over what there is at once.
+    let waits = plan.address.is_none() && !matches!(config.kind, SinkKind::Collect(_));
+    let batch = (batch_size, waits);
+    Ok(SinkWorker::new(label, channel, batch, work, counters))
 }
 
 fn avro_sink(name: &str, config: &AvroSinkConfig) -> Result<AvroSink, StartError> {

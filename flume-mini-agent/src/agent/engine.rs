@@ -124,6 +124,7 @@ impl Engine {
         let parts = self.parts();
         if let Some(worker) = worker.as_mut() {
             worker.stop_sources();
+            parts.runners.iter().for_each(|runner| runner.hurry());
             let drained: Vec<_> = parts.drained_channels().collect();
             let empty = |_: &Board| drained.iter().all(|it| it.unsettled() == 0).then_some(());
             // What is left after the time is told.

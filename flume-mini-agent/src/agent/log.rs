@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::counters::{OpenConnection as Counted, SourceCounters};
 use crate::fault::guard::FaultBoard;
 
 /// A request as the agent saw it.
@@ -103,7 +102,6 @@ pub(crate) struct Watch {
 pub(crate) struct OpenConnection {
     watch: Arc<Watch>,
     number: u64,
-    _counted: Counted,
 }
 
 /// The log of one agent.
@@ -140,10 +138,8 @@ impl Watch {
         self: &Arc<Self>,
         source: &'static str,
         peer: Option<SocketAddr>,
-        counters: &Arc<SourceCounters>,
     ) -> OpenConnection {
         OpenConnection {
-            _counted: Counted::new(counters),
             number: self.log.open(source, peer),
             watch: Arc::clone(self),
         }

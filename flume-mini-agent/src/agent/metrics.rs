@@ -49,7 +49,7 @@ impl Metrics {
             counters.start(now_millis);
         }
         for channel in &self.channels {
-            channel.counters().start(now_millis);
+            channel.start_counters(now_millis);
         }
     }
 
@@ -89,7 +89,7 @@ fn of(channel: &Channel) -> Attributes {
         ("EventTakeAttemptCount", &counters.take_attempts),
         ("EventTakeSuccessCount", &counters.take_successes),
     ]);
-    let (size, capacity) = (channel.len(), channel.capacity());
+    let (size, capacity) = (counters.size.value(), channel.capacity());
     attributes.extend([
         ("ChannelSize", size.to_string()),
         ("ChannelCapacity", capacity.to_string()),
@@ -188,7 +188,7 @@ fn put_string(json: &mut String, text: &str) {
     clippy::cast_precision_loss,
     reason = "Flume calculates with doubles, too"
 )]
-fn fill_percentage(size: usize, capacity: usize) -> f64 {
+fn fill_percentage(size: u64, capacity: usize) -> f64 {
     size as f64 / capacity as f64 * 100.0
 }
 

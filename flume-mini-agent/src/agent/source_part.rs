@@ -119,8 +119,10 @@ impl SourcePart {
         format!("{}://{}", self.type_name(), self.port.address())
     }
 
-    pub(super) fn named_counters(&self) -> (String, Arc<SourceCounters>) {
-        (self.name.clone(), Arc::clone(&self.counters))
+    /// Its name and counters. Flume publishes none of its netcat source.
+    pub(super) fn counted(&self) -> Option<(String, Arc<SourceCounters>)> {
+        let published = !matches!(self.kind, SourceKind::Netcat(_));
+        published.then(|| (self.name.clone(), Arc::clone(&self.counters)))
     }
 }
 

@@ -61,8 +61,6 @@ pub(crate) struct Puts<E> {
 #[must_use]
 pub(crate) struct Takes<E> {
     events: Vec<E>,
-    /// The attempts to take that made it, Flume's count: one more if the channel ran empty.
-    pub(crate) attempts: usize,
 }
 
 /// What a commit lacks.
@@ -137,17 +135,15 @@ impl<E: Weigh> MemoryChannel<E> {
         frees
     }
 
-    /// Takes the oldest `events_max` events, or as many as there are; no more than
-    /// `transactionCapacity`.
-    pub(crate) fn take(&mut self, events_max: usize) -> Takes<E> {
+    /// Takes the oldest events until `takes` has `events_max` of them, or the channel none. Tells
+    /// how many it has taken.
+    pub(crate) fn take(&mut self, takes: &mut Takes<E>, events_max: usize) -> usize {
         let wanted = events_max.min(self.limits.transaction_capacity);
-        let found = wanted.min(self.queue.len());
-        let events: Vec<E> = self.queue.drain(..found).collect();
+        let missing = wanted.saturating_sub(takes.events.len());
+        let found = missing.min(self.queue.len());
+        takes.events.extend(self.queue.drain(..found));
         self.held += found;
-        Takes {
-            attempts: found + usize::from(found < wanted),
-            events,
-        }
+        found
     }
 
     /// Makes the takes final.
@@ -226,6 +222,13 @@ impl<E> Puts<E> {
     }
 }
 
+impl<E> Default for Takes<E> {
+    /// Nothing taken yet.
+    fn default() -> Self {
+        Self { events: Vec::new() }
+    }
+}
+
 impl<E> Takes<E> {
     /// The events taken, oldest first.
     pub(crate) fn events(&self) -> &[E] {
@@ -286,8 +289,15 @@ mod tests {
         channel
     }
 
+    fn take(channel: &mut TestChannel, events_max: usize) -> Takes<usize> {
+        let mut takes = Takes::default();
+        let found = channel.take(&mut takes, events_max);
+        assert_eq!(takes.events().len(), found);
+        takes
+    }
+
     fn check(mut channel: TestChannel, expected: &[usize]) {
-        assert_eq!(channel.take(usize::MAX).events(), expected);
+        assert_eq!(take(&mut channel, usize::MAX).events(), expected);
     }
 
     #[test]
@@ -308,7 +318,7 @@ mod tests {
     #[test]
     fn m3_room_comes_back_with_takes_and_with_cancelled_puts() {
         let mut channel = filled(3, &[1, 2, 3]);
-        let taken = channel.take(2);
+        let taken = take(&mut channel, 2);
         channel.commit_takes(&taken);
         let cancelled = puts(&channel, &[4, 5]);
         channel.cancel(&cancelled);
@@ -333,11 +343,11 @@ mod tests {
         channel.cancel(&cancelled);
         assert_eq!(channel.free_byte_slots, 8);
         commit(&mut channel, &[0, 101]).unwrap();
-        let taken = channel.take(2);
+        let taken = take(&mut channel, 2);
         assert_eq!(channel.free_byte_slots, 5);
         channel.rollback(taken);
         assert_eq!(channel.free_byte_slots, 5);
-        let taken = channel.take(2);
+        let taken = take(&mut channel, 2);
         channel.commit_takes(&taken);
         assert_eq!(channel.free_byte_slots, 8);
     }
@@ -361,7 +371,7 @@ mod tests {
     #[test]
     fn m8_a_rollback_returns_taken_events_to_the_head_in_order() {
         let mut channel = filled(5, &[1, 2, 3]);
-        let taken = channel.take(2);
+        let taken = take(&mut channel, 2);
         commit(&mut channel, &[4]).unwrap();
         channel.rollback(taken);
         check(channel, &[1, 2, 3, 4]);
@@ -380,7 +390,7 @@ mod tests {
     fn a_transaction_given_back_commits_once_there_is_room() {
         let mut channel = filled(3, &[1, 2, 3]);
         let waiting = channel.commit(puts(&channel, &[4, 5])).unwrap_err();
-        let taken = channel.take(2);
+        let taken = take(&mut channel, 2);
         let waiting = channel.commit(waiting.puts).unwrap_err();
         channel.commit_takes(&taken);
         channel.commit(waiting.puts).unwrap();
@@ -390,7 +400,7 @@ mod tests {
     #[test]
     fn taken_events_occupy_their_slots_until_the_take_is_committed() {
         let mut channel = filled(3, &[1, 2, 3]);
-        let taken = channel.take(2);
+        let taken = take(&mut channel, 2);
         assert_eq!(channel.len(), 1);
         assert_eq!(commit(&mut channel, &[4]), Err(Lack::Slots));
         channel.commit_takes(&taken);
@@ -403,9 +413,18 @@ mod tests {
         let mut channel = channel(10, 2);
         commit(&mut channel, &[1, 2]).unwrap();
         commit(&mut channel, &[3]).unwrap();
-        let taken = channel.take(5);
-        assert_eq!((taken.events(), taken.attempts), ([1, 2].as_slice(), 2));
-        let taken = channel.take(5);
-        assert_eq!((taken.events(), taken.attempts), ([3].as_slice(), 2));
+        assert_eq!(take(&mut channel, 5).events(), [1, 2]);
+        assert_eq!(take(&mut channel, 5).events(), [3]);
+    }
+
+    #[test]
+    fn a_transaction_takes_on_where_it_stopped_up_to_its_limit() {
+        let mut channel = filled(4, &[1]);
+        let mut takes = take(&mut channel, 3);
+        commit(&mut channel, &[2, 3, 4, 5]).unwrap_err();
+        commit(&mut channel, &[2, 3]).unwrap();
+        assert_eq!(channel.take(&mut takes, 3), 2);
+        assert_eq!(takes.events(), [1, 2, 3]);
+        assert_eq!(channel.take(&mut takes, 3), 0);
     }
 }

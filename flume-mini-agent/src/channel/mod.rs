@@ -4,6 +4,7 @@
 //! |---|---|
 //! | here | [`Channel`], what sources and sinks see: batches in, batches out, counters |
 //! | [`event`] | an event at rest |
+//! | [`error`] | why a batch was not taken or given |
 //! | [`memory`] | the memory channel's rules; pure |
 //! | [`shared`] | the same behind a lock, with waits for room |
 //! | [`file`] | the file channel |
@@ -11,19 +12,25 @@
 //! A source tries [`Channel::put`], which answers at once if it can; if not, the transaction waits
 //! in a [`PendingPut`], as it always does for a disk. A sink takes a [`Taken`], which goes back to the channel when it is dropped.
 
+mod error;
 pub(crate) mod event;
 pub(crate) mod file;
 pub(crate) mod memory;
 pub(crate) mod shared;
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::counters::ChannelCounters;
 use file::{FileChannel, TransactionError};
 use memory::{MemoryLimits, Puts, Takes};
 use shared::{Attempt, SharedMemory};
 
+pub(crate) use error::ChannelError;
 pub(crate) use event::StoredEvent;
 
 /// A channel: shared by all sources that put and all sinks that take.
@@ -39,28 +46,6 @@ pub(crate) struct Channel {
 enum Store {
     Memory(SharedMemory),
     File(FileChannel),
-}
-
-/// Why a channel did not take or give a batch. Nothing has changed in it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ChannelError {
-    /// However empty the channel is.
-    #[error("{events} events are more than the channel's transactionCapacity {capacity}")]
-    OverTransaction { events: usize, capacity: usize },
-    /// For all of keep-alive.
-    #[error("the channel is full: no room for {events} events within {keep_alive:?}")]
-    Full { events: usize, keep_alive: Duration },
-    /// For all of keep-alive.
-    #[error(
-        "the channel's byteCapacity is used up: no room for {events} events within {keep_alive:?}"
-    )]
-    BytesFull { events: usize, keep_alive: Duration },
-    /// A disk that is full or fails.
-    #[error("{0}")]
-    Disk(String),
-    /// The channel works no more until it is opened again.
-    #[error("{0}")]
-    OutOfOrder(String),
 }
 
 /// What came of a batch at once.
@@ -172,22 +157,63 @@ impl Channel {
         let capacity = memory.transaction_capacity();
         // Flume puts them one by one until one fails.
         self.counters.put_attempts.add(count.min(capacity + 1));
-        match memory.put(events) {
+        let put = match memory.put(events) {
             Attempt::Committed => {
                 self.counters.put_successes.add(count);
                 Put::Committed
             }
             Attempt::Failed(error) => Put::Failed(error),
-            Attempt::Stalled(puts) => self.wait(Pending::Memory(Some(puts))),
-        }
+            Attempt::Stalled(puts) => return self.wait(Pending::Memory(Some(puts))),
+        };
+        self.note_size();
+        put
     }
 
-    /// Takes up to `events_max` events into one transaction.
+    /// Takes up to `events_max` events into one transaction. A memory channel waits for each of
+    /// them up to keep-alive, or until `hurry`; what is in the transaction then, is all.
+    pub(crate) async fn take_patiently(
+        self: &Arc<Self>,
+        events_max: usize,
+        hurry: impl Future<Output = ()>,
+    ) -> Result<Taken, ChannelError> {
+        let Store::Memory(memory) = &self.store else {
+            return self.take(events_max);
+        };
+        let events_max = events_max.min(memory.transaction_capacity());
+        let attempts = &self.counters.take_attempts;
+        let mut hurry = pin!(hurry);
+        let mut taken = self.taken(Takings::Memory(Takes::default()));
+        let mut waiting: Option<Instant> = None;
+        while let Takings::Memory(takes) = &mut taken.state {
+            let found = memory.take(takes, events_max);
+            // An attempt that waited is counted already.
+            attempts.add(found.saturating_sub(usize::from(waiting.is_some())));
+            if takes.events().len() == events_max {
+                break;
+            }
+            let deadline = match waiting {
+                Some(deadline) if found == 0 => deadline,
+                _ => {
+                    attempts.increment();
+                    Instant::now() + memory.keep_alive()
+                }
+            };
+            waiting = Some(deadline);
+            if !memory.wait_for_event(deadline, hurry.as_mut()).await {
+                break;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Takes up to `events_max` of the events that are there into one transaction.
     pub(crate) fn take(self: &Arc<Self>, events_max: usize) -> Result<Taken, ChannelError> {
         let (attempts, state) = match &self.store {
             Store::Memory(memory) => {
-                let takes = memory.take(events_max);
-                (takes.attempts, Takings::Memory(takes))
+                let mut takes = Takes::default();
+                let found = memory.take(&mut takes, events_max);
+                let wanted = events_max.min(memory.transaction_capacity());
+                (found + usize::from(found < wanted), Takings::Memory(takes))
             }
             Store::File(file) => {
                 let mut transaction = file.begin();
@@ -202,10 +228,13 @@ impl Channel {
             }
         };
         self.counters.take_attempts.add(attempts);
-        Ok(Taken {
-            channel: Arc::clone(self),
-            state,
-        })
+        Ok(self.taken(state))
+    }
+
+    /// Begins the counters anew.
+    pub(crate) fn start_counters(&self, now_millis: u64) {
+        self.counters.start(now_millis);
+        self.note_size();
     }
 
     /// Waits until there may be something to take that nobody was told of. One waiter is woken per
@@ -241,6 +270,18 @@ impl Channel {
         }
     }
 
+    fn taken(self: &Arc<Self>, state: Takings) -> Taken {
+        Taken {
+            channel: Arc::clone(self),
+            state,
+        }
+    }
+
+    /// Flume's `ChannelSize` is the size at the end of the latest transaction.
+    fn note_size(&self) {
+        self.counters.size.set(self.len() as u64);
+    }
+
     fn wait(self: &Arc<Self>, state: Pending) -> Put {
         Put::Waits(PendingPut {
             channel: Arc::clone(self),
@@ -272,23 +313,17 @@ impl Channel {
     }
 }
 
-impl ChannelError {
-    fn of_file(error: &TransactionError, events: usize) -> Self {
-        match *error {
-            TransactionError::TransactionFull { capacity } => {
-                Self::OverTransaction { events, capacity }
-            }
-            TransactionError::ChannelFull { keep_alive, .. } => Self::Full { events, keep_alive },
-            TransactionError::Poisoned(_) => Self::OutOfOrder(error.to_string()),
-            _ => Self::Disk(error.to_string()),
-        }
-    }
-}
-
 impl PendingPut {
     /// Waits for room and for the disk. A memory channel waits for room for the bodies and then
     /// for the events, each up to keep-alive; a file channel waits so for each event.
     pub(crate) async fn finish(mut self) -> Result<(), ChannelError> {
+        let channel = Arc::clone(&self.channel);
+        let result = self.wait().await;
+        channel.note_size();
+        result
+    }
+
+    async fn wait(&mut self) -> Result<(), ChannelError> {
         let channel = &self.channel;
         match (&channel.store, &mut self.state) {
             (Store::Memory(memory), Pending::Memory(puts)) => {
@@ -345,15 +380,21 @@ impl Taken {
             _ => {}
         }
         self.channel.counters.take_successes.add(count);
+        self.channel.note_size();
         Ok(())
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        let state = std::mem::replace(&mut self.state, Takings::Decided);
-        if let (Store::Memory(memory), Takings::Memory(takes)) = (&self.channel.store, state) {
-            memory.rollback(takes);
+        match (
+            &self.channel.store,
+            std::mem::replace(&mut self.state, Takings::Decided),
+        ) {
+            (Store::Memory(memory), Takings::Memory(takes)) => memory.rollback(takes),
+            (Store::File(_), Takings::File(transaction)) => drop(transaction),
+            _ => return,
         }
+        self.channel.note_size();
     }
 }

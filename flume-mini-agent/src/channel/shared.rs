@@ -1,8 +1,10 @@
 //! [`SharedMemory`]: a memory channel behind a lock. A put waits up to keep-alive for room, and a
 //! sink is woken when there is something to take.
 
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -127,8 +129,31 @@ impl SharedMemory {
         }
     }
 
-    pub(super) fn take(&self, events_max: usize) -> Takes<StoredEvent> {
-        self.lock().take(events_max)
+    /// Takes what is there, see [`MemoryChannel::take`].
+    pub(super) fn take(&self, takes: &mut Takes<StoredEvent>, events_max: usize) -> usize {
+        let mut memory = self.lock();
+        let found = memory.take(takes, events_max);
+        let leaves_some = memory.len() > 0;
+        drop(memory);
+        if leaves_some {
+            // This sink may be busy with its batch for long; another one need not wait for it.
+            self.arrivals.notify_one();
+        }
+        found
+    }
+
+    /// Waits until there may be an event, or for `deadline` or `hurry`, and tells which.
+    pub(super) async fn wait_for_event(
+        &self,
+        deadline: Instant,
+        mut hurry: Pin<&mut impl Future<Output = ()>>,
+    ) -> bool {
+        let mut arrival = pin!(timeout_at(deadline, self.arrival()));
+        poll_fn(|context| match arrival.as_mut().poll(context) {
+            Poll::Ready(arrived) => Poll::Ready(arrived.is_ok()),
+            Poll::Pending => hurry.as_mut().poll(context).map(|()| false),
+        })
+        .await
     }
 
     pub(super) fn commit_takes(&self, takes: &Takes<StoredEvent>) {
@@ -165,9 +190,8 @@ impl SharedMemory {
 
 #[cfg(test)]
 mod tests {
-    use std::future::{Future, poll_fn};
+    use std::future::{pending, ready};
     use std::sync::Arc;
-    use std::task::Poll;
 
     use super::super::{Channel, Put, Taken};
     use super::*;
@@ -302,6 +326,69 @@ mod tests {
             channel.take(1).unwrap().commit().await.unwrap();
             drop(waiting);
             assert!(matches!(channel.put(events(2)), Put::Committed));
+        });
+    }
+
+    #[test]
+    fn a_patient_take_waits_for_each_event_up_to_keep_alive_and_takes_no_more_than_it_may() {
+        run(async {
+            let limits = MemoryLimits {
+                capacity: 9,
+                transaction_capacity: 9,
+                byte_slots: None,
+            };
+            let channel = Arc::new(Channel::memory("c1", limits, KEEP_ALIVE));
+            let arrivals = async {
+                for count in [1, 3] {
+                    tokio::time::sleep(KEEP_ALIVE * 2 / 3).await;
+                    assert!(matches!(channel.put(events(count)), Put::Committed));
+                }
+                pending::<()>().await;
+            };
+            let start = Instant::now();
+            let taken = both(channel.take_patiently(3, pending()), arrivals).await;
+            assert_eq!(start.elapsed(), KEEP_ALIVE * 4 / 3);
+            let taken = taken.unwrap();
+            assert_eq!((taken.events().len(), channel.len()), (3, 1));
+            assert_eq!(channel.counters().take_attempts.value(), 3);
+            // The rest, and a wait in vain.
+            let rest = channel.take_patiently(3, pending()).await.unwrap();
+            assert_eq!(rest.events().len(), 1);
+            assert_eq!(start.elapsed(), KEEP_ALIVE * 7 / 3);
+            assert_eq!(channel.counters().take_attempts.value(), 3 + 2);
+        });
+    }
+
+    #[test]
+    fn a_patient_take_in_a_hurry_has_what_is_there() {
+        run(async {
+            let channel = channel(None);
+            let start = Instant::now();
+            let taken = channel.take_patiently(2, ready(())).await.unwrap();
+            assert_eq!((taken.events().len(), start.elapsed()), (1, Duration::ZERO));
+        });
+    }
+
+    #[test]
+    fn what_one_sink_leaves_another_one_takes_while_the_first_is_busy() {
+        run(async {
+            let limits = MemoryLimits {
+                capacity: 9,
+                transaction_capacity: 9,
+                byte_slots: None,
+            };
+            let channel = Arc::new(Channel::memory("c1", limits, KEEP_ALIVE));
+            let mut first = pin!(channel.take_patiently(1, pending()));
+            let mut second = pin!(channel.take_patiently(1, pending()));
+            poll_fn(|context| {
+                assert!(first.as_mut().poll(context).is_pending());
+                assert!(second.as_mut().poll(context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            assert!(matches!(channel.put(events(2)), Put::Committed));
+            let (first, second) = (first.await.unwrap(), second.await.unwrap());
+            assert_eq!((first.events().len(), second.events().len()), (1, 1));
         });
     }
 

@@ -61,10 +61,11 @@ impl Desk {
         }
         let query = request.uri().query().unwrap_or_default().to_owned();
         match (method.as_str(), request.uri().path()) {
-            ("GET" | "HEAD", "/") => {
-                Ok(web::text(StatusCode::OK, "Flume metrics are at /metrics\n"))
+            (_, "/") => Ok(web::text(StatusCode::OK, "Flume metrics are at /metrics\n")),
+            // Flume answers any method, and in any case.
+            (_, path) if path.eq_ignore_ascii_case("/metrics") => {
+                Ok(web::json(self.console.metrics()))
             }
-            ("GET" | "HEAD", "/metrics") => Ok(web::json(self.console.metrics())),
             ("GET" | "HEAD", "/events") => self.events(&query),
             ("DELETE", "/events") => {
                 self.console.forget();
@@ -78,7 +79,7 @@ impl Desk {
                 Ok(done())
             }
             ("POST", "/reload") => self.reload().await,
-            (_, "/" | "/metrics" | "/events" | "/faults" | "/reload" | "/api/v1/wait") => {
+            (_, "/events" | "/faults" | "/reload" | "/api/v1/wait") => {
                 Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, ""))
             }
             _ => Err(Refusal::new(StatusCode::NOT_FOUND, "")),

@@ -1,6 +1,7 @@
 //! [`SinkWorker`]: a sink at its channel, one transaction at a time (Flume's `Sink.process`).
 
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub(crate) struct SinkWorker {
     label: String,
     channel: Arc<Channel>,
     batch_size: usize,
+    /// Whether it waits for a whole batch as long as its channel allows, as Flume's sinks do.
+    waits: bool,
     work: Work,
     /// Flume counts nothing for its logger and null sinks.
     counters: Option<Arc<SinkCounters>>,
@@ -53,7 +56,7 @@ impl SinkWorker {
     pub(crate) fn new(
         label: String,
         channel: Arc<Channel>,
-        batch_size: usize,
+        (batch_size, waits): (usize, bool),
         work: Work,
         counters: Option<Arc<SinkCounters>>,
     ) -> Self {
@@ -61,6 +64,7 @@ impl SinkWorker {
             label,
             channel,
             batch_size,
+            waits,
             work,
             counters,
         }
@@ -103,16 +107,28 @@ impl SinkWorker {
         });
     }
 
-    /// Takes a batch and gets rid of it, or leaves it in the channel.
-    pub(crate) async fn process(&mut self) -> Result<Drained, SinkFailure> {
-        match &self.work {
-            Work::Write(_) => self.write().await,
-            Work::Send(_) => self.send().await,
+    /// Connects before there is anything to send, as Flume does when it starts a sink, used or
+    /// not. If it cannot, the first batch is the next try.
+    pub(crate) async fn open(&mut self) {
+        if self.connect().await.is_err() {
+            self.count(|counters| counters.connections_failed.increment());
         }
     }
 
-    async fn write(&mut self) -> Result<Drained, SinkFailure> {
-        let taken = self.take()?;
+    /// Takes a batch and gets rid of it, or leaves it in the channel. `hurry` ends the wait for a
+    /// whole batch.
+    pub(crate) async fn process(
+        &mut self,
+        hurry: impl Future<Output = ()>,
+    ) -> Result<Drained, SinkFailure> {
+        match &self.work {
+            Work::Write(_) => self.write(hurry).await,
+            Work::Send(_) => self.send(hurry).await,
+        }
+    }
+
+    async fn write(&mut self, hurry: impl Future<Output = ()>) -> Result<Drained, SinkFailure> {
+        let taken = self.take(hurry).await?;
         let events = taken.events().len();
         // Flume's local sinks call it a backoff when they see the channel's end.
         let outcome = if events < self.batch_size {
@@ -137,7 +153,7 @@ impl SinkWorker {
         Ok(Drained { events, outcome })
     }
 
-    async fn send(&mut self) -> Result<Drained, SinkFailure> {
+    async fn send(&mut self, hurry: impl Future<Output = ()>) -> Result<Drained, SinkFailure> {
         let connected = self.connect().await;
         if let Err(error) = connected {
             self.count(|counters| {
@@ -146,7 +162,7 @@ impl SinkWorker {
             });
             return Err(SinkFailure::new(0, error));
         }
-        let taken = self.take()?;
+        let taken = self.take(hurry).await?;
         let events = taken.events().len();
         if events == 0 {
             self.count(|counters| counters.batches_empty.increment());
@@ -179,7 +195,7 @@ impl SinkWorker {
         let Work::Send(sink) = &mut self.work else {
             return Ok(());
         };
-        let was_open = sink.drop_if_stale();
+        let was_open = sink.drop_if_old();
         let opened = sink.connect().await.map_err(|error| error.to_string());
         self.count(|counters| {
             if was_open {
@@ -192,8 +208,12 @@ impl SinkWorker {
         opened.map(drop)
     }
 
-    fn take(&self) -> Result<Taken, SinkFailure> {
-        let taken = self.channel.take(self.batch_size);
+    async fn take(&mut self, hurry: impl Future<Output = ()>) -> Result<Taken, SinkFailure> {
+        let taken = if self.waits {
+            self.channel.take_patiently(self.batch_size, hurry).await
+        } else {
+            self.channel.take(self.batch_size)
+        };
         taken.map_err(|error| self.channel_failure(0, &error))
     }
 

@@ -47,7 +47,7 @@ impl Intake {
     /// Notes a connection.
     pub(crate) fn open(&self, peer: SocketAddr) -> Visit {
         self.tally.count(|stats| stats.connections_opened += 1);
-        let opened = self.watch.open(self.name, Some(peer), &self.counters);
+        let opened = self.watch.open(self.name, Some(peer));
         let fault = self.watch.faults.on_connection(opened.number(), false);
         Visit {
             end: fault.as_ref().and_then(End::of),
@@ -67,6 +67,11 @@ impl Intake {
     /// Notes that a request could not be read.
     pub(crate) fn refused(&self, request: u64, told: Told) {
         self.counters.read_fails.increment();
+        self.turned_away(request, told);
+    }
+
+    /// Notes that a request was not even read, which Flume does not count.
+    pub(crate) fn turned_away(&self, request: u64, told: Told) {
         self.tally.count(|stats| stats.requests_refused += 1);
         self.watch.log.told(request, told);
     }

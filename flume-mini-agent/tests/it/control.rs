@@ -164,7 +164,7 @@ fn what_is_not_there_or_not_allowed_is_refused() {
     let agent = builder().start().unwrap();
     check(&agent, "GET /", 200, "Flume metrics are at /metrics\n");
     check(&agent, "GET /nothing", 404, "");
-    check(&agent, "POST /metrics", 405, "");
+    check(&agent, "POST /events", 405, "");
     check(&agent, "GET /reload", 405, "");
     check(&agent, "OPTIONS /events", 403, "");
     check(&agent, "TRACE /metrics", 403, "");

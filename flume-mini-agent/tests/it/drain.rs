@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flume_mini_agent::config::{
     AgentConfig, AvroSinkConfig, AvroSourceConfig, CollectSinkConfig, FileChannelConfig,
-    MemoryChannelConfig,
+    MemoryChannelConfig, NullSinkConfig,
 };
 use flume_mini_agent::{MiniAgent, Sink};
 
@@ -61,6 +61,39 @@ fn all_that_was_stored_is_drained() {
     assert_eq!(agent.stats().channel_size, 0);
     agent.start_again().unwrap();
     put(&agent, "r1", 1);
+}
+
+/// An agent whose sink waits for more than there ever is, and has 7 events in its hands.
+fn waiting() -> MiniAgent {
+    let mut channel = MemoryChannelConfig::default();
+    channel.keep_alive = 10 * LIMIT;
+    let config = AgentConfig::builder("a1")
+        .channel("c1", channel)
+        .source("r1", AvroSourceConfig::new("127.0.0.1", 0), ["c1"])
+        .sink("k1", NullSinkConfig::default(), "c1");
+    let agent = MiniAgent::configured(config.build().unwrap())
+        .start()
+        .unwrap();
+    put(&agent, "r1", 7);
+    agent
+        .wait_until(LIMIT, |stats| stats.events_accepted == 7)
+        .unwrap();
+    agent
+}
+
+#[test]
+fn a_sink_that_waits_for_a_whole_batch_does_so_no_longer() {
+    let mut agent = waiting();
+    assert_eq!(agent.drain(LIMIT), []);
+    assert_eq!(agent.received_count(), 7);
+}
+
+#[test]
+fn a_sink_that_waits_for_a_whole_batch_can_be_paused() {
+    let agent = waiting();
+    agent.pause_sink();
+    let left = agent.stats().channel_size;
+    assert_eq!(left + agent.received_count(), 7);
 }
 
 #[test]

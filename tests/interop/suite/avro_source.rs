@@ -14,10 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     alone!(f1_a_file_channel_keeps_its_events_through_stop_and_kill_and_memory_does_not),
 ];
 
-#[test]
-fn avro_source() {
-    on_every_agent(SCENARIOS);
-}
+on_every_agent!(SCENARIOS);
 
 const A0: &str = "
 a1.sources = a0

@@ -12,10 +12,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     alone!(c5_a_channel_that_cannot_start_is_an_error_for_append_and_failed_for_a_batch),
 ];
 
-#[test]
-fn configuration() {
-    on_every_agent(SCENARIOS);
-}
+on_every_agent!(SCENARIOS);
 
 /// | component | why it is dropped |
 /// |---|---|

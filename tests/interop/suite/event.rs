@@ -109,14 +109,13 @@ fn answer(buffers: &[String]) -> Answer {
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl Reader<'_> {
-    /// The events of the call that starts here.
-    pub(crate) fn call(&mut self) -> Option<Vec<Event>> {
+    /// The events of the call that starts here. `Some(None)`: there was only a handshake.
+    pub(crate) fn call(&mut self) -> Option<Option<Vec<Event>>> {
         assert_eq!(self.long()?, 0, "a call without metadata");
         match self.string()?.as_slice() {
-            b"append" => Some(vec![self.event()?]),
-            b"appendBatch" => self.batch(),
-            // A handshake alone.
-            b"" => Some(Vec::new()),
+            b"append" => Some(Some(vec![self.event()?])),
+            b"appendBatch" => self.batch().map(Some),
+            b"" => Some(None),
             other => panic!("a call of {:?}", String::from_utf8_lossy(other)),
         }
     }

@@ -18,10 +18,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     flow!(H8, h8_json_is_read_as_leniently_as_by_gson),
 ];
 
-#[test]
-fn http_source() {
-    on_every_agent(SCENARIOS);
-}
+on_every_agent!(SCENARIOS);
 
 const H1: &str = "
 a1.sources = h1
@@ -212,6 +209,9 @@ fn h6_each_method_has_its_status(agent: &dyn AgentUnderTest) {
         }
     }
     agent.wait_for_counter("CHANNEL.h6", "ChannelSize", "3");
+    // What is refused for its method is not counted.
+    agent.wait_for_counter("SOURCE.h6", "AppendBatchReceivedCount", "3");
+    agent.wait_for_counter("SOURCE.h6", "EventReadFail", "0");
 }
 
 const H8: &str = "

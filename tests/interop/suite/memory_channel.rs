@@ -17,10 +17,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     flow!(M7, m7_sizes_below_one_become_the_defaults),
 ];
 
-#[test]
-fn memory_channel() {
-    on_every_agent(SCENARIOS);
-}
+on_every_agent!(SCENARIOS);
 
 const M1: &str = "
 a1.sources = m1

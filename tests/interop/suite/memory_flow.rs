@@ -22,10 +22,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-#[test]
-fn memory_flow() {
-    on_every_agent(SCENARIOS);
-}
+on_every_agent!(SCENARIOS);
 
 const M3: &str = "
 a1.sources = m3

@@ -9,45 +9,16 @@ use flume_tests::{Metrics, flume_command, free_ports, terminate, wait_until};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::mini_library::LibraryFactory;
+use super::http::request;
 use super::setup::Setup;
-use super::{AgentFactory, AgentUnderTest, Kind, Scenario, TIMEOUT, run};
+use super::{AgentFactory, AgentUnderTest, Kind, START_ATTEMPTS, TIMEOUT};
 
-/// What the program has to pass; one line turns a scenario on.
-const BY_COMMAND: &[&str] = &[];
+/// What the agent says of a port that somebody else has.
+const BIND_CLASH: &str = "Address already in use";
 
-/// What the library has to pass until the program reads property files.
-const BY_LIBRARY: &[&str] = &[
-    "a0_bodies_arrive_in_the_sinks_files_in_their_order",
-    "a7_a_stopped_agent_closes_its_connections_and_refuses_new_ones",
-    "m1_a_batch_over_the_transaction_capacity_fails_at_once_and_leaves_nothing",
-    "m2_a_commit_without_room_fails_and_what_was_there_stays",
-];
+pub(crate) struct MiniFactory;
 
-/// Runs those of `scenarios` that the mini-agent is known to support.
-pub(super) fn run_supported(scenarios: &[Scenario]) {
-    let chosen = |names: &'static [&str]| {
-        let chosen = scenarios.iter().filter(|one| names.contains(&one.name));
-        chosen.collect::<Vec<_>>()
-    };
-    run(&CommandFactory, chosen(BY_COMMAND));
-    // The library's agent has one source, so each scenario gets an agent of its own.
-    for scenario in chosen(BY_LIBRARY) {
-        run(&LibraryFactory, [scenario]);
-    }
-}
-
-#[test]
-fn what_the_mini_agent_supports_are_scenarios() {
-    for name in [BY_COMMAND, BY_LIBRARY].concat() {
-        let mut all = super::ALL.iter().flat_map(|file| file.iter());
-        assert!(all.any(|scenario| scenario.name == name), "{name}");
-    }
-}
-
-struct CommandFactory;
-
-struct CommandAgent {
+struct MiniAgent {
     setup: Setup,
     dir: TempDir,
     control: SocketAddr,
@@ -55,36 +26,53 @@ struct CommandAgent {
     process: Child,
 }
 
-impl AgentFactory for CommandFactory {
+impl AgentFactory for MiniFactory {
     fn kind(&self) -> Kind {
         Kind::Mini
     }
 
     fn try_start(&self, template: &str) -> Result<Box<dyn AgentUnderTest>, String> {
-        CommandAgent::start(template, false)
+        MiniAgent::start(template, false)
+    }
+
+    fn start_reloading(&self, template: &str) -> Box<dyn AgentUnderTest> {
+        self.start(template)
     }
 
     fn start_lenient(&self, template: &str) -> Box<dyn AgentUnderTest> {
-        CommandAgent::start(template, true).unwrap()
+        MiniAgent::start(template, true).unwrap()
     }
 }
 
-impl CommandAgent {
+impl MiniAgent {
     fn start(template: &str, lenient: bool) -> Result<Box<dyn AgentUnderTest>, String> {
-        let setup = Setup::new(template);
+        let mut refused = String::new();
+        for _ in 0..START_ATTEMPTS {
+            let mut agent = Self::spawn(Setup::new(template), lenient);
+            match agent.wait_until_ready() {
+                Ok(()) => return Ok(Box::new(agent)),
+                Err(error) => refused = error,
+            }
+            let lost_a_port = refused.contains(BIND_CLASH) && !agent.setup.has_doubtful_source();
+            if !lost_a_port {
+                break;
+            }
+        }
+        Err(refused)
+    }
+
+    fn spawn(setup: Setup, lenient: bool) -> Self {
         let dir = TempDir::with_prefix("flume-mini-").unwrap();
         let control = (Ipv4Addr::LOCALHOST, free_ports(1).unwrap()[0]).into();
         fs::write(dir.path().join("flume.properties"), &setup.properties).unwrap();
         let process = spawn(&dir, control, lenient);
-        let mut agent = Self {
+        Self {
             setup,
             dir,
             control,
             lenient,
             process,
-        };
-        agent.wait_until_ready()?;
-        Ok(Box::new(agent))
+        }
     }
 
     fn wait_until_ready(&mut self) -> Result<(), String> {
@@ -104,13 +92,25 @@ impl CommandAgent {
     }
 }
 
-impl AgentUnderTest for CommandAgent {
+impl AgentUnderTest for MiniAgent {
+    fn kind(&self) -> Kind {
+        Kind::Mini
+    }
+
     fn setup(&self) -> &Setup {
         &self.setup
     }
 
     fn metrics(&self) -> Value {
         Metrics::read(self.control).unwrap().json().clone()
+    }
+
+    fn monitoring(&self) -> SocketAddr {
+        self.control
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     fn log(&self) -> String {
@@ -126,6 +126,18 @@ impl AgentUnderTest for CommandAgent {
         self.process.wait().unwrap();
     }
 
+    fn reload(&mut self, template: &str) {
+        let properties = self.setup.filled(template);
+        fs::write(self.dir.path().join("flume.properties"), properties).unwrap();
+        let reloaded = request(self.control, "POST", "/reload", None, "");
+        assert_eq!(
+            reloaded.status,
+            200,
+            "{}",
+            String::from_utf8_lossy(&reloaded.body)
+        );
+    }
+
     fn restart(&mut self) {
         self.kill();
         // A killed agent leaves its ready file.
@@ -135,7 +147,7 @@ impl AgentUnderTest for CommandAgent {
     }
 }
 
-impl Drop for CommandAgent {
+impl Drop for MiniAgent {
     fn drop(&mut self) {
         // Errors mean that it is gone already.
         drop(self.process.kill());

@@ -84,6 +84,14 @@ impl Peer {
         while TcpStream::connect(self.addr).is_ok() {}
     }
 
+    /// Listens again at the old address; what was accepted is not forgotten.
+    pub(crate) fn reopen(&self) {
+        let listener = TcpListener::bind(self.addr).unwrap();
+        self.change(|state| state.open = true);
+        let shared = Arc::clone(&self.shared);
+        thread::spawn(move || listen(&listener, &shared));
+    }
+
     pub(crate) fn accepted(&self) -> Vec<Event> {
         self.shared.0.lock().unwrap().accepted.clone()
     }
@@ -162,12 +170,13 @@ fn serve(mut stream: TcpStream, shared: &(Mutex<State>, Condvar)) {
             reply.extend(GREETING);
             greeted = true;
         }
-        let events = reader.call().unwrap();
-        let Some(status) = decide(shared, events) else {
-            drop(stream.shutdown(Shutdown::Both));
-            return;
-        };
-        reply.extend([0, 0, status]);
+        if let Some(events) = reader.call().unwrap() {
+            let Some(status) = decide(shared, events) else {
+                drop(stream.shutdown(Shutdown::Both));
+                return;
+            };
+            reply.extend([0, 0, status]);
+        }
         let length = u32::try_from(reply.len()).unwrap();
         let head = [serial, 1, length].map(u32::to_be_bytes).concat();
         if stream.write_all(&[head, reply].concat()).is_err() {

@@ -19,12 +19,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         P7,
         p7_without_backoff_a_dead_sink_is_asked_every_turn_and_the_next_one_works_for_it
     ),
+    flow!(
+        P7R,
+        p7_random_with_backoff_gives_everything_to_the_sink_that_is_left_and_to_nobody_after_it
+    ),
 ];
 
-#[test]
-fn processors() {
-    on_every_agent(SCENARIOS);
-}
+on_every_agent!(SCENARIOS);
 
 fn accepted(peers: [&Peer; 3]) -> [usize; 3] {
     peers.map(|peer| peer.accepted().len())
@@ -271,4 +272,57 @@ fn p7_without_backoff_a_dead_sink_is_asked_every_turn_and_the_next_one_works_for
     agent.wait_for_counter("CHANNEL.p7", "EventTakeSuccessCount", "30");
     assert_eq!(peers[1].calls().len(), 10);
     assert_eq!(accepted(peers), [10, 0, 20]);
+}
+
+const P7R: &str = "
+a1.sources = p7r
+a1.channels = p7r
+a1.sinks = p7ra p7rb p7rc
+a1.sinkgroups = p7rg
+a1.sources.p7r.type = avro
+a1.sources.p7r.bind = 127.0.0.1
+a1.sources.p7r.port = {p7r_port}
+a1.sources.p7r.channels = p7r
+a1.channels.p7r.type = memory
+a1.sinkgroups.p7rg.sinks = p7ra p7rb p7rc
+a1.sinkgroups.p7rg.processor.type = load_balance
+a1.sinkgroups.p7rg.processor.selector = random
+a1.sinkgroups.p7rg.processor.backoff = true
+a1.sinks.p7ra.type = avro
+a1.sinks.p7ra.hostname = 127.0.0.1
+a1.sinks.p7ra.port = {p7ra_peer}
+a1.sinks.p7ra.batch-size = 1
+a1.sinks.p7ra.channel = p7r
+a1.sinks.p7rb.type = avro
+a1.sinks.p7rb.hostname = 127.0.0.1
+a1.sinks.p7rb.port = {p7rb_peer}
+a1.sinks.p7rb.batch-size = 1
+a1.sinks.p7rb.channel = p7r
+a1.sinks.p7rc.type = avro
+a1.sinks.p7rc.hostname = 127.0.0.1
+a1.sinks.p7rc.port = {p7rc_peer}
+a1.sinks.p7rc.batch-size = 1
+a1.sinks.p7rc.channel = p7r
+";
+
+fn p7_random_with_backoff_gives_everything_to_the_sink_that_is_left_and_to_nobody_after_it(
+    agent: &dyn AgentUnderTest,
+) {
+    let mut client = agent.client("p7r_port");
+    let peers = ["p7ra_peer", "p7rb_peer", "p7rc_peer"].map(|name| agent.peer(name));
+    peers[0].set(Mode::Refuse);
+    peers[1].set(Mode::Refuse);
+    assert_eq!(client.append_batch(&vec![Event::new("x"); 50]), Answer::Ok);
+    agent.wait_for_counter("CHANNEL.p7r", "EventTakeSuccessCount", "50");
+    assert_eq!(accepted(peers), [0, 0, 50]);
+    peers[2].set(Mode::Refuse);
+    assert_eq!(client.append(&Event::new("last")), Answer::Ok);
+    peers[2].wait_for_calls(51);
+    agent.wait_for_counter("SINK.p7rc", "EventWriteFail", "1");
+    agent.wait_for_counter("CHANNEL.p7r", "ChannelSize", "1");
+    for peer in peers {
+        peer.set(Mode::Accept);
+    }
+    agent.wait_for_counter("CHANNEL.p7r", "EventTakeSuccessCount", "51");
+    assert_eq!(accepted(peers).iter().sum::<usize>(), 51);
 }

@@ -23,10 +23,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
-#[test]
-fn selectors() {
-    on_every_agent(SCENARIOS);
-}
+on_every_agent!(SCENARIOS);
 
 const S1: &str = "
 a1.sources = s1

@@ -46,6 +46,20 @@ impl Setup {
         setup
     }
 
+    /// Other properties with the same placeholders.
+    pub(crate) fn filled(&self, template: &str) -> String {
+        let mut properties = template.to_owned();
+        for name in placeholders(template) {
+            let value = match name.rsplit_once('_') {
+                Some((_, "port")) => self.ports[&name].to_string(),
+                Some((_, "peer")) => self.peers[&name].addr().port().to_string(),
+                _ => self.dir(&name).display().to_string(),
+            };
+            properties = properties.replace(&format!("{{{name}}}"), &value);
+        }
+        properties
+    }
+
     /// The address of a source that listens on this placeholder's port.
     pub(crate) fn addr(&self, port: &str) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.ports[port]).into()
@@ -59,23 +73,29 @@ impl Setup {
         self.dir.path().join(name)
     }
 
-    /// The sources that have to come up, and their ports.
+    /// The sources that have to come up, and their ports. Without netcat sources: these have no
+    /// counters that tell when they are up.
     pub(crate) fn sources(&self) -> Vec<(String, u16)> {
-        let listening = self.source_ports().filter_map(|(source, port)| {
-            let port = port.parse().ok()?;
-            self.ports
-                .values()
-                .any(|own| *own == port)
-                .then_some((source, port))
-        });
-        listening
+        let counted = |source: &&str| {
+            let netcat = format!("a1.sources.{source}.type = netcat");
+            !self.properties.lines().any(|line| line == netcat)
+        };
+        let ports = self.source_ports();
+        let own = ports.filter_map(|(source, port)| Some((source, self.own_port(port)?)));
+        own.filter(|(source, _)| counted(source))
             .map(|(source, port)| (source.to_owned(), port))
             .collect()
     }
 
     /// Whether some source has a port that is not ours to give, and may well fail to get it.
     pub(crate) fn has_doubtful_source(&self) -> bool {
-        self.source_ports().count() > self.sources().len()
+        self.source_ports()
+            .any(|(_, port)| self.own_port(port).is_none())
+    }
+
+    fn own_port(&self, port: &str) -> Option<u16> {
+        let port = port.parse().ok()?;
+        self.ports.values().any(|own| *own == port).then_some(port)
     }
 
     fn source_ports(&self) -> impl Iterator<Item = (&str, &str)> {

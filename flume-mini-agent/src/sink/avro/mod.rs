@@ -2,8 +2,9 @@
 //!
 //! One call is under way at a time; the sink commits its takes when the other agent has answered
 //! `OK`, so for a moment both channels hold the events. After any other answer, or none within the
-//! request timeout, it drops the connection. Unlike Flume's it notices before a call that the
-//! other side has closed. Not here: TLS, deflate.
+//! request timeout, it drops the connection. One that the other side has closed in between is
+//! replaced before a call, unseen and uncounted, as Avro's transceiver does for Flume's sink. Not
+//! here: TLS, deflate.
 
 mod link;
 
@@ -60,14 +61,11 @@ impl AvroSink {
         }
     }
 
-    /// Drops a connection that is too old or that the other side has closed. Tells whether there
-    /// was such a one.
-    pub(super) fn drop_if_stale(&mut self) -> bool {
+    /// Drops a connection that is too old. Tells whether there was such a one.
+    pub(super) fn drop_if_old(&mut self) -> bool {
         let reset_after = self.settings.reset_connection_interval;
-        let is_stale = |open: &mut Open| {
-            reset_after.is_some_and(|age| open.since.elapsed() >= age) || !open.link.is_alive()
-        };
-        self.open.as_mut().is_some_and(is_stale) && self.disconnect()
+        let is_old = |open: &Open| reset_after.is_some_and(|age| open.since.elapsed() >= age);
+        self.open.as_ref().is_some_and(is_old) && self.disconnect()
     }
 
     /// Connects if need be. Tells whether there was need.
@@ -75,10 +73,17 @@ impl AvroSink {
         if self.open.is_some() {
             return Ok(false);
         }
+        let link = self.link().await?;
+        let since = Instant::now();
+        self.open = Some(Open { link, since });
+        Ok(true)
+    }
+
+    async fn link(&self) -> Result<Link, SendError> {
         let limit = self.settings.connect_timeout;
         let opened = Link::open(&self.settings.hostname, self.settings.port);
         let address = || self.address();
-        let link = timeout(limit, opened)
+        timeout(limit, opened)
             .await
             .map_err(|_| SendError::ConnectTimeout {
                 address: address(),
@@ -87,15 +92,18 @@ impl AvroSink {
             .map_err(|reason| SendError::Connect {
                 address: address(),
                 reason,
-            })?;
-        let since = Instant::now();
-        self.open = Some(Open { link, since });
-        Ok(true)
+            })
     }
 
     /// Sends a batch and waits for its answer. After an error the caller must disconnect: an
     /// answer may still come.
     pub(super) async fn append_batch(&mut self, events: &[StoredEvent]) -> Result<(), SendError> {
+        if self.open.as_mut().is_some_and(|open| !open.link.is_alive()) {
+            let link = self.link().await?;
+            if let Some(open) = &mut self.open {
+                open.link = link;
+            }
+        }
         let limit = self.settings.request_timeout;
         let answered = match &mut self.open {
             Some(open) => timeout(limit, open.link.append_batch(events)).await,

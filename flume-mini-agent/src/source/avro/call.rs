@@ -183,7 +183,7 @@ impl Call {
             (Ok(()), _) if matches!(fault, Some(Fault::PartialCommit(_))) => Reply::Failed,
             (Ok(()), _) => Reply::Ok,
             // Flume's `append` catches its ChannelException only, `appendBatch` everything.
-            (Err(ProcessError::Other(error)), Kind::Append) => Reply::Error(error),
+            (Err(ProcessError::Other(error)), Kind::Append) => Reply::Error(thrown(&error)),
             (Err(_), _) => Reply::Failed,
         };
         self.count_outcome(kind, events, &reply);
@@ -238,6 +238,14 @@ impl Work {
     }
 }
 
+/// An `IllegalStateException` as Avro's responder tells of it: Flume's protocol declares no errors.
+fn thrown(message: &str) -> String {
+    format!(
+        "org.apache.avro.AvroRuntimeException: Unknown datum type \
+         java.lang.IllegalStateException: java.lang.IllegalStateException: {message}"
+    )
+}
+
 /// Counts a call by its answer.
 pub(super) fn count_reply(stats: &mut Stats, reply: Option<&Reply>) {
     match reply {
@@ -245,5 +253,20 @@ pub(super) fn count_reply(stats: &mut Stats, reply: Option<&Reply>) {
         Some(Reply::Failed | Reply::Unknown) => stats.batches_failed += 1,
         Some(Reply::Error(_)) => stats.requests_refused += 1,
         None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Flume 1.11 answers an append to a file channel that could not start.
+    #[test]
+    fn what_a_channel_throws_is_told_in_avros_words() {
+        let text = thrown("Channel closed [channel=c5]. Due to java.lang.IllegalArgumentException");
+        let expected = "org.apache.avro.AvroRuntimeException: Unknown datum type java.lang.Illegal\
+                        StateException: java.lang.IllegalStateException: Channel closed \
+                        [channel=c5]. Due to java.lang.IllegalArgumentException";
+        assert_eq!(text, expected);
     }
 }

@@ -18,6 +18,7 @@ use super::responder::{self, Greeting};
 use super::{AvroSource, IN_FLIGHT_MAX, NAME, ReplyMode, reply};
 use crate::agent::log::{OpenConnection, Told};
 use crate::agent::tally::Gauge;
+use crate::counters;
 use crate::fault::Fault;
 use crate::fault::engine::Place;
 use crate::source::stream::{End, Pace};
@@ -32,6 +33,7 @@ pub(super) struct Connection {
     source: Arc<AvroSource>,
     socket: TcpStream,
     opened: OpenConnection,
+    _counted: counters::OpenConnection,
     decoder: FrameDecoder,
     read_bytes: usize,
     received: u64,
@@ -76,13 +78,14 @@ impl Connection {
         let (finished_sender, finished) = mpsc::channel(IN_FLIGHT_MAX);
         source.tally.count(|stats| stats.connections_opened += 1);
         let open = Gauge::up(&source.tally, |stats| &mut stats.connections_open);
-        let opened = source.watch.open(NAME, Some(peer), &source.counters);
+        let opened = source.watch.open(NAME, Some(peer));
         let mut pace = Pace::default();
         let fault = source.watch.faults.on_connection(opened.number(), true);
         if let Some(fault) = &fault {
             pace.slow_down(fault);
         }
         Self {
+            _counted: counters::OpenConnection::new(&source.counters),
             decoder: FrameDecoder::new(source.limits),
             read_bytes: READ_BYTES_MIN,
             received: 0,

@@ -1,4 +1,6 @@
-//! The three encodings that Flume's JSON handler takes, as Java reads and writes them. No IO.
+//! The encodings that Flume's JSON handler takes, as Java reads and writes them. No IO.
+
+use std::borrow::Cow;
 
 /// The encoding of a request, and of the bodies of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -6,19 +8,28 @@ pub(super) enum Charset {
     Utf8,
     Utf16,
     Utf32,
+    /// None is named: what came is read as ISO-8859-1 and what is stored is UTF-8, which spoils all
+    /// but ASCII.
+    Unnamed,
 }
 
 impl Charset {
-    /// The charset a `Content-Type` names, UTF-8 if it names none.
+    /// The charset a `Content-Type` names. JSON that names none is UTF-8.
     pub(super) fn of(content_type: Option<&str>) -> Option<Self> {
-        let mut parameters = content_type.unwrap_or_default().split(';').skip(1);
+        let content_type = content_type.unwrap_or_default();
+        let is_json = ["application/json", "text/json"]
+            .iter()
+            .any(|json| content_type.trim().eq_ignore_ascii_case(json));
+        let mut parameters = content_type.split(';').skip(1);
         let name = parameters.find_map(|parameter| {
             let (key, value) = parameter.split_once('=')?;
             let is_charset = key.trim().eq_ignore_ascii_case("charset");
             is_charset.then(|| value.trim().trim_matches('"').to_ascii_lowercase())
         });
         match name.as_deref() {
-            None | Some("utf-8") => Some(Self::Utf8),
+            None if is_json => Some(Self::Utf8),
+            None => Some(Self::Unnamed),
+            Some("utf-8") => Some(Self::Utf8),
             Some("utf-16") => Some(Self::Utf16),
             Some("utf-32") => Some(Self::Utf32),
             Some(_) => None,
@@ -28,8 +39,9 @@ impl Charset {
     /// The text; what is none becomes U+FFFD. Without a byte order mark the first byte is the
     /// highest. The mark is no part of the text.
     pub(super) fn decode(self, bytes: &[u8]) -> String {
-        let text = match self {
-            Self::Utf8 => String::from_utf8_lossy(bytes).into_owned(),
+        let text: Cow<'_, str> = match self {
+            Self::Unnamed => bytes.iter().copied().map(char::from).collect(),
+            Self::Utf8 => String::from_utf8_lossy(bytes),
             Self::Utf16 => {
                 let (bytes, little) = match bytes {
                     [0xff, 0xfe, rest @ ..] => (rest, true),
@@ -45,7 +57,7 @@ impl Charset {
                 if !rest.is_empty() {
                     text.push(char::REPLACEMENT_CHARACTER);
                 }
-                text
+                text.into()
             }
             Self::Utf32 => {
                 let (bytes, little) = match bytes {
@@ -62,19 +74,19 @@ impl Charset {
                 if !rest.is_empty() {
                     text.push(char::REPLACEMENT_CHARACTER);
                 }
-                text
+                text.into()
             }
         };
         match text.strip_prefix('\u{feff}') {
             Some(rest) => rest.to_owned(),
-            None => text,
+            None => text.into_owned(),
         }
     }
 
     /// The bytes. Java writes a byte order mark before UTF-16, and none before UTF-32.
     pub(super) fn encode(self, text: &str) -> Vec<u8> {
         match self {
-            Self::Utf8 => text.as_bytes().to_vec(),
+            Self::Utf8 | Self::Unnamed => text.as_bytes().to_vec(),
             Self::Utf16 if text.is_empty() => Vec::new(),
             Self::Utf16 => {
                 let units = std::iter::once(0xfeff).chain(text.encode_utf16());
@@ -97,7 +109,10 @@ mod tests {
     #[test]
     fn the_charset_comes_from_the_content_type() {
         let check = |kind, charset| assert_eq!(Charset::of(kind), charset, "{kind:?}");
-        check(None, Some(Charset::Utf8));
+        check(None, Some(Charset::Unnamed));
+        check(Some("text/plain"), Some(Charset::Unnamed));
+        check(Some("application/json; x=y"), Some(Charset::Unnamed));
+        check(Some("TEXT/json"), Some(Charset::Utf8));
         check(Some("application/json"), Some(Charset::Utf8));
         check(Some("a/b; charset=UTF-8"), Some(Charset::Utf8));
         check(Some("a/b;x=y;Charset=\"utf-16\""), Some(Charset::Utf16));
@@ -121,6 +136,12 @@ mod tests {
         assert_eq!(Charset::Utf16.decode(b"\xff\xfea\x00"), "a");
         assert_eq!(Charset::Utf32.decode(b"\x00\x00\xfe\xff\x00\x00\x00a"), "a");
         assert_eq!(Charset::Utf32.decode(b"\xff\xfe\x00\x00a\x00\x00\x00"), "a");
+    }
+
+    #[test]
+    fn without_a_charset_bytes_are_characters_and_stored_as_utf_8() {
+        let read = Charset::Unnamed.decode("é".as_bytes());
+        assert_eq!(Charset::Unnamed.encode(&read), "Ã©".as_bytes());
     }
 
     #[test]

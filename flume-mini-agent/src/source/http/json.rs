@@ -1,16 +1,13 @@
 //! What Flume's `JSONHandler` makes of a request: an array of `{"headers": {...}, "body": "..."}`.
 //!
-//! Both parts may be missing, values may be numbers or booleans and are then kept as written, as
-//! Gson has it. Other members are not looked at. Unlike Gson's, our JSON is strict: quotes around
-//! names, no comments. No IO.
+//! Both parts may be missing, values may be numbers or booleans and are then kept as written.
+//! Other members are not looked at. Headers may also be an array of pairs: so Gson reads maps.
+//! No IO.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 
 use super::charset::Charset;
+use super::gson::{self, Malformed, Value};
 use crate::channel::StoredEvent;
 
 /// Why a request gives no events.
@@ -24,22 +21,23 @@ pub(super) enum JsonError {
     Handler(&'static str),
 }
 
-/// The members of an object in their order, with their values unread.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+impl From<Malformed> for JsonError {
+    fn from(_: Malformed) -> Self {
+        Self::Syntax
+    }
+}
 
 /// The events of a request whose body is `text`. Their bodies are in `charset`.
 pub(super) fn events(text: &str, charset: Charset) -> Result<Vec<StoredEvent>, JsonError> {
-    if text.trim().is_empty() {
-        return Err(JsonError::Handler("the request has no body"));
-    }
-    let list: Option<Vec<Option<BTreeMap<String, &RawValue>>>> =
-        serde_json::from_str(text).map_err(|_| JsonError::Syntax)?;
-    let Some(list) = list else {
-        return Err(JsonError::Handler("the request is null"));
+    let list = match gson::read(text)? {
+        Value::Array(list) => list,
+        Value::Null => return Err(JsonError::Handler("the request is empty or null")),
+        Value::Text(_) | Value::Object(_) => return Err(JsonError::Syntax),
     };
-    let read = list.into_iter().map(|object| match object {
-        Some(object) => Ok(Some(event(&object, charset)?)),
-        None => Ok(None),
+    let read = list.into_iter().map(|value| match value {
+        Value::Object(members) => Ok(Some(event(members, charset)?)),
+        Value::Null => Ok(None),
+        Value::Text(_) | Value::Array(_) => Err(JsonError::Syntax),
     });
     // Gson reads all of the text before the handler looks at any of it.
     let read = read.collect::<Result<Vec<_>, _>>()?;
@@ -47,15 +45,16 @@ pub(super) fn events(text: &str, charset: Charset) -> Result<Vec<StoredEvent>, J
     all.ok_or(JsonError::Handler("an event is null"))
 }
 
-fn event(object: &BTreeMap<String, &RawValue>, charset: Charset) -> Result<StoredEvent, JsonError> {
-    let headers = match object.get("headers") {
-        Some(raw) => headers(raw)?,
-        None => Vec::new(),
-    };
-    let body = match object.get("body") {
-        Some(raw) => scalar(raw)?.unwrap_or_default(),
-        None => String::new(),
-    };
+/// Of a member that comes twice the last one counts.
+fn event(members: Vec<(String, Value)>, charset: Charset) -> Result<StoredEvent, JsonError> {
+    let (mut headers, mut body) = (Vec::new(), String::new());
+    for (name, value) in members {
+        match name.as_str() {
+            "headers" => headers = self::headers(value)?,
+            "body" => body = text(value)?,
+            _ => {}
+        }
+    }
     let headers: Vec<_> = headers
         .iter()
         .map(|(key, value)| (key.as_str(), value.as_str()))
@@ -63,52 +62,37 @@ fn event(object: &BTreeMap<String, &RawValue>, charset: Charset) -> Result<Store
     Ok(StoredEvent::from_parts(&headers, &charset.encode(&body)))
 }
 
-/// The headers. A null value becomes an empty one; Flume's memory channel keeps it.
-fn headers(raw: &RawValue) -> Result<Vec<(String, String)>, JsonError> {
-    if raw.get() == "null" {
-        return Ok(Vec::new());
-    }
-    let mut json = serde_json::Deserializer::from_str(raw.get());
-    let members = json.deserialize_map(MembersVisitor);
-    let Members(members) = members.map_err(|_| JsonError::Syntax)?;
+fn headers(value: Value) -> Result<Vec<(String, String)>, JsonError> {
+    let pairs: Vec<(String, Value)> = match value {
+        Value::Null => return Ok(Vec::new()),
+        Value::Object(members) => members,
+        Value::Array(pairs) => pairs.into_iter().map(pair).collect::<Result<_, _>>()?,
+        Value::Text(_) => return Err(JsonError::Syntax),
+    };
     let mut seen = BTreeSet::new();
-    let pair = |(key, value): (String, &RawValue)| {
-        if !seen.insert(key.clone()) {
+    let header = |(name, value): (String, Value)| {
+        if !seen.insert(name.clone()) {
             return Err(JsonError::Syntax);
         }
-        Ok((key, scalar(value)?.unwrap_or_default()))
+        Ok((name, text(value)?))
     };
-    members.into_iter().map(pair).collect()
+    pairs.into_iter().map(header).collect()
 }
 
-/// A string, or a number or a boolean as it is written. `None` for null.
-fn scalar(raw: &RawValue) -> Result<Option<String>, JsonError> {
-    let text = raw.get();
-    match text.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(text)
-            .map(Some)
-            .map_err(|_| JsonError::Syntax),
-        Some(b'n') => Ok(None),
-        Some(b'[' | b'{') | None => Err(JsonError::Syntax),
-        Some(_) => Ok(Some(text.to_owned())),
-    }
+fn pair(value: Value) -> Result<(String, Value), JsonError> {
+    let Value::Array(both) = value else {
+        return Err(JsonError::Syntax);
+    };
+    let [name, value] = <[Value; 2]>::try_from(both).map_err(|_| JsonError::Syntax)?;
+    Ok((text(name)?, value))
 }
 
-struct MembersVisitor;
-
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
-        }
-        Ok(Members(members))
+/// Null becomes an empty text; Flume's memory channel keeps it.
+fn text(value: Value) -> Result<String, JsonError> {
+    match value {
+        Value::Null => Ok(String::new()),
+        Value::Text(text) => Ok(text),
+        Value::Array(_) | Value::Object(_) => Err(JsonError::Syntax),
     }
 }
 
@@ -146,6 +130,10 @@ mod tests {
             r#"[{}, {"headers":null,"body":null,"other":[1]}]"#,
             &["[] ", "[] "],
         );
+        check(
+            r#"[{"headers":[]}, {"headers":[["a","b"],["c",1]],"body":"x","body":"y"}]"#,
+            &["[] ", r#"[("a", "b"), ("c", "1")] y"#],
+        );
     }
 
     #[test]
@@ -170,6 +158,8 @@ mod tests {
             r#"[{"headers":{"a":{}}}]"#,
             r#"[{"headers":{"a":"1","a":"2"}}]"#,
             r#"[{"headers":{"a":1]}]"#,
+            r#"[{"headers":[["a"]]}]"#,
+            r#"[{"headers":["a"]}]"#,
             r#"[null, {"body":{}}]"#,
         ] {
             assert_eq!(read(text), Err(JsonError::Syntax), "{text}");
@@ -178,7 +168,14 @@ mod tests {
 
     #[test]
     fn where_java_meets_a_null_the_handler_fails() {
-        for text in ["", " \n", "null", "[null]", r#"[{"body":"a"}, null]"#] {
+        for text in [
+            "",
+            " \n",
+            "null",
+            "[null]",
+            r#"[{"body":"a"}, null]"#,
+            "[{},]",
+        ] {
             let error = read(text).unwrap_err();
             assert!(matches!(error, JsonError::Handler(_)), "{text}");
         }

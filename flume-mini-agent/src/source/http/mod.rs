@@ -5,7 +5,8 @@
 //! | stored | 200, no body |
 //! | bad JSON | 400 |
 //! | OPTIONS, TRACE | 403 |
-//! | any method but GET, HEAD and POST, which are alike | 405 |
+//! | PUT, DELETE | 405 |
+//! | any other method but GET, HEAD and POST, which are alike | 501 |
 //! | body over the limit (Flume has none) | 413 |
 //! | charset other than UTF-8, UTF-16, UTF-32; no body; null for an event or for all | 500 |
 //! | the channel does not take it | 503 |
@@ -15,6 +16,7 @@
 //! the texts of errors are left out. Not here: TLS, other handlers.
 
 mod charset;
+mod gson;
 mod json;
 
 use std::net::SocketAddr;
@@ -81,6 +83,11 @@ impl HttpSource {
     ) -> Result<web::Answer, NoAnswer> {
         let bytes = request.body().size_hint().lower() as usize;
         let number = self.intake.begin(visit, bytes);
+        if let Some(status) = refused(request.method()) {
+            self.intake
+                .turned_away(number, Told::Status(status.as_u16()));
+            return Ok(web::text(status, ""));
+        }
         let answer = match self.read(request).await {
             Ok((events, bytes)) => {
                 self.intake.counters.batches_received.increment();
@@ -103,13 +110,6 @@ impl HttpSource {
         &self,
         request: Request<Incoming>,
     ) -> Result<(Vec<StoredEvent>, usize), web::Answer> {
-        match *request.method() {
-            Method::GET | Method::HEAD | Method::POST => {}
-            Method::OPTIONS | Method::TRACE => {
-                return Err(web::text(StatusCode::FORBIDDEN, ""));
-            }
-            _ => return Err(web::text(StatusCode::METHOD_NOT_ALLOWED, "")),
-        }
         let kind = request.headers().get(CONTENT_TYPE);
         let charset = Charset::of(kind.and_then(|kind| kind.to_str().ok()));
         let body = match web::body(request.into_body(), self.body_bytes_max).await {
@@ -162,5 +162,15 @@ impl HttpSource {
                 Err(NoAnswer)
             }
         }
+    }
+}
+
+/// The status of a method that brings no events.
+fn refused(method: &Method) -> Option<StatusCode> {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST => None,
+        Method::OPTIONS | Method::TRACE => Some(StatusCode::FORBIDDEN),
+        Method::PUT | Method::DELETE => Some(StatusCode::METHOD_NOT_ALLOWED),
+        _ => Some(StatusCode::NOT_IMPLEMENTED),
     }
 }
