@@ -13,6 +13,7 @@
 
 mod batches;
 mod buffer;
+mod chain;
 mod close;
 mod contexts;
 mod cost;

@@ -7,8 +7,11 @@
 //!
 //! None of them knows how our client works, on purpose: it is the measure, not the thing measured.
 //!
+//! [`Chain`] puts a real or a small agent between two small ones and tells their story.
+//!
 //! [`sim`] is another thing: the delivery core in virtual time, without Java or sockets.
 
+mod chain;
 mod command;
 mod error;
 pub mod fuzz;
@@ -25,6 +28,7 @@ mod samples;
 pub mod sim;
 mod wait;
 
+pub use chain::{Chain, Hop};
 pub use command::{flume_command, terminate};
 pub use error::{HarnessError, Result};
 pub use java::{Version, java_available, require_java};

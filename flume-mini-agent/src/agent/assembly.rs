@@ -21,6 +21,7 @@ use crate::config::{
     ProcessorConfig, Selection, SinkConfig, SinkGroupConfig, SinkKind, SourceConfig, SourceKind,
 };
 use crate::counters::SinkCounters;
+use crate::fault::guard::FaultBoard;
 use crate::runner::{Pace, SinkRunner};
 use crate::sink::avro::{AvroSink, AvroSinkSettings};
 use crate::sink::worker::{SinkWorker, Work};
@@ -141,11 +142,12 @@ impl Parts {
         options: &Options,
         tally: &Arc<Tally>,
         heritage: &Heritage,
+        faults: &Arc<FaultBoard>,
     ) -> Result<Self, StartError> {
         let config = &plan.config;
         let mut channels = Vec::new();
         for channel in &config.channels {
-            channels.push(Arc::new(open_channel(channel)?));
+            channels.push(Arc::new(open_channel(channel, faults)?));
         }
         let mut sinks = BTreeMap::new();
         let mut sink_counters = Vec::new();
@@ -212,7 +214,7 @@ impl Parts {
     }
 }
 
-fn open_channel(config: &ChannelConfig) -> Result<Channel, StartError> {
+fn open_channel(config: &ChannelConfig, faults: &Arc<FaultBoard>) -> Result<Channel, StartError> {
     let name = config.name.as_str();
     match &config.kind {
         ChannelKind::Memory(memory) => {
@@ -224,7 +226,7 @@ fn open_channel(config: &ChannelConfig) -> Result<Channel, StartError> {
             Ok(Channel::memory(name, limits, memory.keep_alive))
         }
         ChannelKind::File(file) => {
-            let opened = FileChannel::open(file_settings(file));
+            let opened = FileChannel::open(file_settings(file), Some(Arc::clone(faults)));
             let (channel, _) = opened.map_err(|error| StartError::Channel {
                 channel: name.to_owned(),
                 reason: error.to_string(),

@@ -50,7 +50,8 @@ impl Engine {
     /// A running engine.
     pub(super) fn start_first(plan: Plan, options: Options) -> Result<Self, StartError> {
         let tally = Arc::new(Tally::default());
-        let parts = Parts::assemble(plan, &options, &tally, &Heritage::default())?;
+        let watch = Arc::new(Watch::new(options.fault_seed));
+        let parts = Parts::assemble(plan, &options, &tally, &Heritage::default(), &watch.faults)?;
         let engine = Self {
             worker: Mutex::new(None),
             installed: Mutex::new(Installed {
@@ -58,13 +59,13 @@ impl Engine {
                 sinks_paused: false,
             }),
             tally,
-            watch: Arc::new(Watch::new(options.fault_seed)),
+            watch,
             options,
         };
         if engine.options.sinks_paused {
             engine.pause();
         }
-        engine.start()?;
+        engine.start_locked(&mut engine.worker())?;
         Ok(engine)
     }
 
@@ -103,7 +104,7 @@ impl Engine {
 
     /// Starts what is stopped.
     pub(super) fn start(&self) -> Result<(), StartError> {
-        self.start_locked(&mut self.worker())
+        self.start_again_locked(&mut self.worker())
     }
 
     pub(super) fn stop(&self) {
@@ -114,7 +115,7 @@ impl Engine {
     pub(super) fn restart(&self) -> Result<(), StartError> {
         let mut worker = self.worker();
         self.stop_locked(&mut worker);
-        self.start_locked(&mut worker)
+        self.start_again_locked(&mut worker)
     }
 
     /// Stops the sources, gives the sinks time to empty the channels, stops all. Tells what is
@@ -161,6 +162,16 @@ impl Engine {
             let drained = board.stats.events_drained >= board.forgotten + events as u64;
             drained.then(|| found(board))
         })
+    }
+
+    /// Starts what was stopped. File channels are opened anew, so that they work even if their disk
+    /// had failed.
+    fn start_again_locked(&self, worker: &mut Option<Worker>) -> Result<(), StartError> {
+        let parts = self.parts();
+        if worker.is_none() && parts.channels.iter().any(|channel| channel.is_file()) {
+            parts.close();
+        }
+        self.start_locked(worker)
     }
 
     fn start_locked(&self, worker: &mut Option<Worker>) -> Result<(), StartError> {

@@ -147,7 +147,8 @@ impl MiniAgent {
 
     /// Starts a stopped agent again, at its old address, with what it has received so far.
     ///
-    /// The channel keeps its events too, as over a reload of Flume's configuration. Clients'
+    /// The channel keeps its events too, as over a reload of Flume's configuration; one on disk is
+    /// opened again, so that it works even if its disk had failed. Clients'
     /// protocols are forgotten, so each has to make its handshake anew.
     pub fn start_again(&mut self) -> Result<(), StartError> {
         self.engine.start()

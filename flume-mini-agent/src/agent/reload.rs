@@ -85,7 +85,13 @@ impl Engine {
         heritage: &Heritage,
         worker: Option<&mut Option<Worker>>,
     ) -> Result<(), StartError> {
-        let parts = Parts::assemble(plan, self.options(), &self.tally, heritage)?;
+        let parts = Parts::assemble(
+            plan,
+            self.options(),
+            &self.tally,
+            heritage,
+            &self.watch.faults,
+        )?;
         let parts = Arc::new(parts);
         parts.take_over(former);
         self.install(&parts);

@@ -17,7 +17,7 @@ pub struct FaultHit {
     pub fault: Fault,
     /// When, counted from the agent's making.
     pub at: Duration,
-    /// The number of the connection, from 1 on.
+    /// The number of the connection, from 1 on; 0 for a fault of a disk.
     pub connection: u64,
     /// The number of the request, as in [`RequestRecord::number`](crate::RequestRecord::number),
     /// if there was one.
@@ -167,6 +167,16 @@ impl Faults {
     /// A request brings a handshake.
     pub(crate) fn on_handshake(&mut self, now: Duration, place: &Place) -> Option<Fault> {
         self.strike(Point::Handshake, now, place, |_| true)
+    }
+
+    /// A file channel is about to write, or to sync.
+    pub(crate) fn on_disk(&mut self, now: Duration, point: Point) -> Option<Fault> {
+        let nowhere = Place {
+            connection: 0,
+            connection_bytes: 0,
+            request: 0,
+        };
+        self.strike(point, now, &nowhere, |_| true)
     }
 
     /// A call is made.
@@ -334,6 +344,20 @@ mod tests {
         assert_eq!(call(&mut faults, place(1, 1), now), None);
         assert_eq!(call(&mut faults, place(2, 1), now), Some(Fault::Failed));
         assert_eq!(call(&mut faults, place(3, 1), now), None);
+    }
+
+    #[test]
+    fn faults_of_disks_count_writes_and_syncs_apart_whatever_connections_there_were() {
+        let mut faults = Faults::new(0);
+        let now = Duration::ZERO;
+        assert_eq!(faults.on_connection(now, 1, true), None);
+        faults.add(Fault::FsyncError.nth_request(2), now);
+        faults.add(Fault::DiskFull.times(1), now);
+        let mut at = |point| faults.on_disk(now, point);
+        let struck = [Point::Write, Point::Sync, Point::Write, Point::Sync].map(&mut at);
+        let [full, fsync] = [Fault::DiskFull, Fault::FsyncError].map(Some);
+        assert_eq!(struck, [full, None, None, fsync]);
+        assert_eq!(call(&mut faults, place(1, 1), now), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Fault;
 use super::engine::{CallView, FaultHit, Faults, Place};
-use super::rule::FaultRule;
+use super::rule::{FaultRule, Point};
 
 /// The rules of an agent, shared by its sources, its user and the guards. Tells the engine the time.
 #[derive(Debug)]
@@ -97,6 +97,10 @@ impl FaultBoard {
 
     pub(crate) fn on_handshake(&self, place: &Place) -> Option<Fault> {
         self.decide(|faults, now| faults.on_handshake(now, place))
+    }
+
+    pub(crate) fn on_disk(&self, point: Point) -> Option<Fault> {
+        self.decide(|faults, now| faults.on_disk(now, point))
     }
 
     pub(crate) fn on_call(&self, call: &CallView<'_>) -> Option<Fault> {

@@ -12,6 +12,7 @@
 //! | `text` | `rpc_error` |
 //! | `channels` | `partial_commit` |
 //! | `index` | `flip_byte` |
+//! | `torn_bytes` | `power_loss`; without it 0 |
 //! | `nth_connection`, `nth_request`, `headers`, `size_over`, `after_bytes`, `probability`, `during_ms`, `times` | any fault: its conditions |
 
 use std::time::Duration;
@@ -78,6 +79,8 @@ pub(crate) fn show_fault(fault: &Fault) -> (&'static str, Option<(&'static str, 
         Fault::RpcError(text) => Some(("text", text.as_str().into())),
         Fault::PartialCommit(channels) => Some(("channels", (*channels).into())),
         Fault::FlipByte(index) => Some(("index", (*index).into())),
+        Fault::PowerLoss { torn_bytes: 0 } => None,
+        Fault::PowerLoss { torn_bytes } => Some(("torn_bytes", (*torn_bytes).into())),
         _ => None,
     };
     (
@@ -132,6 +135,9 @@ fn fault(members: &mut Members) -> Result<Fault, String> {
         "bandwidth" => Fault::Bandwidth(needed(members, "bytes_per_second")?),
         "partial_commit" => Fault::PartialCommit(needed(members, "channels")?),
         "flip_byte" => Fault::FlipByte(needed(members, "index")?),
+        "power_loss" => Fault::PowerLoss {
+            torn_bytes: number(members, "torn_bytes")?.unwrap_or_default(),
+        },
         "rpc_error" => {
             let text = |text: &Value| text.as_str().map(str::to_owned);
             Fault::RpcError(take(members, "text", text, "a string")?.unwrap_or_default())
@@ -146,7 +152,7 @@ fn fault(members: &mut Members) -> Result<Fault, String> {
 }
 
 /// The faults without parameters.
-const PLAIN: [Fault; 16] = [
+const PLAIN: [Fault; 18] = [
     Fault::Refuse,
     Fault::Reset,
     Fault::Hang,
@@ -163,6 +169,8 @@ const PLAIN: [Fault; 16] = [
     Fault::WrongSerial,
     Fault::EmptyFrame,
     Fault::HugeFrame,
+    Fault::FsyncError,
+    Fault::DiskFull,
 ];
 
 fn name(fault: &Fault) -> &'static str {
@@ -189,6 +197,9 @@ fn name(fault: &Fault) -> &'static str {
         Fault::WrongSerial => "wrong_serial",
         Fault::EmptyFrame => "empty_frame",
         Fault::HugeFrame => "huge_frame",
+        Fault::FsyncError => "fsync_error",
+        Fault::DiskFull => "disk_full",
+        Fault::PowerLoss { .. } => "power_loss",
     }
 }
 
@@ -271,6 +282,14 @@ mod tests {
         check(
             r#"{"fault": "rpc_error", "text": "no"}"#,
             Fault::RpcError("no".to_owned()),
+        );
+        check(
+            r#"{"fault": "power_loss", "torn_bytes": 9}"#,
+            Fault::PowerLoss { torn_bytes: 9 },
+        );
+        check(
+            r#"{"fault": "power_loss"}"#,
+            Fault::PowerLoss { torn_bytes: 0 },
         );
         for fault in PLAIN {
             check(&format!(r#"{{"fault": "{}"}}"#, name(&fault)), fault);

@@ -8,7 +8,7 @@
 //! | [`json`] | rules as text |
 //! | [`guard`] | [`FaultGuard`](guard::FaultGuard): a rule in force in an agent |
 //!
-//! What a fault does to a socket is the source's business.
+//! What a fault does to a socket is the source's business, and to a disk the file channel's.
 
 pub(crate) mod engine;
 pub(crate) mod guard;
@@ -23,8 +23,8 @@ use rule::FaultRule;
 /// What goes wrong.
 ///
 /// By itself a fault strikes whenever it can; conditions narrow that, see [`FaultRule`]. Each
-/// kind has its place: a connection as it comes, a handshake, or a call, before or after its
-/// events are committed. That place makes the difference between *lost* and *sent twice*, and so
+/// kind has its place: a connection as it comes, a handshake, a call, before or after its
+/// events are committed, or the disk of a file channel. That place makes the difference between *lost* and *sent twice*, and so
 /// is part of the name where both exist.
 ///
 /// | kind | strikes | events stored | the peer sees |
@@ -43,11 +43,17 @@ use rule::FaultRule;
 /// | `AnswerLate` | call | yes | the answer, late |
 /// | `CloseMidFrame` | call | yes | half of the answer, the end of the stream |
 /// | `FlipByte`, `WrongSerial`, `EmptyFrame`, `HugeFrame` | call | yes | a broken answer |
+/// | `FsyncError` | sync of a file channel | unknown | FAILED, as from then on; an RPC error for a single event |
+/// | `DiskFull` | write of a file channel | no | FAILED |
+/// | `PowerLoss` | write of a file channel | no | as after `FsyncError` |
 ///
 /// The faults of streams, handshakes and frames (slow, `Handshake...`, `CloseMidFrame` to
 /// `HugeFrame`) and those after so many bytes strike at the Avro source only, the others at every
 /// source. The HTTP source says FAILED as 503, UNKNOWN and an RPC error as 500; a netcat connection
 /// says FAILED as such and falls silent on the other two and after a call that hangs.
+///
+/// The faults of disks strike every file channel of the agent, whatever it writes: puts, takes and
+/// its upkeep, also while it opens and closes. The agent's next start opens it again.
 ///
 /// Stored means as without the fault: a full channel still answers `FAILED`. A connection that a
 /// fault has slowed or silenced stays so until it is closed, even if the rule goes.
@@ -109,6 +115,18 @@ pub enum Fault {
     EmptyFrame,
     /// The answer's frame claims a buffer of 2 GiB, of which nothing comes.
     HugeFrame,
+    /// A sync fails: the kernel may have dropped what it could not write. The file channel is out
+    /// of order until the agent is started again, and nothing is acknowledged that may be gone.
+    FsyncError,
+    /// A write fails half-way as on a full disk. Its transaction is undone, the channel works on.
+    DiskFull,
+    /// The power goes in the middle of a write: what was synced stays, of the record that is
+    /// written so many bytes, a torn tail. The file channel is out of order until the agent is
+    /// started again.
+    PowerLoss {
+        /// Bytes of the unsynced record that reach the disk; the whole record if it has fewer.
+        torn_bytes: usize,
+    },
 }
 
 impl Fault {

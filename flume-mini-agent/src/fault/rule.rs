@@ -9,7 +9,8 @@ use super::Fault;
 ///
 /// Counts start when the rule is put in force, and count only what fulfils the rule's other
 /// conditions. A request here is a call, `append` or `appendBatch`, of whatever connection; for
-/// the handshake faults it is a request with a handshake. A call is struck by one fault only: of
+/// the handshake faults it is a request with a handshake, and for the faults of disks a write, or a
+/// sync. A call is struck by one fault only: of
 /// several that could strike, the one that was put in force first does.
 ///
 /// ```
@@ -53,9 +54,9 @@ pub enum FaultRuleError {
         /// The condition.
         condition: &'static str,
     },
-    /// The fault strikes before there is what the condition looks at.
-    #[error("{fault:?} strikes before {condition} can be known: leave that out")]
-    TooEarly {
+    /// The fault strikes where there is not what the condition looks at.
+    #[error("{fault:?} strikes where {condition} is not known: leave that out")]
+    NotKnown {
         /// The fault.
         fault: Fault,
         /// The condition.
@@ -88,6 +89,10 @@ pub(crate) enum Point {
     Handshake,
     /// A call is made.
     Call,
+    /// A file channel writes.
+    Write,
+    /// A file channel syncs.
+    Sync,
 }
 
 impl FaultRule {
@@ -114,7 +119,7 @@ impl FaultRule {
         self
     }
 
-    /// The nth request, from 1 on: once unless [`times`](Self::times) says more, then as many in a
+    /// The nth request, from 1 on (for a fault of disks the nth write, or sync): once unless [`times`](Self::times) says more, then as many in a
     /// row.
     pub fn nth_request(mut self, n: u64) -> Self {
         self.nth_request = Some(n);
@@ -202,6 +207,8 @@ impl FaultRule {
         match self.fault {
             Fault::Refuse => Point::Accept,
             Fault::HandshakeNone | Fault::HandshakeClient => Point::Handshake,
+            Fault::DiskFull | Fault::PowerLoss { .. } => Point::Write,
+            Fault::FsyncError => Point::Sync,
             Fault::Hang
             | Fault::Reset
             | Fault::OneByteSlices
@@ -236,7 +243,9 @@ impl FaultRule {
 
     fn check_place(&self) -> Result<(), FaultRuleError> {
         let point = self.point();
-        let early = [
+        let on_disk = matches!(point, Point::Write | Point::Sync);
+        let not_known = [
+            ("nth_connection", self.nth_connection.is_some() && on_disk),
             (
                 "nth_request",
                 self.nth_request.is_some() && point == Point::Accept,
@@ -248,11 +257,11 @@ impl FaultRule {
             ),
             (
                 "after_bytes",
-                self.after_bytes.is_some() && point == Point::Accept,
+                self.after_bytes.is_some() && (point == Point::Accept || on_disk),
             ),
         ];
-        match early.into_iter().find(|(_, early)| *early) {
-            Some((condition, _)) => Err(FaultRuleError::TooEarly {
+        match not_known.into_iter().find(|(_, not_known)| *not_known) {
+            Some((condition, _)) => Err(FaultRuleError::NotKnown {
                 fault: self.fault.clone(),
                 condition,
             }),
@@ -287,11 +296,19 @@ mod tests {
         );
         check_refused(
             Fault::Refuse.nth_request(2),
-            "Refuse strikes before nth_request can be known: leave that out",
+            "Refuse strikes where nth_request is not known: leave that out",
         );
         check_refused(
             Fault::HandshakeNone.header("a", "b"),
-            "HandshakeNone strikes before a header can be known: leave that out",
+            "HandshakeNone strikes where a header is not known: leave that out",
+        );
+        check_refused(
+            Fault::FsyncError.nth_connection(1),
+            "FsyncError strikes where nth_connection is not known: leave that out",
+        );
+        check_refused(
+            Fault::DiskFull.after_bytes(1),
+            "DiskFull strikes where after_bytes is not known: leave that out",
         );
         check_refused(
             Fault::Failed.probability(1.5),
@@ -320,5 +337,8 @@ mod tests {
         check(Fault::DropBeforeCommit.after_bytes(9), Point::Bytes);
         check(Fault::CommitThenDrop.after_bytes(9), Point::Call);
         check(Fault::HandshakeNone.nth_request(2), Point::Handshake);
+        check(Fault::FsyncError.nth_request(2), Point::Sync);
+        check(Fault::DiskFull.probability(0.5), Point::Write);
+        check(Fault::PowerLoss { torn_bytes: 7 }.times(1), Point::Write);
     }
 }

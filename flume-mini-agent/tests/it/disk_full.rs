@@ -155,6 +155,8 @@ fn puts_are_answered_failed_and_all_that_was_committed_stays() {
         error.contains("make room there, or lower minimumRequiredSpace"),
         "{error}"
     );
+    // What was told is written down after it is counted, and before anything else is answered.
+    drop(Client::greeted(&agent));
     assert_eq!(agent.batches().last().unwrap().told, Told::Failed);
     assert_eq!(size(&agent), stored);
     drop(agent);

@@ -10,6 +10,8 @@ mod control;
 #[cfg(target_os = "linux")]
 mod disk_full;
 #[cfg(test)]
+mod disks;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod faults;

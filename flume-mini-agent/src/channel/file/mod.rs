@@ -19,7 +19,7 @@
 //! | [`ledger`] | which events are live and in which segment. Pure |
 //! | [`record`] | the format. Pure |
 //! | [`replay`] | opening |
-//! | [`storage`], [`disk`] | what is done to a disk, and the real one |
+//! | [`storage`], [`disk`], [`scripted`] | what is done to a disk, the real one, and one under faults |
 //!
 //! # What happens when...
 //!
@@ -46,6 +46,7 @@ mod ledger;
 mod log;
 mod record;
 mod replay;
+mod scripted;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -60,8 +61,10 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::channel::StoredEvent;
+use crate::fault::guard::FaultBoard;
 use committer::Commit;
 use disk::Disk;
+use scripted::Scripted;
 use storage::{SpaceProbe, Storage};
 use transaction::Queue;
 
@@ -128,11 +131,17 @@ impl FileSettings {
 }
 
 impl FileChannel {
-    /// Opens the channel in its directory. The caller has checked
-    /// `1 <= transaction_capacity <= capacity`.
-    pub(crate) fn open(settings: FileSettings) -> Result<(Self, Replay), OpenError> {
+    /// Opens the channel in its directory, whose disk fails as `faults` want it. The caller has
+    /// checked `1 <= transaction_capacity <= capacity`.
+    pub(crate) fn open(
+        settings: FileSettings,
+        faults: Option<Arc<FaultBoard>>,
+    ) -> Result<(Self, Replay), OpenError> {
         let disk = Disk::open(&settings.directory)?;
-        Self::open_on(disk, settings)
+        match faults {
+            Some(faults) => Self::open_on(Scripted::new(disk, faults), settings),
+            None => Self::open_on(disk, settings),
+        }
     }
 
     fn open_on(storage: impl Storage, settings: FileSettings) -> Result<(Self, Replay), OpenError> {
@@ -223,9 +232,12 @@ impl FileChannel {
         drop(transaction);
     }
 
-    /// Events that can be taken.
+    /// Events that can be taken: none from a closed channel.
     pub(crate) fn len(&self) -> usize {
-        self.queue.len()
+        match *self.committer() {
+            Some(_) => self.queue.len(),
+            None => 0,
+        }
     }
 
     /// Events in slots: those that open transactions have taken or put, too.

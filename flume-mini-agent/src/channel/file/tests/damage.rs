@@ -94,7 +94,7 @@ fn a_log_cut_at_any_offset_holds_the_whole_transactions_before_the_cut() {
 fn a_log_that_was_cut_and_goes_on_is_whole() {
     let written = Written::of_120_events(ONE_SEGMENT);
     let bytes = written.bytes();
-    for length in (SEGMENT_HEADER_BYTES..bytes.len()).step_by(7) {
+    for length in SEGMENT_HEADER_BYTES..=bytes.len() {
         let disk = SimDisk::new(3);
         disk.set_content(1, &bytes[..length]);
         let (mut log, _) = replay::open(disk.clone(), ONE_SEGMENT).unwrap();
@@ -103,6 +103,31 @@ fn a_log_that_was_cut_and_goes_on_is_whole() {
         disk.lose_power();
         let (found, replay) = reopen_disk(&disk).unwrap();
         assert_eq!((found, replay.cut), (expected, None));
+    }
+}
+
+#[test]
+fn the_last_of_many_segments_cut_at_any_offset_keeps_what_is_in_those_before_it() {
+    let written = Written::of_120_events(500);
+    let last = *written.disk.segments().last().unwrap();
+    assert!(last > 4);
+    let bytes = written.disk.content(last);
+    // Lengths of the last segment come last, after that of the segment before it.
+    let rotated = written
+        .rounds
+        .windows(2)
+        .rposition(|pair| pair[1].0 < pair[0].0);
+    let (earlier, of_last) = written.rounds.split_at(rotated.unwrap() + 1);
+    let before = &earlier.last().unwrap().1;
+    for length in SEGMENT_HEADER_BYTES..=bytes.len() {
+        let disk = written.disk.copy();
+        disk.set_content(last, &bytes[..length]);
+        let kept = of_last.iter().rfind(|(end, _)| *end <= length);
+        let expected = kept.map_or(before, |(_, content)| content);
+        let (found, replay) = reopen_disk(&disk).unwrap();
+        assert_eq!(&found, expected, "cut at {length}");
+        let end = kept.map_or(SEGMENT_HEADER_BYTES, |(end, _)| *end);
+        assert_eq!(replay.cut.map_or(0, |cut| cut.bytes), (length - end) as u64);
     }
 }
 

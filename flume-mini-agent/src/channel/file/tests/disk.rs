@@ -14,7 +14,7 @@ fn settings(directory: &TestDirectory) -> FileSettings {
 }
 
 fn open(directory: &TestDirectory) -> (FileChannel, Replay) {
-    FileChannel::open(settings(directory)).unwrap()
+    FileChannel::open(settings(directory), None).unwrap()
 }
 
 fn names(directory: &TestDirectory) -> Vec<String> {
@@ -31,13 +31,13 @@ fn a_channel_keeps_its_events_in_a_directory_that_it_makes_with_its_parents() {
     run(async {
         let parent = TestDirectory::new();
         let settings = FileSettings::new(parent.path().join("a/b"));
-        let (channel, replay) = FileChannel::open(settings.clone()).unwrap();
+        let (channel, replay) = FileChannel::open(settings.clone(), None).unwrap();
         assert_eq!((replay.events, replay.segments), (0, 1));
         commit_puts(&channel, &[1, 2, 3]).await.unwrap();
         let transaction = take(&channel, 1);
         channel.commit(transaction).await.unwrap();
         drop(channel);
-        let (channel, replay) = FileChannel::open(settings).unwrap();
+        let (channel, replay) = FileChannel::open(settings, None).unwrap();
         assert_eq!(content(&channel), [2, 3]);
         assert_eq!((replay.events, replay.cut, replay.closed), (2, None, true));
     });
@@ -88,7 +88,7 @@ fn the_free_space_of_the_disk_is_asked_for() {
             minimum_required_space: u64::MAX / 2,
             ..settings(&directory)
         };
-        let (channel, _) = FileChannel::open(settings).unwrap();
+        let (channel, _) = FileChannel::open(settings, None).unwrap();
         let mut transaction = channel.begin();
         let error = channel.put(&mut transaction, event(1)).await.unwrap_err();
         let TransactionError::SpaceLow { usable, .. } = error else {
@@ -104,7 +104,7 @@ fn a_second_channel_on_the_directory_is_refused_and_the_first_is_unharmed() {
         let directory = TestDirectory::new();
         let (channel, _) = open(&directory);
         commit_puts(&channel, &[1]).await.unwrap();
-        let error = FileChannel::open(settings(&directory)).unwrap_err();
+        let error = FileChannel::open(settings(&directory), None).unwrap_err();
         let expected = format!(
             "the directory {} is in use by process {}",
             directory.path().display(),

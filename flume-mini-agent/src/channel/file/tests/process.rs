@@ -48,7 +48,7 @@ fn settings(directory: &Path) -> FileSettings {
 }
 
 fn open(directory: &Path) -> FileChannel {
-    FileChannel::open(settings(directory)).unwrap().0
+    FileChannel::open(settings(directory), None).unwrap().0
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_directory_in_use_is_refused_to_another_process_with_the_holders_pid() {
 #[test]
 fn second_opener() {
     if let Some(directory) = directory() {
-        let error = FileChannel::open(settings(&directory)).unwrap_err();
+        let error = FileChannel::open(settings(&directory), None).unwrap_err();
         say(&format!("{error}"));
     }
 }
