@@ -22,6 +22,7 @@ mod real_flume_builder;
 mod rolled;
 mod samples;
 pub mod sim;
+pub mod spool_sim;
 mod wait;
 
 pub use command::{flume_command, terminate};
