@@ -39,6 +39,7 @@ pub struct Log {
     durable_upto: u64,
     retired: Retired,
     generation: u64,
+    unconfirmed: Option<Cursor>,
     random: fastrand::Rng,
 }
 
@@ -107,6 +108,7 @@ impl Log {
             durable_upto: found.opened.witnessed,
             retired: found.retired,
             generation: found.generation,
+            unconfirmed: found.unconfirmed,
             random,
             storage,
             settings,
@@ -236,8 +238,15 @@ impl Log {
             run: self.run.first,
             retired: self.retired.clone(),
         };
+        // The slot that was found is written again as it is, which harms nothing: it may not be on
+        // the disk, and the other one must not be given up before it is.
+        if let Some(found) = &self.unconfirmed {
+            self.write_slot(found)?;
+            self.unconfirmed = None;
+        }
         // After a failure the next save takes the same slot: the other one is the last good one.
-        self.write_cursor(&cursor)?;
+        self.make_cursor()?;
+        self.write_slot(&cursor)?;
         self.generation = cursor.generation;
         self.run.is_saved = true;
         let last_end = self.active.is_none().then_some(self.readable_upto());
@@ -246,13 +255,18 @@ impl Log {
             .recycle(&self.storage, &self.settings, watermark, last_end)
     }
 
-    fn write_cursor(&mut self, cursor: &Cursor) -> io::Result<()> {
-        let storage = &self.storage.0;
+    fn make_cursor(&mut self) -> io::Result<()> {
         if !self.segments.has_cursor() {
+            let storage = &self.storage.0;
             storage.create(FileName::Cursor, CURSOR_BYTES as u64)?;
             storage.sync_directory()?;
             self.segments.made_cursor(CURSOR_BYTES as u64);
         }
+        Ok(())
+    }
+
+    fn write_slot(&self, cursor: &Cursor) -> io::Result<()> {
+        let storage = &self.storage.0;
         let (offset, slot) = cursor.to_slot();
         storage.write(FileName::Cursor, offset, &slot)?;
         storage.sync(FileName::Cursor)

@@ -67,6 +67,8 @@ pub(super) struct Found {
     pub(super) run: Run,
     pub(super) retired: Retired,
     pub(super) generation: u64,
+    /// The cursor that was read. If the sync of its slot failed, it is only in memory.
+    pub(super) unconfirmed: Option<Cursor>,
     pub(super) opened: Opened,
 }
 
@@ -91,22 +93,7 @@ pub(super) fn open(
     let client = known.or_else(|| newest().map(|header| header.client));
     let client = client.unwrap_or_else(|| random.u64(..));
 
-    let ids = files.iter().filter_map(|(file, _)| file.id());
-    let cursor_bytes = files
-        .iter()
-        .find(|(file, _)| *file == FileName::Cursor)
-        .map_or(0, |(_, bytes)| (*bytes).max(CURSOR_BYTES as u64));
-    let mut segments = Segments::new(ids.max().map_or(0, |id| id + 1), cursor_bytes);
-    for (file, bytes) in &files {
-        match file {
-            FileName::Spare(id) if *bytes == settings.segment_bytes => {
-                segments.found_spare(*id, *bytes);
-            }
-            FileName::Spare(_) if storage.0.remove(*file).is_ok() => {}
-            FileName::Spare(_) | FileName::Quarantine(_) => segments.found_other(*file, *bytes),
-            FileName::Cursor | FileName::Segment(_) => {}
-        }
-    }
+    let mut segments = segments_of(storage, settings, &files);
     for candidate in candidates {
         take_in(
             storage,
@@ -118,10 +105,11 @@ pub(super) fn open(
         );
     }
 
+    let unconfirmed = cursor.clone();
     let cursor = cursor.unwrap_or_default();
-    let (generation, mut retired) = (cursor.generation, cursor.retired);
+    let mut retired = cursor.retired;
     let fresh = opened.cursor == CursorState::Missing && files.is_empty();
-    if generation == 0 {
+    if unconfirmed.is_none() {
         // What was before the first segment is not known to have been.
         let first = segments
             .readable()
@@ -130,7 +118,7 @@ pub(super) fn open(
         retired.add(0, first);
     }
     opened.witnessed = cursor.durable_upto;
-    let end = settle_last(storage, settings, &mut segments, &mut opened);
+    let end = settle_last(storage, settings, &mut segments, &mut retired, &mut opened);
     let last_first = segments
         .readable()
         .next_back()
@@ -155,9 +143,31 @@ pub(super) fn open(
             is_saved: false,
         },
         retired,
-        generation,
+        generation: cursor.generation,
+        unconfirmed,
         opened,
     })
+}
+
+/// All files but the segments.
+fn segments_of(storage: &Shared, settings: &Settings, files: &[(FileName, u64)]) -> Segments {
+    let ids = files.iter().filter_map(|(file, _)| file.id());
+    let cursor_bytes = files
+        .iter()
+        .find(|(file, _)| *file == FileName::Cursor)
+        .map_or(0, |(_, bytes)| (*bytes).max(CURSOR_BYTES as u64));
+    let mut segments = Segments::new(ids.max().map_or(0, |id| id + 1), cursor_bytes);
+    for (file, bytes) in files {
+        match file {
+            FileName::Spare(id) if *bytes == settings.segment_bytes => {
+                segments.found_spare(*id, *bytes);
+            }
+            FileName::Spare(_) if storage.0.remove(*file).is_ok() => {}
+            FileName::Spare(_) | FileName::Quarantine(_) => segments.found_other(*file, *bytes),
+            FileName::Cursor | FileName::Segment(_) => {}
+        }
+    }
+    segments
 }
 
 /// A segment's file, and what its first block says.
@@ -180,7 +190,9 @@ fn read_cursor(storage: &Shared, opened: &mut Opened) -> Option<Cursor> {
     let mut file = vec![0; CURSOR_BYTES];
     let read = match patiently(|| storage.0.read(FileName::Cursor, 0, &mut file)) {
         Ok(read) => read,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return None;
+        }
         Err(_) => {
             opened.cursor = CursorState::Damaged;
             return None;
@@ -297,6 +309,7 @@ fn settle_last(
     storage: &Shared,
     settings: &Settings,
     segments: &mut Segments,
+    retired: &mut Retired,
     opened: &mut Opened,
 ) -> Option<u64> {
     let Some(last) = segments.readable().next_back() else {
@@ -309,10 +322,16 @@ fn settle_last(
         bytes,
         any,
         durable_upto: told,
+        holes,
     } = patiently(|| segment_end(storage.0.as_ref(), &last))
         .inspect_err(|_| opened.unreadable.push(FileName::Segment(id)))
         .ok()?;
     opened.witnessed = opened.witnessed.max(told);
+    // Parts of an unfinished write that are missing while later ones are there: nobody was told
+    // that they are stored.
+    for (first, end) in holes {
+        retired.add(first.max(opened.witnessed), end);
+    }
     let file = FileName::Segment(id);
     if !any && opened.witnessed <= first {
         let spare = FileName::Spare(id);

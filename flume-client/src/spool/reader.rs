@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::cursor::Retired;
 use super::frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Payload, Place};
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::storage::{FileName, Storage};
@@ -62,8 +63,10 @@ pub struct Frame<'a> {
     pub header: FrameHeader,
     /// As stored.
     pub payload: Payload<'a>,
-    /// So many events at its start were read before.
+    /// So many events at its start are done with, or were read before.
     pub skip: u32,
+    /// So many events behind those are to be read now.
+    pub take: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,10 +74,11 @@ struct Found {
     header: FrameHeader,
     offset: u64,
     skip: u32,
+    take: u32,
 }
 
 /// The end of what a segment holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SegmentEnd {
     /// Sequence number behind the last event found; the segment's first if there is none.
     pub(super) end: u64,
@@ -84,6 +88,8 @@ pub(super) struct SegmentEnd {
     pub(super) any: bool,
     /// The highest `durable_upto` of the frames.
     pub(super) durable_upto: u64,
+    /// Ranges before `end` that no frame holds.
+    pub(super) holes: Vec<(u64, u64)>,
 }
 
 /// Bytes read at once.
@@ -115,17 +121,24 @@ impl Reader {
         self.next = self.next.max(next);
     }
 
-    /// Looks for the next events below `limit`, up to which everything is durable. `segments` are
-    /// those of the spool, by id. After an error it can be called again, or
-    /// [`skip_block`](Self::skip_block) before.
+    /// Looks for the next events below `limit` that are not `retired`. `segments` are those of the
+    /// spool, by id, and hold everything below the limit. After an error it can be called again,
+    /// or [`skip_block`](Self::skip_block) before.
     pub fn advance(
         &mut self,
         storage: &dyn Storage,
         segments: &[Readable],
+        retired: &Retired,
         limit: u64,
     ) -> io::Result<Step> {
         self.found = None;
         while self.next < limit {
+            let (is_done, upto) = retired.run(self.next);
+            if is_done {
+                self.next = upto;
+                continue;
+            }
+            let limit = limit.min(upto);
             // What a segment repeats of the one before, after a failed sync, is read there.
             let behind = segments.partition_point(|it| it.header.first <= self.next);
             let following = segments.get(behind);
@@ -133,7 +146,7 @@ impl Reader {
             if let Some(segment) = current {
                 self.enter(segment.header.id);
                 if let Some(header) = self.find(storage, segment, following, limit)? {
-                    return Ok(self.come_upon(header, segment.header.id));
+                    return Ok(self.come_upon(header, segment.header.id, limit));
                 }
             }
             let Some(following) = following else {
@@ -142,7 +155,8 @@ impl Reader {
             };
             let header = &following.header;
             if self.next < header.skipped_from {
-                return Ok(self.gap(header.skipped_from, header.durable_upto, header.id));
+                let end = header.skipped_from.min(limit);
+                return Ok(self.gap(end, header.durable_upto, header.id));
             }
             self.next = header.first;
         }
@@ -161,6 +175,7 @@ impl Reader {
             header: found.header,
             payload: found.header.split(payload)?,
             skip: found.skip,
+            take: found.take,
         })
     }
 
@@ -177,17 +192,18 @@ impl Reader {
         }
     }
 
-    fn come_upon(&mut self, header: FrameHeader, segment: u64) -> Step {
+    fn come_upon(&mut self, header: FrameHeader, segment: u64, limit: u64) -> Step {
         if header.first > self.next {
-            return self.gap(header.first, header.durable_upto, segment);
+            return self.gap(header.first.min(limit), header.durable_upto, segment);
         }
+        let end = header.end().min(limit);
         self.found = Some(Found {
             header,
             offset: self.offset,
             skip: (self.next - header.first) as u32,
+            take: (end - self.next) as u32,
         });
-        self.offset += header.frame_bytes();
-        self.next = header.end();
+        self.next = end;
         Step::Frame
     }
 
@@ -252,6 +268,7 @@ pub(super) fn segment_end(storage: &dyn Storage, segment: &Readable) -> io::Resu
         bytes: offset,
         any: false,
         durable_upto: segment.header.durable_upto,
+        holes: Vec::new(),
     };
     loop {
         match window.header(storage, segment, offset)? {
@@ -261,6 +278,9 @@ pub(super) fn segment_end(storage: &dyn Storage, segment: &Readable) -> io::Resu
                 found.durable_upto = found.durable_upto.max(header.durable_upto);
                 if whole {
                     found.any = true;
+                    if header.first > found.end {
+                        found.holes.push((found.end, header.first));
+                    }
                     found.end = found.end.max(header.end());
                     found.bytes = offset;
                 }

@@ -159,7 +159,8 @@ impl Segments {
         if let Err(error) = begun {
             // It has one of the two names. If it cannot be removed, it still takes room.
             let removed = storage.0.remove(FileName::Spare(spare));
-            if removed.or_else(|_| storage.0.remove(segment)).is_err() {
+            let removed = removed.or_else(|_| storage.0.remove(segment));
+            if removed.and_then(|()| storage.0.sync_directory()).is_err() {
                 self.others.push((segment, bytes));
             }
             return Err(error.into());
@@ -181,6 +182,8 @@ impl Segments {
         let unused = self.entry(id).is_some_and(|entry| !entry.used);
         if unused && storage.0.remove(FileName::Segment(id)).is_ok() {
             self.forget(id);
+            // If it comes back with the power after all, there is nothing to be read in it.
+            let _ = storage.0.sync_directory();
         }
     }
 

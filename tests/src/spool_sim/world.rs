@@ -30,6 +30,7 @@ struct World {
     tally: Tally,
     /// Whether a stored event may be missing, because bytes were damaged.
     damaged: bool,
+    syncs_fail: bool,
     /// A saved cursor says that everything below was durable.
     witnessed: u64,
 }
@@ -97,6 +98,7 @@ impl World {
             first: 0,
             tally: Tally::default(),
             damaged: false,
+            syncs_fail: plan.faults.syncs > 0,
             witnessed: 0,
         }
     }
@@ -168,6 +170,10 @@ impl World {
             }
         };
         self.stats.starts += 1;
+        let readable = self.plan.faults.reads == 0 && !self.damaged;
+        if opened.cursor == CursorState::Damaged && readable && opened.segments > 0 {
+            return Err(("a cursor survives any crash", format!("{opened:?}")));
+        }
         // What cannot be read is as good as damaged.
         self.damaged |= !opened.unreadable.is_empty() || opened.cursor == CursorState::Damaged;
         self.tally = self.disk.tally();
@@ -286,9 +292,12 @@ impl World {
     /// `false` at the end or after an error of the disk.
     fn read_step(&mut self, log: &mut Log) -> Result<bool, Broken> {
         let segments = log.readable();
-        let step = self
-            .reader
-            .advance(self.disk.as_ref(), &segments, log.readable_upto());
+        let step = self.reader.advance(
+            self.disk.as_ref(),
+            &segments,
+            log.retired(),
+            log.readable_upto(),
+        );
         match step {
             Ok(Step::Frame) => {
                 let frame = self.reader.frame();
@@ -300,7 +309,8 @@ impl World {
                 for (index, (number, end)) in numbered.enumerate() {
                     let datum = &frame.payload.datums()[start..end as usize];
                     start = end as usize;
-                    if index >= frame.skip as usize {
+                    let from = frame.skip as usize;
+                    if (from..from + frame.take as usize).contains(&index) {
                         self.book.read(number, datum)?;
                         self.stats.read += 1;
                     }
@@ -312,6 +322,10 @@ impl World {
                 if lost && !self.damaged {
                     let details = format!("{gap:?}");
                     return Err(("a stored event is read after any crash", details));
+                }
+                // After a failed sync the machine itself believes what is not on the disk.
+                if gap.durable && !self.damaged && !self.syncs_fail {
+                    return Err(("what is done with is not told as lost", format!("{gap:?}")));
                 }
                 // What nothing later bears witness of looks like a write that was never finished.
                 if lost && !gap.durable && gap.first < self.witnessed {
