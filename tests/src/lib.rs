@@ -7,7 +7,8 @@
 //!
 //! None of them knows how our client works, on purpose: it is the measure, not the thing measured.
 //!
-//! [`sim`] is another thing: the delivery core in virtual time, without Java or sockets.
+//! [`sim`] and [`spool_sim`] are other things: the delivery core in virtual time, without Java or
+//! sockets, and the spool on a simulated disk.
 
 mod command;
 mod error;

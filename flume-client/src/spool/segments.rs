@@ -132,7 +132,13 @@ impl Segments {
     pub(super) fn available(&self, settings: &Settings) -> u64 {
         let room = settings.bytes_max.saturating_sub(self.disk_bytes());
         let can_be = self.spares.len() as u64 + room / settings.segment_bytes;
-        can_be.saturating_sub(u64::from(self.wrote))
+        can_be.saturating_sub(self.reserved() as u64)
+    }
+
+    /// Spares that must not be used: none for the first segment after a start, which may be on a
+    /// full disk.
+    fn reserved(&self) -> usize {
+        usize::from(self.wrote)
     }
 
     /// Makes `header` the beginning of a new segment, durably. Without an error it can be written
@@ -143,8 +149,7 @@ impl Segments {
         settings: &Settings,
         header: &SegmentHeader,
     ) -> Result<(), Trouble> {
-        // The reserve is for the first segment after a start.
-        let reserved = usize::from(self.wrote);
+        let reserved = self.reserved();
         let (spare, bytes) = if self.spares.len() > reserved {
             self.spares.pop().unwrap_or_default()
         } else {
@@ -267,6 +272,7 @@ impl Segments {
         header: &SegmentHeader,
     ) -> io::Result<()> {
         let storage = &storage.0;
+        // Synced before it has its name, so that no crash leaves a segment without a header.
         storage.write(spare, 0, &header.to_block())?;
         storage.sync(spare)?;
         storage.rename(spare, segment)?;

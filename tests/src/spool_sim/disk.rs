@@ -11,8 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use fastrand::Rng;
 use flume_client::spool::{FileName, Storage};
 
-/// Bytes that reach the disk together.
-const SECTOR: usize = 512;
+use super::inode::Inode;
 
 /// A simulated disk with one directory.
 #[derive(Debug)]
@@ -69,14 +68,6 @@ struct State {
 struct Change {
     unlink: Option<FileName>,
     link: Option<(FileName, usize)>,
-}
-
-#[derive(Debug, Default)]
-struct Inode {
-    live: Vec<u8>,
-    durable: Vec<u8>,
-    /// For each sector that was written since the last sync, what it held in between.
-    dirty: BTreeMap<usize, Vec<Vec<u8>>>,
 }
 
 impl SimDisk {
@@ -180,11 +171,7 @@ impl SimDisk {
     /// Puts a file of any content there, durably.
     pub fn place(&self, file: FileName, content: Vec<u8>) {
         let mut state = self.lock();
-        state.inodes.push(Inode {
-            live: content.clone(),
-            durable: content,
-            dirty: BTreeMap::new(),
-        });
+        state.inodes.push(Inode::durable(content));
         let inode = state.inodes.len() - 1;
         state.live.insert(file, inode);
         state.durable.insert(file, inode);
@@ -274,61 +261,6 @@ fn apply(names: &mut BTreeMap<FileName, usize>, changes: &[Change]) {
     }
 }
 
-impl Inode {
-    fn sector(&self, number: usize) -> Vec<u8> {
-        let start = (number * SECTOR).min(self.live.len());
-        let end = (start + SECTOR).min(self.live.len());
-        self.live[start..end].to_vec()
-    }
-
-    fn write(&mut self, offset: usize, bytes: &[u8]) {
-        let end = offset + bytes.len();
-        if self.live.len() < end {
-            self.live.resize(end, 0);
-        }
-        self.live[offset..end].copy_from_slice(bytes);
-        for number in offset / SECTOR..end.div_ceil(SECTOR) {
-            let sector = self.sector(number);
-            self.dirty.entry(number).or_default().push(sector);
-        }
-    }
-
-    fn keep(&mut self, number: usize, sector: &[u8]) {
-        let start = number * SECTOR;
-        let end = start + sector.len();
-        if self.durable.len() < end {
-            self.durable.resize(end, 0);
-        }
-        self.durable[start..end].copy_from_slice(sector);
-    }
-
-    /// After a failure only some sectors are kept, and all count as clean.
-    fn sync(&mut self, random: &mut Rng, fails: bool) {
-        for (number, _) in std::mem::take(&mut self.dirty) {
-            if !fails || random.bool() {
-                let sector = self.sector(number);
-                self.keep(number, &sector);
-            }
-        }
-        if !fails || random.bool() {
-            self.durable.resize(self.live.len(), 0);
-        }
-    }
-
-    fn lose_power(&mut self, random: &mut Rng) {
-        for (number, versions) in std::mem::take(&mut self.dirty) {
-            let choice = random.usize(0..=versions.len());
-            if let Some(sector) = choice.checked_sub(1).and_then(|it| versions.get(it)) {
-                self.keep(number, &sector.clone());
-            }
-        }
-        if random.bool() {
-            self.durable.resize(self.live.len(), 0);
-        }
-        self.live = self.durable.clone();
-    }
-}
-
 impl Storage for SimDisk {
     fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
         let mut state = self.lock();
@@ -390,9 +322,7 @@ impl Storage for SimDisk {
         state.operate(one_in)?;
         state.may_write()?;
         let inode = state.existing(file)?;
-        inode.live.truncate(bytes as usize);
-        let sectors = (bytes as usize).div_ceil(SECTOR);
-        inode.dirty.retain(|number, _| *number < sectors);
+        inode.truncate(bytes as usize);
         Ok(())
     }
 

@@ -8,10 +8,21 @@
 //! |---|---|
 //! | [`disk`] | the disk: live and durable images, torn and lost writes, errors |
 //! | `world` | the work, and what goes wrong |
+//! | `inode` | one file of it |
+//! | `plan` | the sizes, and what may go wrong |
+//! | `promises` | what is checked when all is over, and about the disk |
 //! | `book` | what was promised to whom |
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a panic is a failed run with its seed"
+)]
 
 mod book;
 pub mod disk;
+mod inode;
+mod plan;
+mod promises;
 mod world;
 
 use std::fmt;

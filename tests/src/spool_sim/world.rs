@@ -5,45 +5,34 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use flume_client::spool::{
-    CURSOR_BYTES, CursorState, FileName, Level, Log, Reader, SEGMENT_HEADER_BYTES, Settings, Step,
-    Trouble, frame_bytes,
+    CursorState, FileName, Level, Log, Reader, Settings, Step, Trouble, frame_bytes,
 };
 
 use super::book::Book;
-use super::disk::{Faults, SimDisk, Tally};
+use super::disk::{SimDisk, Tally};
+use super::plan::{Plan, settings};
 use super::{Failure, Stats};
 
-type Broken = (&'static str, String);
+pub(super) type Broken = (&'static str, String);
 
-struct World {
-    random: Rng,
-    disk: Arc<SimDisk>,
-    settings: Settings,
-    plan: Plan,
-    book: Book,
-    stats: Stats,
-    log: Option<Log>,
-    reader: Reader,
+pub(super) struct World {
+    pub(super) random: Rng,
+    pub(super) disk: Arc<SimDisk>,
+    pub(super) settings: Settings,
+    pub(super) plan: Plan,
+    pub(super) book: Book,
+    pub(super) stats: Stats,
+    pub(super) log: Option<Log>,
+    pub(super) reader: Reader,
     /// The first number of this run.
-    first: u64,
+    pub(super) first: u64,
     /// Errors of the disk before this run are forgotten.
-    tally: Tally,
+    pub(super) tally: Tally,
     /// Whether a stored event may be missing, because bytes were damaged.
-    damaged: bool,
-    syncs_fail: bool,
+    pub(super) damaged: bool,
+    pub(super) syncs_fail: bool,
     /// A saved cursor says that everything below was durable.
-    witnessed: u64,
-}
-
-/// What may go wrong in a run.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    faults: Faults,
-    power_losses: bool,
-    full_disk: bool,
-    read_only: bool,
-    damage: bool,
-    settings_change: bool,
+    pub(super) witnessed: u64,
 }
 
 /// Turns of one run.
@@ -145,7 +134,7 @@ impl World {
     }
 
     /// Nothing went wrong since the start.
-    fn is_calm(&self) -> bool {
+    pub(super) fn is_calm(&self) -> bool {
         self.disk.tally().faults == self.tally.faults
             && !self.plan.full_disk
             && !self.plan.read_only
@@ -173,6 +162,9 @@ impl World {
         let readable = self.plan.faults.reads == 0 && !self.damaged;
         if opened.cursor == CursorState::Damaged && readable && opened.segments > 0 {
             return Err(("a cursor survives any crash", format!("{opened:?}")));
+        }
+        if !opened.quarantined.is_empty() && !self.damaged && !self.syncs_fail {
+            return Err(("only damage is set aside", format!("{opened:?}")));
         }
         // What cannot be read is as good as damaged.
         self.damaged |= !opened.unreadable.is_empty() || opened.cursor == CursorState::Damaged;
@@ -241,19 +233,6 @@ impl World {
         Ok(())
     }
 
-    /// After the first segment of a run the reserve is not touched.
-    fn check_reserve(&self, log: &Log) -> Result<(), Broken> {
-        let files = self.disk.files();
-        let spare = files
-            .iter()
-            .any(|(file, _)| matches!(file, FileName::Spare(_)));
-        let room = self.settings.bytes_max.saturating_sub(log.disk_bytes());
-        if spare || room >= self.settings.segment_bytes || !self.is_calm() {
-            return Ok(());
-        }
-        Err(("a reserve is kept for the next start", format!("{files:?}")))
-    }
-
     fn events(&mut self) -> (Vec<u32>, Vec<u8>) {
         let mut datums = Vec::new();
         let mut ends = Vec::new();
@@ -290,7 +269,7 @@ impl World {
     }
 
     /// `false` at the end or after an error of the disk.
-    fn read_step(&mut self, log: &mut Log) -> Result<bool, Broken> {
+    pub(super) fn read_step(&mut self, log: &mut Log) -> Result<bool, Broken> {
         let segments = log.readable();
         let step = self.reader.advance(
             self.disk.as_ref(),
@@ -359,7 +338,8 @@ impl World {
         } else {
             self.random.usize(0..unretired.len())
         };
-        let count = self.random.usize(1..30);
+        let most = if self.random.bool() { 30 } else { 300 };
+        let count = self.random.usize(1..most);
         for number in unretired.iter().skip(from).take(count) {
             log.retire(*number, number + 1);
             self.book.retire(*number, number + 1);
@@ -382,14 +362,14 @@ impl World {
         }
     }
 
-    fn kill(&mut self) -> Result<(), Broken> {
+    pub(super) fn kill(&mut self) -> Result<(), Broken> {
         self.log = None;
         self.disk.end_process();
         self.between_runs();
         self.start()
     }
 
-    fn lose_power(&mut self) -> Result<(), Broken> {
+    pub(super) fn lose_power(&mut self) -> Result<(), Broken> {
         self.log = None;
         self.stats.crashes += 1;
         self.disk.power_off_and_on();
@@ -440,128 +420,6 @@ impl World {
         if bytes > 0 {
             let bit = self.random.u64(0..bytes * 8);
             self.disk.rot(file, bit);
-        }
-    }
-
-    fn check_quota(&self) -> Result<(), Broken> {
-        let (peak, quota) = (self.disk.peak_bytes(), self.settings.bytes_max);
-        // Files of nonsense are not of the spool's making, and what was cut off without a good sync
-        // can come back with the power.
-        let excused = self.plan.damage || self.plan.power_losses && self.plan.faults.syncs > 0;
-        if peak > quota && !excused {
-            return Err(("the quota is never exceeded", format!("{peak} of {quota}")));
-        }
-        Ok(())
-    }
-
-    /// All is well again, and everything is read.
-    fn end(&mut self) -> Result<(), Broken> {
-        self.disk.set_capacity(u64::MAX / 2);
-        self.disk.set_read_only(false);
-        self.plan.faults = Faults::default();
-        self.plan.full_disk = false;
-        self.plan.read_only = false;
-        self.plan.settings_change = false;
-        let loses_power = self.plan.power_losses && self.random.bool();
-        if loses_power {
-            self.lose_power()?;
-        } else {
-            self.kill()?;
-        }
-        // Everything that is stored is below what is durable now.
-        let mut steps = 0;
-        loop {
-            let Some(mut log) = self.log.take() else {
-                break;
-            };
-            let more = self.read_step(&mut log);
-            self.log = Some(log);
-            if !more? {
-                break;
-            }
-            steps += 1;
-            if steps > 100_000 {
-                return Err(("reading comes to its end", String::new()));
-            }
-        }
-        self.check_lost()?;
-        self.check_reuse()?;
-        let tally = self.disk.tally();
-        self.stats.operations = tally.operations;
-        self.stats.faults = tally.faults;
-        Ok(())
-    }
-
-    fn check_lost(&self) -> Result<(), Broken> {
-        match self.book.check_all_read() {
-            // A damaged segment's header hides how much was in it.
-            Err(broken) if !self.damaged => Err(broken),
-            _ => Ok(()),
-        }
-    }
-
-    /// Once all is done with, the disk is free again.
-    fn check_reuse(&mut self) -> Result<(), Broken> {
-        let Some(log) = &mut self.log else {
-            return Ok(());
-        };
-        log.retire(0, log.readable_upto());
-        match log.save() {
-            // What was set aside takes room too.
-            Err(Trouble::Quota) if self.damaged => {}
-            Err(error) => {
-                return Err((
-                    "a sound disk is no trouble",
-                    format!("{error} {:?} {log:?}", self.disk.files()),
-                ));
-            }
-            Ok(()) => {}
-        }
-        let files = self.disk.files();
-        let segments = files
-            .iter()
-            .filter(|(file, _)| matches!(file, FileName::Segment(_)));
-        if segments.count() > 0 && !self.plan.damage {
-            return Err(("drained segments are used again", format!("{files:?}")));
-        }
-        Ok(())
-    }
-}
-
-fn settings(random: &mut Rng) -> Settings {
-    let frame_bytes_max = 512 * random.u64(1..8);
-    let least = SEGMENT_HEADER_BYTES as u64 + 2 * frame_bytes_max;
-    let segment_bytes = least + 512 * random.u64(0..40);
-    Settings {
-        segment_bytes,
-        frame_bytes_max,
-        bytes_max: segment_bytes * random.u64(2..9) + CURSOR_BYTES as u64 + random.u64(0..4096),
-        free_bytes_min: 0,
-    }
-}
-
-impl Plan {
-    fn of(random: &mut Rng) -> Self {
-        let mut one_in = |most: u32| {
-            if random.u32(0..3) == 0 {
-                random.u32(8..most)
-            } else {
-                0
-            }
-        };
-        let faults = Faults {
-            reads: one_in(80),
-            writes: one_in(60),
-            syncs: one_in(60),
-            names: one_in(60),
-        };
-        Self {
-            faults,
-            power_losses: random.u32(0..4) > 0,
-            full_disk: random.u32(0..4) == 0,
-            read_only: random.u32(0..8) == 0,
-            damage: random.u32(0..5) == 0,
-            settings_change: random.u32(0..6) == 0,
         }
     }
 }
