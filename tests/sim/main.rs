@@ -1,6 +1,9 @@
 //! Short runs of the simulators. `cargo run --release --bin sim` and `--bin spool-sim` are the long
 //! ones.
 
+#[cfg(test)]
+mod damage;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flume_tests::{sim, spool_sim};

@@ -43,6 +43,7 @@ edition = "2024"
 [dependencies]
 crc32fast = "1.5"
 fastrand = { version = "2.5", default-features = false, features = ["std"] }
+rustix = { version = "1.1", default-features = false, features = ["fs", "std"] }
 thiserror = "2.0"
 "#;
 

@@ -6,6 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`storage`](Storage) | all that is done to a disk, as a trait |
+//! | [`directory`](Directory) | the real one: the only file here that opens files |
 //! | [`frame`](FrameHeader) | events of one commit, as bytes. Pure |
 //! | [`header`](SegmentHeader) | a segment's first block, as bytes. Pure |
 //! | [`cursor`](Cursor) | which events are done with, as bytes. Pure |
@@ -14,7 +15,7 @@
 //! | [`log`](Log) | the writing side |
 //! | [`reader`](Reader) | the reading side |
 //!
-//! Nothing here knows threads, clocks or sockets, so a simulator can be the disk and end the world
+//! Nothing but the directory knows files, threads or clocks, so a simulator can be the disk and end the world
 //! between any two of its operations. This module is public for drivers, tools and simulators; it
 //! may change in minor releases. The format of the files is versioned and stays readable.
 //!
@@ -28,6 +29,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod cursor;
+mod directory;
 mod fields;
 mod frame;
 mod header;
@@ -40,6 +42,7 @@ mod storage;
 use std::io;
 
 pub use cursor::{CURSOR_BYTES, Cursor, Retired};
+pub use directory::{Directory, DirectoryError, NetworkFileSystem};
 pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Place, frame_bytes};
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 pub use log::Log;
