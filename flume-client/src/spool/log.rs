@@ -115,7 +115,7 @@ impl Log {
         };
         let mut opened = found.opened;
         // Without a cursor or a reserve the spool works, but not for ever.
-        opened.trouble = log.save().err();
+        opened.trouble = log.save().and_then(|()| log.reserve()).err();
         Ok((log, opened))
     }
 
@@ -255,6 +255,12 @@ impl Log {
             .recycle(&self.storage, &self.settings, watermark, last_end)
     }
 
+    /// Sees to it that there is a spare segment for the next start, when the disk may be full.
+    /// After a [`save`](Self::save) is a good time. Without one the spool works on.
+    pub fn reserve(&mut self) -> Result<(), Trouble> {
+        self.segments.refill(&self.storage, &self.settings)
+    }
+
     fn make_cursor(&mut self) -> io::Result<()> {
         if !self.segments.has_cursor() {
             let storage = &self.storage.0;
@@ -341,11 +347,7 @@ impl Log {
 
     fn begin_segment(&mut self, time_ms: u64) -> Result<Active, Trouble> {
         if !self.run.is_saved {
-            let saved = self.save();
-            // If it is only the reserve that could not be made, it can be used.
-            if !self.run.is_saved {
-                saved?;
-            }
+            self.save()?;
         }
         let first = self
             .pending

@@ -215,7 +215,7 @@ impl Segments {
         if changed {
             storage.0.sync_directory()?;
         }
-        self.refill(storage, settings)
+        Ok(())
     }
 
     /// Sees to it that there is a reserve.

@@ -79,7 +79,7 @@ impl World {
             return Ok(());
         };
         log.retire(0, log.readable_upto());
-        match log.save() {
+        match log.save().and_then(|()| log.reserve()) {
             // What was set aside takes room too.
             Err(Trouble::Quota) if self.damaged => {}
             Err(error) => {

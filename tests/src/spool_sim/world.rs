@@ -350,11 +350,11 @@ impl World {
         let Some(log) = &mut self.log else {
             return Ok(());
         };
-        match log.save() {
-            Ok(()) => {
-                self.witnessed = log.durable_upto();
-                Ok(())
-            }
+        let saved = log.save();
+        if saved.is_ok() {
+            self.witnessed = log.durable_upto();
+        }
+        match saved.and_then(|()| log.reserve()) {
             Err(error) if self.is_calm() && !matches!(error, Trouble::Quota) => {
                 Err(("a sound disk is no trouble", error.to_string()))
             }
