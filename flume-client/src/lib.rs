@@ -50,6 +50,7 @@ pub mod delivery;
 pub mod error;
 pub mod event;
 pub mod reliability;
+pub mod spool;
 pub mod stats;
 pub mod wire;
 

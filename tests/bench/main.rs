@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench -p flume-tests --bench flume                 everything
 //! cargo bench -p flume-tests --bench flume -- encode       encoding against apache-avro; needs only Rust
+//! cargo bench -p flume-tests --bench flume -- spool        durable writes beside bare system calls; likewise
 //! cargo bench -p flume-tests --bench flume -- deliver      delivery into a real Flume 1.11; needs Java and Maven
 //! cargo bench -p flume-tests --bench flume -- ingest       the mini-agent beside a real Flume 1.11; likewise
 //! ```
@@ -15,6 +16,7 @@ mod deliver;
 mod encode;
 mod ingest;
 mod replay;
+mod spool;
 
 use std::process::ExitCode;
 
@@ -29,14 +31,11 @@ fn main() -> ExitCode {
         .filter(|arg| arg != "--bench")
         .collect();
     let wanted = |name: &str| {
-        let named = |arg: &String| ["encode", "deliver", "ingest"].contains(&arg.as_str());
+        let named = |arg: &String| ["encode", "deliver", "ingest", "spool"].contains(&arg.as_str());
         args.iter().any(|arg| arg == name) || !args.iter().any(named)
     };
     if wanted("encode") {
         encode::run(ALLOCATOR);
-    }
-    if !(wanted("deliver") || wanted("ingest")) || !flume_tests::require_java() {
-        return ExitCode::SUCCESS;
     }
     let number = |name: &str, default| {
         let value = args
@@ -47,6 +46,15 @@ fn main() -> ExitCode {
             .and_then(|value| value.parse().ok())
             .unwrap_or(default)
     };
+    if wanted("spool")
+        && let Err(error) = spool::run(number("--rounds", 5) as usize)
+    {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    if !(wanted("deliver") || wanted("ingest")) || !flume_tests::require_java() {
+        return ExitCode::SUCCESS;
+    }
     let (events, rounds) = (
         number("--events", 1_000_000),
         number("--rounds", 5) as usize,

@@ -1,8 +1,12 @@
-//! A short run of the delivery core's simulator. `cargo run --release --bin sim` is the long one.
+//! Short runs of the simulators. `cargo run --release --bin sim` and `--bin spool-sim` are the long
+//! ones.
+
+#[cfg(test)]
+mod damage;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use flume_tests::sim;
+use flume_tests::{sim, spool_sim};
 
 fn check(seed: u64) {
     let failure = sim::run(seed, false).err();
@@ -30,6 +34,36 @@ fn fresh_seeds_keep_every_promise() {
 fn a_seed_gives_the_same_run_twice() {
     for seed in 0..20 {
         let run = || sim::run(seed, false).expect("it keeps every promise").hash;
+        assert_eq!(run(), run(), "seed {seed}");
+    }
+}
+
+fn check_spool(seed: u64) {
+    let failure = spool_sim::run(seed).err();
+    let text = failure.as_ref().map(ToString::to_string);
+    assert!(failure.is_none(), "{}", text.unwrap_or_default());
+}
+
+#[test]
+fn the_spool_keeps_every_promise_with_fixed_seeds() {
+    for seed in 0..200 {
+        check_spool(seed);
+    }
+}
+
+#[test]
+fn the_spool_keeps_every_promise_with_fresh_seeds() {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let first = since.expect("the epoch is over").as_nanos() as u64;
+    for seed in first..first + 100 {
+        check_spool(seed);
+    }
+}
+
+#[test]
+fn the_spool_does_the_same_with_a_seed_twice() {
+    for seed in 0..20 {
+        let run = || spool_sim::run(seed).expect("it keeps every promise");
         assert_eq!(run(), run(), "seed {seed}");
     }
 }

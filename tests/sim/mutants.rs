@@ -1,5 +1,5 @@
-//! Does the simulator find bugs? Plants each of [`planted::BUGS`] into a copy of the delivery
-//! core, runs the simulator on it, and expects a broken promise.
+//! Do the simulators find bugs? Plants each of [`planted::BUGS`] and [`planted_spool::BUGS`] into a
+//! copy of the delivery core and the spool, runs the simulator on it, and expects a broken promise.
 //!
 //! ```text
 //! mutants                  all of them; fails if one survives
@@ -8,13 +8,14 @@
 //! ```
 
 mod planted;
+mod planted_spool;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 use std::time::Instant;
 use std::{env, fs, io};
 
-use planted::{BUGS, Bug};
+use planted::Bug;
 
 /// Seeds 0 to this; each bug must be found by one of them.
 const SEEDS: u32 = 100;
@@ -40,13 +41,17 @@ version = "0.0.0"
 edition = "2024"
 
 [dependencies]
+crc32fast = "1.5"
 fastrand = { version = "2.5", default-features = false, features = ["std"] }
+rustix = { version = "1.1", default-features = false, features = ["fs", "std"] }
+thiserror = "2.0"
 "#;
 
-/// Only what the delivery core needs: the rest of the crate would be built for nothing.
+/// Only what the simulators need: the rest of the crate would be built for nothing.
 const CLIENT_LIB: &str = "
 pub mod delivery;
 pub mod reliability;
+pub mod spool;
 pub use reliability::Reliability;
 ";
 
@@ -61,6 +66,10 @@ autobins = false
 [[bin]]
 name = "sim"
 path = "sim/sim.rs"
+
+[[bin]]
+name = "spool-sim"
+path = "sim/spool_sim.rs"
 
 [dependencies]
 fastrand = { version = "2.5", default-features = false, features = ["std"] }
@@ -80,7 +89,7 @@ fn main() -> ExitCode {
         (None, None) => None,
         (Some("--only"), Some(name)) => Some(name),
         (Some("--list"), None) => {
-            BUGS.iter().for_each(|bug| println!("{}", bug.name));
+            bugs().for_each(|bug| println!("{}", bug.name));
             return ExitCode::SUCCESS;
         }
         _ => {
@@ -101,10 +110,14 @@ fn main() -> ExitCode {
     }
 }
 
+fn bugs() -> impl Iterator<Item = &'static Bug> {
+    planted::BUGS.iter().chain(planted_spool::BUGS)
+}
+
 /// Returns how many bugs survived.
 fn hunt(only: Option<&str>) -> io::Result<usize> {
     let chosen = |bug: &&Bug| only.is_none_or(|name| name == bug.name);
-    let bugs: Vec<_> = BUGS.iter().filter(chosen).collect();
+    let bugs: Vec<_> = bugs().filter(chosen).collect();
     if bugs.is_empty() {
         return Err(io::Error::other("no bug has this name"));
     }
@@ -113,10 +126,11 @@ fn hunt(only: Option<&str>) -> io::Result<usize> {
         nursery.mutated(bug)?;
     }
     let begin = Instant::now();
-    let sound = nursery.run()?;
-    if let Fate::Caught(seed, promise) = sound {
-        let text = format!("the unchanged core breaks \"{promise}\" with seed {seed}");
-        return Err(io::Error::other(text));
+    for folder in ["delivery", "spool"] {
+        if let Fate::Caught(seed, promise) = nursery.run(folder)? {
+            let text = format!("the unchanged {folder} breaks \"{promise}\" with seed {seed}");
+            return Err(io::Error::other(text));
+        }
     }
     println!(
         "{:<36} {:>5}  {:<28} {:>7}",
@@ -128,7 +142,7 @@ fn hunt(only: Option<&str>) -> io::Result<usize> {
     for bug in bugs {
         let begin = Instant::now();
         nursery.plant(bug)?;
-        let fate = nursery.run()?;
+        let fate = nursery.run(bug.folder)?;
         nursery.restore(bug)?;
         let seconds = begin.elapsed().as_secs_f64();
         let (seeds, promise) = match fate {
@@ -159,7 +173,9 @@ impl Nursery {
             .join("mutants");
         let nursery = Self { origin, home };
         nursery.copy("flume-client/src/delivery")?;
+        nursery.copy("flume-client/src/spool")?;
         nursery.copy("tests/src/sim")?;
+        nursery.copy("tests/src/spool_sim")?;
         nursery.copy("tests/sim")?;
         let reliability = "flume-client/src/reliability.rs";
         fs::copy(
@@ -174,15 +190,20 @@ impl Nursery {
         nursery.write("flume-client/Cargo.toml", CLIENT)?;
         nursery.write("flume-client/src/lib.rs", CLIENT_LIB)?;
         nursery.write("tests/Cargo.toml", TESTS)?;
-        nursery.write("tests/src/lib.rs", "pub mod sim;\n")?;
+        nursery.write("tests/src/lib.rs", "pub mod sim;\npub mod spool_sim;\n")?;
         Ok(nursery)
     }
 
-    /// Builds the simulator and runs it.
-    fn run(&self) -> io::Result<Fate> {
+    /// Builds the simulator of this folder and runs it.
+    fn run(&self, folder: &str) -> io::Result<Fate> {
+        let simulator = match folder {
+            "spool" => "spool-sim",
+            _ => "sim",
+        };
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
-            .args(["build", "--quiet", "--offline", "--release", "--bin", "sim"])
+            .args(["build", "--quiet", "--offline", "--release"])
+            .args(["--bin", simulator])
             .args(["--config", "build.rustflags=['-Awarnings']"])
             .env("CARGO_TARGET_DIR", self.home.join("target"))
             .current_dir(&self.home);
@@ -192,7 +213,7 @@ impl Nursery {
         }
         let ran = Command::new("timeout")
             .arg(RUN_SECONDS_MAX)
-            .arg(self.home.join("target/release/sim"))
+            .arg(self.home.join("target/release").join(simulator))
             .args(["--from", "0", "--seeds", &SEEDS.to_string()])
             .output()?;
         if ran.status.success() {
@@ -250,7 +271,7 @@ impl Nursery {
 }
 
 fn source(bug: &Bug) -> String {
-    format!("flume-client/src/delivery/{}", bug.file)
+    format!("flume-client/src/{}/{}", bug.folder, bug.file)
 }
 
 fn text(output: &Output) -> String {

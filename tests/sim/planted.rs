@@ -1,8 +1,11 @@
-//! The bugs, each one replacement in a file of the delivery core.
+//! The bugs of the delivery core, each one replacement in one of its files. Those of the spool are
+//! in [`planted_spool`](crate::planted_spool).
 
 /// A text that occurs exactly once in a file, and the bug that takes its place.
 pub(crate) struct Bug {
     pub(crate) name: &'static str,
+    /// The folder of the file, in the client's sources.
+    pub(crate) folder: &'static str,
     pub(crate) file: &'static str,
     pub(crate) find: &'static str,
     pub(crate) replace: &'static str,
@@ -16,6 +19,7 @@ const fn bug(
 ) -> Bug {
     Bug {
         name,
+        folder: "delivery",
         file,
         find,
         replace,

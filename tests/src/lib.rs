@@ -9,7 +9,8 @@
 //!
 //! [`Chain`] puts a real or a small agent between two small ones and tells their story.
 //!
-//! [`sim`] is another thing: the delivery core in virtual time, without Java or sockets.
+//! [`sim`] and [`spool_sim`] are other things: the delivery core in virtual time, without Java or
+//! sockets, and the spool on a simulated disk.
 
 mod chain;
 mod command;
@@ -28,6 +29,7 @@ mod real_flume_builder;
 mod rolled;
 mod samples;
 pub mod sim;
+pub mod spool_sim;
 mod wait;
 
 pub use chain::{Chain, Hop};

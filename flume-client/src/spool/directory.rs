@@ -1,0 +1,396 @@
+//! [`Directory`]: the real [`Storage`], a directory that is locked for one process.
+#![expect(
+    clippy::disallowed_types,
+    reason = "the one file of the spool that knows a file system"
+)]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::storage::{FileName, Storage};
+
+const LOCK_NAME: &str = "LOCK";
+
+/// Zeros written at once into a new file.
+const ZEROS_BYTES: usize = 1024 * 1024;
+
+/// Descriptors that are kept for writing.
+const HANDLES_MAX: usize = 6;
+
+/// A directory of files. Whoever has it is alone in it until it is dropped; the kernel frees the
+/// lock however the process ends.
+///
+/// The directory gets the mode 0700 if it is made here, files get 0600: logs are nobody else's
+/// business.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    /// Files are synced through the descriptor that wrote: kernels tell a failed write-back to
+    /// descriptors that were open at the time. And it saves the system calls.
+    open: Mutex<BTreeMap<FileName, Arc<File>>>,
+    /// The one that is read, if it is not written.
+    reading: Mutex<Option<(FileName, Arc<File>)>>,
+    _lock: File,
+}
+
+/// Why a spool's directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DirectoryError {
+    /// Another process, or another client in this one, has the directory.
+    #[error(
+        "{} is used by {}: give each client a directory of its own",
+        directory.display(),
+        holder.as_deref().map_or("another process".to_owned(), |it| format!("process {it}"))
+    )]
+    Locked {
+        /// The directory.
+        directory: PathBuf,
+        /// The process id that the lock file names.
+        holder: Option<String>,
+    },
+    /// Locks and syncs over a network cannot be relied on.
+    #[error(
+        "{} is on a network file system ({kind}), where neither locks nor syncs can be relied on: \
+         choose a local directory, or allow it if you know better",
+        directory.display()
+    )]
+    Network {
+        /// The directory.
+        directory: PathBuf,
+        /// Of file system.
+        kind: &'static str,
+    },
+    /// The file system says no.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With which file or directory.
+        path: PathBuf,
+        /// What came of it.
+        source: io::Error,
+    },
+}
+
+/// Whether a directory may be on a network file system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NetworkFileSystem {
+    /// No, [`DirectoryError::Network`].
+    #[default]
+    Refused,
+    /// Yes. What its server and client do to locks and syncs is not known.
+    Allowed,
+}
+
+impl Directory {
+    /// Makes the directory if need be, and locks it.
+    pub fn open(path: &Path, network: NetworkFileSystem) -> Result<Self, DirectoryError> {
+        make(path).map_err(DirectoryError::io("make the directory", path))?;
+        if network == NetworkFileSystem::Refused {
+            let kind = network_kind(path).map_err(DirectoryError::io("look at", path))?;
+            if let Some(kind) = kind {
+                let directory = path.to_owned();
+                return Err(DirectoryError::Network { directory, kind });
+            }
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            open: Mutex::default(),
+            reading: Mutex::default(),
+            _lock: lock(path)?,
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn at(&self, file: FileName) -> PathBuf {
+        self.path.join(file.to_string())
+    }
+
+    fn handles(&self) -> MutexGuard<'_, BTreeMap<FileName, Arc<File>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The descriptor to write with.
+    fn writing(&self, file: FileName) -> io::Result<Arc<File>> {
+        if let Some(handle) = self.handles().get(&file) {
+            return Ok(Arc::clone(handle));
+        }
+        let handle = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(self.at(file))?;
+        Ok(self.keep(file, handle))
+    }
+
+    fn keep(&self, file: FileName, handle: File) -> Arc<File> {
+        let handle = Arc::new(handle);
+        let mut handles = self.handles();
+        handles.insert(file, Arc::clone(&handle));
+        // The segments of the lowest ids are full, and synced.
+        while handles.len() > HANDLES_MAX {
+            let full = |file: &&FileName| matches!(file, FileName::Segment(_));
+            let Some(file) = handles.keys().find(full).copied() else {
+                break;
+            };
+            handles.remove(&file);
+        }
+        handle
+    }
+
+    /// The descriptor to read with.
+    fn reading(&self, file: FileName) -> io::Result<Arc<File>> {
+        if let Some(handle) = self.handles().get(&file) {
+            return Ok(Arc::clone(handle));
+        }
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        match reading.as_ref() {
+            Some((open, handle)) if *open == file => Ok(Arc::clone(handle)),
+            _ => {
+                let handle = Arc::new(File::open(self.at(file))?);
+                *reading = Some((file, Arc::clone(&handle)));
+                Ok(handle)
+            }
+        }
+    }
+
+    /// Forgets descriptors of a name that will be another file's.
+    fn forget(&self, file: FileName) -> Option<Arc<File>> {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.take_if(|(open, _)| *open == file);
+        self.handles().remove(&file)
+    }
+}
+
+impl Storage for Directory {
+    fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if let Some(file) = entry.file_name().to_str().and_then(FileName::parse) {
+                files.push((file, entry.metadata()?.len()));
+            }
+        }
+        Ok(files)
+    }
+
+    fn create(&self, file: FileName, bytes: u64) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        owner_only(&mut options);
+        let mut handle = options.open(self.at(file))?;
+        // Written zeros, not only reserved space: the first write to reserved space costs a change
+        // of the file system's metadata, and so a second flush of the device in each commit.
+        let zeros = vec![0; ZEROS_BYTES.min(bytes as usize)];
+        let mut left = bytes;
+        while left > 0 {
+            let now = zeros.get(..left as usize).unwrap_or(&zeros);
+            handle.write_all(now)?;
+            left -= now.len() as u64;
+        }
+        self.forget(file);
+        self.keep(file, handle);
+        Ok(())
+    }
+
+    fn write(&self, file: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        write_at(self.writing(file)?.as_ref(), offset, bytes)
+    }
+
+    fn read(&self, file: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        read_at(self.reading(file)?.as_ref(), offset, bytes)
+    }
+
+    fn truncate(&self, file: FileName, bytes: u64) -> io::Result<()> {
+        self.writing(file)?.set_len(bytes)
+    }
+
+    fn sync(&self, file: FileName) -> io::Result<()> {
+        self.writing(file)?.sync_data()
+    }
+
+    fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
+        fs::rename(self.at(from), self.at(to))?;
+        if let Some(handle) = self.forget(from) {
+            self.handles().insert(to, handle);
+        }
+        Ok(())
+    }
+
+    fn remove(&self, file: FileName) -> io::Result<()> {
+        self.forget(file);
+        fs::remove_file(self.at(file))
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        sync_directory(&self.path)
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        free_bytes(&self.path)
+    }
+}
+
+impl DirectoryError {
+    fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + use<'a> {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+}
+
+/// Makes a directory and its parents, durably: a name lasts once its directory is synced.
+fn make(path: &Path) -> io::Result<()> {
+    let missing: Vec<_> = path.ancestors().take_while(|it| !it.exists()).collect();
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)?;
+    for made in missing {
+        let parent = made.parent().filter(|it| !it.as_os_str().is_empty());
+        sync_directory(parent.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
+fn lock(directory: &Path) -> Result<File, DirectoryError> {
+    let path = directory.join(LOCK_NAME);
+    let mut options = OpenOptions::new();
+    // Not truncated before it is ours: it tells who has it.
+    options.read(true).write(true).create(true).truncate(false);
+    owner_only(&mut options);
+    let mut file = options
+        .open(&path)
+        .map_err(DirectoryError::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // An empty or strange one says nothing.
+            let _ = file.read_to_string(&mut holder);
+            let holder = holder.lines().next().map(str::to_owned);
+            return Err(DirectoryError::Locked {
+                directory: directory.to_owned(),
+                holder: holder.filter(|it| it.parse::<u32>().is_ok()),
+            });
+        }
+        Err(TryLockError::Error(source)) => {
+            return Err(DirectoryError::io("lock", &path)(source));
+        }
+    }
+    let holder = format!("{}\n", std::process::id());
+    file.set_len(0)
+        .and_then(|()| file.seek(SeekFrom::Start(0)))
+        .and_then(|_| file.write_all(holder.as_bytes()))
+        // On a full disk the lock holds, and names nobody.
+        .or_else(|error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+            _ => Err(error),
+        })
+        .map_err(DirectoryError::io("write", &path))?;
+    Ok(file)
+}
+
+#[cfg(unix)]
+fn owner_only(options: &mut OpenOptions) {
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut read = 0;
+    while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        match std::os::unix::fs::FileExt::read_at(file, rest, offset + read as u64) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+#[cfg(unix)]
+fn free_bytes(path: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(path)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// The network file system a path is on, if it is one that the kernel's `magic.h` knows.
+#[cfg(target_os = "linux")]
+fn network_kind(path: &Path) -> io::Result<Option<&'static str>> {
+    // Kernels of 32 bits give the number with a sign.
+    let magic = rustix::fs::statfs(path)?.f_type as u32;
+    Ok(match magic {
+        0x6969 => Some("NFS"),
+        0xff53_4d42 => Some("CIFS"),
+        0xfe53_4d42 => Some("SMB2"),
+        0x517b => Some("SMB"),
+        0x5346_414f => Some("AFS"),
+        0x00c3_6400 => Some("Ceph"),
+        0x0bd0_0bd0 => Some("Lustre"),
+        0x4750_4653 => Some("GPFS"),
+        _ => None,
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn network_kind(_: &Path) -> io::Result<Option<&'static str>> {
+    Ok(None)
+}
+
+#[cfg(not(unix))]
+fn owner_only(_: &mut OpenOptions) {}
+
+#[cfg(not(unix))]
+fn write_at(mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(offset))?;
+    file.write_all(bytes)
+}
+
+#[cfg(not(unix))]
+fn read_at(mut file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+    file.seek(SeekFrom::Start(offset))?;
+    let mut read = 0;
+    while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest)? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Ok(read)
+}
+
+/// There is no sync of a directory here; the file system keeps names in its own order.
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Not known here: the floor of free space is not held.
+#[cfg(not(unix))]
+fn free_bytes(_: &Path) -> io::Result<u64> {
+    Ok(u64::MAX)
+}

@@ -1,0 +1,192 @@
+//! Segment headers: the first block of a segment.
+//!
+//! The header is there twice, in the two halves of the block, so that damage to one is harmless.
+//! All numbers are little-endian.
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 8 | magic `FLSPOOL\n` |
+//! | 8 | 2 | major version, 1: readers of another one leave the file alone |
+//! | 10 | 2 | minor version, 0: for information |
+//! | 12 | 4 | features a reader must know, none yet |
+//! | 16 | 8 | id, as in the file's name |
+//! | 24 | 8 | client id |
+//! | 32 | 8 | salt, drawn anew at each use of the file |
+//! | 40 | 8 | sequence number of the first event |
+//! | 48 | 8 | `skipped_from`: the numbers from here up to the first were never given to an event |
+//! | 56 | 8 | `durable_upto`: all events below were durable when this was written |
+//! | 64 | 8 | time, ms since 1970 |
+//! | 72 | 1972 | 0 |
+//! | 2044 | 4 | CRC-32 of the 2044 bytes before |
+
+use super::fields::{seal, take_u16, take_u32, take_u64, unseal};
+
+/// Bytes before a segment's first frame.
+pub const SEGMENT_HEADER_BYTES: usize = 4096;
+
+const MAGIC: [u8; 8] = *b"FLSPOOL\n";
+const MAJOR: u16 = 1;
+const MINOR: u16 = 0;
+const COPY_BYTES: usize = SEGMENT_HEADER_BYTES / 2;
+
+/// What a segment says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentHeader {
+    /// As in the file's name.
+    pub id: u64,
+    /// Whose events these are.
+    pub client: u64,
+    /// Binds the frames to this use of the file.
+    pub salt: u64,
+    /// Sequence number of the first event.
+    pub first: u64,
+    /// From here up to `first` no sequence number was given to an event. `first` if none was left
+    /// out.
+    pub skipped_from: u64,
+    /// All events below this were durable when the segment was begun.
+    pub durable_upto: u64,
+    /// When the segment was begun, in milliseconds since 1970.
+    pub time_ms: u64,
+}
+
+/// What the first block of a segment turns out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderBlock {
+    /// A header, and whether one of its copies is damaged.
+    Whole(SegmentHeader, bool),
+    /// A header of another version, which this one must leave alone.
+    OtherVersion {
+        /// The file's.
+        major: u16,
+        /// The features it asks for.
+        features: u32,
+    },
+    /// No copy of it can be read.
+    Damaged,
+}
+
+impl SegmentHeader {
+    /// The block as it is written.
+    #[must_use]
+    pub fn to_block(&self) -> Vec<u8> {
+        let mut copy = Vec::with_capacity(SEGMENT_HEADER_BYTES);
+        copy.extend_from_slice(&MAGIC);
+        copy.extend_from_slice(&MAJOR.to_le_bytes());
+        copy.extend_from_slice(&MINOR.to_le_bytes());
+        copy.extend_from_slice(&0_u32.to_le_bytes());
+        for field in [
+            self.id,
+            self.client,
+            self.salt,
+            self.first,
+            self.skipped_from,
+            self.durable_upto,
+            self.time_ms,
+        ] {
+            copy.extend_from_slice(&field.to_le_bytes());
+        }
+        copy.resize(COPY_BYTES - 4, 0);
+        seal(&mut copy);
+        copy.extend_from_within(..);
+        copy
+    }
+}
+
+impl HeaderBlock {
+    /// Reads the first block of a segment; a shorter file has fewer bytes.
+    #[must_use]
+    pub fn read(block: &[u8]) -> Self {
+        let copies = block.chunks(COPY_BYTES).take(2);
+        let copies: Vec<_> = copies.filter_map(read_copy).collect();
+        match copies.as_slice() {
+            [Self::Whole(header, _), Self::Whole(..)] => Self::Whole(*header, false),
+            [Self::Whole(header, _)] => Self::Whole(*header, true),
+            [other, ..] => *other,
+            [] => Self::Damaged,
+        }
+    }
+}
+
+fn read_copy(copy: &[u8]) -> Option<HeaderBlock> {
+    let copy = copy.get(..COPY_BYTES)?;
+    let mut fields = unseal(copy)?.strip_prefix(&MAGIC)?;
+    let fields = &mut fields;
+    let major = take_u16(fields)?;
+    take_u16(fields)?;
+    let features = take_u32(fields)?;
+    if major != MAJOR || features != 0 {
+        return Some(HeaderBlock::OtherVersion { major, features });
+    }
+    let header = SegmentHeader {
+        id: take_u64(fields)?,
+        client: take_u64(fields)?,
+        salt: take_u64(fields)?,
+        first: take_u64(fields)?,
+        skipped_from: take_u64(fields)?,
+        durable_upto: take_u64(fields)?,
+        time_ms: take_u64(fields)?,
+    };
+    Some(HeaderBlock::Whole(header, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: SegmentHeader = SegmentHeader {
+        id: 3,
+        client: 0xc11e_4700_0000_0001,
+        salt: u64::MAX - 1,
+        first: 1 << 32,
+        skipped_from: 17,
+        durable_upto: 16,
+        time_ms: 1_700_000_000_000,
+    };
+
+    #[test]
+    fn a_header_is_read_as_it_was_written() {
+        let block = HEADER.to_block();
+        assert_eq!(block.len(), SEGMENT_HEADER_BYTES);
+        assert_eq!(HeaderBlock::read(&block), HeaderBlock::Whole(HEADER, false));
+    }
+
+    #[test]
+    fn a_flip_in_one_copy_is_told_and_harmless_in_both_it_is_damage() {
+        for byte in 0..SEGMENT_HEADER_BYTES {
+            let mut block = HEADER.to_block();
+            block[byte] ^= 0x10;
+            assert_eq!(HeaderBlock::read(&block), HeaderBlock::Whole(HEADER, true));
+            block[(byte + COPY_BYTES) % SEGMENT_HEADER_BYTES] ^= 1;
+            assert_eq!(HeaderBlock::read(&block), HeaderBlock::Damaged);
+        }
+    }
+
+    #[test]
+    fn a_block_that_is_cut_or_empty_is_damaged_unless_a_copy_is_whole() {
+        let block = HEADER.to_block();
+        for length in 0..COPY_BYTES {
+            assert_eq!(HeaderBlock::read(&block[..length]), HeaderBlock::Damaged);
+        }
+        let half = HeaderBlock::read(&block[..COPY_BYTES]);
+        assert_eq!(half, HeaderBlock::Whole(HEADER, true));
+        assert_eq!(
+            HeaderBlock::read(&[0; SEGMENT_HEADER_BYTES]),
+            HeaderBlock::Damaged
+        );
+    }
+
+    #[test]
+    fn another_major_version_and_unknown_features_are_told_apart_from_damage() {
+        for (at, value) in [(8, 2), (12, 1)] {
+            let mut copy = HEADER.to_block()[..COPY_BYTES - 4].to_vec();
+            copy[at] = value;
+            seal(&mut copy);
+            copy.extend_from_within(..);
+            let (major, features) = if at == 8 { (2, 0) } else { (1, 1) };
+            assert_eq!(
+                HeaderBlock::read(&copy),
+                HeaderBlock::OtherVersion { major, features }
+            );
+        }
+    }
+}

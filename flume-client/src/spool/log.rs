@@ -1,0 +1,417 @@
+//! [`Log`]: the writing side of a spool. Takes events, makes them durable, forgets them.
+//!
+//! | step | writes | durable with |
+//! |---|---|---|
+//! | [`push`](Log::push) | nothing, the events are kept in memory | |
+//! | [`flush`](Log::flush) | their frames, in one write | one sync |
+//! | [`save`](Log::save) | a slot of the cursor | one sync, then drained segments are reused |
+//!
+//! A write or sync that fails costs the segment: nothing is written to it any more, for after a
+//! failed sync nobody knows what of it is on the disk, and a later sync would not tell. The events
+//! are still in memory and go to a fresh segment, under the same numbers. While that fails too,
+//! they stay in memory, and each flush tries again.
+
+use std::io;
+use std::sync::Arc;
+
+use super::cursor::{CURSOR_BYTES, Cursor, Retired};
+use super::frame::{Level, Place, Stamp, frame_bytes, put_payload, stamp};
+use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::open::{self, Opened};
+use super::reader::Readable;
+use super::segments::Segments;
+use super::storage::{FileName, Storage};
+use super::{Settings, Trouble};
+
+/// The writing side of a spool. It never blocks but for its storage, and knows no threads.
+#[derive(Debug)]
+pub struct Log {
+    storage: Shared,
+    settings: Settings,
+    client: u64,
+    segments: Segments,
+    active: Option<Active>,
+    pending: Pending,
+    /// The number of the next event.
+    next: u64,
+    /// Where the numbers of this run begin, and where those of the last one ended.
+    run: Run,
+    durable_upto: u64,
+    retired: Retired,
+    generation: u64,
+    unconfirmed: Option<Cursor>,
+    random: fastrand::Rng,
+}
+
+/// The segment that is written to.
+#[derive(Clone, Copy, Debug)]
+struct Active {
+    id: u64,
+    salt: u64,
+    offset: u64,
+}
+
+/// Frames that are not durable.
+#[derive(Debug, Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    frames: Vec<PendingFrame>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PendingFrame {
+    first: u64,
+    events: u32,
+    level: Level,
+    start: usize,
+    end: usize,
+}
+
+/// Numbers given to events since the spool was opened begin at `first`; those from `skipped_from`
+/// to there are nobody's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub(super) skipped_from: u64,
+    pub(super) first: u64,
+    /// The cursor knows of it. Not before are its numbers given to events on the disk.
+    pub(super) is_saved: bool,
+}
+
+/// A storage that can be printed.
+#[derive(Clone)]
+pub(super) struct Shared(pub(super) Arc<dyn Storage>);
+
+/// Memory of the frames that is kept for the next ones.
+const PENDING_BYTES_KEPT: usize = 4 * 1024 * 1024;
+
+impl Log {
+    /// Opens a spool with whatever its directory holds. Fails only if the directory cannot be
+    /// listed; what is damaged is set aside and told.
+    ///
+    /// `seed` decides the salts, and the client id of a new spool.
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        settings: Settings,
+        seed: u64,
+    ) -> io::Result<(Self, Opened)> {
+        assert!(settings.are_sound(), "{settings:?} cannot work");
+        let mut random = fastrand::Rng::with_seed(seed);
+        let storage = Shared(storage);
+        let found = open::open(&storage, &settings, &mut random)?;
+        let mut log = Self {
+            segments: found.segments,
+            client: found.client,
+            active: None,
+            pending: Pending::default(),
+            next: found.run.first,
+            run: found.run,
+            durable_upto: found.opened.witnessed,
+            retired: found.retired,
+            generation: found.generation,
+            unconfirmed: found.unconfirmed,
+            random,
+            storage,
+            settings,
+        };
+        let mut opened = found.opened;
+        // Without a cursor or a reserve the spool works, but not for ever.
+        opened.trouble = log.save().and_then(|()| log.reserve()).err();
+        Ok((log, opened))
+    }
+
+    /// Whose events these are: a number drawn when the spool was made.
+    #[must_use]
+    pub fn client(&self) -> u64 {
+        self.client
+    }
+
+    /// The number the next event gets.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// All events below this are durable, or were when the spool was opened.
+    #[must_use]
+    pub fn durable_upto(&self) -> u64 {
+        self.durable_upto
+    }
+
+    /// All events below this can be read, or are done with.
+    #[must_use]
+    pub fn readable_upto(&self) -> u64 {
+        if self.durable_upto < self.run.first {
+            self.run.skipped_from
+        } else {
+            self.durable_upto
+        }
+    }
+
+    /// Which events are done with.
+    #[must_use]
+    pub fn retired(&self) -> &Retired {
+        &self.retired
+    }
+
+    /// The segments as a [`Reader`](super::Reader) takes them.
+    #[must_use]
+    pub fn readable(&self) -> Vec<Readable> {
+        self.segments.readable().collect()
+    }
+
+    /// Bytes on the disk, damaged segments and reserves included.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        self.segments.disk_bytes()
+    }
+
+    /// Bytes of frames that can be pushed without reaching the limits, whatever their sizes.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        let rest = self.active.map_or(0, |active| {
+            (self.settings.segment_bytes - active.offset)
+                .saturating_sub(self.settings.frame_bytes_max)
+        });
+        let more = self.segments.available(&self.settings) * self.settings.segment_room();
+        (rest + more).saturating_sub(self.pending.bytes.len() as u64)
+    }
+
+    /// Takes events, to be written by the next [`flush`](Self::flush), and says the number of the
+    /// first. `ends` are the places in `datums` where they end.
+    ///
+    /// Panics if the frame would be larger than the settings allow.
+    pub fn push(&mut self, ends: &[u32], datums: &[u8], level: Level) -> u64 {
+        let first = self.next;
+        if ends.is_empty() {
+            return first;
+        }
+        let bytes = frame_bytes(ends.len(), datums.len()) as u64;
+        assert!(
+            bytes <= self.settings.frame_bytes_max,
+            "a frame of {bytes} bytes is over the limit of {}",
+            self.settings.frame_bytes_max
+        );
+        let start = self.pending.bytes.len();
+        put_payload(&mut self.pending.bytes, ends, datums);
+        self.pending.frames.push(PendingFrame {
+            first,
+            events: ends.len() as u32,
+            level,
+            start,
+            end: self.pending.bytes.len(),
+        });
+        self.next += ends.len() as u64;
+        first
+    }
+
+    /// Makes everything that was pushed durable. After an error all of it is still here, and the
+    /// next flush tries again.
+    pub fn flush(&mut self, now_ms: u64) -> Result<(), Trouble> {
+        if self.pending.frames.is_empty() {
+            return Ok(());
+        }
+        let held = self.active.is_some();
+        let mut flushed = self.write_and_sync(now_ms);
+        if flushed.is_err() && held && self.active.is_none() {
+            flushed = self.write_and_sync(now_ms);
+        }
+        flushed
+    }
+
+    /// Marks the events from `first` up to `end` as done with. They are forgotten for good with
+    /// the next [`save`](Self::save).
+    pub fn retire(&mut self, first: u64, end: u64) {
+        self.retired.add(first, end.min(self.next));
+    }
+
+    /// Events of this segment are missing or damaged: it is kept for inspection when it is drained.
+    pub fn mark_damaged(&mut self, segment: u64) {
+        self.segments.mark_damaged(segment);
+    }
+
+    /// Makes durable which events are done with, and reuses the segments that are drained by it.
+    pub fn save(&mut self) -> Result<(), Trouble> {
+        let cursor = Cursor {
+            generation: self.generation + 1,
+            client: self.client,
+            durable_upto: self.durable_upto,
+            run: self.run.first,
+            retired: self.retired.clone(),
+        };
+        // The slot that was found is written again as it is, which harms nothing: it may not be on
+        // the disk, and the other one must not be given up before it is.
+        if let Some(found) = &self.unconfirmed {
+            self.write_slot(found)?;
+            self.unconfirmed = None;
+        }
+        // After a failure the next save takes the same slot: the other one is the last good one.
+        self.make_cursor()?;
+        self.write_slot(&cursor)?;
+        self.generation = cursor.generation;
+        self.run.is_saved = true;
+        let last_end = self.active.is_none().then_some(self.readable_upto());
+        let watermark = cursor.retired.watermark();
+        self.segments
+            .recycle(&self.storage, &self.settings, watermark, last_end)
+    }
+
+    /// Sees to it that there is a spare segment for the next start, when the disk may be full.
+    /// After a [`save`](Self::save) is a good time. Without one the spool works on.
+    pub fn reserve(&mut self) -> Result<(), Trouble> {
+        self.segments.refill(&self.storage, &self.settings)
+    }
+
+    fn make_cursor(&mut self) -> io::Result<()> {
+        if !self.segments.has_cursor() {
+            let storage = &self.storage.0;
+            storage.create(FileName::Cursor, CURSOR_BYTES as u64)?;
+            storage.sync_directory()?;
+            self.segments.made_cursor(CURSOR_BYTES as u64);
+        }
+        Ok(())
+    }
+
+    fn write_slot(&self, cursor: &Cursor) -> io::Result<()> {
+        let storage = &self.storage.0;
+        let (offset, slot) = cursor.to_slot();
+        storage.write(FileName::Cursor, offset, &slot)?;
+        storage.sync(FileName::Cursor)
+    }
+
+    fn write_and_sync(&mut self, now_ms: u64) -> Result<(), Trouble> {
+        while !self.pending.frames.is_empty() {
+            let active = match self.active {
+                Some(active) => active,
+                None => self.begin_segment(now_ms)?,
+            };
+            let fitting = self.pending.fitting(active, self.settings.segment_bytes);
+            if fitting > 0 {
+                let written = self.write(active, fitting, now_ms);
+                self.sync_active(written)?;
+                let last = self.pending.frames.get(fitting - 1);
+                self.durable_upto = last.map_or(self.durable_upto, PendingFrame::end);
+                self.pending.forget(fitting);
+            }
+            if !self.pending.frames.is_empty() {
+                // The segment is full.
+                self.active = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the first frames to the segment.
+    fn write(&mut self, active: Active, fitting: usize, time_ms: u64) -> io::Result<()> {
+        let frames = self.pending.frames.get(..fitting).unwrap_or_default();
+        for frame in frames {
+            let place = Place {
+                salt: active.salt,
+                offset: active.offset + frame.start as u64,
+            };
+            let header = Stamp {
+                place,
+                first: frame.first,
+                events: frame.events,
+                level: frame.level,
+                durable_upto: self.durable_upto,
+                time_ms,
+            };
+            let bytes = self.pending.bytes.get_mut(frame.start..frame.end);
+            stamp(bytes.unwrap_or_default(), header);
+        }
+        let end = frames.last().map_or(0, |frame| frame.end);
+        let bytes = self.pending.bytes.get(..end).unwrap_or_default();
+        let file = FileName::Segment(active.id);
+        self.storage.0.write(file, active.offset, bytes)?;
+        self.active = Some(Active {
+            offset: active.offset + bytes.len() as u64,
+            ..active
+        });
+        Ok(())
+    }
+
+    /// Syncs what was written to the active segment, or gives the segment up.
+    fn sync_active(&mut self, written: io::Result<()>) -> Result<(), Trouble> {
+        let Some(active) = self.active else {
+            return Ok(());
+        };
+        let synced = written.and_then(|()| self.storage.0.sync(FileName::Segment(active.id)));
+        let Err(error) = synced else {
+            self.segments.mark_used(active.id);
+            return Ok(());
+        };
+        self.active = None;
+        self.segments.give_up(&self.storage, active.id);
+        Err(error.into())
+    }
+
+    fn begin_segment(&mut self, time_ms: u64) -> Result<Active, Trouble> {
+        if !self.run.is_saved {
+            self.save()?;
+        }
+        let first = self
+            .pending
+            .frames
+            .first()
+            .map_or(self.next, |frame| frame.first);
+        let skipped_from = if first == self.run.first {
+            self.run.skipped_from
+        } else {
+            first
+        };
+        let salt = self.random.u64(..);
+        let header = SegmentHeader {
+            id: self.segments.new_id(),
+            client: self.client,
+            salt,
+            first,
+            skipped_from,
+            durable_upto: self.durable_upto,
+            time_ms,
+        };
+        self.segments
+            .begin(&self.storage, &self.settings, &header)?;
+        let active = Active {
+            id: header.id,
+            salt,
+            offset: SEGMENT_HEADER_BYTES as u64,
+        };
+        self.active = Some(active);
+        Ok(active)
+    }
+}
+
+impl Pending {
+    /// How many of the frames fit behind what the segment holds.
+    fn fitting(&self, active: Active, segment_bytes: u64) -> usize {
+        let fits = |frame: &PendingFrame| active.offset + frame.end as u64 <= segment_bytes;
+        self.frames.partition_point(fits)
+    }
+
+    /// Forgets the first frames, which are durable now.
+    fn forget(&mut self, frames: usize) {
+        let bytes = self
+            .frames
+            .get(frames)
+            .map_or(self.bytes.len(), |it| it.start);
+        self.bytes.drain(..bytes);
+        self.bytes.shrink_to(PENDING_BYTES_KEPT);
+        self.frames.drain(..frames);
+        for frame in &mut self.frames {
+            frame.start -= bytes;
+            frame.end -= bytes;
+        }
+    }
+}
+
+impl PendingFrame {
+    fn end(&self) -> u64 {
+        self.first + u64::from(self.events)
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Storage")
+    }
+}

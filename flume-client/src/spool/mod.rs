@@ -1,0 +1,110 @@
+//! The spool: events on the local disk, from `append` to the agent's acknowledgement.
+//!
+//! A directory of segments, written one behind the other, and a cursor that says which events are
+//! done with. A segment whose events are all done with is used again.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`storage`](Storage) | all that is done to a disk, as a trait |
+//! | [`directory`](Directory) | the real one: the only file here that opens files |
+//! | [`frame`](FrameHeader) | events of one commit, as bytes. Pure |
+//! | [`header`](SegmentHeader) | a segment's first block, as bytes. Pure |
+//! | [`cursor`](Cursor) | which events are done with, as bytes. Pure |
+//! | [`segments`](self) | which files there are, and what becomes of them |
+//! | [`open`](Opened) | what is made of the files that are found |
+//! | [`log`](Log) | the writing side |
+//! | [`reader`](Reader) | the reading side |
+//!
+//! Nothing but the directory knows files, threads or clocks, so a simulator can be the disk and end the world
+//! between any two of its operations. This module is public for drivers, tools and simulators; it
+//! may change in minor releases. The format of the files is versioned and stays readable.
+//!
+//! # What can be relied on
+//!
+//! - An event is reported durable after the sync that covers it returned `Ok`, never before.
+//! - A durable event is read again after any crash until it is done with, once per start, in order.
+//! - Whatever bytes a directory holds, it opens.
+//! - Nothing is deleted but what is done with: damage is set aside, told and counted.
+//! - The files never take more than the quota.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod cursor;
+mod directory;
+mod fields;
+mod frame;
+mod header;
+mod log;
+mod open;
+mod reader;
+mod segments;
+mod storage;
+
+use std::io;
+
+pub use cursor::{CURSOR_BYTES, Cursor, Retired};
+pub use directory::{Directory, DirectoryError, NetworkFileSystem};
+pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Place, frame_bytes};
+pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
+pub use log::Log;
+pub use open::{CursorState, Opened};
+pub use reader::{Frame, Gap, Readable, Reader, Step};
+pub use storage::{FileName, Storage};
+
+/// Sizes and limits of a spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Bytes of a segment. At least its header and twice the largest frame.
+    pub segment_bytes: u64,
+    /// Bytes of the largest frame, see [`frame_bytes`].
+    pub frame_bytes_max: u64,
+    /// Bytes all files may take together. At least two segments and the cursor.
+    pub bytes_max: u64,
+    /// Bytes that stay free on the disk: no file is made that would leave less.
+    pub free_bytes_min: u64,
+}
+
+/// Why something could not be written. The events are still in memory.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// The files take as much as they may. Goes when events are done with.
+    #[error("the spool has reached its quota")]
+    Quota,
+    /// The disk has no room, or less than is to stay free.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The file system is read-only.
+    #[error("the file system is read-only")]
+    ReadOnly,
+    /// The disk failed.
+    #[error("the disk failed: {0}")]
+    Io(io::Error),
+}
+
+impl Settings {
+    /// Whether these can work together.
+    #[must_use]
+    pub fn are_sound(&self) -> bool {
+        let least = SEGMENT_HEADER_BYTES as u64 + 2 * self.frame_bytes_max;
+        let files = 2 * self.segment_bytes + CURSOR_BYTES as u64;
+        self.frame_bytes_max >= frame_bytes(1, 1) as u64
+            && self.frame_bytes_max <= u64::from(u32::MAX)
+            && self.segment_bytes >= least
+            && self.bytes_max >= files
+    }
+
+    /// Bytes of frames that a segment takes whatever their sizes.
+    fn segment_room(&self) -> u64 {
+        self.segment_bytes - SEGMENT_HEADER_BYTES as u64 - self.frame_bytes_max
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            _ => Self::Io(error),
+        }
+    }
+}

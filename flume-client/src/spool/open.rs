@@ -1,0 +1,358 @@
+//! Opening a spool: what its directory holds becomes [`Segments`], damage is set aside and told.
+//!
+//! Only the headers and the last segment are read, so opening takes as long for a full spool as
+//! for an empty one.
+//!
+//! | found | then |
+//! |---|---|
+//! | no cursor, or a damaged one | every event in the segments is delivered (again) |
+//! | a segment without a readable header, or of another client | set aside as `quarantine-...` |
+//! | a segment of another version | left alone |
+//! | a file that is being made a segment | it is a spare |
+//! | a last segment that ends in an unfinished write | cut behind the last whole frame |
+//!
+//! The last segment is never written again: a new run begins a new one, and its numbers begin with
+//! the next multiple of 2^32, so a number that went to an unfinished write is nobody else's.
+
+use std::io;
+
+use super::cursor::{CURSOR_BYTES, Cursor, Retired};
+use super::header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::log::{Run, Shared};
+use super::reader::{Readable, SegmentEnd, segment_end};
+use super::segments::Segments;
+use super::storage::FileName;
+use super::{Settings, Trouble};
+
+/// What was found when a spool was opened.
+#[derive(Debug, Default)]
+pub struct Opened {
+    /// Segments that hold events, or may.
+    pub segments: usize,
+    /// How the cursor was.
+    pub cursor: CursorState,
+    /// Segments one of whose headers is damaged; the other one is good.
+    pub repaired: Vec<FileName>,
+    /// Segments that were set aside, by their new names.
+    pub quarantined: Vec<FileName>,
+    /// Segments that cannot be read, at least not to their end, and were left where they are.
+    pub unreadable: Vec<FileName>,
+    /// Segments of another version, left alone.
+    pub other_versions: Vec<FileName>,
+    /// Bytes of an unfinished write that were cut off.
+    pub cut_bytes: u64,
+    /// All events below this were durable: a later write or the cursor says so.
+    pub witnessed: u64,
+    /// What kept the spool from being fit to write to.
+    pub trouble: Option<Trouble>,
+}
+
+/// How the cursor was when a spool was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CursorState {
+    /// There is none: events that were done with may come again.
+    #[default]
+    Missing,
+    /// Of no slot that can be read: events that were done with may come again.
+    Damaged,
+    /// As it was written, but for one slot: the latest events that were done with may come again.
+    Repaired,
+    /// As it was written.
+    Whole,
+}
+
+pub(super) struct Found {
+    pub(super) segments: Segments,
+    pub(super) client: u64,
+    pub(super) run: Run,
+    pub(super) retired: Retired,
+    pub(super) generation: u64,
+    /// The cursor that was read. If the sync of its slot failed, it is only in memory.
+    pub(super) unconfirmed: Option<Cursor>,
+    pub(super) opened: Opened,
+}
+
+/// Events of one run at most. Their numbers never meet those of the next one.
+const RUN_BITS: u32 = 32;
+
+/// How often a file is read until an error is believed.
+const READ_TRIES: u32 = 3;
+
+pub(super) fn open(
+    storage: &Shared,
+    settings: &Settings,
+    random: &mut fastrand::Rng,
+) -> io::Result<Found> {
+    let mut files = storage.0.list()?;
+    files.sort_unstable();
+    let mut opened = Opened::default();
+    let cursor = read_cursor(storage, &mut opened);
+    let candidates = read_headers(storage, &files, &mut opened);
+    let known = cursor.as_ref().map(|cursor| cursor.client);
+    let newest = || candidates.iter().rev().find_map(|it| it.header());
+    let client = known.or_else(|| newest().map(|header| header.client));
+    let client = client.unwrap_or_else(|| random.u64(..));
+
+    let mut segments = segments_of(storage, settings, &files);
+    for candidate in candidates {
+        take_in(
+            storage,
+            settings,
+            &mut segments,
+            &candidate,
+            client,
+            &mut opened,
+        );
+    }
+
+    let unconfirmed = cursor.clone();
+    let cursor = cursor.unwrap_or_default();
+    let mut retired = cursor.retired;
+    let fresh = opened.cursor == CursorState::Missing && files.is_empty();
+    if unconfirmed.is_none() {
+        // What was before the first segment is not known to have been.
+        let first = segments
+            .readable()
+            .next()
+            .map_or(0, |it| it.header.skipped_from);
+        retired.add(0, first);
+    }
+    opened.witnessed = cursor.durable_upto;
+    let end = settle_last(storage, settings, &mut segments, &mut retired, &mut opened);
+    let last_first = segments
+        .readable()
+        .next_back()
+        .map_or(0, |it| it.header.first);
+    let known = opened.witnessed.max(retired.watermark()).max(last_first);
+    let given = known.max(end.unwrap_or(known)).max(cursor.run);
+    let first = if fresh {
+        0
+    } else {
+        ((given >> RUN_BITS) + 1) << RUN_BITS
+    };
+    // If the end cannot be read now, reading tells later what is there.
+    let skipped_from = end.map_or(first, |end| end.max(known));
+    retired.add(skipped_from, first);
+    opened.segments = segments.readable().count();
+    Ok(Found {
+        segments,
+        client,
+        run: Run {
+            skipped_from,
+            first,
+            is_saved: false,
+        },
+        retired,
+        generation: cursor.generation,
+        unconfirmed,
+        opened,
+    })
+}
+
+/// All files but the segments.
+fn segments_of(storage: &Shared, settings: &Settings, files: &[(FileName, u64)]) -> Segments {
+    let ids = files.iter().filter_map(|(file, _)| file.id());
+    let cursor_bytes = files
+        .iter()
+        .find(|(file, _)| *file == FileName::Cursor)
+        .map_or(0, |(_, bytes)| (*bytes).max(CURSOR_BYTES as u64));
+    let mut segments = Segments::new(ids.max().map_or(0, |id| id + 1), cursor_bytes);
+    for (file, bytes) in files {
+        match file {
+            FileName::Spare(id) if *bytes == settings.segment_bytes => {
+                segments.found_spare(*id, *bytes);
+            }
+            FileName::Spare(_) if storage.0.remove(*file).is_ok() => {}
+            FileName::Spare(_) | FileName::Quarantine(_) => segments.found_other(*file, *bytes),
+            FileName::Cursor | FileName::Segment(_) => {}
+        }
+    }
+    segments
+}
+
+/// A segment's file, and what its first block says.
+struct Candidate {
+    id: u64,
+    bytes: u64,
+    block: io::Result<HeaderBlock>,
+}
+
+impl Candidate {
+    fn header(&self) -> Option<&SegmentHeader> {
+        match &self.block {
+            Ok(HeaderBlock::Whole(header, _)) if header.id == self.id => Some(header),
+            _ => None,
+        }
+    }
+}
+
+fn read_cursor(storage: &Shared, opened: &mut Opened) -> Option<Cursor> {
+    let mut file = vec![0; CURSOR_BYTES];
+    let read = match patiently(|| storage.0.read(FileName::Cursor, 0, &mut file)) {
+        Ok(read) => read,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return None;
+        }
+        Err(_) => {
+            opened.cursor = CursorState::Damaged;
+            return None;
+        }
+    };
+    let (cursor, damaged) = Cursor::read(file.get(..read).unwrap_or_default());
+    opened.cursor = match (&cursor, damaged) {
+        (Some(_), false) => CursorState::Whole,
+        (Some(_), true) => CursorState::Repaired,
+        (None, true) => CursorState::Damaged,
+        (None, false) => CursorState::Missing,
+    };
+    cursor
+}
+
+/// An error here costs whole segments, so it is not believed at once.
+fn patiently<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut tries = 1;
+    loop {
+        match read() {
+            Err(error) if tries < READ_TRIES && error.kind() != io::ErrorKind::NotFound => {
+                tries += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn read_headers(
+    storage: &Shared,
+    files: &[(FileName, u64)],
+    opened: &mut Opened,
+) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for (file, bytes) in files {
+        let FileName::Segment(id) = *file else {
+            continue;
+        };
+        let mut block = vec![0; SEGMENT_HEADER_BYTES];
+        let read = patiently(|| storage.0.read(*file, 0, &mut block));
+        let block = read.map(|read| HeaderBlock::read(block.get(..read).unwrap_or_default()));
+        if let Ok(HeaderBlock::Whole(_, true)) = block {
+            opened.repaired.push(*file);
+        }
+        candidates.push(Candidate {
+            id,
+            bytes: *bytes,
+            block,
+        });
+    }
+    candidates
+}
+
+fn take_in(
+    storage: &Shared,
+    settings: &Settings,
+    segments: &mut Segments,
+    candidate: &Candidate,
+    client: u64,
+    opened: &mut Opened,
+) {
+    let (id, bytes) = (candidate.id, candidate.bytes);
+    let file = FileName::Segment(id);
+    let last_first = segments
+        .readable()
+        .next_back()
+        .map_or(0, |it| it.header.first);
+    match &candidate.block {
+        Ok(HeaderBlock::Whole(header, _))
+            if header.id == id
+                && header.client == client
+                && header.first >= last_first
+                && header.first >= header.skipped_from =>
+        {
+            segments.found(Readable {
+                header: *header,
+                bytes,
+            });
+        }
+        // The new header is on the disk, the new name is not.
+        Ok(HeaderBlock::Whole(header, _)) if header.id != id && header.client == client => {
+            let spare = FileName::Spare(id);
+            let reusable = bytes == settings.segment_bytes;
+            if reusable && storage.0.rename(file, spare).is_ok() {
+                segments.found_spare(id, bytes);
+            } else if storage.0.remove(file).is_err() {
+                segments.found_other(file, bytes);
+            }
+        }
+        Ok(HeaderBlock::OtherVersion { .. }) => {
+            opened.other_versions.push(file);
+            segments.found_other(file, bytes);
+        }
+        Ok(HeaderBlock::Whole(..) | HeaderBlock::Damaged) => {
+            let quarantine = FileName::Quarantine(id);
+            if !segments.quarantine_is_full() && storage.0.rename(file, quarantine).is_ok() {
+                opened.quarantined.push(quarantine);
+                segments.found_other(quarantine, bytes);
+            } else {
+                opened.unreadable.push(file);
+                segments.found_other(file, bytes);
+            }
+        }
+        Err(_) => {
+            opened.unreadable.push(file);
+            segments.found_other(file, bytes);
+        }
+    }
+}
+
+/// Finds where the numbers of the last segment end, and cuts off what is behind its last frame.
+/// `None` if that cannot be told.
+fn settle_last(
+    storage: &Shared,
+    settings: &Settings,
+    segments: &mut Segments,
+    retired: &mut Retired,
+    opened: &mut Opened,
+) -> Option<u64> {
+    let Some(last) = segments.readable().next_back() else {
+        return Some(0);
+    };
+    let (id, first) = (last.header.id, last.header.first);
+    opened.witnessed = opened.witnessed.max(last.header.durable_upto);
+    let SegmentEnd {
+        end,
+        bytes,
+        any,
+        durable_upto: told,
+        holes,
+    } = patiently(|| segment_end(storage.0.as_ref(), &last))
+        .inspect_err(|_| opened.unreadable.push(FileName::Segment(id)))
+        .ok()?;
+    opened.witnessed = opened.witnessed.max(told);
+    // Parts of an unfinished write that are missing while later ones are there: nobody was told
+    // that they are stored.
+    for (first, end) in holes {
+        retired.add(first.max(opened.witnessed), end);
+    }
+    let file = FileName::Segment(id);
+    if !any && opened.witnessed <= first {
+        let spare = FileName::Spare(id);
+        if last.bytes == settings.segment_bytes && storage.0.rename(file, spare).is_ok() {
+            segments.forget(id);
+            segments.found_spare(id, last.bytes);
+        } else if storage.0.remove(file).is_ok() {
+            segments.forget(id);
+        }
+        return Some(last.header.skipped_from);
+    }
+    let cut = bytes.next_multiple_of(SEGMENT_HEADER_BYTES as u64);
+    let cuts = opened.witnessed <= end && cut < last.bytes;
+    let is_cut = cuts && storage.0.truncate(file, cut).is_ok();
+    // What was read may not be on the disk yet, and what was cut may come back.
+    if storage.0.sync(file).is_ok() {
+        opened.witnessed = opened.witnessed.max(end);
+        if is_cut {
+            opened.cut_bytes = last.bytes - cut;
+            segments.shorten(id, cut);
+        }
+    }
+    Some(end)
+}

@@ -1,0 +1,302 @@
+//! [`Segments`]: which files there are, and what becomes of them.
+//!
+//! ```text
+//!            begin                    drained, cursor saved
+//! spare ────────────────> segment ───────────────────────────> spare, or removed
+//!   ^   new header, sync,    │
+//!   │   rename, directory    │ damaged, and drained as far as it goes
+//!   │                        v
+//! create                 quarantine
+//! ```
+//!
+//! One spare is kept as a reserve: a client that starts on a full disk can still take events.
+
+use std::io;
+
+use super::header::SegmentHeader;
+use super::log::Shared;
+use super::reader::Readable;
+use super::storage::FileName;
+use super::{Settings, Trouble};
+
+/// The files of a spool, by what the directory says.
+#[derive(Debug, Default)]
+pub(super) struct Segments {
+    /// By id.
+    entries: Vec<Entry>,
+    spares: Vec<(u64, u64)>,
+    /// What is neither read nor reused, and its bytes.
+    others: Vec<(FileName, u64)>,
+    cursor_bytes: u64,
+    next_id: u64,
+    wrote: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    readable: Readable,
+    damaged: bool,
+    /// It may hold durable events.
+    used: bool,
+}
+
+/// Spares that are kept, the reserve among them.
+const SPARES_MAX: usize = 2;
+
+/// Damaged segments that are set aside; of further ones only the report remains.
+const QUARANTINE_MAX: usize = 4;
+
+impl Segments {
+    /// No segments yet; new files get ids from `next_id` on.
+    pub(super) fn new(next_id: u64, cursor_bytes: u64) -> Self {
+        Self {
+            next_id,
+            cursor_bytes,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn readable(&self) -> impl DoubleEndedIterator<Item = Readable> {
+        self.entries.iter().map(|entry| entry.readable)
+    }
+
+    pub(super) fn disk_bytes(&self) -> u64 {
+        let entries = self.entries.iter().map(|entry| entry.readable.bytes);
+        let spares = self.spares.iter().map(|(_, bytes)| *bytes);
+        let others = self.others.iter().map(|(_, bytes)| *bytes);
+        self.cursor_bytes + entries.chain(spares).chain(others).sum::<u64>()
+    }
+
+    pub(super) fn has_cursor(&self) -> bool {
+        self.cursor_bytes > 0
+    }
+
+    pub(super) fn made_cursor(&mut self, bytes: u64) {
+        self.cursor_bytes = bytes;
+    }
+
+    /// Takes in a segment that was found, of a higher id than those before.
+    pub(super) fn found(&mut self, readable: Readable) {
+        self.entries.push(Entry {
+            readable,
+            damaged: false,
+            used: true,
+        });
+    }
+
+    pub(super) fn found_spare(&mut self, id: u64, bytes: u64) {
+        self.spares.push((id, bytes));
+    }
+
+    pub(super) fn found_other(&mut self, file: FileName, bytes: u64) {
+        self.others.push((file, bytes));
+    }
+
+    pub(super) fn quarantine_is_full(&self) -> bool {
+        let quarantined = |(file, _): &&(FileName, u64)| matches!(file, FileName::Quarantine(_));
+        self.others.iter().filter(quarantined).count() >= QUARANTINE_MAX
+    }
+
+    pub(super) fn mark_damaged(&mut self, id: u64) {
+        self.entry(id)
+            .into_iter()
+            .for_each(|entry| entry.damaged = true);
+    }
+
+    pub(super) fn mark_used(&mut self, id: u64) {
+        self.entry(id)
+            .into_iter()
+            .for_each(|entry| entry.used = true);
+    }
+
+    /// Says that a segment's file was cut.
+    pub(super) fn shorten(&mut self, id: u64, bytes: u64) {
+        self.entry(id)
+            .into_iter()
+            .for_each(|entry| entry.readable.bytes = bytes);
+    }
+
+    /// Lets go of a segment whose file is gone or is another one's now.
+    pub(super) fn forget(&mut self, id: u64) {
+        self.entries.retain(|entry| entry.readable.header.id != id);
+    }
+
+    /// An id that no file has.
+    pub(super) fn new_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// How many segments can be begun before something is drained.
+    pub(super) fn available(&self, settings: &Settings) -> u64 {
+        let room = settings.bytes_max.saturating_sub(self.disk_bytes());
+        let can_be = self.spares.len() as u64 + room / settings.segment_bytes;
+        can_be.saturating_sub(self.reserved() as u64)
+    }
+
+    /// Spares that must not be used: none for the first segment after a start, which may be on a
+    /// full disk.
+    fn reserved(&self) -> usize {
+        usize::from(self.wrote)
+    }
+
+    /// Makes `header` the beginning of a new segment, durably. Without an error it can be written
+    /// to.
+    pub(super) fn begin(
+        &mut self,
+        storage: &Shared,
+        settings: &Settings,
+        header: &SegmentHeader,
+    ) -> Result<(), Trouble> {
+        let reserved = self.reserved();
+        let (spare, bytes) = if self.spares.len() > reserved {
+            self.spares.pop().unwrap_or_default()
+        } else {
+            self.create_spare(
+                storage,
+                settings,
+                1 + reserved as u64 - self.spares.len() as u64,
+            )?
+        };
+        let segment = FileName::Segment(header.id);
+        let begun = self.write_header(storage, FileName::Spare(spare), segment, header);
+        if let Err(error) = begun {
+            // It has one of the two names. If it cannot be removed, it still takes room.
+            let removed = storage.0.remove(FileName::Spare(spare));
+            let removed = removed.or_else(|_| storage.0.remove(segment));
+            if removed.and_then(|()| storage.0.sync_directory()).is_err() {
+                self.others.push((segment, bytes));
+            }
+            return Err(error.into());
+        }
+        self.wrote = true;
+        self.entries.push(Entry {
+            readable: Readable {
+                header: *header,
+                bytes,
+            },
+            damaged: false,
+            used: false,
+        });
+        Ok(())
+    }
+
+    /// Writes no more to a segment. If nothing in it was ever durable, it is removed.
+    pub(super) fn give_up(&mut self, storage: &Shared, id: u64) {
+        let unused = self.entry(id).is_some_and(|entry| !entry.used);
+        if unused && storage.0.remove(FileName::Segment(id)).is_ok() {
+            self.forget(id);
+            // If it comes back with the power after all, there is nothing to be read in it.
+            let _ = storage.0.sync_directory();
+        }
+    }
+
+    /// Reuses or removes the segments whose events are all below `watermark`, which is durable.
+    /// `last_end` is where the numbers in the last segment end, if it is written no more.
+    pub(super) fn recycle(
+        &mut self,
+        storage: &Shared,
+        settings: &Settings,
+        watermark: u64,
+        last_end: Option<u64>,
+    ) -> Result<(), Trouble> {
+        let mut changed = false;
+        while let Some(entry) = self.entries.first().copied() {
+            // What a segment holds of the next one's numbers, the next one holds too.
+            let following = self.entries.get(1).map(|it| it.readable.header.first);
+            if following.or(last_end).is_none_or(|end| watermark < end) {
+                break;
+            }
+            self.release(storage, settings, &entry)?;
+            self.entries.remove(0);
+            changed = true;
+        }
+        if changed {
+            storage.0.sync_directory()?;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that there is a reserve.
+    pub(super) fn refill(&mut self, storage: &Shared, settings: &Settings) -> Result<(), Trouble> {
+        if self.spares.is_empty() {
+            let spare = self.create_spare(storage, settings, 1)?;
+            self.spares.push(spare);
+            storage.0.sync(FileName::Spare(spare.0))?;
+            storage.0.sync_directory()?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, id: u64) -> Option<&mut Entry> {
+        let mut entries = self.entries.iter_mut();
+        entries.find(|entry| entry.readable.header.id == id)
+    }
+
+    /// Makes a spare, if there is room for so many.
+    fn create_spare(
+        &mut self,
+        storage: &Shared,
+        settings: &Settings,
+        spares: u64,
+    ) -> Result<(u64, u64), Trouble> {
+        let bytes = settings.segment_bytes;
+        if self.disk_bytes() + spares * bytes > settings.bytes_max {
+            return Err(Trouble::Quota);
+        }
+        if storage.0.free_bytes()? < settings.free_bytes_min.saturating_add(bytes) {
+            return Err(Trouble::DiskFull);
+        }
+        let id = self.new_id();
+        let file = FileName::Spare(id);
+        if let Err(error) = storage.0.create(file, bytes) {
+            // It may be there, of any length.
+            if storage
+                .0
+                .remove(file)
+                .is_err_and(|it| it.kind() != io::ErrorKind::NotFound)
+            {
+                self.others.push((file, bytes));
+            }
+            return Err(error.into());
+        }
+        Ok((id, bytes))
+    }
+
+    fn write_header(
+        &self,
+        storage: &Shared,
+        spare: FileName,
+        segment: FileName,
+        header: &SegmentHeader,
+    ) -> io::Result<()> {
+        let storage = &storage.0;
+        // Synced before it has its name, so that no crash leaves a segment without a header.
+        storage.write(spare, 0, &header.to_block())?;
+        storage.sync(spare)?;
+        storage.rename(spare, segment)?;
+        storage.sync_directory()
+    }
+
+    fn release(
+        &mut self,
+        storage: &Shared,
+        settings: &Settings,
+        entry: &Entry,
+    ) -> Result<(), Trouble> {
+        let Readable { header, bytes } = entry.readable;
+        let segment = FileName::Segment(header.id);
+        if entry.damaged && !self.quarantine_is_full() {
+            let quarantine = FileName::Quarantine(header.id);
+            storage.0.rename(segment, quarantine)?;
+            self.others.push((quarantine, bytes));
+        } else if bytes == settings.segment_bytes && self.spares.len() < SPARES_MAX {
+            storage.0.rename(segment, FileName::Spare(header.id))?;
+            self.spares.push((header.id, bytes));
+        } else {
+            storage.0.remove(segment)?;
+        }
+        Ok(())
+    }
+}

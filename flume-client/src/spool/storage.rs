@@ -1,0 +1,121 @@
+//! [`Storage`]: all that the spool does to a disk, so that a test can be the disk.
+
+use std::fmt;
+use std::io;
+
+/// A file of a spool's directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileName {
+    /// `cursor`: which events are done with.
+    Cursor,
+    /// `seg-<id>.flb`: events. Ids ascend in the order of writing.
+    Segment(u64),
+    /// `spare-<id>.flb`: room for a segment. Its content means nothing.
+    Spare(u64),
+    /// `quarantine-<id>.flb`: a damaged segment, set aside for whoever wants to look at it.
+    Quarantine(u64),
+}
+
+/// One directory of files. Nothing is durable before the sync that returned `Ok`.
+///
+/// A write that failed may have happened in part. After a sync that failed, what was written since
+/// the last good one may be lost although a later sync says `Ok`: kernels do so.
+pub trait Storage: Send + Sync {
+    /// The files of the spool and their lengths in bytes, in any order. Other names are left out.
+    fn list(&self) -> io::Result<Vec<(FileName, u64)>>;
+
+    /// Makes a file of so many zero bytes, with disk space behind them where the file system can
+    /// do that. An older file of the name is replaced.
+    fn create(&self, file: FileName, bytes: u64) -> io::Result<()>;
+
+    /// Writes all of `bytes` at `offset`.
+    fn write(&self, file: FileName, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Reads at `offset` until `bytes` is full or the file ends; says how many.
+    fn read(&self, file: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<usize>;
+
+    /// Cuts the file to so many bytes.
+    fn truncate(&self, file: FileName, bytes: u64) -> io::Result<()>;
+
+    /// Makes the file's content and length durable, not its name.
+    fn sync(&self, file: FileName) -> io::Result<()>;
+
+    /// Gives a file another name, which nobody has.
+    fn rename(&self, from: FileName, to: FileName) -> io::Result<()>;
+
+    /// Deletes a file.
+    fn remove(&self, file: FileName) -> io::Result<()>;
+
+    /// Makes creations, renamings and removals durable.
+    fn sync_directory(&self) -> io::Result<()>;
+
+    /// The bytes that are free on the disk.
+    fn free_bytes(&self) -> io::Result<u64>;
+}
+
+impl FileName {
+    /// The number in its name.
+    #[must_use]
+    pub fn id(self) -> Option<u64> {
+        match self {
+            Self::Cursor => None,
+            Self::Segment(id) | Self::Spare(id) | Self::Quarantine(id) => Some(id),
+        }
+    }
+
+    /// The file of this name, if it is one of a spool.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        if name == "cursor" {
+            return Some(Self::Cursor);
+        }
+        let (kind, id) = name.strip_suffix(".flb")?.split_once('-')?;
+        let id = u64::from_str_radix(id, 16).ok()?;
+        let file = match kind {
+            "seg" => Self::Segment(id),
+            "spare" => Self::Spare(id),
+            "quarantine" => Self::Quarantine(id),
+            _ => return None,
+        };
+        // Not `seg-1.flb` or `seg-+00000000000000f.flb`.
+        (file.to_string() == name).then_some(file)
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cursor => f.write_str("cursor"),
+            Self::Segment(id) => write!(f, "seg-{id:016x}.flb"),
+            Self::Spare(id) => write!(f, "spare-{id:016x}.flb"),
+            Self::Quarantine(id) => write!(f, "quarantine-{id:016x}.flb"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_back_only_as_it_is_written() {
+        for file in [
+            FileName::Cursor,
+            FileName::Segment(0),
+            FileName::Spare(u64::MAX),
+            FileName::Quarantine(0x1f),
+        ] {
+            assert_eq!(FileName::parse(&file.to_string()), Some(file));
+        }
+        for foreign in [
+            "LOCK",
+            "seg-1.flb",
+            "seg-000000000000001F.flb",
+            "seg-+00000000000001f.flb",
+            "seg-000000000000001f.flb.tmp",
+            "log-000000000000001f.flb",
+        ] {
+            assert_eq!(FileName::parse(foreign), None, "{foreign}");
+        }
+    }
+}

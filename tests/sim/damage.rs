@@ -1,0 +1,193 @@
+//! A spool's files, cut at every offset and with every byte damaged, at production sizes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use flume_client::spool::{
+    CURSOR_BYTES, CursorState, FileName, FrameHeader, HeaderBlock, Level, Log, Opened, Place,
+    Reader, SEGMENT_HEADER_BYTES, Settings, Step,
+};
+use flume_tests::spool_sim::disk::SimDisk;
+
+const SETTINGS: Settings = Settings {
+    segment_bytes: 16 * 1024 * 1024,
+    frame_bytes_max: 2 * 1024 * 1024,
+    bytes_max: 1024 * 1024 * 1024,
+    free_bytes_min: 0,
+};
+const EVENTS: u64 = 250;
+
+/// A segment with its events, and the cursor beside it.
+struct Image {
+    segment: FileName,
+    content: Vec<u8>,
+    cursor: Vec<u8>,
+    /// Where each frame lies, and the numbers of its events.
+    frames: Vec<(Range<usize>, Range<u64>)>,
+}
+
+/// What came of an image.
+struct Found {
+    opened: Opened,
+    events: Vec<u64>,
+    /// Told to be lost.
+    lost: Vec<u64>,
+}
+
+fn datum(number: u64) -> Vec<u8> {
+    format!("event {number} {}", "x".repeat(number as usize % 40)).into_bytes()
+}
+
+fn image() -> Image {
+    let disk = Arc::new(SimDisk::new(1, u64::MAX / 2));
+    let (mut log, _) = Log::open(Arc::clone(&disk) as _, SETTINGS, 1).unwrap();
+    let mut number = 0;
+    while number < EVENTS {
+        let (mut ends, mut datums) = (Vec::new(), Vec::new());
+        for _ in 0..=number % 4 {
+            datums.extend(datum(number));
+            ends.push(datums.len() as u32);
+            number += 1;
+        }
+        log.push(&ends, &datums, Level::EndToEnd);
+        log.flush(0).unwrap();
+    }
+    drop(log);
+    // The next start cuts the segment behind its last frame, and says so in the cursor.
+    drop(Log::open(Arc::clone(&disk) as _, SETTINGS, 2).unwrap());
+    let files = disk.files();
+    let is_segment = |file: &FileName| matches!(file, FileName::Segment(_));
+    let segment = files.iter().map(|(file, _)| *file).find(is_segment);
+    let segment = segment.unwrap();
+    let content = disk.content(segment);
+    let frames = frames(&content);
+    assert_eq!(frames.last().unwrap().1.end, number);
+    Image {
+        segment,
+        content,
+        cursor: disk.content(FileName::Cursor),
+        frames,
+    }
+}
+
+fn frames(content: &[u8]) -> Vec<(Range<usize>, Range<u64>)> {
+    let HeaderBlock::Whole(header, false) = HeaderBlock::read(content) else {
+        panic!("the header is whole");
+    };
+    let mut frames = Vec::new();
+    let mut offset = SEGMENT_HEADER_BYTES;
+    let place = |offset| Place {
+        salt: header.salt,
+        offset: offset as u64,
+    };
+    while let Some(frame) = FrameHeader::read(place(offset), &content[offset..]) {
+        let end = offset + frame.frame_bytes() as usize;
+        frames.push((offset..end, frame.first..frame.end()));
+        offset = end;
+    }
+    frames
+}
+
+/// Opens a spool of these files on a disk that is full, and reads it.
+fn find(segment: (FileName, Vec<u8>), cursor: Vec<u8>) -> Found {
+    let disk = Arc::new(SimDisk::new(1, 0));
+    disk.place(segment.0, segment.1);
+    disk.place(FileName::Cursor, cursor);
+    let (mut log, opened) = Log::open(Arc::clone(&disk) as _, SETTINGS, 3).unwrap();
+    let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
+    let (mut events, mut lost) = (Vec::new(), Vec::new());
+    loop {
+        let segments = log.readable();
+        let upto = log.readable_upto();
+        match reader.advance(disk.as_ref(), &segments, log.retired(), upto) {
+            Ok(Step::End) => break,
+            Ok(Step::Gap(gap)) => {
+                if gap.durable {
+                    lost.extend(gap.first..gap.end.min(EVENTS + 10));
+                }
+                log.retire(gap.first, gap.end);
+            }
+            Ok(Step::Frame) => {
+                let frame = reader.frame().unwrap();
+                let mut start = 0;
+                for (number, end) in (frame.header.first..).zip(frame.payload.ends()) {
+                    let bytes = &frame.payload.datums()[start..end as usize];
+                    assert_eq!(bytes, datum(number), "event {number}");
+                    start = end as usize;
+                    events.push(number);
+                }
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    Found {
+        opened,
+        events,
+        lost,
+    }
+}
+
+impl Image {
+    fn all(&self) -> Range<u64> {
+        0..self.frames.last().unwrap().1.end
+    }
+
+    /// The events of the frames that `keeps`, and those of the others.
+    fn parted(&self, keeps: impl Fn(&Range<usize>) -> bool) -> (Vec<u64>, Vec<u64>) {
+        let mut parted = (Vec::new(), Vec::new());
+        for (bytes, events) in &self.frames {
+            let part = if keeps(bytes) {
+                &mut parted.0
+            } else {
+                &mut parted.1
+            };
+            part.extend(events.clone());
+        }
+        parted
+    }
+}
+
+#[test]
+fn a_segment_that_is_cut_anywhere_gives_all_before_the_cut_and_tells_of_the_rest() {
+    let image = image();
+    for length in 0..image.content.len() {
+        let cut = image.content[..length].to_vec();
+        let found = find((image.segment, cut), image.cursor.clone());
+        let header_is_there = length >= SEGMENT_HEADER_BYTES / 2;
+        let (there, gone) = image.parted(|bytes| header_is_there && bytes.end <= length);
+        assert_eq!(found.events, there, "cut at {length}");
+        assert_eq!(found.lost, gone, "cut at {length}");
+        if !header_is_there {
+            assert_eq!(found.opened.quarantined.len(), 1, "cut at {length}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_byte_of_a_segment_costs_at_most_its_frame_and_is_told() {
+    let image = image();
+    for byte in 0..image.content.len() {
+        let mut damaged = image.content.clone();
+        damaged[byte] ^= 1 << (byte % 8);
+        let found = find((image.segment, damaged), image.cursor.clone());
+        let (there, gone) = image.parted(|bytes| !bytes.contains(&byte));
+        assert_eq!(found.events, there, "byte {byte}");
+        assert_eq!(found.lost, gone, "byte {byte}");
+        let in_header = byte < SEGMENT_HEADER_BYTES;
+        assert_eq!(found.opened.repaired.len(), usize::from(in_header));
+    }
+}
+
+#[test]
+fn a_damaged_byte_of_the_cursor_loses_nothing_and_is_told() {
+    let image = image();
+    assert_eq!(image.cursor.len(), CURSOR_BYTES);
+    for byte in 0..CURSOR_BYTES {
+        let mut cursor = image.cursor.clone();
+        cursor[byte] ^= 1 << (byte % 8);
+        let found = find((image.segment, image.content.clone()), cursor);
+        let all: Vec<_> = image.all().collect();
+        assert_eq!(found.events, all, "byte {byte}");
+        assert_eq!(found.opened.cursor, CursorState::Repaired, "byte {byte}");
+    }
+}

@@ -1,0 +1,194 @@
+//! The bugs of the spool, each one replacement in one of its files.
+
+use crate::planted::Bug;
+
+const fn bug(
+    name: &'static str,
+    file: &'static str,
+    find: &'static str,
+    replace: &'static str,
+) -> Bug {
+    Bug {
+        name,
+        folder: "spool",
+        file,
+        find,
+        replace,
+    }
+}
+
+pub(crate) const BUGS: &[Bug] = &[
+    // Durability.
+    bug(
+        "no sync of a commit",
+        "log.rs",
+        "written.and_then(|()| self.storage.0.sync(FileName::Segment(active.id)))",
+        "written",
+    ),
+    bug(
+        "no sync of the directory",
+        "segments.rs",
+        "        storage.rename(spare, segment)?;\n        storage.sync_directory()",
+        "        storage.rename(spare, segment)",
+    ),
+    bug(
+        "no sync of a header",
+        "segments.rs",
+        "        storage.sync(spare)?;\n",
+        "",
+    ),
+    bug(
+        "retry after a failed sync believed",
+        "log.rs",
+        "written.and_then(|()| self.storage.0.sync(FileName::Segment(active.id)))",
+        "written.and_then(|()| { let again = || self.storage.0.sync(FileName::Segment(active.id)); again().or_else(|_| again()) })",
+    ),
+    bug(
+        "segment written on after a failed sync",
+        "log.rs",
+        "        self.active = None;\n        self.segments.give_up",
+        "        self.segments.give_up",
+    ),
+    bug(
+        "early receipt",
+        "log.rs",
+        "        let mut flushed = self.write_and_sync(now_ms);\n",
+        "        let mut flushed = self.write_and_sync(now_ms);\n        self.durable_upto = self.next;\n        if flushed.is_err() { return Ok(()); }\n",
+    ),
+    bug(
+        "failed frames forgotten",
+        "log.rs",
+        "        flushed\n",
+        "        if flushed.is_err() { self.pending = Pending::default(); }\n        flushed\n",
+    ),
+    bug(
+        "durable events given up with their segment",
+        "segments.rs",
+        "is_some_and(|entry| !entry.used)",
+        "is_some()",
+    ),
+    // Bytes.
+    bug(
+        "payload not checked",
+        "frame.rs",
+        "payload.len() != self.payload_bytes as usize || crc(&[payload]) != self.payload_crc",
+        "payload.len() != self.payload_bytes as usize",
+    ),
+    bug(
+        "segment used again without a new salt",
+        "log.rs",
+        "let salt = self.random.u64(..);",
+        "let salt = 7;",
+    ),
+    bug(
+        "frames not bound to their place",
+        "frame.rs",
+        "        &place.salt.to_le_bytes(),\n        &place.offset.to_le_bytes(),\n",
+        "",
+    ),
+    bug(
+        "frames said to be durable too early",
+        "log.rs",
+        "                durable_upto: self.durable_upto,\n                time_ms,",
+        "                durable_upto: self.next,\n                time_ms,",
+    ),
+    // The cursor.
+    bug(
+        "stale cursor slot chosen",
+        "cursor.rs",
+        "max_by_key",
+        "min_by_key",
+    ),
+    bug(
+        "one cursor slot only",
+        "cursor.rs",
+        "self.generation % 2 * SLOT_BYTES as u64",
+        "0",
+    ),
+    bug(
+        "cursor not synced",
+        "log.rs",
+        "        storage.sync(FileName::Cursor)\n",
+        "        Ok(())\n",
+    ),
+    bug(
+        "segments reused before the cursor is saved",
+        "log.rs",
+        "        // The slot that was found is written",
+        "        let _ = self.segments.recycle(&self.storage, &self.settings, cursor.retired.watermark(), None);\n        // The slot that was found is written",
+    ),
+    bug(
+        "cursor says durable what is not",
+        "log.rs",
+        "            durable_upto: self.durable_upto,\n            run:",
+        "            durable_upto: self.next,\n            run:",
+    ),
+    bug(
+        "segment recycled past a gap",
+        "log.rs",
+        "let watermark = cursor.retired.watermark();",
+        "let watermark = cursor.retired.run(cursor.retired.watermark()).1;",
+    ),
+    // Recovery.
+    bug(
+        "torn tail appended to",
+        "log.rs",
+        "        let mut opened = found.opened;\n",
+        "        let mut opened = found.opened;\n        log.active = log.segments.readable().next_back().map(|last| Active { id: last.header.id, salt: last.header.salt, offset: last.bytes });\n",
+    ),
+    bug(
+        "cut into whole frames",
+        "open.rs",
+        "let cut = bytes.next_multiple_of(SEGMENT_HEADER_BYTES as u64);",
+        "let cut = bytes / SEGMENT_HEADER_BYTES as u64 * SEGMENT_HEADER_BYTES as u64;",
+    ),
+    bug(
+        "numbers of a torn write given again",
+        "open.rs",
+        "((given >> RUN_BITS) + 1) << RUN_BITS",
+        "cursor.durable_upto",
+    ),
+    bug(
+        "last segment not read to its end",
+        "open.rs",
+        "    let skipped_from = end.map_or(first, |end| end.max(known));\n",
+        "    let skipped_from = known.min(end.unwrap_or(known));\n",
+    ),
+    bug(
+        "holes of a torn write told as losses",
+        "open.rs",
+        "retired.add(first.max(opened.witnessed), end);",
+        "let _ = (first, end);",
+    ),
+    bug(
+        "damage taken for an unfinished write",
+        "reader.rs",
+        "let durable = first < durable_upto;",
+        "let durable = false;",
+    ),
+    // Room.
+    bug(
+        "quota ignored",
+        "segments.rs",
+        "self.disk_bytes() + spares * bytes > settings.bytes_max",
+        "spares * bytes > settings.bytes_max",
+    ),
+    bug(
+        "reserve used",
+        "segments.rs",
+        "usize::from(self.wrote)",
+        "0",
+    ),
+    bug(
+        "more room promised than there is",
+        "log.rs",
+        ".saturating_sub(self.pending.bytes.len() as u64)",
+        "+ self.settings.segment_bytes",
+    ),
+    bug(
+        "drained segments kept for ever",
+        "segments.rs",
+        "if following.or(last_end).is_none_or(|end| watermark < end) {",
+        "if following.is_none_or(|end| watermark < end) {",
+    ),
+];

@@ -1,0 +1,107 @@
+//! [`Book`]: what was promised to whom, kept apart from the spool.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Every event that was ever pushed, by its number.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    events: BTreeMap<u64, Entry>,
+    /// Read since the last start.
+    read: BTreeSet<u64>,
+    /// Told to be missing, since the first start.
+    missing: BTreeSet<u64>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    datum: Vec<u8>,
+    stored: bool,
+    retired: bool,
+}
+
+type Broken = (&'static str, String);
+
+impl Book {
+    pub(super) fn push(&mut self, number: u64, datum: Vec<u8>) -> Result<(), Broken> {
+        let entry = Entry {
+            datum,
+            stored: false,
+            retired: false,
+        };
+        match self.events.insert(number, entry) {
+            Some(earlier) if earlier.stored => {
+                Err(("a number is given once", format!("{number} twice")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything that was pushed in this run is reported durable; returns how many are new.
+    pub(super) fn store(&mut self, from: u64, upto: u64) -> u64 {
+        let mut new = 0;
+        for (_, entry) in self.events.range_mut(from..upto) {
+            new += u64::from(!entry.stored);
+            entry.stored = true;
+        }
+        new
+    }
+
+    pub(super) fn start(&mut self) {
+        self.read.clear();
+    }
+
+    pub(super) fn read(&mut self, number: u64, datum: &[u8]) -> Result<(), Broken> {
+        let Some(entry) = self.events.get(&number) else {
+            return Err(("only events are read", format!("{number} was never pushed")));
+        };
+        if entry.datum != datum {
+            let details = format!("{number} has {} bytes, not its own", datum.len());
+            return Err(("an event is read as it was written", details));
+        }
+        let last = self.read.last().copied();
+        if !self.read.insert(number) {
+            return Err(("an event is read once per start", number.to_string()));
+        }
+        if last.is_some_and(|last| last > number) {
+            return Err((
+                "events are read in order",
+                format!("{number} after {last:?}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Marks a range as missing; returns whether an event that was stored is in it.
+    pub(super) fn miss(&mut self, first: u64, end: u64) -> bool {
+        let mut lost = false;
+        for (number, entry) in self.events.range(first..end) {
+            lost |= entry.stored && !entry.retired;
+            self.missing.insert(*number);
+        }
+        lost
+    }
+
+    pub(super) fn retire(&mut self, first: u64, end: u64) {
+        for (_, entry) in self.events.range_mut(first..end) {
+            entry.retired = true;
+        }
+    }
+
+    /// What was read since the start and not retired.
+    pub(super) fn unretired(&self) -> Vec<u64> {
+        let read = self.read.iter().copied();
+        read.filter(|number| self.events.get(number).is_some_and(|it| !it.retired))
+            .collect()
+    }
+
+    /// After all was read: nothing that was stored is missing but what was told so.
+    pub(super) fn check_all_read(&self) -> Result<(), Broken> {
+        for (number, entry) in &self.events {
+            let accounted = self.read.contains(number) || self.missing.contains(number);
+            if entry.stored && !entry.retired && !accounted {
+                return Err(("a stored event is read after any crash", number.to_string()));
+            }
+        }
+        Ok(())
+    }
+}

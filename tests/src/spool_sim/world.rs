@@ -1,0 +1,425 @@
+//! [`World`]: the work of a spool's client, and what goes wrong around it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use fastrand::Rng;
+use flume_client::spool::{
+    CursorState, FileName, Level, Log, Reader, Settings, Step, Trouble, frame_bytes,
+};
+
+use super::book::Book;
+use super::disk::{SimDisk, Tally};
+use super::plan::{Plan, settings};
+use super::{Failure, Stats};
+
+pub(super) type Broken = (&'static str, String);
+
+pub(super) struct World {
+    pub(super) random: Rng,
+    pub(super) disk: Arc<SimDisk>,
+    pub(super) settings: Settings,
+    pub(super) plan: Plan,
+    pub(super) book: Book,
+    pub(super) stats: Stats,
+    pub(super) log: Option<Log>,
+    pub(super) reader: Reader,
+    /// The first number of this run.
+    pub(super) first: u64,
+    /// Errors of the disk before this run are forgotten.
+    pub(super) tally: Tally,
+    /// Whether a stored event may be missing, because bytes were damaged.
+    pub(super) damaged: bool,
+    pub(super) syncs_fail: bool,
+    /// A saved cursor says that everything below was durable.
+    pub(super) witnessed: u64,
+}
+
+/// Turns of one run.
+const TURNS: u32 = 160;
+
+/// Runs a seed, to its end or to the first broken promise.
+pub fn run(seed: u64) -> Result<Stats, Box<Failure>> {
+    let mut world = World::new(seed);
+    let plan = world.plan;
+    let outcome = catch_unwind(AssertUnwindSafe(|| world.live()));
+    let (promise, details) = match outcome {
+        Ok(Ok(())) => return Ok(world.stats),
+        Ok(Err(broken)) => broken,
+        Err(panic) => {
+            let text = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or(panic.downcast_ref::<&str>().copied())
+                .unwrap_or("?");
+            ("it never panics", text.to_owned())
+        }
+    };
+    Err(Box::new(Failure {
+        seed,
+        promise,
+        details: format!("{details} ({:?}, {plan:?})", world.settings),
+    }))
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let settings = settings(&mut random);
+        let plan = Plan::of(&mut random);
+        let capacity = if plan.full_disk {
+            settings.bytes_max * random.u64(4..12) / 10
+        } else {
+            u64::MAX / 2
+        };
+        Self {
+            disk: Arc::new(SimDisk::new(random.u64(..), capacity)),
+            random,
+            settings,
+            plan,
+            book: Book::default(),
+            stats: Stats {
+                seeds: 1,
+                ..Stats::default()
+            },
+            log: None,
+            reader: Reader::new(0, 0),
+            first: 0,
+            tally: Tally::default(),
+            damaged: false,
+            syncs_fail: plan.faults.syncs > 0,
+            witnessed: 0,
+        }
+    }
+
+    fn live(&mut self) -> Result<(), Broken> {
+        self.start()?;
+        for _ in 0..TURNS {
+            if self.plan.power_losses && self.random.u32(0..30) == 0 {
+                let operations = self.random.u64(1..25);
+                self.disk.crash_in(operations);
+            }
+            self.turn()?;
+            self.check_quota()?;
+            if self.disk.is_crashed() {
+                self.lose_power()?;
+            }
+        }
+        self.end()
+    }
+
+    fn turn(&mut self) -> Result<(), Broken> {
+        match self.random.u32(0..100) {
+            0..40 => self.append(),
+            40..65 => self.read(),
+            65..80 => {
+                self.retire();
+                Ok(())
+            }
+            80..92 => self.save(),
+            92..95 => self.kill(),
+            95..97 if self.plan.power_losses => self.lose_power(),
+            97 if self.plan.full_disk => {
+                let capacity = self.settings.bytes_max * self.random.u64(4..14) / 10;
+                self.disk.set_capacity(capacity);
+                Ok(())
+            }
+            98 if self.plan.read_only => {
+                let read_only = self.random.bool();
+                self.disk.set_read_only(read_only);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing went wrong since the start.
+    pub(super) fn is_calm(&self) -> bool {
+        self.disk.tally().faults == self.tally.faults
+            && !self.plan.full_disk
+            && !self.plan.read_only
+            && !self.disk.is_crashed()
+    }
+
+    fn start(&mut self) -> Result<(), Broken> {
+        self.disk.set_faults(self.plan.faults);
+        let (log, opened) = loop {
+            let seed = self.random.u64(..);
+            match Log::open(Arc::clone(&self.disk) as _, self.settings, seed) {
+                Ok(opened) => break opened,
+                // The listing failed.
+                Err(_) if self.disk.is_crashed() => {
+                    self.stats.crashes += 1;
+                    self.disk.power_off_and_on();
+                }
+                Err(error) if self.plan.faults.reads == 0 => {
+                    return Err(("it opens whatever is there", error.to_string()));
+                }
+                Err(_) => {}
+            }
+        };
+        self.stats.starts += 1;
+        let readable = self.plan.faults.reads == 0 && !self.damaged;
+        if opened.cursor == CursorState::Damaged && readable && opened.segments > 0 {
+            return Err(("a cursor survives any crash", format!("{opened:?}")));
+        }
+        if !opened.quarantined.is_empty() && !self.damaged && !self.syncs_fail {
+            return Err(("only damage is set aside", format!("{opened:?}")));
+        }
+        // What cannot be read is as good as damaged.
+        self.damaged |= !opened.unreadable.is_empty() || opened.cursor == CursorState::Damaged;
+        self.tally = self.disk.tally();
+        self.reader = Reader::new(log.retired().watermark(), opened.witnessed);
+        self.first = log.next();
+        self.log = Some(log);
+        self.book.start();
+        Ok(())
+    }
+
+    fn append(&mut self) -> Result<(), Broken> {
+        let Some(mut log) = self.log.take() else {
+            return Ok(());
+        };
+        let mut frames = 0;
+        for _ in 0..self.random.usize(1..4) {
+            let (ends, datums) = self.events();
+            let bytes = frame_bytes(ends.len(), datums.len()) as u64;
+            if bytes > self.settings.frame_bytes_max || bytes > log.room() {
+                continue;
+            }
+            let first = log.push(&ends, &datums, Level::EndToEnd);
+            frames += 1;
+            let mut start = 0;
+            for (number, end) in (first..).zip(ends) {
+                self.book
+                    .push(number, datums[start..end as usize].to_vec())?;
+                start = end as usize;
+            }
+        }
+        let flushed = self.flush(&mut log, frames);
+        self.log = Some(log);
+        flushed
+    }
+
+    fn flush(&mut self, log: &mut Log, frames: u32) -> Result<(), Broken> {
+        let before = self.disk.tally();
+        let flushed = log.flush(1_700_000_000_000);
+        let after = self.disk.tally();
+        let begun = after.begun - self.tally.begun;
+        match flushed {
+            Ok(()) => {
+                self.stats.stored += self.book.store(self.first, log.next());
+                if log.durable_upto() < log.next() && frames > 0 {
+                    let details = format!("{} of {}", log.durable_upto(), log.next());
+                    return Err(("a flush makes everything durable", details));
+                }
+                let extra = after.begun - before.begun;
+                let syncs = after.segment_syncs - before.segment_syncs;
+                if frames > 0 && self.is_calm() && extra == 0 && syncs != 1 {
+                    return Err(("a commit is one sync", format!("{syncs} syncs")));
+                }
+            }
+            Err(Trouble::Quota) if self.is_calm() && !self.damaged => {
+                return Err(("what there is room for is taken", String::new()));
+            }
+            Err(error) if self.is_calm() && !self.damaged => {
+                return Err(("a sound disk is no trouble", error.to_string()));
+            }
+            Err(_) => {}
+        }
+        if after.begun > before.begun && begun > 1 {
+            self.check_reserve(log)?;
+        }
+        Ok(())
+    }
+
+    fn events(&mut self) -> (Vec<u32>, Vec<u8>) {
+        let mut datums = Vec::new();
+        let mut ends = Vec::new();
+        let largest = match self.random.u32(0..10) {
+            0 => self.settings.frame_bytes_max as usize,
+            1..4 => 200,
+            _ => 40,
+        };
+        for _ in 0..self.random.usize(1..8) {
+            let length = self.random.usize(0..=largest);
+            datums.extend((0..length).map(|_| self.random.u8(..)));
+            ends.push(datums.len() as u32);
+        }
+        (ends, datums)
+    }
+
+    fn read(&mut self) -> Result<(), Broken> {
+        let Some(mut log) = self.log.take() else {
+            return Ok(());
+        };
+        let mut outcome = Ok(());
+        for _ in 0..self.random.u32(1..12) {
+            match self.read_step(&mut log) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(broken) => {
+                    outcome = Err(broken);
+                    break;
+                }
+            }
+        }
+        self.log = Some(log);
+        outcome
+    }
+
+    /// `false` at the end or after an error of the disk.
+    pub(super) fn read_step(&mut self, log: &mut Log) -> Result<bool, Broken> {
+        let segments = log.readable();
+        let step = self.reader.advance(
+            self.disk.as_ref(),
+            &segments,
+            log.retired(),
+            log.readable_upto(),
+        );
+        match step {
+            Ok(Step::Frame) => {
+                let frame = self.reader.frame();
+                let Some(frame) = frame else {
+                    return Err(("a frame that was found is there", String::new()));
+                };
+                let mut start = 0;
+                let numbered = (frame.header.first..).zip(frame.payload.ends());
+                for (index, (number, end)) in numbered.enumerate() {
+                    let datum = &frame.payload.datums()[start..end as usize];
+                    start = end as usize;
+                    let from = frame.skip as usize;
+                    if (from..from + frame.take as usize).contains(&index) {
+                        self.book.read(number, datum)?;
+                        self.stats.read += 1;
+                    }
+                }
+                Ok(true)
+            }
+            Ok(Step::Gap(gap)) => {
+                let lost = self.book.miss(gap.first, gap.end);
+                if lost && !self.damaged {
+                    let details = format!("{gap:?}");
+                    return Err(("a stored event is read after any crash", details));
+                }
+                // After a failed sync the machine itself believes what is not on the disk.
+                if gap.durable && !self.damaged && !self.syncs_fail {
+                    return Err(("what is done with is not told as lost", format!("{gap:?}")));
+                }
+                // What nothing later bears witness of looks like a write that was never finished.
+                if lost && !gap.durable && gap.first < self.witnessed {
+                    return Err(("damage is told as such", format!("{gap:?}")));
+                }
+                self.stats.gaps += u64::from(lost);
+                if gap.durable {
+                    log.mark_damaged(gap.segment);
+                }
+                log.retire(gap.first, gap.end);
+                Ok(true)
+            }
+            Ok(Step::End) => Ok(false),
+            Err(error) if self.plan.faults.reads == 0 && !self.disk.is_crashed() => {
+                Err(("a sound disk can be read", error.to_string()))
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn retire(&mut self) {
+        let unretired = self.book.unretired();
+        let Some(log) = &mut self.log else {
+            return;
+        };
+        if unretired.is_empty() {
+            return;
+        }
+        let from = if self.random.bool() {
+            0
+        } else {
+            self.random.usize(0..unretired.len())
+        };
+        let most = if self.random.bool() { 30 } else { 300 };
+        let count = self.random.usize(1..most);
+        for number in unretired.iter().skip(from).take(count) {
+            log.retire(*number, number + 1);
+            self.book.retire(*number, number + 1);
+        }
+    }
+
+    fn save(&mut self) -> Result<(), Broken> {
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
+        let saved = log.save();
+        if saved.is_ok() {
+            self.witnessed = log.durable_upto();
+        }
+        match saved.and_then(|()| log.reserve()) {
+            Err(error) if self.is_calm() && !matches!(error, Trouble::Quota) => {
+                Err(("a sound disk is no trouble", error.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn kill(&mut self) -> Result<(), Broken> {
+        self.log = None;
+        self.disk.end_process();
+        self.between_runs();
+        self.start()
+    }
+
+    pub(super) fn lose_power(&mut self) -> Result<(), Broken> {
+        self.log = None;
+        self.stats.crashes += 1;
+        self.disk.power_off_and_on();
+        self.between_runs();
+        self.start()
+    }
+
+    fn between_runs(&mut self) {
+        if self.plan.damage && self.random.u32(0..3) == 0 {
+            self.damage();
+        }
+        if self.plan.settings_change && self.random.u32(0..3) == 0 {
+            let bytes = (self.settings.segment_bytes / 2).max(4 * 1024);
+            let bytes = bytes + 512 * self.random.u64(0..32);
+            let changed = Settings {
+                segment_bytes: bytes,
+                ..self.settings
+            };
+            if changed.are_sound() {
+                self.settings = changed;
+            }
+        }
+    }
+
+    /// A bit turned over somewhere, or a file of nonsense.
+    fn damage(&mut self) {
+        self.stats.damages += 1;
+        self.damaged = true;
+        let files = self.disk.files();
+        if files.is_empty() || self.random.u32(0..4) == 0 {
+            let id = self.random.u64(0..40);
+            let file = if self.random.bool() {
+                FileName::Segment(id)
+            } else {
+                FileName::Spare(id)
+            };
+            if files.iter().all(|(there, _)| *there != file) {
+                let length = self.random.usize(0..6_000);
+                let content = (0..length).map(|_| self.random.u8(..)).collect();
+                self.disk.place(file, content);
+            }
+            return;
+        }
+        let (file, bytes) = files[self.random.usize(0..files.len())];
+        if file == FileName::Cursor {
+            self.witnessed = 0;
+        }
+        if bytes > 0 {
+            let bit = self.random.u64(0..bytes * 8);
+            self.disk.rot(file, bit);
+        }
+    }
+}
