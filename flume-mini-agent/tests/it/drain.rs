@@ -1,7 +1,7 @@
 //! A stop in good order.
 
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flume_mini_agent::config::{
     AgentConfig, AvroSinkConfig, AvroSourceConfig, CollectSinkConfig, FileChannelConfig,
@@ -66,7 +66,7 @@ fn all_that_was_stored_is_drained() {
 /// An agent whose sink waits for more than there ever is, and has 7 events in its hands.
 fn waiting() -> MiniAgent {
     let mut channel = MemoryChannelConfig::default();
-    channel.keep_alive = 10 * LIMIT;
+    channel.keep_alive = 2 * LIMIT;
     let config = AgentConfig::builder("a1")
         .channel("c1", channel)
         .source("r1", AvroSourceConfig::new("127.0.0.1", 0), ["c1"])
@@ -91,7 +91,9 @@ fn a_sink_that_waits_for_a_whole_batch_does_so_no_longer() {
 #[test]
 fn a_sink_that_waits_for_a_whole_batch_can_be_paused() {
     let agent = waiting();
+    let start = Instant::now();
     agent.pause_sink();
+    assert!(start.elapsed() < LIMIT, "it waited on");
     let left = agent.stats().channel_size;
     assert_eq!(left + agent.received_count(), 7);
 }
