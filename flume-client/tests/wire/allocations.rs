@@ -133,3 +133,29 @@ fn a_reply_is_read_without_allocations() {
         assert!(matches!(event, SessionEvent::Reply { serial: 2, .. }));
     });
 }
+
+#[test]
+fn a_frame_takes_as_much_memory_as_has_come_of_it_however_much_it_announces() {
+    const RECEIVED: usize = 10_000;
+    let limits = FrameLimits {
+        payload_bytes_max: usize::MAX,
+        buffers_max: usize::MAX,
+    };
+    let one_large = frame::head(1, i32::MAX as usize).unwrap().to_vec();
+    let many_small = [1_i32.to_be_bytes(), i32::MAX.to_be_bytes(), [0; 4]].concat();
+    for head in [one_large, many_small] {
+        let (complete, allocated) = counted(|| {
+            let mut decoder = FrameDecoder::new(limits);
+            decoder.push(&head);
+            let mut complete = false;
+            for _ in 0..RECEIVED {
+                decoder.push(&[0]);
+                complete |= decoder.next_frame().unwrap().is_some();
+            }
+            complete
+        });
+        assert!(!complete);
+        // A vector doubles, and for a moment there are the old one and the new one.
+        assert!(allocated.bytes_max <= 3 * 16_384, "{allocated:?}");
+    }
+}

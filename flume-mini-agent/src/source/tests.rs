@@ -484,3 +484,35 @@ fn http_and_netcat_end_a_request_and_a_line_that_do_not_come_in_time() {
     assert_eq!(client.rest(), "");
     assert_eq!(fixture.stored(), ["one"]);
 }
+
+#[test]
+fn avro_ends_a_connection_whose_answers_nobody_reads() {
+    let mut fixture = Fixture::avro();
+    let mut client = fixture.connect();
+    client.send(greeting());
+    let probes = b"\0\0\0\x02\0\0\0\x01\0\0\0\x0e\0\x16appendBatch\0".repeat(1_000);
+    client.0.set_nonblocking(true).unwrap();
+    let mut sent = 0;
+    let mut refused = 0;
+    while refused < 1_000 {
+        match client.0.write(&probes[sent..]) {
+            Ok(bytes) => (sent, refused) = ((sent + bytes) % probes.len(), 0),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                refused += 1;
+                std::thread::yield_now();
+            }
+        }
+    }
+    client.0.set_nonblocking(false).unwrap();
+    client.0.set_write_timeout(Some(LIMIT)).unwrap();
+    fixture.hurry();
+    let error = loop {
+        match client.0.write(&probes[sent..]) {
+            Ok(bytes) => sent = (sent + bytes) % probes.len(),
+            Err(error) => break error.kind(),
+        }
+    };
+    let ends = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+    assert!(ends.contains(&error), "{error}");
+}
