@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use flume_tests::{JavaClients, Version, free_ports, require_java};
+use flume_tests::{JavaClients, Version, free_ports, freeze, require_java};
 use serde_json::{Value, json};
 
 use crate::suite::{AgentFactory, AgentUnderTest, Event, Kind, MiniFactory, RealFactory, request};
@@ -190,11 +190,11 @@ impl Run {
     fn hang(&mut self, good: SocketAddr) {
         self.open(ALL, good, TIMEOUT_MS);
         self.call(ALL, "before the hang");
-        self.signal("-STOP");
+        freeze(self.agent.pid()).unwrap();
         self.call(ALL, "hung");
         self.signal("-CONT");
         self.open(ALL, good, TIMEOUT_MS);
-        self.signal("-STOP");
+        freeze(self.agent.pid()).unwrap();
         self.call(ALL, "hung in the handshake");
         self.signal("-CONT");
     }

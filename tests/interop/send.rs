@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
 use flume_tests::{
-    Channel, RealFlume, Sink, Version, flume_command, require_java, sample_log, wait_until,
+    Channel, RealFlume, Sink, Version, flume_command, freeze, require_java, sample_log, wait_until,
 };
 use serde_json::Value;
 
@@ -90,7 +90,7 @@ fn every_line_arrives_when_the_preferred_agent_is_killed_in_mid_stream_and_start
     })
     .unwrap();
     // A stopped process answers nothing: what is sent now is in flight when the kill comes.
-    signal("STOP", killed.pid());
+    freeze(killed.pid()).unwrap();
     write(&mut send, &lines[3_000..8_000]);
     killed.kill();
     wait_until("the second agent's first events", TIMEOUT, || {
@@ -164,12 +164,6 @@ fn write(send: &mut Child, lines: &[Vec<u8>]) {
         .iter()
         .for_each(|line| stdin.write_all(&[line, &b"\n"[..]].concat()).unwrap());
     stdin.flush().unwrap();
-}
-
-fn signal(name: &str, pid: u32) {
-    let kill = format!("kill -{name} {pid}");
-    let status = Command::new("sh").args(["-c", &kill]).status();
-    assert!(status.unwrap().success());
 }
 
 fn summary(output: &Output, exit_code: i32) -> Value {

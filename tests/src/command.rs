@@ -1,6 +1,7 @@
 //! The command `flume`, built by the cargo that runs the tests, and how to end a process.
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::OnceLock;
@@ -33,6 +34,38 @@ pub fn terminate(process: &mut Child) -> Result<()> {
     wait_until("the end of a stopped process", STOP_TIMEOUT, || {
         process.try_wait().is_ok_and(|ended| ended.is_some())
     })
+}
+
+/// Stops a process, as `kill -STOP` does, and waits until none of its threads runs: on a busy machine
+/// some go on for a while after the signal.
+///
+/// # Errors
+///
+/// When it goes on for a minute.
+pub fn freeze(pid: u32) -> Result<()> {
+    let asked = Command::new("kill")
+        .args(["-STOP", &pid.to_string()])
+        .status();
+    asked.map_err(|e| HarnessError::doing("kill -STOP", e))?;
+    wait_until("the standstill of a process", STOP_TIMEOUT, || {
+        is_frozen(pid)
+    })
+}
+
+fn is_frozen(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    // The state is the first field behind the name, which is in brackets and may have any.
+    let stands = |stat: &str| {
+        let (_, fields) = stat.rsplit_once(") ").unwrap_or_default();
+        fields.starts_with(['T', 't'])
+    };
+    let stats = threads
+        .flatten()
+        .map(|it| fs::read_to_string(it.path().join("stat")));
+    // One that has just ended has none.
+    stats.flatten().all(|stat| stands(&stat))
 }
 
 fn build() -> Result<PathBuf> {

@@ -33,7 +33,7 @@ pub mod spool_sim;
 mod wait;
 
 pub use chain::{Chain, Hop};
-pub use command::{flume_command, terminate};
+pub use command::{flume_command, freeze, terminate};
 pub use error::{HarnessError, Result};
 pub use java::{Version, java_available, require_java};
 pub use java_clients::JavaClients;

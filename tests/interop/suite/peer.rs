@@ -35,6 +35,8 @@ struct State {
     calls: Vec<Vec<Event>>,
     accepted: Vec<Event>,
     streams: Vec<TcpStream>,
+    /// Connections that the other side has not closed.
+    connections: usize,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,7 @@ impl Peer {
             calls: Vec::new(),
             accepted: Vec::new(),
             streams: Vec::new(),
+            connections: 0,
         };
         let peer = Self {
             addr: listener.local_addr().unwrap(),
@@ -73,11 +76,21 @@ impl Peer {
 
     /// Closes the listener and all connections; the port is free when this returns.
     pub(crate) fn close(&self) {
+        self.shut(Shutdown::Both);
+    }
+
+    /// As [`close`](Self::close), and the other side has noticed: it has closed its ends as well.
+    pub(crate) fn close_for_all(&self) {
+        self.shut(Shutdown::Write);
+        self.wait("the end of all connections", |state| state.connections == 0);
+    }
+
+    fn shut(&self, how: Shutdown) {
         self.change(|state| {
             state.open = false;
             for stream in state.streams.drain(..) {
                 // Fails when the other side was faster.
-                drop(stream.shutdown(Shutdown::Both));
+                drop(stream.shutdown(how));
             }
         });
         // Wakes the listener, which then looks whether it is still wanted.
@@ -152,10 +165,15 @@ fn listen(listener: &TcpListener, shared: &Arc<(Mutex<State>, Condvar)>) {
             return;
         }
         state.streams.push(stream.try_clone().unwrap());
+        state.connections += 1;
         drop(state);
         let shared = Arc::clone(shared);
         // Ends with its connection.
-        thread::spawn(move || serve(stream, &shared));
+        thread::spawn(move || {
+            serve(stream, &shared);
+            shared.0.lock().unwrap().connections -= 1;
+            shared.1.notify_all();
+        });
     }
 }
 
