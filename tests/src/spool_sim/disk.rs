@@ -106,7 +106,7 @@ impl SimDisk {
         self.lock().read_only = read_only;
     }
 
-    /// After so many operations nothing works any more until [`power_on`](Self::power_on).
+    /// After so many operations nothing works any more until [`power_off_and_on`](Self::power_off_and_on).
     pub fn crash_in(&self, operations: u64) {
         self.lock().crash_in = Some(operations);
     }
