@@ -113,7 +113,8 @@ impl MiniAgentBuilder {
     }
 
     /// Longest request in bytes; a longer one closes its connection. Default 16 MiB. It is also
-    /// what one connection can make the agent hold, beside 512 KiB for reading.
+    /// what one connection can make the agent hold, beside 512 KiB for reading; for the moment in
+    /// which a request full of the smallest events is taken apart, up to twenty times as much.
     pub fn max_frame_bytes(mut self, bytes: usize) -> Self {
         self.max_frame_bytes = bytes;
         self

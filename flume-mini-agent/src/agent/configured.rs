@@ -68,7 +68,8 @@ impl ConfiguredAgentBuilder {
     }
 
     /// Longest request of an Avro or HTTP source in bytes; a longer one closes its connection, or
-    /// is answered 413. Default 16 MiB.
+    /// is answered 413. Default 16 MiB. A connection can make the agent hold that much; for the
+    /// moment in which a request full of the smallest events is taken apart, up to twenty times.
     pub fn max_frame_bytes(mut self, bytes: usize) -> Self {
         self.options.max_frame_bytes = bytes;
         self
