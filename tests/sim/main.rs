@@ -3,6 +3,11 @@
 
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
+#[cfg(unix)]
+mod directory;
+#[cfg(test)]
+mod golden;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

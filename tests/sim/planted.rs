@@ -27,6 +27,19 @@ const fn bug(
 }
 
 pub(crate) const BUGS: &[Bug] = &[
+    // Numbers left out.
+    bug(
+        "left-out numbers never done with",
+        "core.rs",
+        "self.acks.finish(first, next.saturating_sub(first));",
+        "let _ = first;",
+    ),
+    bug(
+        "batch over left-out numbers",
+        "batch.rs",
+        "        self.seal();\n        let first = self.next;",
+        "        let first = self.next;",
+    ),
     // Acknowledgements.
     bug(
         "ack on end of connection",

@@ -17,9 +17,12 @@ impl Acks {
     }
 
     /// Marks `events` events from `first` on. Ranges never overlap: a batch is retired once.
-    pub(super) fn finish(&mut self, first: u64, events: u32) {
+    pub(super) fn finish(&mut self, first: u64, events: u64) {
+        if events == 0 {
+            return;
+        }
         assert!(first >= self.watermark, "event {first} was retired before");
-        let earlier = self.ahead.insert(first, first + u64::from(events));
+        let earlier = self.ahead.insert(first, first + events);
         assert!(earlier.is_none(), "event {first} was retired before");
         while let Some(end) = self.ahead.remove(&self.watermark) {
             self.watermark = end;

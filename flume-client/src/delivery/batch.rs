@@ -50,6 +50,14 @@ impl Batches {
         }
     }
 
+    /// Leaves sequence numbers out: the next event gets `next`. Says from which one on.
+    pub(super) fn skip_to(&mut self, next: u64) -> u64 {
+        self.seal();
+        let first = self.next;
+        self.next = next.max(first);
+        first
+    }
+
     /// Closes the open batch.
     pub(super) fn seal(&mut self) {
         self.queue.extend(self.open.take().map(|(batch, _)| batch));

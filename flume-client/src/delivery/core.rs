@@ -60,6 +60,10 @@ impl Core {
                 self.counters.accepted += ends.len() as u64;
                 self.batches.append(self.now, ends);
             }
+            Input::Skip { next } => {
+                let first = self.batches.skip_to(next);
+                self.acks.finish(first, next.saturating_sub(first));
+            }
             Input::Connected { epoch } => self.on_connected(epoch),
             Input::Opened { epoch } => self.on_opened(epoch),
             Input::Replied {
@@ -283,7 +287,7 @@ impl Core {
     }
 
     fn retire(&mut self, batch: &Batch, outcome: Outcome) {
-        self.acks.finish(batch.first, batch.events);
+        self.acks.finish(batch.first, batch.events.into());
         self.counters.retire(batch.events, outcome);
         let Batch {
             first,

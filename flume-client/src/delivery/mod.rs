@@ -69,6 +69,12 @@ pub enum Input<'a> {
         /// For each event, its size and those of the events before it in this input, added up.
         ends: &'a [u32],
     },
+    /// No events have the sequence numbers from here up to `next`: they were lost or done with
+    /// before. The open batch is closed.
+    Skip {
+        /// The sequence number of the next event.
+        next: u64,
+    },
     /// A connection stands and a handshake was sent; also when a second one is.
     Connected {
         /// The attempt.

@@ -63,6 +63,8 @@ pub(super) struct Book {
     pub(super) calm: bool,
     /// In a calm ordered run: the event that must be stored next.
     next_stored: Option<u64>,
+    /// Numbers that no event has: first, and the one behind the last.
+    skipped: Vec<(u64, u64)>,
 }
 
 impl Book {
@@ -80,6 +82,7 @@ impl Book {
             abandoned: false,
             calm,
             next_stored: (calm && in_order).then_some(0),
+            skipped: Vec::new(),
         }
     }
 
@@ -97,6 +100,25 @@ impl Book {
         self.counters.accepted += 1;
         self.waiting += 1;
         self.pending_bytes += u64::from(bytes);
+    }
+
+    /// Leaves out the numbers of so many events, and says which one comes next.
+    pub(super) fn skip(&mut self, events: usize) -> u64 {
+        let first = self.records.len();
+        let nobody = Record {
+            accepted_at: 0,
+            bytes: 0,
+            attempts: 0,
+            begun: false,
+            excused: false,
+            last_end: None,
+            state: State::Retired,
+            stored_by: 0,
+        };
+        self.records.resize(first + events, nobody);
+        self.skipped.push((first as u64, self.records.len() as u64));
+        self.advance_watermark();
+        self.records.len() as u64
     }
 
     /// Events that are in no call.
@@ -197,6 +219,11 @@ impl Book {
     /// An agent commits events.
     pub(super) fn store(&mut self, agent: usize, first: u64, events: u32) -> Check {
         if let Some(next) = &mut self.next_stored {
+            for (start, end) in &self.skipped {
+                if next == start {
+                    *next = *end;
+                }
+            }
             ensure(first == *next, "order", || {
                 format!("event {first} is stored, {next} is missing")
             })?;
@@ -266,12 +293,16 @@ impl Book {
         }
         self.pending_bytes -= u64::from(bytes);
         self.count(u64::from(events), outcome);
+        self.advance_watermark();
+        Ok(())
+    }
+
+    fn advance_watermark(&mut self) {
         while let Some(record) = self.records.get(self.watermark)
             && record.state == State::Retired
         {
             self.watermark += 1;
         }
-        Ok(())
     }
 
     fn check_loss(&self, first: u64, loss: Loss) -> Check {

@@ -31,6 +31,12 @@ impl World {
                 self.trace.note(self.now, "flush", []);
                 self.step(Input::Flush)?;
             }
+            19 => {
+                let events = self.rng.usize(1..=1_000);
+                let next = self.book.skip(events);
+                self.trace.note(self.now, "skip to {}", [next]);
+                self.step(Input::Skip { next })?;
+            }
             _ => {}
         }
         let span = self.scenario.episodes[episode];
