@@ -33,7 +33,8 @@ pub struct Directory {
     open: Mutex<BTreeMap<FileName, Arc<File>>>,
     /// The one that is read, if it is not written.
     reading: Mutex<Option<(FileName, Arc<File>)>>,
-    _lock: File,
+    /// `None` for who only looks.
+    _lock: Option<File>,
 }
 
 /// Why a spool's directory cannot be used.
@@ -101,7 +102,19 @@ impl Directory {
             path: path.to_owned(),
             open: Mutex::default(),
             reading: Mutex::default(),
-            _lock: lock(path)?,
+            _lock: Some(lock(path)?),
+        })
+    }
+
+    /// Looks at a directory that may be another one's, for [`Survey`](super::Survey). Nothing is
+    /// locked, so what is read may be in the middle of a change.
+    pub fn look(path: &Path) -> Result<Self, DirectoryError> {
+        fs::read_dir(path).map_err(DirectoryError::io("read the directory", path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            open: Mutex::default(),
+            reading: Mutex::default(),
+            _lock: None,
         })
     }
 

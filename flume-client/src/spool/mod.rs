@@ -14,6 +14,7 @@
 //! | [`open`](Opened) | what is made of the files that are found |
 //! | [`log`](Log) | the writing side |
 //! | [`reader`](Reader) | the reading side |
+//! | [`survey`](Survey) | what a spool holds, without changing it |
 //!
 //! Nothing but the directory knows files, threads or clocks, so a simulator can be the disk and end the world
 //! between any two of its operations. This module is public for drivers, tools and simulators; it
@@ -38,6 +39,7 @@ mod open;
 mod reader;
 mod segments;
 mod storage;
+mod survey;
 
 use std::io;
 
@@ -49,6 +51,7 @@ pub use log::Log;
 pub use open::{CursorState, Opened};
 pub use reader::{Frame, Gap, Readable, Reader, Step};
 pub use storage::{FileName, Storage};
+pub use survey::{SegmentTrouble, Survey, SurveyedSegment};
 
 /// Sizes and limits of a spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use super::header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::log::{Run, Shared};
 use super::reader::{Readable, SegmentEnd, segment_end};
 use super::segments::Segments;
-use super::storage::FileName;
+use super::storage::{FileName, Storage};
 use super::{Settings, Trouble};
 
 /// What was found when a spool was opened.
@@ -86,12 +86,9 @@ pub(super) fn open(
     let mut files = storage.0.list()?;
     files.sort_unstable();
     let mut opened = Opened::default();
-    let cursor = read_cursor(storage, &mut opened);
-    let candidates = read_headers(storage, &files, &mut opened);
-    let known = cursor.as_ref().map(|cursor| cursor.client);
-    let newest = || candidates.iter().rev().find_map(|it| it.header());
-    let client = known.or_else(|| newest().map(|header| header.client));
-    let client = client.unwrap_or_else(|| random.u64(..));
+    let cursor = read_cursor(storage.0.as_ref(), &mut opened);
+    let candidates = read_headers(storage.0.as_ref(), &files, &mut opened);
+    let client = client(cursor.as_ref(), &candidates).unwrap_or_else(|| random.u64(..));
 
     let mut segments = segments_of(storage, settings, &files);
     for candidate in candidates {
@@ -170,11 +167,18 @@ fn segments_of(storage: &Shared, settings: &Settings, files: &[(FileName, u64)])
     segments
 }
 
+/// Whose events these are, if any file tells.
+pub(super) fn client(cursor: Option<&Cursor>, candidates: &[Candidate]) -> Option<u64> {
+    let newest = || candidates.iter().rev().find_map(Candidate::header);
+    let known = cursor.map(|cursor| cursor.client);
+    known.or_else(|| newest().map(|header| header.client))
+}
+
 /// A segment's file, and what its first block says.
-struct Candidate {
-    id: u64,
-    bytes: u64,
-    block: io::Result<HeaderBlock>,
+pub(super) struct Candidate {
+    pub(super) id: u64,
+    pub(super) bytes: u64,
+    pub(super) block: io::Result<HeaderBlock>,
 }
 
 impl Candidate {
@@ -186,9 +190,9 @@ impl Candidate {
     }
 }
 
-fn read_cursor(storage: &Shared, opened: &mut Opened) -> Option<Cursor> {
+pub(super) fn read_cursor(storage: &dyn Storage, opened: &mut Opened) -> Option<Cursor> {
     let mut file = vec![0; CURSOR_BYTES];
-    let read = match patiently(|| storage.0.read(FileName::Cursor, 0, &mut file)) {
+    let read = match patiently(|| storage.read(FileName::Cursor, 0, &mut file)) {
         Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return None;
@@ -221,8 +225,8 @@ fn patiently<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
-fn read_headers(
-    storage: &Shared,
+pub(super) fn read_headers(
+    storage: &dyn Storage,
     files: &[(FileName, u64)],
     opened: &mut Opened,
 ) -> Vec<Candidate> {
@@ -232,7 +236,7 @@ fn read_headers(
             continue;
         };
         let mut block = vec![0; SEGMENT_HEADER_BYTES];
-        let read = patiently(|| storage.0.read(*file, 0, &mut block));
+        let read = patiently(|| storage.read(*file, 0, &mut block));
         let block = read.map(|read| HeaderBlock::read(block.get(..read).unwrap_or_default()));
         if let Ok(HeaderBlock::Whole(_, true)) = block {
             opened.repaired.push(*file);

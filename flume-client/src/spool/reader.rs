@@ -116,6 +116,12 @@ impl Reader {
         self.next
     }
 
+    /// The id of the segment that is read.
+    #[must_use]
+    pub fn segment(&self) -> Option<u64> {
+        self.segment
+    }
+
     /// Goes on behind events that were read elsewhere. Never goes back.
     pub fn skip_to(&mut self, next: u64) {
         self.next = self.next.max(next);

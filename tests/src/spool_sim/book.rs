@@ -71,6 +71,11 @@ impl Book {
         Ok(())
     }
 
+    /// In order.
+    pub(super) fn read_since_start(&self) -> impl Iterator<Item = u64> {
+        self.read.iter().copied()
+    }
+
     /// Marks a range as missing; returns whether an event that was stored is in it.
     pub(super) fn miss(&mut self, first: u64, end: u64) -> bool {
         let mut lost = false;

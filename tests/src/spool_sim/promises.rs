@@ -14,6 +14,7 @@ impl World {
         self.plan.full_disk = false;
         self.plan.read_only = false;
         self.plan.settings_change = false;
+        self.surveyed = Some(Vec::new());
         let loses_power = self.plan.power_losses && self.random.bool();
         if loses_power {
             self.lose_power()?;
@@ -36,6 +37,7 @@ impl World {
                 return Err(("reading comes to its end", String::new()));
             }
         }
+        self.check_survey()?;
         self.check_lost()?;
         self.check_stale()?;
         self.check_reuse()?;
@@ -43,6 +45,17 @@ impl World {
         self.stats.operations = tally.operations;
         self.stats.faults = tally.faults;
         Ok(())
+    }
+
+    /// Who only looked before the last start saw what it gave.
+    fn check_survey(&self) -> Result<(), Broken> {
+        let surveyed = self.surveyed.as_deref().unwrap_or_default();
+        if surveyed.iter().copied().eq(self.book.read_since_start()) {
+            return Ok(());
+        }
+        let read: Vec<_> = self.book.read_since_start().collect();
+        let details = format!("surveyed {surveyed:?}, read {read:?}");
+        Err(("a survey sees what a start reads", details))
     }
 
     fn check_lost(&self) -> Result<(), Broken> {

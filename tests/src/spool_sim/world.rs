@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use flume_client::spool::{
-    CursorState, FileName, Level, Log, Reader, Settings, Step, Trouble, frame_bytes,
+    CursorState, FileName, Level, Log, Reader, Settings, Step, Survey, Trouble, frame_bytes,
 };
 
 use super::book::Book;
@@ -31,6 +31,8 @@ pub(super) struct World {
     /// Whether a stored event may be missing, because bytes were damaged.
     pub(super) damaged: bool,
     pub(super) syncs_fail: bool,
+    /// The events that a look at the files before the last start found.
+    pub(super) surveyed: Option<Vec<u64>>,
     /// A saved cursor says that everything below was durable.
     pub(super) witnessed: u64,
 }
@@ -88,6 +90,7 @@ impl World {
             tally: Tally::default(),
             damaged: false,
             syncs_fail: plan.faults.syncs > 0,
+            surveyed: None,
             witnessed: 0,
         }
     }
@@ -143,6 +146,13 @@ impl World {
 
     fn start(&mut self) -> Result<(), Broken> {
         self.disk.set_faults(self.plan.faults);
+        if let Some(surveyed) = &mut self.surveyed {
+            let survey = Survey::take(self.disk.as_ref(), |number, _| {
+                surveyed.push(number);
+                Ok(())
+            });
+            survey.map_err(|error| ("a sound disk can be read", error.to_string()))?;
+        }
         let (log, opened) = loop {
             let seed = self.random.u64(..);
             match Log::open(Arc::clone(&self.disk) as _, self.settings, seed) {
