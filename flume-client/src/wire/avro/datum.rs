@@ -104,6 +104,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `length` bytes.
+    #[inline]
     pub fn take(&mut self, length: usize, what: &'static str) -> Result<&'a [u8], DecodeError> {
         let (taken, rest) = self
             .rest
@@ -127,11 +128,16 @@ impl<'a> Reader<'a> {
     }
 
     /// A zigzag variable-length number.
+    #[inline]
     pub fn long(&mut self, what: &'static str) -> Result<i64, DecodeError> {
         if let [byte @ ..0x80, rest @ ..] = self.rest {
             self.rest = rest;
             return Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1));
         }
+        self.long_of_many(what)
+    }
+
+    fn long_of_many(&mut self, what: &'static str) -> Result<i64, DecodeError> {
         let mut value: u64 = 0;
         for (index, byte) in self.rest.iter().take(10).enumerate() {
             if index == 9 && *byte > 1 {
@@ -151,6 +157,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Avro's `bytes`, at most `limit` of them.
+    #[inline]
     pub fn bytes(&mut self, what: &'static str, limit: usize) -> Result<&'a [u8], DecodeError> {
         let length = self.long(what)?;
         let length = u64::try_from(length).map_err(|_| DecodeError::Negative { what, length })?;
@@ -167,6 +174,17 @@ impl<'a> Reader<'a> {
     /// Avro's `string`, at most `limit` bytes of it.
     pub fn string(&mut self, what: &'static str, limit: usize) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.bytes(what, limit)?).map_err(|_| DecodeError::NotUtf8 { what })
+    }
+
+    /// Passes over a `string`.
+    #[inline]
+    fn skip_string(&mut self, what: &'static str) -> Result<(), DecodeError> {
+        let bytes = self.bytes(what, usize::MAX)?;
+        // Most are ASCII, and short.
+        if bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() {
+            return Ok(());
+        }
+        Err(DecodeError::NotUtf8 { what })
     }
 
     /// The number of items in the next block of an array or map; 0 ends it.
@@ -251,9 +269,7 @@ impl<'a> EventRef<'a> {
     fn read_bounded(reader: &mut Reader<'a>, headers_max: u64) -> Result<Self, DecodeError> {
         let start = reader.rest();
         let mut headers = Headers::new(reader.clone(), headers_max);
-        for pair in &mut headers {
-            pair?;
-        }
+        headers.skip_all()?;
         let header_bytes = start.len() - headers.reader.rest().len();
         *reader = headers.reader;
         let body = reader.bytes("event body", usize::MAX)?;
@@ -292,13 +308,29 @@ impl<'a> Headers<'a> {
         }
     }
 
-    fn pair(&mut self) -> Result<Option<(&'a str, &'a str)>, DecodeError> {
+    /// Begins the next block if there is none. `false`: that was the last one.
+    #[inline]
+    fn is_in_block(&mut self) -> Result<bool, DecodeError> {
         if self.left_in_block == 0 {
             self.left_in_block = self.reader.block("header count", self.room)?;
-            if self.left_in_block == 0 {
-                return Ok(None);
-            }
             self.room -= self.left_in_block;
+        }
+        Ok(self.left_in_block > 0)
+    }
+
+    /// Passes over all that are left.
+    fn skip_all(&mut self) -> Result<(), DecodeError> {
+        while self.is_in_block()? {
+            self.left_in_block -= 1;
+            self.reader.skip_string("header key")?;
+            self.reader.skip_string("header value")?;
+        }
+        Ok(())
+    }
+
+    fn pair(&mut self) -> Result<Option<(&'a str, &'a str)>, DecodeError> {
+        if !self.is_in_block()? {
+            return Ok(None);
         }
         self.left_in_block -= 1;
         let key = self.reader.string("header key", usize::MAX)?;
