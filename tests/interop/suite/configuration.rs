@@ -3,7 +3,7 @@
 use flume_tests::Version;
 
 use super::event::{Answer, Event, events};
-use super::http::post;
+use super::http::{post, request};
 use super::{AgentFactory, Kind, Scenario, alone, on_every_agent};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -165,20 +165,30 @@ a1.sources.http.bind = 127.0.0.1
 a1.sources.http.port = {http_port}
 a1.sources.http.channels = c5
 a1.channels.c5.type = file
+";
+
+const NO_DIRECTORIES: &str = "
 a1.channels.c5.checkpointDir = /dev/null/checkpoint
 a1.channels.c5.dataDirs = /dev/null/data
+";
+
+const DIRECTORIES: &str = "
+a1.channels.c5.checkpointDir = {checkpoint_dir}
+a1.channels.c5.dataDirs = {data_dir}
+a1.channels.c5.minimumRequiredSpace = 1048576
 ";
 
 /// S6 and H5: the channel throws before the source's transaction begins.
 fn c5_a_channel_that_cannot_start_is_an_error_for_append_and_failed_for_a_batch(
     agents: &dyn AgentFactory,
 ) {
+    let broken = format!("{C5}{NO_DIRECTORIES}");
     let Kind::Flume(version) = agents.kind() else {
-        let refused = agents.try_start(C5).err().unwrap();
+        let refused = agents.try_start(&broken).err().unwrap();
         assert!(refused.contains("/dev/null/"), "{refused}");
-        return;
+        return check_a_channel_that_breaks(agents);
     };
-    let agent = agents.start(C5);
+    let agent = agents.start(&broken);
     let mut client = agent.client("avro_port");
     // The two versions of Avro differ by a colon and a repetition.
     let unknown = match version {
@@ -205,4 +215,27 @@ fn c5_a_channel_that_cannot_start_is_an_error_for_append_and_failed_for_a_batch(
         "ChannelFillPercentage",
         "1.7976931348623157E308",
     );
+}
+
+/// The mini-agent does not start with a channel that is broken, so it breaks later.
+fn check_a_channel_that_breaks(agents: &dyn AgentFactory) {
+    let agent = agents.start(&format!("{C5}{DIRECTORIES}"));
+    let mut client = agent.client("avro_port");
+    let fault = r#"[{"fault":"fsync_error"}]"#;
+    let put = request(agent.monitoring(), "PUT", "/faults", None, fault);
+    assert_eq!(put.status, 200);
+    assert_eq!(client.append_batch(&events(["1"])), Answer::Failed);
+    let thrown = client.append(&Event::new("1"));
+    let start = "org.apache.avro.AvroRuntimeException: Unknown datum type \
+                 java.lang.IllegalStateException: java.lang.IllegalStateException: ";
+    let Answer::Error(text) = &thrown else {
+        panic!("{thrown:?}");
+    };
+    assert!(text.starts_with(start), "{text}");
+    assert_eq!(client.append_batch(&events(["1"])), Answer::Failed);
+    assert_eq!(post(agent.addr("http_port"), None, "[{}]"), 500);
+    agent.wait_for_counter("SOURCE.avro", "EventReceivedCount", "3");
+    agent.wait_for_counter("SOURCE.avro", "ChannelWriteFail", "2");
+    agent.wait_for_counter("SOURCE.avro", "GenericProcessingFail", "0");
+    agent.wait_for_counter("SOURCE.http", "GenericProcessingFail", "1");
 }
