@@ -51,7 +51,8 @@ fn check_spool(seed: u64) {
 
 #[test]
 fn the_spool_keeps_every_promise_with_fixed_seeds() {
-    for seed in 0..200 {
+    // The last one found a spare that had the name of a segment again after a power loss.
+    for seed in (0..200).chain([69_543]) {
         check_spool(seed);
     }
 }

@@ -115,7 +115,8 @@ impl Log {
         };
         let mut opened = found.opened;
         // Without a cursor or a reserve the spool works, but not for ever.
-        opened.trouble = log.save().and_then(|()| log.reserve()).err();
+        let trouble = log.save().and_then(|()| log.reserve()).err();
+        opened.trouble = opened.trouble.or(trouble);
         Ok((log, opened))
     }
 

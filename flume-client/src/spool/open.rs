@@ -130,6 +130,8 @@ pub(super) fn open(
     // If the end cannot be read now, reading tells later what is there.
     let skipped_from = end.map_or(first, |end| end.max(known));
     retired.add(skipped_from, first);
+    // A file that has become a spare must not have its old name again once it holds other things.
+    opened.trouble = storage.0.sync_directory().err().map(Trouble::from);
     opened.segments = segments.readable().count();
     Ok(Found {
         segments,
