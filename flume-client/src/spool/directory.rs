@@ -118,12 +118,6 @@ impl Directory {
         })
     }
 
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     fn at(&self, file: FileName) -> PathBuf {
         self.path.join(file.to_string())
     }

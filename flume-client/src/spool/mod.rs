@@ -25,8 +25,10 @@
 //! - An event is reported durable after the sync that covers it returned `Ok`, never before.
 //! - A durable event is read again after any crash until it is done with, once per start, in order.
 //! - Whatever bytes a directory holds, it opens.
-//! - Nothing is deleted but what is done with: damage is set aside, told and counted.
-//! - The files never take more than the quota.
+//! - Nothing is deleted but what is done with. Damage is told, and the first four damaged segments
+//!   are set aside; further ones that are done with are used again.
+//! - The files never take more than the quota. What was cut off at a start can come back with a
+//!   power loss, if the sync after the cut had failed.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod cursor;

@@ -110,21 +110,10 @@ impl Reader {
         }
     }
 
-    /// The event that comes next.
-    #[must_use]
-    pub fn position(&self) -> u64 {
-        self.next
-    }
-
     /// The id of the segment that is read.
     #[must_use]
     pub fn segment(&self) -> Option<u64> {
         self.segment
-    }
-
-    /// Goes on behind events that were read elsewhere. Never goes back.
-    pub fn skip_to(&mut self, next: u64) {
-        self.next = self.next.max(next);
     }
 
     /// Looks for the next events below `limit` that are not `retired`. `segments` are those of the

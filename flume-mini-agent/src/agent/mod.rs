@@ -40,7 +40,8 @@ use reload::Reconfigured;
 use source_part::SourcePart;
 use tally::{Board, Stats};
 
-/// A Flume agent in this process: Avro source, memory channel, sink.
+/// A Flume agent in this process: by default an Avro source, a memory channel and a sink; with
+/// [`configured`](Self::configured) as many components as a configuration has.
 ///
 /// It works on a thread of its own and stops when dropped. Any number can run side by side. The
 /// waits here block the calling thread; inside of a runtime with one thread only they keep a
