@@ -4,7 +4,7 @@
 //! and hands empty ones back, so in a steady state nothing is allocated. The counters are changed
 //! under the same lock, which is why they balance at every moment.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -13,8 +13,11 @@ use crate::config::Config;
 use crate::delivery::Outcome;
 use crate::error::{FlushError, Refusal};
 use crate::event::Event;
-use crate::receipt::{Receipt, Receipts};
-use crate::stats::{AgentStats, Stats};
+use crate::event_id::{EVENT_ID_BYTES_MAX, EVENT_ID_HEADER, EventIds};
+use crate::receipt::{LastWord, Receipt, Receipts};
+use crate::spool::{Trouble, frame_bytes};
+use crate::stats::{AgentStats, SpoolStats, Stats};
+use crate::stored::StoredMark;
 use crate::ticket::Promise;
 
 /// Bytes at which a chunk is closed and the next one begun.
@@ -32,6 +35,24 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
+    /// Sequence number behind its last event.
+    pub(crate) fn end(&self) -> u64 {
+        self.first + self.ends.len() as u64
+    }
+
+    /// Bytes that it takes on the disk.
+    pub(crate) fn frame_bytes(&self) -> u64 {
+        match self.ends.len() {
+            0 => 0,
+            events => frame_bytes(events, self.bytes.len()) as u64,
+        }
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        let ends = size_of_val(self.ends.as_slice());
+        self.ends.is_empty() || self.bytes.len() + ends + bytes <= CHUNK_BYTES
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
@@ -59,6 +80,62 @@ pub(crate) struct Intake {
     state: Mutex<IntakeState>,
     buffer_bytes_max: usize,
     event_bytes_max: usize,
+    event_ids: bool,
+}
+
+/// Where a client's events begin.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    /// Whose events these are.
+    pub(crate) client: u64,
+    /// The first one's sequence number.
+    pub(crate) first: u64,
+    /// Found in the spool.
+    pub(crate) recovered: u64,
+    pub(crate) stored: Arc<StoredMark>,
+    pub(crate) disk: Option<Disk>,
+}
+
+/// What a commit changes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoredNews<'a> {
+    /// As in [`Disk`].
+    pub(crate) room: u64,
+    /// Bytes of frames that `room` knows of now.
+    pub(crate) counted: u64,
+    /// As in [`Disk`].
+    pub(crate) stored_upto: u64,
+    /// Bytes of the events that became stored.
+    pub(crate) stored_bytes: usize,
+    pub(crate) commits: u64,
+    pub(crate) disk_bytes: u64,
+    pub(crate) trouble: Option<&'a Arc<Trouble>>,
+}
+
+impl Beginning {
+    /// That of a client without a spool: its buffer is all the storage there is.
+    pub(crate) fn in_memory() -> Self {
+        Self {
+            client: fastrand::u64(..),
+            first: 0,
+            recovered: 0,
+            stored: Arc::new(StoredMark::new(u64::MAX)),
+            disk: None,
+        }
+    }
+}
+
+/// What the intake knows of the spool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Disk {
+    /// Bytes it takes at the most.
+    pub(crate) capacity: u64,
+    /// Bytes of frames that it has room for.
+    pub(crate) room: u64,
+    /// Those of events that `room` does not count.
+    pub(crate) uncounted: u64,
+    /// All events below are stored.
+    pub(crate) stored_upto: u64,
 }
 
 /// What the lock protects.
@@ -67,6 +144,8 @@ pub(crate) struct IntakeState {
     pub(crate) stats: Stats,
     pub(crate) receipts: Receipts,
     next: u64,
+    ids: EventIds,
+    pub(crate) disk: Option<Disk>,
     open: Chunk,
     full: Vec<Chunk>,
     spare: Vec<Chunk>,
@@ -74,10 +153,13 @@ pub(crate) struct IntakeState {
     ready: Vec<(usize, Promise<()>)>,
     closed: bool,
     worker_gone: bool,
+    /// Whoever takes the chunks.
     sleeper: Option<Sleeper>,
+    /// The worker, if it is another.
+    listener: Option<Waker>,
 }
 
-/// The worker while it sleeps, and how much must come in to wake it.
+/// A taker of chunks while it sleeps, and how much must come in to wake it.
 #[derive(Debug)]
 struct Sleeper {
     waker: Waker,
@@ -86,16 +168,31 @@ struct Sleeper {
 }
 
 impl Intake {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, beginning: Beginning) -> Self {
         let agents = config.agents.iter().cloned().map(AgentStats::new).collect();
+        let Beginning {
+            client,
+            first,
+            recovered,
+            stored,
+            disk,
+        } = beginning;
         let state = IntakeState {
             stats: Stats {
                 agents,
+                recovered,
+                pending: recovered,
+                spool: disk.map(|_| SpoolStats::default()),
                 ..Stats::default()
             },
-            receipts: Receipts::new(&config.agents),
-            next: 0,
-            open: Chunk::default(),
+            receipts: Receipts::new(&config.agents, first, stored),
+            next: first,
+            ids: EventIds::new(client, first),
+            disk,
+            open: Chunk {
+                first,
+                ..Chunk::default()
+            },
             full: Vec::new(),
             spare: Vec::new(),
             requests: Vec::new(),
@@ -103,11 +200,13 @@ impl Intake {
             closed: false,
             worker_gone: false,
             sleeper: None,
+            listener: None,
         };
         Self {
             state: Mutex::new(state),
             buffer_bytes_max: config.buffer_bytes_max,
             event_bytes_max: config.event_bytes_max,
+            event_ids: config.event_ids,
         }
     }
 
@@ -118,13 +217,15 @@ impl Intake {
     /// Takes one event, if everything about it is right.
     pub(crate) fn append(&self, event: &Event) -> Result<Receipt, Refusal> {
         let checked = self.check(event);
+        let adds_id = self.adds_id(event);
         let mut state = self.lock();
-        let room = checked.and_then(|()| state.check_room(event.as_datum().len(), self.capacity()));
+        let room =
+            checked.and_then(|()| state.check_room(self.bytes_of(event), 1, self.capacity()));
         if let Err(refusal) = room {
             state.stats.refuse(&refusal, 1);
             return Err(refusal);
         }
-        let receipt = state.push(event);
+        let receipt = state.push(event, adds_id);
         let waker = state.waker_if_due();
         drop(state);
         waker.into_iter().for_each(Waker::wake);
@@ -135,17 +236,22 @@ impl Intake {
     pub(crate) fn append_all(&self, events: &[Event]) -> Result<Vec<Receipt>, (usize, Refusal)> {
         let mut numbered = events.iter().enumerate();
         let faulty = numbered.find_map(|(index, event)| Some((index, self.check(event).err()?)));
-        let bytes: usize = events.iter().map(|event| event.as_datum().len()).sum();
+        let bytes: usize = events.iter().map(|event| self.bytes_of(event)).sum();
+        let adds_id: Vec<bool> = events.iter().map(|event| self.adds_id(event)).collect();
         let mut state = self.lock();
         let refused = faulty.or_else(|| {
-            let refusal = state.check_room(bytes, self.capacity()).err()?;
+            let refusal = state
+                .check_room(bytes, events.len(), self.capacity())
+                .err()?;
             Some((0, refusal))
         });
         if let Some((index, refusal)) = refused {
             state.stats.refuse(&refusal, events.len() as u64);
             return Err((index, refusal));
         }
-        let receipts = events.iter().map(|event| state.push(event)).collect();
+        let events = events.iter().zip(adds_id);
+        let receipts = events.map(|(event, adds_id)| state.push(event, adds_id));
+        let receipts = receipts.collect();
         let waker = state.waker_if_due();
         drop(state);
         waker.into_iter().for_each(Waker::wake);
@@ -155,10 +261,8 @@ impl Intake {
     /// Fulfils the promise when `bytes` fit, at once or later.
     pub(crate) fn when_ready(&self, bytes: usize, promise: Promise<()>) {
         let mut state = self.lock();
-        let waits = matches!(
-            state.check_room(bytes, self.capacity()),
-            Err(Refusal::Full { .. })
-        );
+        let room = state.check_room(bytes, 1, self.capacity());
+        let waits = room.is_err_and(|refusal| refusal.is_retryable());
         if waits && bytes <= self.buffer_bytes_max {
             let given_up = state.waits_given_up();
             state.ready.push((bytes, promise));
@@ -182,9 +286,10 @@ impl Intake {
         }
         state.closed |= matches!(request, Request::Close { .. });
         state.requests.push(request);
-        let sleeper = state.sleeper.take();
+        let sleeper = state.sleeper.take().map(|sleeper| sleeper.waker);
+        let listener = state.listener.take();
         drop(state);
-        sleeper.into_iter().for_each(|sleeper| sleeper.waker.wake());
+        sleeper.into_iter().chain(listener).for_each(Waker::wake);
     }
 
     /// Wakes callers who wait for room, now that there may be some.
@@ -193,23 +298,38 @@ impl Intake {
         let capacity = self.buffer_bytes_max;
         let closed = state.closed;
         // A quarter of the buffer must be free, so that a waiting caller is woken for many events.
-        let fits = |bytes: usize| closed || used + bytes.max(capacity / 4) <= capacity;
+        let room = state.disk.map_or(u64::MAX, |disk| disk.free());
+        let fits = |bytes: usize| {
+            let fits_disk = frame_bytes(1, bytes) as u64 <= room;
+            closed || (fits_disk && used + bytes.max(capacity / 4) <= capacity)
+        };
         for (_, promise) in state.ready.extract_if(.., |(bytes, _)| fits(*bytes)) {
             wakers.extend(promise.fulfil(()));
         }
     }
 
-    /// The worker ends: nothing more is taken, and nobody waits for it in vain. Events are left
-    /// over only if it ended by a panic; whether they were stored is not known.
+    /// The worker ends: nothing more is taken, and nobody waits for it in vain. Without a spool
+    /// events are left over only if it ended by a panic; whether they were stored is not known.
     pub(crate) fn worker_ends(&self) {
         let mut wakers = Vec::new();
         let mut state = self.lock();
         state.closed = true;
         state.worker_gone = true;
-        state.stats.lost.unknown += state.stats.pending;
-        state.stats.pending = 0;
+        let last_word = match state.disk {
+            None => {
+                state.stats.lost.unknown += state.stats.pending;
+                state.stats.pending = 0;
+                LastWord::Unknown
+            }
+            Some(disk) => {
+                let unstored = state.next - disk.stored_upto;
+                state.stats.lost.closed += unstored;
+                state.stats.pending -= unstored;
+                LastWord::InSpoolBelow(disk.stored_upto)
+            }
+        };
         state.stats.pending_bytes = 0;
-        state.receipts.orphan(&mut wakers);
+        state.receipts.end(last_word, &mut wakers);
         let requests = std::mem::take(&mut state.requests);
         let ready = std::mem::take(&mut state.ready);
         drop(state);
@@ -219,6 +339,20 @@ impl Intake {
 
     fn capacity(&self) -> usize {
         self.buffer_bytes_max
+    }
+
+    /// Bytes that the event takes, at the most.
+    fn bytes_of(&self, event: &Event) -> usize {
+        let id = if self.event_ids {
+            EVENT_ID_BYTES_MAX
+        } else {
+            0
+        };
+        event.as_datum().len() + id
+    }
+
+    fn adds_id(&self, event: &Event) -> bool {
+        self.event_ids && event.header_value(EVENT_ID_HEADER).is_none()
     }
 
     fn check(&self, event: &Event) -> Result<(), Refusal> {
@@ -233,14 +367,58 @@ impl Intake {
     }
 }
 
+impl Disk {
+    /// Bytes of frames that can still be taken in.
+    fn free(&self) -> u64 {
+        self.room.saturating_sub(self.uncounted)
+    }
+}
+
 impl IntakeState {
-    /// Moves all events that came in to `chunks`, oldest first.
-    pub(crate) fn take_chunks(&mut self, chunks: &mut Vec<Chunk>) {
-        chunks.append(&mut self.full);
-        if !self.open.ends.is_empty() {
+    /// Moves events that came in to `chunks`, oldest first, until those are so many bytes.
+    pub(crate) fn take_chunks(&mut self, chunks: &mut Vec<Chunk>, bytes_max: usize) {
+        let mut bytes = 0;
+        let mut fits = |chunk: &Chunk| {
+            let fits = bytes < bytes_max;
+            bytes += chunk.bytes.len();
+            fits
+        };
+        let whole = self.full.iter().take_while(|chunk| fits(chunk)).count();
+        chunks.extend(self.full.drain(..whole));
+        if self.full.is_empty() && !self.open.ends.is_empty() && fits(&self.open) {
             let next = self.new_chunk();
             chunks.push(std::mem::replace(&mut self.open, next));
         }
+    }
+
+    /// Nothing more comes, and all that came is taken.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.closed && self.full.is_empty() && self.open.ends.is_empty()
+    }
+
+    /// Brings what is known of the spool up to date.
+    pub(crate) fn on_stored(&mut self, news: &StoredNews<'_>) {
+        let (Some(disk), Some(stats)) = (&mut self.disk, &mut self.stats.spool) else {
+            return;
+        };
+        let stored_upto = news.stored_upto.max(disk.stored_upto);
+        stats.stored += stored_upto - disk.stored_upto;
+        stats.commits += news.commits;
+        stats.disk_bytes = news.disk_bytes;
+        stats.trouble = news.trouble.cloned();
+        disk.stored_upto = stored_upto;
+        disk.room = news.room;
+        disk.uncounted -= news.counted;
+        self.stats.pending_bytes -= news.stored_bytes;
+    }
+
+    /// The counters, as of now.
+    pub(crate) fn snapshot(&self) -> Stats {
+        let mut stats = self.stats.clone();
+        if let (Some(disk), Some(spool)) = (&self.disk, &mut stats.spool) {
+            spool.unstored = self.next - disk.stored_upto;
+        }
+        stats
     }
 
     /// Takes an emptied chunk back for reuse.
@@ -268,9 +446,15 @@ impl IntakeState {
         self.receipts.resolve(first, events, outcome, wakers);
     }
 
-    /// The worker goes to sleep until this much has come in. `false`: it already has.
+    /// The worker goes to sleep until there is a request. `false`: there is one.
+    pub(crate) fn listen(&mut self, waker: &Waker) -> bool {
+        self.listener = Some(waker.clone());
+        self.requests.is_empty()
+    }
+
+    /// A taker of chunks goes to sleep until this much has come in. `false`: it already has.
     pub(crate) fn sleep(&mut self, waker: &Waker, events: usize, bytes: usize) -> bool {
-        if !self.requests.is_empty() || self.has_come_in(events, bytes) {
+        if self.has_come_in(events, bytes) {
             return false;
         }
         self.sleeper = Some(Sleeper {
@@ -290,7 +474,7 @@ impl IntakeState {
         self.ready.extract_if(.., given_up).collect()
     }
 
-    fn check_room(&self, needed: usize, capacity: usize) -> Result<(), Refusal> {
+    fn check_room(&self, needed: usize, events: usize, capacity: usize) -> Result<(), Refusal> {
         if self.closed {
             return Err(Refusal::Closed);
         }
@@ -308,20 +492,35 @@ impl IntakeState {
                 needed,
             });
         }
+        if let Some(disk) = &self.disk {
+            // Each half of a chunk can be a frame.
+            let frames = 1 + needed / (CHUNK_BYTES / 2);
+            let needed = (frame_bytes(events, needed) + frames * frame_bytes(1, 0)) as u64;
+            if needed > disk.free() {
+                let capacity = disk.capacity;
+                return Err(Refusal::SpoolFull { capacity, needed });
+            }
+        }
         Ok(())
     }
 
-    fn push(&mut self, event: &Event) -> Receipt {
-        let datum = event.as_datum();
-        if self.open.bytes.len() + datum.len() > CHUNK_BYTES && !self.open.ends.is_empty() {
+    fn push(&mut self, event: &Event, adds_id: bool) -> Receipt {
+        if !self
+            .open
+            .has_room(event.as_datum().len() + EVENT_ID_BYTES_MAX + size_of::<u32>())
+        {
             let next = self.new_chunk();
             self.full.push(std::mem::replace(&mut self.open, next));
         }
-        self.open.bytes.extend_from_slice(datum);
+        let (bytes, frame_bytes) = (self.open.bytes.len(), self.open.frame_bytes());
+        self.ids.put(&mut self.open.bytes, event, adds_id);
         self.open.ends.push(self.open.bytes.len() as u32);
         let sequence = self.next;
         self.next += 1;
-        self.stats.accept(1, datum.len());
+        self.stats.accept(1, self.open.bytes.len() - bytes);
+        if let Some(disk) = &mut self.disk {
+            disk.uncounted += self.open.frame_bytes() - frame_bytes;
+        }
         self.receipts.issue(sequence)
     }
 
@@ -353,7 +552,8 @@ mod tests {
 
     fn intake() -> Intake {
         let builder = Client::builder().agent("avro://localhost:1");
-        Intake::new(&builder.buffer_bytes(100).event_bytes(100).check().unwrap())
+        let config = builder.buffer_bytes(100).event_bytes(100).check().unwrap();
+        Intake::new(&config, Beginning::in_memory())
     }
 
     #[test]

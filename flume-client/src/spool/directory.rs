@@ -35,6 +35,18 @@ pub struct Directory {
     reading: Mutex<Option<(FileName, Arc<File>)>>,
     /// `None` for who only looks.
     _lock: Option<File>,
+    flushing: Flushing,
+}
+
+/// Whether a sync reaches the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flushing {
+    /// Yes: what is synced survives a power loss.
+    #[default]
+    Always,
+    /// Only with [`Directory::flush`]: what is written survives the end of the process, not that of
+    /// the system.
+    OnRequest,
 }
 
 /// Why a spool's directory cannot be used.
@@ -103,6 +115,7 @@ impl Directory {
             open: Mutex::default(),
             reading: Mutex::default(),
             _lock: Some(lock(path)?),
+            flushing: Flushing::Always,
         })
     }
 
@@ -115,7 +128,24 @@ impl Directory {
             open: Mutex::default(),
             reading: Mutex::default(),
             _lock: None,
+            flushing: Flushing::Always,
         })
+    }
+
+    /// The same directory, with syncs that do as `flushing` says.
+    #[must_use]
+    pub fn with_flushing(self, flushing: Flushing) -> Self {
+        Self { flushing, ..self }
+    }
+
+    /// Makes everything that was written durable, whatever [`Flushing`] says.
+    pub fn flush(&self) -> io::Result<()> {
+        // Not under the lock: whoever writes or reads a file meanwhile needs it.
+        let handles: Vec<_> = self.handles().values().cloned().collect();
+        for handle in handles {
+            handle.sync_data()?;
+        }
+        sync_directory(&self.path)
     }
 
     fn at(&self, file: FileName) -> PathBuf {
@@ -221,7 +251,10 @@ impl Storage for Directory {
     }
 
     fn sync(&self, file: FileName) -> io::Result<()> {
-        self.writing(file)?.sync_data()
+        match self.flushing {
+            Flushing::Always => self.writing(file)?.sync_data(),
+            Flushing::OnRequest => Ok(()),
+        }
     }
 
     fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
@@ -238,7 +271,10 @@ impl Storage for Directory {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        sync_directory(&self.path)
+        match self.flushing {
+            Flushing::Always => sync_directory(&self.path),
+            Flushing::OnRequest => Ok(()),
+        }
     }
 
     fn free_bytes(&self) -> io::Result<u64> {

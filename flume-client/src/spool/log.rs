@@ -154,10 +154,50 @@ impl Log {
         &self.retired
     }
 
+    /// Events that were found and are not done with, by their numbers: damaged ones are among them.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        let end = self.readable_upto();
+        let mut events = 0;
+        let mut next = self.retired.watermark();
+        while next < end {
+            let (is_done, upto) = self.retired.run(next);
+            let upto = upto.min(end);
+            if !is_done {
+                let nobodys = |segment: Readable| {
+                    let SegmentHeader {
+                        skipped_from,
+                        first,
+                        ..
+                    } = segment.header;
+                    first.min(upto).saturating_sub(skipped_from.max(next))
+                };
+                events += upto - next - self.segments.readable().map(nobodys).sum::<u64>();
+            }
+            next = upto;
+        }
+        events
+    }
+
     /// The segments as a [`Reader`](super::Reader) takes them.
     #[must_use]
     pub fn readable(&self) -> Vec<Readable> {
         self.segments.readable().collect()
+    }
+
+    /// The segment that was begun last.
+    #[must_use]
+    pub fn newest_segment(&self) -> Option<u64> {
+        let newest = self.segments.readable().next_back();
+        newest.map(|segment| segment.header.id)
+    }
+
+    /// Whether the next [`save`](Self::save) makes room: a segment's events are all done with.
+    #[must_use]
+    pub fn has_drained_segment(&self) -> bool {
+        let mut segments = self.segments.readable().skip(1);
+        let second = segments.next();
+        second.is_some_and(|segment| segment.header.first <= self.retired.watermark())
     }
 
     /// Bytes on the disk, damaged segments and reserves included.

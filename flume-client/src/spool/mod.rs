@@ -46,7 +46,7 @@ mod survey;
 use std::io;
 
 pub use cursor::{CURSOR_BYTES, Cursor, Retired};
-pub use directory::{Directory, DirectoryError, NetworkFileSystem};
+pub use directory::{Directory, DirectoryError, Flushing, NetworkFileSystem};
 pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Place, frame_bytes};
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 pub use log::Log;

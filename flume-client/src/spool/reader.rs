@@ -116,6 +116,14 @@ impl Reader {
         self.segment
     }
 
+    /// Goes on with the event `next`, if it is behind the one to come. Call it before the limit
+    /// rises: what was read ahead may have been written since.
+    pub fn resume(&mut self, next: u64) {
+        self.next = self.next.max(next);
+        self.found = None;
+        self.window.clear();
+    }
+
     /// Looks for the next events below `limit` that are not `retired`. `segments` are those of the
     /// spool, by id, and hold everything below the limit. After an error it can be called again,
     /// or [`skip_block`](Self::skip_block) before.

@@ -16,7 +16,7 @@ pub(crate) use block_on::{block_on, current_thread, one_worker, run_in};
 pub(crate) use port::Port;
 pub(crate) use process::{alone, open_files, resident_bytes, threads};
 pub(crate) use script::{Answer, GOOD, Greeting, Script, answers, first_answers, greets};
-use wire::Received;
+pub(crate) use wire::Received;
 
 /// How long to wait for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
