@@ -18,6 +18,7 @@ mod deliver;
 mod exceptions;
 mod handshake;
 mod java_client;
+mod kill;
 mod lifecycle;
 mod mini_agent;
 mod properties;

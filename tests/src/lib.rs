@@ -26,6 +26,7 @@ mod metrics;
 mod ports;
 mod real_flume;
 mod real_flume_builder;
+pub mod real_kill;
 mod rolled;
 mod samples;
 pub mod sim;
@@ -44,7 +45,7 @@ pub use metrics::Metrics;
 pub use ports::free_ports;
 pub use real_flume::RealFlume;
 pub use real_flume_builder::{Channel, RealFlumeBuilder, Sink};
-pub use rolled::rolled_lines;
+pub use rolled::{rolled_files, rolled_lines};
 pub use samples::sample_log;
 pub use wait::wait_until;
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::real_flume_builder::{HEAP_MB, rolled_dir};
 use crate::{
     Clashes, HarnessError, Metrics, RealFlumeBuilder, Reload, Result, Version, free_ports, java,
-    rolled_lines, terminate, wait_until,
+    rolled_files, rolled_lines, terminate, wait_until,
 };
 
 /// An agent is up after 2 s; a minute allows for a machine under load.
@@ -187,6 +187,15 @@ impl RealFlume {
     /// When the files cannot be read.
     pub fn rolled_lines(&self) -> Result<Vec<Vec<u8>>> {
         rolled_lines(Path::new(&rolled_dir(self.launch.dir.path())))
+    }
+
+    /// The file_roll sink's files; see [`rolled_files`].
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub fn rolled_files(&self) -> Result<Vec<PathBuf>> {
+        rolled_files(Path::new(&rolled_dir(self.launch.dir.path())))
     }
 
     /// Where `/metrics` is.

@@ -1,19 +1,16 @@
 //! The files of a file_roll sink, Flume's or ours.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::{HarnessError, Result};
 
-/// Every line in the files of the file_roll sink that writes to `dir`, oldest file first, bytes
-/// untouched.
-///
-/// The sink ends each body with `\n`, so a body that contains one shows up as several lines.
+/// The files of the file_roll sink that writes to `dir`, oldest first.
 ///
 /// # Errors
 ///
-/// When the files cannot be read.
-pub fn rolled_lines(dir: &Path) -> Result<Vec<Vec<u8>>> {
+/// When the directory cannot be read.
+pub fn rolled_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let doing = |e: io::Error| HarnessError::doing(format!("reading {}", dir.display()), e);
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).map_err(doing)? {
@@ -27,14 +24,27 @@ pub fn rolled_lines(dir: &Path) -> Result<Vec<Vec<u8>>> {
         files.push((age, entry.path()));
     }
     files.sort();
-    let mut bytes = Vec::new();
-    for (_, file) in files {
-        bytes.extend(fs::read(file).map_err(doing)?);
-    }
-    let mut lines: Vec<_> = bytes.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
-    // What follows the last line end is nothing, or a line the sink has not finished.
-    if lines.last().is_some_and(Vec::is_empty) {
-        lines.pop();
+    Ok(files.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Every line in those files, bytes untouched.
+///
+/// The sink ends each body with `\n`, so a body that contains one shows up as several lines. What
+/// follows the last line end of a file is a line too: one that the sink has not finished, or never
+/// will because it was killed.
+///
+/// # Errors
+///
+/// When the files cannot be read.
+pub fn rolled_lines(dir: &Path) -> Result<Vec<Vec<u8>>> {
+    let mut lines = Vec::new();
+    for file in rolled_files(dir)? {
+        let bytes = fs::read(&file);
+        let bytes = bytes.map_err(|e| HarnessError::doing(file.display(), e))?;
+        let ended = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        if !bytes.is_empty() {
+            lines.extend(ended.split(|byte| *byte == b'\n').map(<[u8]>::to_vec));
+        }
     }
     Ok(lines)
 }

@@ -1,0 +1,220 @@
+//! End to end into a real Flume, with both ends killed again and again: a sender with a spool, and
+//! an agent with a file channel whose sink writes files.
+//!
+//! | file | holds |
+//! |---|---|
+//! | here | the course of a run |
+//! | `sender` | the sender's lives, as the run sees them |
+//! | `child` | the sender itself, a process |
+//! | `agent` | the agent's lives |
+//! | `arrivals` | what is in the files, and whether it is complete |
+//!
+//! A sender goes on where its predecessor's reports ended. What was stored and not reported is
+//! sent twice then, as two events with two ids; every id must arrive nevertheless.
+
+mod agent;
+mod arrivals;
+mod child;
+mod sender;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use tempfile::TempDir;
+
+pub use agent::{AgentCounters, AgentLife};
+pub use arrivals::Tally;
+pub use child::{SENDER, send};
+pub use sender::{SenderEnd, SenderLife};
+
+use crate::{HarnessError, Result};
+use agent::Agent;
+use arrivals::Arrivals;
+use child::Orders;
+
+/// How long anything may take: a life of the sender or the agent, with the JVM's starts.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// The spool holds about an eighth of the events, so that the sender waits for the agent.
+const SPOOL_BYTES_PER_EVENT: u64 = 32;
+const SPOOL_BYTES_MIN: u64 = 8 * 1024 * 1024;
+
+/// How much is sent, and how often it goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Different numbers.
+    pub events: u64,
+    /// Kills of the agent.
+    pub agent_kills: usize,
+    /// Kills of the sender.
+    pub sender_kills: usize,
+    /// Of the places where they are killed.
+    pub seed: u64,
+}
+
+/// A run in which every event arrived.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// What was asked for.
+    pub plan: Plan,
+    /// How long it took.
+    pub seconds: f64,
+    /// The sender's processes.
+    pub senders: Vec<SenderLife>,
+    /// The agent's processes.
+    pub agents: Vec<AgentLife>,
+    /// What arrived.
+    pub tally: Tally,
+}
+
+/// Runs a plan. `program` calls [`send`] when its first argument is [`SENDER`].
+///
+/// # Errors
+///
+/// When something is missing in the agent's files or has a wrong id; and when something does not
+/// come to its end in time.
+pub fn run(program: &Path, plan: &Plan) -> Result<Outcome> {
+    run_seeded(program, plan).map_err(|e| HarnessError::doing(format!("{plan:?}"), e))
+}
+
+fn run_seeded(program: &Path, plan: &Plan) -> Result<Outcome> {
+    let home = TempDir::with_prefix("flume-kill-").map_err(|e| HarnessError::doing("home", e))?;
+    let mut rng = Rng::with_seed(plan.seed);
+    let agent_lengths = lengths(&mut rng, plan.events, plan.agent_kills);
+    let sender_lengths = lengths(&mut rng, plan.events, plan.sender_kills);
+    let begin = Instant::now();
+    let mut agent = Agent::start()?;
+    let orders = Orders {
+        life: 0,
+        numbers: 0..plan.events,
+        agent: agent.flume.url(),
+        spool: home.path().join("spool").display().to_string(),
+        spool_bytes: SPOOL_BYTES_MIN.max(plan.events * SPOOL_BYTES_PER_EVENT),
+    };
+    let stop = AtomicBool::new(false);
+    let (senders, lived) = thread::scope(|scope| {
+        let agent = scope.spawn(|| stopping(&stop, agent.live(&agent_lengths, &stop)));
+        let senders = sender::live(program, orders, &sender_lengths, &stop);
+        let senders = stopping(&stop, senders);
+        (
+            senders,
+            agent.join().expect("the agent's thread does not panic"),
+        )
+    });
+    lived?;
+    let senders = senders?;
+    let agents = agent.finish()?;
+    let mut arrivals = Arrivals::new(&senders);
+    arrivals.read_files(&agent.flume.rolled_files()?, plan.events)?;
+    let tally = arrivals.check(&senders, plan.events)?;
+    Ok(Outcome {
+        plan: *plan,
+        seconds: begin.elapsed().as_secs_f64(),
+        senders,
+        agents,
+        tally,
+    })
+}
+
+/// When to kill: for each life a random number of events, all together less than there are.
+fn lengths(rng: &mut Rng, events: u64, kills: usize) -> Vec<u64> {
+    let most = (events / (kills as u64 + 1)).max(1);
+    (0..kills).map(|_| rng.u64(..most)).collect()
+}
+
+/// One side's failure ends the other's waits.
+fn stopping<T>(stop: &AtomicBool, result: Result<T>) -> Result<T> {
+    if result.is_err() {
+        stop.store(true, Ordering::Relaxed);
+    }
+    result
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Plan { events, seed, .. } = self.plan;
+        let seconds = self.seconds;
+        writeln!(f, "{events} events in {seconds:.0} s, seed {seed}\n")?;
+        writeln!(f, "sender  in spool      from  reported   arrived")?;
+        for (index, (life, arrived)) in self
+            .senders
+            .iter()
+            .zip(&self.tally.arrived_upto)
+            .enumerate()
+        {
+            let SenderLife {
+                first,
+                stored_upto,
+                recovered,
+                ..
+            } = life;
+            writeln!(
+                f,
+                "{index:>6} {recovered:>9} {first:>9} {stored_upto:>9} {arrived:>9}"
+            )?;
+        }
+        if let Some(SenderEnd {
+            delivered,
+            retried,
+            connects,
+        }) = self.senders.last().and_then(|life| life.end)
+        {
+            writeln!(
+                f,
+                "the last one: {delivered} delivered, {retried} batches sent again, {connects} connects"
+            )?;
+        }
+        writeln!(f, "\n agent  up after  accepted   written  left in channel")?;
+        for (index, life) in self.agents.iter().enumerate() {
+            let AgentCounters {
+                accepted,
+                written,
+                waiting,
+                ..
+            } = life.counters;
+            let start = life.start_seconds;
+            writeln!(
+                f,
+                "{index:>6} {start:>7.1} s {accepted:>9} {written:>9} {waiting:>16}"
+            )?;
+        }
+        let Tally {
+            numbers,
+            ids,
+            lines,
+            copies_max,
+            torn,
+            ..
+        } = self.tally;
+        writeln!(f, "\nnumbers that arrived     {numbers:>9}, all of them")?;
+        writeln!(
+            f,
+            "ids that arrived         {ids:>9}, without a hole: {} numbers under two",
+            ids - numbers
+        )?;
+        writeln!(
+            f,
+            "lines in the files       {lines:>9}: {} copies, {copies_max} of an id at the most",
+            lines - ids
+        )?;
+        writeln!(f, "lines cut off by a kill  {torn:>9}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_life_that_is_ended_leaves_events_for_the_next_one() {
+        for seed in 0..100 {
+            let lengths = lengths(&mut Rng::with_seed(seed), 1_000, 5);
+            assert_eq!(lengths.len(), 5);
+            assert!(lengths.iter().sum::<u64>() < 1_000);
+        }
+    }
+}
