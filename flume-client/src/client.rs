@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use crate::committer::Committer;
 use crate::config::{ClientBuilder, Config, SpoolConfig, SyncMode};
+use crate::disk::{Beginning, Disk};
 use crate::error::{AppendBatchError, AppendError, BuildError, FlushError, Refusal};
 use crate::event::Event;
 use crate::handover::Handover;
-use crate::intake::{Beginning, Disk, Intake, Request};
+use crate::intake::Intake;
 use crate::receipt::Receipt;
 use crate::spool::{Directory, Flushing, Log};
 use crate::stats::{Lost, Stats};
 use crate::stored::StoredMark;
 use crate::ticket::{Ticket, Waited, ticket};
-use crate::worker::{self, Backlog};
+use crate::worker::{self, Backlog, Request};
 
 /// Sends events to Flume agents. Cheap to clone; all clones share one buffer and one thread.
 ///

@@ -17,9 +17,11 @@ use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::chunk::Chunk;
 use crate::config::SyncMode;
+use crate::disk::StoredNews;
 use crate::handover::{Handover, Retirements};
-use crate::intake::{Chunk, Intake, StoredNews};
+use crate::intake::Intake;
 use crate::spool::{Directory, Level, Log, Trouble};
 use crate::stored::{StoredMark, Unpark};
 

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use crate::intake::Chunk;
+use crate::chunk::Chunk;
 use crate::spool::Readable;
 
 /// Bytes of stored chunks that wait in memory for the worker.

@@ -4,76 +4,24 @@
 //! and hands empty ones back, so in a steady state nothing is allocated. The counters are changed
 //! under the same lock, which is why they balance at every moment.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
 
-use crate::client::Report;
+use crate::chunk::{CHUNK_BYTES, Chunk};
 use crate::config::Config;
 use crate::delivery::Outcome;
-use crate::error::{FlushError, Refusal};
+use crate::disk::{Beginning, Disk, StoredNews};
+use crate::error::Refusal;
 use crate::event::Event;
 use crate::event_id::{EVENT_ID_BYTES_MAX, EVENT_ID_HEADER, EventIds};
 use crate::receipt::{LastWord, Receipt, Receipts};
-use crate::spool::{Trouble, frame_bytes};
+use crate::spool::frame_bytes;
 use crate::stats::{AgentStats, SpoolStats, Stats};
-use crate::stored::StoredMark;
 use crate::ticket::Promise;
+use crate::worker::Request;
 
-/// Bytes at which a chunk is closed and the next one begun.
-pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
 /// Empty chunks kept for reuse.
 const SPARE_CHUNKS_MAX: usize = 8;
-
-/// Events with consecutive sequence numbers, their datums back to back.
-#[derive(Debug, Default)]
-pub(crate) struct Chunk {
-    pub(crate) first: u64,
-    pub(crate) bytes: Vec<u8>,
-    /// For each event, where its datum ends in `bytes`.
-    pub(crate) ends: Vec<u32>,
-}
-
-impl Chunk {
-    /// Sequence number behind its last event.
-    pub(crate) fn end(&self) -> u64 {
-        self.first + self.ends.len() as u64
-    }
-
-    /// Bytes that it takes on the disk.
-    pub(crate) fn frame_bytes(&self) -> u64 {
-        match self.ends.len() {
-            0 => 0,
-            events => frame_bytes(events, self.bytes.len()) as u64,
-        }
-    }
-
-    fn has_room(&self, bytes: usize) -> bool {
-        let ends = size_of_val(self.ends.as_slice());
-        self.ends.is_empty() || self.bytes.len() + ends + bytes <= CHUNK_BYTES
-    }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-    }
-}
-
-/// Something a caller asks of the worker.
-#[derive(Debug)]
-pub(crate) enum Request {
-    /// Send everything below `upto` now and say when it is done.
-    Flush {
-        upto: u64,
-        timeout: Duration,
-        promise: Promise<Result<(), FlushError>>,
-    },
-    /// Take no more, send what is there, and end.
-    Close {
-        timeout: Duration,
-        promise: Promise<Report>,
-    },
-}
 
 #[derive(Debug)]
 pub(crate) struct Intake {
@@ -81,61 +29,6 @@ pub(crate) struct Intake {
     buffer_bytes_max: usize,
     event_bytes_max: usize,
     event_ids: bool,
-}
-
-/// Where a client's events begin.
-#[derive(Debug)]
-pub(crate) struct Beginning {
-    /// Whose events these are.
-    pub(crate) client: u64,
-    /// The first one's sequence number.
-    pub(crate) first: u64,
-    /// Found in the spool.
-    pub(crate) recovered: u64,
-    pub(crate) stored: Arc<StoredMark>,
-    pub(crate) disk: Option<Disk>,
-}
-
-/// What a commit changes.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct StoredNews<'a> {
-    /// As in [`Disk`].
-    pub(crate) room: u64,
-    /// Bytes of frames that `room` knows of now.
-    pub(crate) counted: u64,
-    /// As in [`Disk`].
-    pub(crate) stored_upto: u64,
-    /// Bytes of the events that became stored.
-    pub(crate) stored_bytes: usize,
-    pub(crate) commits: u64,
-    pub(crate) disk_bytes: u64,
-    pub(crate) trouble: Option<&'a Arc<Trouble>>,
-}
-
-impl Beginning {
-    /// That of a client without a spool: its buffer is all the storage there is.
-    pub(crate) fn in_memory() -> Self {
-        Self {
-            client: fastrand::u64(..),
-            first: 0,
-            recovered: 0,
-            stored: Arc::new(StoredMark::new(u64::MAX)),
-            disk: None,
-        }
-    }
-}
-
-/// What the intake knows of the spool.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Disk {
-    /// Bytes it takes at the most.
-    pub(crate) capacity: u64,
-    /// Bytes of frames that it has room for.
-    pub(crate) room: u64,
-    /// Those of events that `room` does not count.
-    pub(crate) uncounted: u64,
-    /// All events below are stored.
-    pub(crate) stored_upto: u64,
 }
 
 /// What the lock protects.
@@ -367,13 +260,6 @@ impl Intake {
     }
 }
 
-impl Disk {
-    /// Bytes of frames that can still be taken in.
-    fn free(&self) -> u64 {
-        self.room.saturating_sub(self.uncounted)
-    }
-}
-
 impl IntakeState {
     /// Moves events that came in to `chunks`, oldest first, until those are so many bytes.
     pub(crate) fn take_chunks(&mut self, chunks: &mut Vec<Chunk>, bytes_max: usize) {
@@ -398,18 +284,9 @@ impl IntakeState {
 
     /// Brings what is known of the spool up to date.
     pub(crate) fn on_stored(&mut self, news: &StoredNews<'_>) {
-        let (Some(disk), Some(stats)) = (&mut self.disk, &mut self.stats.spool) else {
-            return;
-        };
-        let stored_upto = news.stored_upto.max(disk.stored_upto);
-        stats.stored += stored_upto - disk.stored_upto;
-        stats.commits += news.commits;
-        stats.disk_bytes = news.disk_bytes;
-        stats.trouble = news.trouble.cloned();
-        disk.stored_upto = stored_upto;
-        disk.room = news.room;
-        disk.uncounted -= news.counted;
-        self.stats.pending_bytes -= news.stored_bytes;
+        if let Some(disk) = &mut self.disk {
+            disk.on_stored(news, &mut self.stats);
+        }
     }
 
     /// The counters, as of now.
@@ -492,22 +369,15 @@ impl IntakeState {
                 needed,
             });
         }
-        if let Some(disk) = &self.disk {
-            // Each half of a chunk can be a frame.
-            let frames = 1 + needed / (CHUNK_BYTES / 2);
-            let needed = (frame_bytes(events, needed) + frames * frame_bytes(1, 0)) as u64;
-            if needed > disk.free() {
-                let capacity = disk.capacity;
-                return Err(Refusal::SpoolFull { capacity, needed });
-            }
-        }
-        Ok(())
+        self.disk
+            .as_ref()
+            .map_or(Ok(()), |disk| disk.check_room(needed, events))
     }
 
     fn push(&mut self, event: &Event, adds_id: bool) -> Receipt {
         if !self
             .open
-            .has_room(event.as_datum().len() + EVENT_ID_BYTES_MAX + size_of::<u32>())
+            .has_room(event.as_datum().len() + EVENT_ID_BYTES_MAX)
         {
             let next = self.new_chunk();
             self.full.push(std::mem::replace(&mut self.open, next));
@@ -546,6 +416,8 @@ impl IntakeState {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::client::Client;
     use crate::error::DeliveryError;

@@ -55,9 +55,11 @@ pub mod spool;
 pub mod stats;
 pub mod wire;
 
+mod chunk;
 mod client;
 mod committer;
 mod config;
+mod disk;
 mod handover;
 mod intake;
 mod receipt;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::intake::{CHUNK_BYTES, Chunk};
+use crate::chunk::{CHUNK_BYTES, Chunk};
 
 /// All events that are not done with.
 #[derive(Debug, Default)]
@@ -66,22 +66,6 @@ impl Store {
     fn chunk_of(&self, event: u64) -> u64 {
         let chunk = self.chunks.range(..=event).next_back();
         chunk.map_or(event, |(start, _)| *start)
-    }
-}
-
-impl Chunk {
-    /// The datums of those of its events that lie between two sequence numbers.
-    fn datums(&self, first: u64, end: u64) -> &[u8] {
-        let from = first.saturating_sub(self.first) as usize;
-        let to = (end.saturating_sub(self.first) as usize).min(self.ends.len());
-        let offset = |index: usize| match index.checked_sub(1) {
-            None => 0,
-            Some(before) => self
-                .ends
-                .get(before)
-                .map_or(self.bytes.len(), |end| *end as usize),
-        };
-        self.bytes.get(offset(from)..offset(to)).unwrap_or_default()
     }
 }
 

@@ -20,6 +20,7 @@ fn spooled(builder: ClientBuilder, directory: &Path) -> Client {
 fn try_spooled(builder: ClientBuilder, directory: &Path) -> Result<Client, BuildError> {
     builder
         .spool(directory)
+        .event_ids(true)
         .event_bytes(4096)
         .spool_bytes(8 * 1024 * 1024)
         .spool_free_bytes(0)

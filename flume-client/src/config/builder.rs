@@ -141,8 +141,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether each event gets a header that names it, see [`event_id`](crate::event_id). Default
-    /// yes with [`Reliability::EndToEnd`], else no. Costs 39 bytes of each event.
+    /// Whether each event gets a header that names it, see [`event_id`](crate::event_id), so that a
+    /// consumer can tell copies. Default yes, but for [`Reliability::BestEffort`], which makes no
+    /// copies. Costs 39 bytes of each event.
     pub fn event_ids(mut self, on: bool) -> Self {
         self.event_ids = Some(on);
         self
@@ -238,7 +239,8 @@ impl ClientBuilder {
             (_, false) => {}
         }
         config.delivery.reliability = reliability;
-        config.event_ids = self.event_ids.unwrap_or(has_spool);
+        let may_double = reliability != Reliability::BestEffort;
+        config.event_ids = self.event_ids.unwrap_or(may_double);
         config.delivery.agents = config.agents.len();
         config.delivery.bound_times();
         let delivery = &config.delivery;

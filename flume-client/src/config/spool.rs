@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::builder::within;
+use crate::chunk::CHUNK_BYTES;
 use crate::error::BuildError;
 use crate::event_id::EVENT_ID_BYTES_MAX;
-use crate::intake::CHUNK_BYTES;
 use crate::spool::{CURSOR_BYTES, NetworkFileSystem, SEGMENT_HEADER_BYTES, Settings, frame_bytes};
 
 /// When what is written to the spool is made to reach the device.

@@ -7,13 +7,16 @@
 //! |---|---|
 //! | [`storage`](Storage) | all that is done to a disk, as a trait |
 //! | [`directory`](Directory) | the real one: the only file here that opens files |
+//! | `system` | what it asks of the system |
 //! | [`frame`](FrameHeader) | events of one commit, as bytes. Pure |
 //! | [`header`](SegmentHeader) | a segment's first block, as bytes. Pure |
 //! | [`cursor`](Cursor) | which events are done with, as bytes. Pure |
 //! | [`segments`](self) | which files there are, and what becomes of them |
 //! | [`open`](Opened) | what is made of the files that are found |
 //! | [`log`](Log) | the writing side |
+//! | `pending` | frames that are not durable |
 //! | [`reader`](Reader) | the reading side |
+//! | `window` | the part of a segment that is read |
 //! | [`survey`](Survey) | what a spool holds, without changing it |
 //!
 //! Nothing but the directory knows files, threads or clocks, so a simulator can be the disk and end the world
@@ -38,10 +41,13 @@ mod frame;
 mod header;
 mod log;
 mod open;
+mod pending;
 mod reader;
 mod segments;
 mod storage;
 mod survey;
+mod system;
+mod window;
 
 use std::io;
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::chunk::{CHUNK_BYTES, Chunk};
 use crate::handover::{Handover, Retirements, Supply};
-use crate::intake::{CHUNK_BYTES, Chunk};
 use crate::spool::{Frame, Readable, Reader, Retired, Step, Storage};
 
 /// Where the events of a spool are read from, and which not.
@@ -142,7 +142,7 @@ impl Feed {
         let Some(mut reader) = self.reader.take() else {
             return;
         };
-        reader.resume(self.position);
+        reader.skip_to(self.position);
         let storage = self.backlog.storage.clone();
         let retired = self.backlog.retired.clone();
         let position = self.position;

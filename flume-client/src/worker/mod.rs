@@ -4,6 +4,7 @@
 //! connections and the clock speak to the core, and does what the core says, until nothing is left
 //! to do; then it sleeps until bytes, time or callers wake it.
 
+mod asked;
 mod feed;
 mod turn;
 
@@ -12,20 +13,22 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::chunk::Chunk;
 use crate::client::Report;
-use crate::config::{AgentUrl, Config, FOREVER};
+use crate::config::{AgentUrl, Config};
 use crate::delivery::{AgentIndex, Core, Disconnect, Epoch, Input, Output, Settings};
-use crate::error::{AgentError, FlushError};
-use crate::intake::{Chunk, Intake, Request};
+use crate::error::AgentError;
+use crate::intake::Intake;
 use crate::store::Store;
 use crate::ticket::Promise;
 use crate::transport::{Connection, Progress};
 use crate::wire::avro::rpc::Reply;
+pub(crate) use asked::Request;
+use asked::{Closing, Flush};
 pub(crate) use feed::Backlog;
 use feed::{Fed, Feed};
 use turn::Turn;
@@ -69,9 +72,6 @@ const TURNS_MAX: u32 = 8;
 /// Bytes of events that are read from a spool and not done with, in batches and in all.
 const HELD_BATCHES: usize = 4;
 const HELD_BYTES_MIN: usize = 8 * 1024 * 1024;
-/// How long after its deadline a close waits for the committer.
-const FINISH_TIMEOUT: Duration = Duration::from_millis(500);
-
 struct Worker {
     core: Core,
     store: Store,
@@ -91,19 +91,6 @@ struct Worker {
 struct Link {
     agent: AgentIndex,
     connection: Connection,
-}
-
-struct Flush {
-    upto: u64,
-    deadline: Instant,
-    promise: Promise<Result<(), FlushError>>,
-}
-
-struct Closing {
-    deadline: Instant,
-    promises: Vec<Promise<Report>>,
-    /// Everything is sent, or time is up: the spool is being let go.
-    finishing: bool,
 }
 
 impl Worker {
@@ -301,96 +288,6 @@ impl Worker {
         came_in
     }
 
-    fn on_request(&mut self, request: Request) {
-        match request {
-            Request::Flush {
-                upto,
-                timeout,
-                promise,
-            } => {
-                let deadline = deadline_after(timeout);
-                self.flushes.push(Flush {
-                    upto,
-                    deadline,
-                    promise,
-                });
-            }
-            Request::Close { timeout, promise } => {
-                let deadline = deadline_after(timeout);
-                let closing = self.closing.get_or_insert_with(|| Closing {
-                    deadline,
-                    promises: Vec::new(),
-                    finishing: false,
-                });
-                closing.deadline = closing.deadline.min(deadline);
-                closing.promises.push(promise);
-            }
-        }
-        self.step(Input::Flush);
-    }
-
-    /// Ends flushes that are through or out of time. `true`: something came in meanwhile.
-    fn end_flushes(&mut self) -> bool {
-        let now = Instant::now();
-        let watermark = self.core.watermark();
-        let ended = |flush: &mut Flush| {
-            flush.upto <= watermark || flush.deadline <= now || flush.promise.is_given_up()
-        };
-        let ended: Vec<Flush> = self.flushes.extract_if(.., ended).collect();
-        if ended.is_empty() {
-            return false;
-        }
-        let came_in = self.exchange();
-        for flush in ended {
-            let result = match flush.upto.saturating_sub(watermark) {
-                0 => Ok(()),
-                unfinished => Err(FlushError {
-                    // Some of them may be acknowledged ahead of the watermark.
-                    pending: unfinished.min(self.intake.lock().stats.pending),
-                    last_error: self.turn.last_error.clone(),
-                }),
-            };
-            flush
-                .promise
-                .fulfil(result)
-                .into_iter()
-                .for_each(Waker::wake);
-        }
-        came_in
-    }
-
-    /// Whether the client is closed and nothing is left to do; gives up the rest at the deadline.
-    fn is_done(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(closing) = &mut self.closing else {
-            return false;
-        };
-        let is_late = closing.deadline <= Instant::now();
-        let is_idle = self.core.pending_events() == 0;
-        let Some(feed) = &mut self.feed else {
-            if is_late && !is_idle {
-                self.step(Input::Abandon);
-            }
-            return is_late || is_idle;
-        };
-        if closing.finishing {
-            return feed.finish(context) || is_late;
-        }
-        if !(is_late || is_idle && feed.is_through()) {
-            return false;
-        }
-        // What is not acknowledged stays in the spool.
-        closing.finishing = true;
-        closing.deadline = Instant::now() + FINISH_TIMEOUT;
-        self.links.clear();
-        feed.finish(context)
-    }
-
-    fn is_finishing(&self) -> bool {
-        self.closing
-            .as_ref()
-            .is_some_and(|closing| closing.finishing)
-    }
-
     /// Sleeps until the next deadline, or until enough came in. `false`: there is more to do.
     fn sleep(&mut self, context: &mut Context<'_>) -> bool {
         let core = self.core.deadline().map(|deadline| self.epoch + deadline);
@@ -459,8 +356,4 @@ fn refusal(reply: Reply) -> Option<AgentError> {
         Reply::Unknown => Some(AgentError::Refused { status: "UNKNOWN" }),
         Reply::Error(text) => Some(AgentError::Exception(text)),
     }
-}
-
-fn deadline_after(timeout: Duration) -> Instant {
-    Instant::now() + timeout.min(FOREVER)
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use super::asked::Request;
 use super::feed::Fed;
+use crate::chunk::Chunk;
 use crate::delivery::{AgentIndex, Core, Loss, Outcome};
 use crate::error::AgentError;
-use crate::intake::{Chunk, IntakeState, Request};
+use crate::intake::IntakeState;
 
 /// What one turn collects. Kept from turn to turn for its buffers.
 #[derive(Default)]

@@ -29,7 +29,7 @@ pub(crate) fn client_of(agents: &[&Agent]) -> ClientBuilder {
     client_at(urls.collect::<Vec<_>>())
 }
 
-/// The same by address.
+/// The same by address. What its events are named is left to those who ask for it.
 pub(crate) fn client_at(urls: impl IntoIterator<Item = String>) -> ClientBuilder {
     let backoff = Backoff {
         base: Duration::from_millis(5),
@@ -38,6 +38,7 @@ pub(crate) fn client_at(urls: impl IntoIterator<Item = String>) -> ClientBuilder
     };
     Client::builder()
         .agents(urls)
+        .event_ids(false)
         .linger(Duration::from_millis(1))
         .backoff(backoff)
 }
