@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::committer::Committer;
 use crate::config::{ClientBuilder, Config, SpoolConfig, SyncMode};
 use crate::disk::{Beginning, Disk};
-use crate::error::{AppendBatchError, AppendError, BuildError, FlushError, Refusal};
+use crate::error::{AppendBatchError, AppendError, BuildError, FlushError};
 use crate::event::Event;
 use crate::handover::Handover;
 use crate::intake::Intake;
@@ -94,8 +94,8 @@ impl Client {
         result.map_err(|(index, refusal)| AppendBatchError::new(refusal, index, events))
     }
 
-    /// Takes an event, waiting up to `timeout` for room in the buffer. Blocks the calling thread:
-    /// do not call it on a thread that runs async tasks.
+    /// Takes an event, waiting up to `timeout` for room in the buffer and the spool. Blocks the
+    /// calling thread: do not call it on a thread that runs async tasks.
     pub fn append_within(&self, event: Event, timeout: Duration) -> Result<Receipt, AppendError> {
         let mut event = event;
         let mut waiting_since = None;
@@ -106,9 +106,7 @@ impl Client {
             };
             let started = *waiting_since.get_or_insert_with(Instant::now);
             let left = timeout.saturating_sub(started.elapsed());
-            let Refusal::Full { needed, .. } = *error.refusal() else {
-                return Err(error);
-            };
+            let needed = self.handle.intake.bytes_of(error.event());
             if left.is_zero() || !self.ready(needed).wait(left) {
                 return Err(error);
             }
@@ -116,8 +114,8 @@ impl Client {
         }
     }
 
-    /// Resolves when the buffer has room for `bytes` and some more, or the client is closed. Room
-    /// is not reserved: another caller may be quicker.
+    /// Resolves when the buffer has room for `bytes` and some more, and the spool for `bytes`, or the
+    /// client is closed. Room is not reserved: another caller may be quicker.
     pub fn ready(&self, bytes: usize) -> Ready {
         let (promise, ticket) = ticket();
         self.handle.intake.when_ready(bytes, promise);

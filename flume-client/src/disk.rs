@@ -65,7 +65,7 @@ pub(crate) struct Disk {
 
 impl Disk {
     /// Bytes of frames that can still be taken in.
-    pub(crate) fn free(&self) -> u64 {
+    fn free(&self) -> u64 {
         self.room.saturating_sub(self.uncounted)
     }
 

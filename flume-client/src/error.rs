@@ -147,13 +147,17 @@ impl AppendError {
         Self { refusal, event }
     }
 
+    pub(crate) fn event(&self) -> &Event {
+        &self.event
+    }
+
     /// Why.
     #[must_use]
     pub fn refusal(&self) -> &Refusal {
         &self.refusal
     }
 
-    /// Whether the same event can be taken later: the buffer is full.
+    /// Whether the same event can be taken later: the buffer or the spool is full.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.refusal.is_retryable()

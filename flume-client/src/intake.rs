@@ -15,7 +15,6 @@ use crate::error::Refusal;
 use crate::event::Event;
 use crate::event_id::{EVENT_ID_BYTES_MAX, EVENT_ID_HEADER, EventIds};
 use crate::receipt::{LastWord, Receipt, Receipts};
-use crate::spool::frame_bytes;
 use crate::stats::{AgentStats, SpoolStats, Stats};
 use crate::ticket::Promise;
 use crate::worker::Request;
@@ -191,9 +190,9 @@ impl Intake {
         let capacity = self.buffer_bytes_max;
         let closed = state.closed;
         // A quarter of the buffer must be free, so that a waiting caller is woken for many events.
-        let room = state.disk.map_or(u64::MAX, |disk| disk.free());
+        let disk = state.disk;
         let fits = |bytes: usize| {
-            let fits_disk = frame_bytes(1, bytes) as u64 <= room;
+            let fits_disk = disk.is_none_or(|disk| disk.check_room(bytes, 1).is_ok());
             closed || (fits_disk && used + bytes.max(capacity / 4) <= capacity)
         };
         for (_, promise) in state.ready.extract_if(.., |(bytes, _)| fits(*bytes)) {
@@ -235,7 +234,7 @@ impl Intake {
     }
 
     /// Bytes that the event takes, at the most.
-    fn bytes_of(&self, event: &Event) -> usize {
+    pub(crate) fn bytes_of(&self, event: &Event) -> usize {
         let id = if self.event_ids {
             EVENT_ID_BYTES_MAX
         } else {

@@ -1,14 +1,15 @@
 //! End to end: the real client with a spool on a real disk.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use flume_client::error::Refusal;
 use flume_client::spool::{Directory, Survey};
 use flume_client::{BuildError, Client, ClientBuilder, DeliveryError, Event, WindowMode};
 use tempfile::TempDir;
 
 use crate::support::{
-    Agent, Answer, PATIENCE, Port, Received, answers, append_all, assert_each_once, block_on,
+    Agent, Answer, GOOD, PATIENCE, Port, Received, answers, append_all, assert_each_once, block_on,
     client_at, client_of, give_up,
 };
 
@@ -162,6 +163,31 @@ fn a_backlog_larger_than_memory_allows_is_delivered_from_the_disk_in_order() {
     let numbers = delivered.map(|event| header(&event, "n").parse::<u64>().unwrap());
     assert!(numbers.eq(0..count), "in order, each once");
     append_all(&client, 0..1);
+    assert!(client.close(PATIENCE).wait().is_complete());
+}
+
+#[test]
+fn who_waits_for_room_in_a_full_spool_gets_it_when_an_agent_takes_events() {
+    let home = TempDir::new().unwrap();
+    let mut agent = Agent::good();
+    agent.stop();
+    let client = spooled(client_of(&[&agent]), home.path());
+    let event = || Event::new([b'x'; 3000]);
+    let refused = loop {
+        if let Err(error) = client.append(event()) {
+            match error.refusal() {
+                Refusal::SpoolFull { .. } => break error,
+                _ => assert!(client.ready(3100).wait(PATIENCE), "it stores them"),
+            }
+        }
+    };
+    let begin = Instant::now();
+    let timeout = Duration::from_millis(100);
+    let error = client.append_within(refused.into_event(), timeout);
+    assert!(begin.elapsed() >= timeout && !client.ready(3100).wait(Duration::ZERO));
+    agent.start_again([GOOD]);
+    let receipt = client.append_within(error.unwrap_err().into_event(), PATIENCE);
+    receipt.unwrap().wait(PATIENCE).unwrap();
     assert!(client.close(PATIENCE).wait().is_complete());
 }
 
