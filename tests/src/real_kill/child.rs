@@ -6,7 +6,8 @@
 //! | `stored N` | all its numbers below N are stored |
 //! | `done D R C` | everything is acknowledged: events, batches sent again, connections |
 //!
-//! It ends when its standard input does, before it is done with an error: then nobody listens.
+//! It ends when its standard input does. If that is before it is done, somebody has waited in vain,
+//! so it tells its counters on standard error.
 
 use std::io::{Read, Write};
 use std::ops::Range;
@@ -75,8 +76,6 @@ impl Orders {
 pub fn send(arguments: impl Iterator<Item = String>) -> Result<()> {
     let orders = Orders::parse(arguments);
     let orders = orders.ok_or_else(|| HarnessError::new("a sender is started by flume-kill"))?;
-    let is_done = Arc::new(AtomicBool::new(false));
-    let listener = watch_listener(is_done.clone());
     let client = Client::builder()
         .agent(orders.agent)
         .spool(orders.spool)
@@ -89,6 +88,8 @@ pub fn send(arguments: impl Iterator<Item = String>) -> Result<()> {
         })
         .build()
         .map_err(|e| HarnessError::doing("the client", e))?;
+    let is_done = Arc::new(AtomicBool::new(false));
+    let listener = watch_listener(is_done.clone(), client.clone());
     say(&format!("opened {}", client.stats().recovered))?;
     append_all(&client, orders.life, orders.numbers)?;
     let flushed = client.flush(PATIENCE).wait();
@@ -176,10 +177,12 @@ fn say(line: &str) -> Result<()> {
 }
 
 /// Ends with standard input, and the process with it if that comes too early.
-fn watch_listener(is_done: Arc<AtomicBool>) -> JoinHandle<()> {
+fn watch_listener(is_done: Arc<AtomicBool>, client: Client) -> JoinHandle<()> {
     thread::spawn(move || {
         drop(io::stdin().read_to_end(&mut Vec::new()));
         if !is_done.load(Ordering::Acquire) {
+            let stats = client.stats();
+            drop(writeln!(io::stderr(), "the sender, not done: {stats:?}"));
             process::exit(1);
         }
     })

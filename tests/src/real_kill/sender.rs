@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::PATIENCE;
 use super::child::Orders;
@@ -13,6 +14,8 @@ use crate::{HarnessError, Result, wait_until};
 
 /// What the service would put into it, and what the header adds to it in the agent's file.
 const BODY_BYTES: usize = 200;
+/// How long a sender that failed may take to tell why.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Reports are short lines.
 const LINE_BYTES_MAX: u64 = 256;
 
@@ -160,7 +163,11 @@ impl Sender {
         Ok(lock(&self.life).clone())
     }
 
-    fn error(&self, failure: &dyn std::fmt::Display) -> HarnessError {
+    /// Lets the process end, so that it tells its counters.
+    fn error(&mut self, failure: &dyn std::fmt::Display) -> HarnessError {
+        drop(self.stdin.take());
+        let ended = || self.process.try_wait().is_ok_and(|ended| ended.is_some());
+        drop(wait_until("its last words", LAST_WORDS, ended));
         HarnessError::doing(format!("the sender, {:?}", lock(&self.life)), failure)
     }
 }
