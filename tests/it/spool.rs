@@ -115,6 +115,29 @@ fn what_one_client_stored_the_next_one_delivers_first() {
 }
 
 #[test]
+fn what_is_left_behind_delivered_events_is_delivered_by_the_next_client() {
+    let home = TempDir::new().unwrap();
+    let mut agent = Agent::good();
+    let client = spooled(client_of(&[&agent]), home.path());
+    append_all(&client, 0..100);
+    client.flush(PATIENCE).wait().unwrap();
+    agent.stop();
+    let receipts = append_all(&client, 100..200);
+    receipts.last().unwrap().wait_stored(PATIENCE).unwrap();
+    assert_eq!(give_up(&client, Duration::ZERO).on_disk, 100);
+    drop(client);
+
+    agent.start_again([GOOD]);
+    let client = spooled(client_of(&[&agent]), home.path());
+    append_all(&client, 200..300);
+    client.flush(PATIENCE).wait().unwrap();
+    balance(&client);
+    let in_order: Vec<u64> = (0..300).collect();
+    assert_eq!(agent.stored(), in_order);
+    assert!(client.close(PATIENCE).wait().is_complete());
+}
+
+#[test]
 fn a_third_client_finds_what_the_second_did_not_deliver_either() {
     let home = TempDir::new().unwrap();
     for run in 0..3 {

@@ -13,6 +13,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -98,9 +99,15 @@ impl Worker {
         let epoch = Instant::now();
         let batches = HELD_BATCHES * config.delivery.batch_bytes_max as usize;
         let held_max = batches.max(HELD_BYTES_MIN);
+        let mut core = Core::new(config.delivery.clone(), fastrand::u64(..));
+        if let Some(backlog) = &backlog {
+            // Core and feed have to begin with the same event.
+            let next = backlog.retired.watermark();
+            core.step(Duration::ZERO, Input::Skip { next });
+        }
         Self {
             feed: backlog.map(|backlog| Feed::new(backlog, held_max)),
-            core: Core::new(config.delivery.clone(), fastrand::u64(..)),
+            core,
             store: Store::default(),
             links: BTreeMap::new(),
             agents: config.agents.clone(),
