@@ -95,6 +95,8 @@ pub struct Refused {
     pub header: u64,
     /// The client was closed.
     pub closed: u64,
+    /// This process was forked from the client's.
+    pub forked: u64,
 }
 
 /// What a client knows of one agent.
@@ -139,6 +141,7 @@ impl Stats {
             Refusal::TooLarge { .. } => &mut self.refused.too_large,
             Refusal::Header(_) => &mut self.refused.header,
             Refusal::Closed => &mut self.refused.closed,
+            Refusal::Forked { .. } => &mut self.refused.forked,
         };
         *counter += events;
     }
