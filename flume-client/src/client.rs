@@ -7,15 +7,15 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::committer::Committer;
-use crate::config::{ClientBuilder, Config, SpoolConfig, SyncMode};
+use crate::committer::{Committer, Partners};
+use crate::config::{ClientBuilder, Config, SpoolConfig};
 use crate::disk::{Beginning, Disk};
 use crate::error::{AppendBatchError, AppendError, BuildError, FlushError, Refusal};
 use crate::event::Event;
 use crate::handover::Handover;
 use crate::intake::Intake;
 use crate::receipt::Receipt;
-use crate::spool::{Directory, Flushing, Log};
+use crate::spool::{Log, open_first_free};
 use crate::stats::{Lost, Stats};
 use crate::stored::StoredMark;
 use crate::ticket::{Ticket, Waited, ticket};
@@ -164,30 +164,28 @@ fn open_spool(
     config: &Config,
     spool: &SpoolConfig,
 ) -> Result<(Arc<Intake>, (Committer, Backlog)), BuildError> {
-    let flushing = match spool.sync {
-        SyncMode::Always => Flushing::Always,
-        SyncMode::Interval(_) | SyncMode::Os => Flushing::OnRequest,
-    };
-    let directory = Directory::open(&spool.directory, spool.network)?.with_flushing(flushing);
+    let directory = open_first_free(&spool.directory, spool.network)?;
+    let directory = directory.with_flushing(spool.flushing());
     let directory = Arc::new(directory);
     let settings = spool.settings(config.event_bytes_max);
     let (log, opened) =
         Log::open(directory.clone(), settings, fastrand::u64(..)).map_err(|source| {
-            let directory = spool.directory.clone();
+            let directory = directory.path().to_owned();
             BuildError::SpoolUnreadable { directory, source }
         })?;
     let mark = Arc::new(StoredMark::new(log.next()));
+    let disk = Disk {
+        capacity: spool.bytes_max,
+        room: log.room(),
+        uncounted: 0,
+        stored_upto: log.next(),
+    };
     let beginning = Beginning {
         client: log.client(),
         first: log.next(),
         recovered: log.backlog(),
         stored: mark.clone(),
-        disk: Some(Disk {
-            capacity: spool.bytes_max,
-            room: log.room(),
-            uncounted: 0,
-            stored_upto: log.next(),
-        }),
+        disk: Some((directory.path().to_owned(), disk)),
     };
     let intake = Arc::new(Intake::new(config, beginning));
     let handover = Arc::new(Handover::new(log.next(), log.readable()));
@@ -197,7 +195,12 @@ fn open_spool(
         witnessed: opened.witnessed,
         handover: handover.clone(),
     };
-    let committer = Committer::new(log, directory, spool.sync, intake.clone(), handover, mark);
+    let partners = Partners {
+        intake: intake.clone(),
+        handover,
+        mark,
+    };
+    let committer = Committer::new(log, directory, spool.clone(), settings, partners);
     Ok((intake, (committer, backlog)))
 }
 

@@ -55,6 +55,7 @@ pub mod spool;
 pub mod stats;
 pub mod wire;
 
+mod adoption;
 mod chunk;
 mod client;
 mod committer;

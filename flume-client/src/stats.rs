@@ -1,5 +1,6 @@
 //! [`Stats`]: what a client has done, counted so that no event is in no counter and none in two.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::AgentUrl;
@@ -45,6 +46,9 @@ pub struct Stats {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SpoolStats {
+    /// Where it is: the directory that was given, or this process's [place](crate::spool::places)
+    /// in it.
+    pub directory: PathBuf,
     /// Events that became stored since the client was built.
     pub stored: u64,
     /// In so many commits, each with one flush of the device.

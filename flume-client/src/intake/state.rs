@@ -60,12 +60,16 @@ impl IntakeState {
             stored,
             disk,
         } = beginning;
+        let (directory, disk) = disk.unzip();
         Self {
             stats: Stats {
                 agents: stats,
                 recovered,
                 pending: recovered,
-                spool: disk.map(|_| SpoolStats::default()),
+                spool: directory.map(|directory| SpoolStats {
+                    directory,
+                    ..SpoolStats::default()
+                }),
                 ..Stats::default()
             },
             receipts: Receipts::new(agents, first, stored),
@@ -103,6 +107,35 @@ impl IntakeState {
             let next = self.new_chunk();
             chunks.push(std::mem::replace(&mut self.open, next));
         }
+    }
+
+    /// Numbers events of another spool as the next ones. `false`: others come first, or there is
+    /// no room.
+    pub(crate) fn adopt(&mut self, chunk: &mut Chunk) -> bool {
+        let frame = chunk.frame_bytes();
+        let is_next = self.full.is_empty() && self.open.ends.is_empty() && !self.closed;
+        let has_room = self.disk.is_some_and(|disk| frame <= disk.free());
+        if !(is_next && has_room) {
+            return false;
+        }
+        chunk.first = self.next;
+        let events = chunk.ends.len() as u64;
+        self.next += events;
+        self.ids.skip(events);
+        self.open.first = self.next;
+        self.stats.recovered += events;
+        self.stats.pending += events;
+        self.stats.pending_bytes += chunk.bytes.len();
+        if let Some(disk) = &mut self.disk {
+            disk.uncounted += frame;
+        }
+        true
+    }
+
+    /// Events of another spool cannot be read.
+    pub(crate) fn lose_adopted(&mut self, events: u64) {
+        self.stats.recovered += events;
+        self.stats.lost.corrupt += events;
     }
 
     /// Nothing more comes, and all that came is taken.
