@@ -7,6 +7,8 @@
 //!
 //! None of them knows how our client works, on purpose: it is the measure, not the thing measured.
 //!
+//! [`real_kill`] kills a sender and a real agent again and again, and looks for every event.
+//!
 //! [`Chain`] puts a real or a small agent between two small ones and tells their story.
 //!
 //! [`sim`] and [`spool_sim`] are other things: the delivery core in virtual time, without Java or

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::PATIENCE;
 use crate::{Channel, HarnessError, RealFlume, Result, Sink, Version, wait_until};
 
-const CHANNEL_EVENTS: usize = 200_000;
+const CHANNEL_EVENTS: usize = 100_000;
 const TRANSACTION_EVENTS: usize = 10_000;
 const SINK_BATCH: usize = 1_000;
 
