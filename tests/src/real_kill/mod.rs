@@ -8,6 +8,7 @@
 //! | `child` | the sender itself, a process |
 //! | `agent` | the agent's lives |
 //! | `arrivals` | what is in the files, and whether it is complete |
+//! | `outcome` | a run in tables |
 //!
 //! A sender goes on where its predecessor's reports ended. What was stored and not reported is
 //! sent twice then, as two events with two ids; every id must arrive nevertheless.
@@ -15,9 +16,9 @@
 mod agent;
 mod arrivals;
 mod child;
+mod outcome;
 mod sender;
 
-use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -29,6 +30,7 @@ use tempfile::TempDir;
 pub use agent::{AgentCounters, AgentLife};
 pub use arrivals::Tally;
 pub use child::{SENDER, send};
+pub use outcome::Outcome;
 pub use sender::{SenderEnd, SenderLife};
 
 use crate::{HarnessError, Result};
@@ -53,22 +55,6 @@ pub struct Plan {
     pub sender_kills: usize,
     /// Of the places where they are killed.
     pub seed: u64,
-}
-
-/// A run in which every event arrived.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Outcome {
-    /// What was asked for.
-    pub plan: Plan,
-    /// How long it took.
-    pub seconds: f64,
-    /// The sender's processes.
-    pub senders: Vec<SenderLife>,
-    /// The agent's processes.
-    pub agents: Vec<AgentLife>,
-    /// What arrived.
-    pub tally: Tally,
 }
 
 /// Runs a plan. `program` calls [`send`] when its first argument is [`SENDER`].
@@ -139,77 +125,6 @@ fn stopping<T>(stop: &AtomicBool, result: Result<T>) -> Result<T> {
         stop.store(true, Ordering::Relaxed);
     }
     result
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { events, seed, .. } = self.plan;
-        let seconds = self.seconds;
-        writeln!(f, "{events} events in {seconds:.0} s, seed {seed}\n")?;
-        writeln!(f, "sender  in spool      from  reported   arrived")?;
-        for (index, (life, arrived)) in self
-            .senders
-            .iter()
-            .zip(&self.tally.arrived_upto)
-            .enumerate()
-        {
-            let SenderLife {
-                first,
-                stored_upto,
-                recovered,
-                ..
-            } = life;
-            writeln!(
-                f,
-                "{index:>6} {recovered:>9} {first:>9} {stored_upto:>9} {arrived:>9}"
-            )?;
-        }
-        if let Some(SenderEnd {
-            delivered,
-            retried,
-            connects,
-        }) = self.senders.last().and_then(|life| life.end)
-        {
-            writeln!(
-                f,
-                "the last one: {delivered} delivered, {retried} batches sent again, {connects} connects"
-            )?;
-        }
-        writeln!(f, "\n agent  up after  accepted   written  left in channel")?;
-        for (index, life) in self.agents.iter().enumerate() {
-            let AgentCounters {
-                accepted,
-                written,
-                waiting,
-                ..
-            } = life.counters;
-            let start = life.start_seconds;
-            writeln!(
-                f,
-                "{index:>6} {start:>7.1} s {accepted:>9} {written:>9} {waiting:>16}"
-            )?;
-        }
-        let Tally {
-            numbers,
-            ids,
-            lines,
-            copies_max,
-            torn,
-            ..
-        } = self.tally;
-        writeln!(f, "\nnumbers that arrived     {numbers:>9}, all of them")?;
-        writeln!(
-            f,
-            "ids that arrived         {ids:>9}, without a hole: {} numbers under two",
-            ids - numbers
-        )?;
-        writeln!(
-            f,
-            "lines in the files       {lines:>9}: {} copies, {copies_max} of an id at the most",
-            lines - ids
-        )?;
-        writeln!(f, "lines cut off by a kill  {torn:>9}")
-    }
 }
 
 #[cfg(test)]
