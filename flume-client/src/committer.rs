@@ -64,6 +64,7 @@ pub(crate) struct Committer {
 }
 
 /// Whom the committer deals with.
+#[derive(Clone)]
 pub(crate) struct Partners {
     pub(crate) intake: Arc<Intake>,
     pub(crate) handover: Arc<Handover>,
@@ -113,10 +114,7 @@ impl Committer {
 
     /// The body of the thread.
     pub(crate) fn run(mut self) {
-        let ending = Ending {
-            handover: self.partners.handover.clone(),
-            mark: self.partners.mark.clone(),
-        };
+        let ending = Ending(self.partners.clone());
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             let finishing = self.take_retired();
@@ -351,15 +349,18 @@ impl Committer {
 }
 
 /// Tells everyone that nothing more gets stored, also after a panic.
-struct Ending {
-    handover: Arc<Handover>,
-    mark: Arc<StoredMark>,
-}
+struct Ending(Partners);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.mark.end();
-        self.handover.ended();
+        let Partners {
+            intake,
+            handover,
+            mark,
+        } = &self.0;
+        intake.committer_ends();
+        mark.end();
+        handover.ended();
     }
 }
 

@@ -70,7 +70,7 @@ fn appended(client: &Client) -> Result<f64, Box<dyn std::error::Error>> {
             receipt.wait_stored(PATIENCE)?;
         }
     }
-    drop(client.close(Duration::ZERO).wait());
+    let _ = client.close(Duration::ZERO).wait();
     Ok(time)
 }
 

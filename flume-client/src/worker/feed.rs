@@ -132,10 +132,15 @@ impl Feed {
         self.backlog.handover.end() == Some(self.position)
     }
 
-    /// Tells the committer to let go of the spool. `true`: it has.
+    /// Tells the committer to let go of the spool. `true`: it has, and nobody reads it any more.
     pub(super) fn finish(&mut self, context: &mut Context<'_>) -> bool {
         self.settle();
-        self.backlog.handover.finish(context.waker())
+        if let Some(reading) = &mut self.reading
+            && Pin::new(reading).poll(context).is_ready()
+        {
+            self.reading = None;
+        }
+        self.backlog.handover.finish(context.waker()) && self.reading.is_none()
     }
 
     fn read(&mut self, limit: u64, segments: Arc<[Readable]>) {
