@@ -22,6 +22,7 @@ mod delivery;
 mod drops;
 mod failover;
 mod faults;
+mod guarantees;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod receipts;
