@@ -83,6 +83,11 @@ impl Feed {
         }
     }
 
+    /// The event that comes next.
+    pub(super) fn next(&self) -> u64 {
+        self.position
+    }
+
     /// What there is now goes to `fed`. If that is nothing, the context is woken when there is.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, fed: &mut Vec<Fed>) {
         loop {
@@ -135,7 +140,15 @@ impl Feed {
     /// Tells the committer to let go of the spool. `true`: it has.
     pub(super) fn finish(&mut self, context: &mut Context<'_>) -> bool {
         self.settle();
-        self.backlog.handover.finish(context.waker())
+        let has_ended = self.backlog.handover.finish(context.waker());
+        // Who reads holds on to the directory, and to its lock.
+        if let Some(reading) = &mut self.reading {
+            if Pin::new(reading).poll(context).is_pending() {
+                return false;
+            }
+            self.reading = None;
+        }
+        has_ended
     }
 
     fn read(&mut self, limit: u64, segments: Arc<[Readable]>) {
