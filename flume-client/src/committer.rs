@@ -241,6 +241,10 @@ impl Committer {
                 let wait = self.retry.map_or(RETRY_FIRST, |(_, wait)| wait * 2);
                 let wait = wait.min(RETRY_MAX);
                 self.retry = Some((Instant::now() + wait, wait));
+                if self.log.has_drained_segment() {
+                    // What is done with may be all the room there is.
+                    self.save_within(Duration::ZERO);
+                }
             }
         }
     }
