@@ -19,6 +19,8 @@ mod contexts;
 mod cost;
 mod counters;
 mod delivery;
+#[cfg(target_os = "linux")]
+mod disk_full;
 mod drops;
 mod failover;
 mod faults;

@@ -116,6 +116,33 @@ fn what_one_client_stored_the_next_one_delivers_first() {
 }
 
 #[test]
+fn a_client_goes_on_where_the_last_one_left_a_spool_that_is_drained_wholly_or_in_part() {
+    let home = TempDir::new().unwrap();
+    let agent = Agent::good();
+    drop(spooled(client_of(&[&agent]), home.path()));
+    for run in 0..3 {
+        // All of it is delivered, and the next client finds nothing.
+        let client = spooled(client_of(&[&agent]), home.path());
+        assert_eq!(client.stats().recovered, 0);
+        append_all(&client, run * 200..run * 200 + 100);
+        client.flush(PATIENCE).wait().unwrap();
+        assert!(client.close(PATIENCE).wait().is_complete());
+        // Nothing of it is, and the next client finds all but what was delivered before.
+        let client = spooled(nowhere(), home.path());
+        assert_eq!(client.stats().recovered, 0);
+        append_all(&client, run * 200 + 100..run * 200 + 200);
+        assert_eq!(give_up(&client, Duration::ZERO).on_disk, 100);
+        drop(client);
+        let client = spooled(client_of(&[&agent]), home.path());
+        assert_eq!(client.stats().recovered, 100);
+        assert!(client.close(PATIENCE).wait().is_complete());
+        balance(&client);
+    }
+    let in_order: Vec<u64> = (0..600).collect();
+    assert_eq!(agent.stored(), in_order);
+}
+
+#[test]
 fn a_third_client_finds_what_the_second_did_not_deliver_either() {
     let home = TempDir::new().unwrap();
     for run in 0..3 {

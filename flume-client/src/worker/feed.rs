@@ -83,6 +83,11 @@ impl Feed {
         }
     }
 
+    /// The event that comes next.
+    pub(super) fn next(&self) -> u64 {
+        self.position
+    }
+
     /// What there is now goes to `fed`. If that is nothing, the context is woken when there is.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, fed: &mut Vec<Fed>) {
         loop {

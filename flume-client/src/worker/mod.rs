@@ -104,7 +104,7 @@ impl Worker {
         let epoch = Instant::now();
         let batches = HELD_BATCHES * config.delivery.batch_bytes_max as usize;
         let held_max = batches.max(HELD_BYTES_MIN);
-        Self {
+        let mut worker = Self {
             feed: backlog.map(|backlog| Feed::new(backlog, held_max)),
             core: Core::new(config.delivery.clone(), fastrand::u64(..)),
             store: Store::default(),
@@ -117,7 +117,12 @@ impl Worker {
             flushes: Vec::new(),
             closing: None,
             turn: Turn::default(),
+        };
+        // The core counts events from 0, unless it is told of those that are done with.
+        if let Some(next) = worker.feed.as_ref().map(Feed::next) {
+            worker.step(Input::Skip { next });
         }
+        worker
     }
 
     fn step(&mut self, input: Input<'_>) {
