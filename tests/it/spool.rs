@@ -116,26 +116,30 @@ fn what_one_client_stored_the_next_one_delivers_first() {
 }
 
 #[test]
-fn what_is_left_behind_delivered_events_is_delivered_by_the_next_client() {
+fn a_client_goes_on_where_the_last_one_left_a_spool_that_is_drained_wholly_or_in_part() {
     let home = TempDir::new().unwrap();
-    let mut agent = Agent::good();
-    let client = spooled(client_of(&[&agent]), home.path());
-    append_all(&client, 0..100);
-    client.flush(PATIENCE).wait().unwrap();
-    agent.stop();
-    let receipts = append_all(&client, 100..200);
-    receipts.last().unwrap().wait_stored(PATIENCE).unwrap();
-    assert_eq!(give_up(&client, Duration::ZERO).on_disk, 100);
-    drop(client);
-
-    agent.start_again([GOOD]);
-    let client = spooled(client_of(&[&agent]), home.path());
-    append_all(&client, 200..300);
-    client.flush(PATIENCE).wait().unwrap();
-    balance(&client);
-    let in_order: Vec<u64> = (0..300).collect();
+    let agent = Agent::good();
+    drop(spooled(client_of(&[&agent]), home.path()));
+    for run in 0..3 {
+        // All of it is delivered, and the next client finds nothing.
+        let client = spooled(client_of(&[&agent]), home.path());
+        assert_eq!(client.stats().recovered, 0);
+        append_all(&client, run * 200..run * 200 + 100);
+        client.flush(PATIENCE).wait().unwrap();
+        assert!(client.close(PATIENCE).wait().is_complete());
+        // Nothing of it is, and the next client finds all but what was delivered before.
+        let client = spooled(nowhere(), home.path());
+        assert_eq!(client.stats().recovered, 0);
+        append_all(&client, run * 200 + 100..run * 200 + 200);
+        assert_eq!(give_up(&client, Duration::ZERO).on_disk, 100);
+        drop(client);
+        let client = spooled(client_of(&[&agent]), home.path());
+        assert_eq!(client.stats().recovered, 100);
+        assert!(client.close(PATIENCE).wait().is_complete());
+        balance(&client);
+    }
+    let in_order: Vec<u64> = (0..600).collect();
     assert_eq!(agent.stored(), in_order);
-    assert!(client.close(PATIENCE).wait().is_complete());
 }
 
 #[test]

@@ -172,22 +172,26 @@ impl Directory {
             .read(true)
             .write(true)
             .open(self.at(file))?;
-        Ok(self.keep(file, handle))
+        self.keep(file, handle)
     }
 
-    fn keep(&self, file: FileName, handle: File) -> Arc<File> {
+    fn keep(&self, file: FileName, handle: File) -> io::Result<Arc<File>> {
         let handle = Arc::new(handle);
         let mut handles = self.handles();
         handles.insert(file, Arc::clone(&handle));
-        // The segments of the lowest ids are full, and synced.
+        // The segments of the lowest ids are full.
         while handles.len() > HANDLES_MAX {
             let full = |file: &&FileName| matches!(file, FileName::Segment(_));
             let Some(file) = handles.keys().find(full).copied() else {
                 break;
             };
-            handles.remove(&file);
+            let full = handles.remove(&file);
+            if self.flushing == Flushing::OnRequest {
+                // The next flush would not find it.
+                full.map_or(Ok(()), |file| file.sync_data())?;
+            }
         }
-        handle
+        Ok(handle)
     }
 
     /// The descriptor to read with.
@@ -241,7 +245,7 @@ impl Storage for Directory {
             left -= now.len() as u64;
         }
         self.forget(file);
-        self.keep(file, handle);
+        self.keep(file, handle)?;
         Ok(())
     }
 

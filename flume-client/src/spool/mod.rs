@@ -82,16 +82,20 @@ pub struct Settings {
 #[non_exhaustive]
 pub enum Trouble {
     /// The files take as much as they may. Goes when events are done with.
-    #[error("the spool has reached its quota")]
+    #[error(
+        "the spool's files take all that spool_bytes allows: agents must acknowledge older events"
+    )]
     Quota,
     /// The disk has no room, or less than is to stay free.
-    #[error("the disk is full")]
+    #[error("the spool's disk is full, or has less free than spool_free_bytes: make room there")]
     DiskFull,
     /// The file system is read-only.
-    #[error("the file system is read-only")]
+    #[error(
+        "the spool's file system is read-only: the system's log may tell why; mount it for writing"
+    )]
     ReadOnly,
     /// The disk failed.
-    #[error("the disk failed: {0}")]
+    #[error("the spool's disk failed, and is tried again: {0}; the system's log may tell more")]
     Io(io::Error),
 }
 
@@ -112,6 +116,18 @@ impl Settings {
         self.segment_bytes - SEGMENT_HEADER_BYTES as u64 - self.frame_bytes_max
     }
 }
+
+/// Failures of the disk are alike if they are of one kind.
+impl PartialEq for Trouble {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Io(one), Self::Io(other)) => one.kind() == other.kind(),
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
+impl Eq for Trouble {}
 
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
