@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use flume_client::spool::{
     CURSOR_BYTES, Directory, DirectoryError, FileName, Level, Log, NetworkFileSystem, Reader,
@@ -132,4 +134,33 @@ fn the_system_calls_do_what_the_simulated_disk_does() {
     directory.remove(segment).unwrap();
     assert!(directory.list().unwrap().is_empty());
     assert!(directory.free_bytes().unwrap() > SEGMENT_HEADER_BYTES as u64);
+}
+
+#[test]
+fn who_has_it_can_be_asked_without_keeping_anybody_out() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path();
+    assert_eq!(Directory::holder(path).unwrap(), None);
+    assert_eq!(fs::read_dir(path).unwrap().count(), 0, "nothing is written");
+    let first = open(path).unwrap();
+    let holder = Directory::holder(path).unwrap().unwrap();
+    assert_eq!(holder.process, Some(std::process::id()));
+    assert_eq!(
+        holder.to_string(),
+        format!("process {}", std::process::id())
+    );
+    drop(first);
+    assert_eq!(Directory::holder(path).unwrap(), None);
+
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                Directory::holder(path).unwrap();
+            }
+        });
+        let kept_out = (0..5_000).filter(|_| open(path).is_err()).count();
+        ended.store(true, Ordering::Relaxed);
+        assert_eq!(kept_out, 0, "by who only asks");
+    });
 }

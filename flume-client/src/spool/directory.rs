@@ -5,14 +5,13 @@
 )]
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::lock::{self, Holder};
 use super::storage::{FileName, Storage};
-
-const LOCK_NAME: &str = "LOCK";
 
 /// Zeros written at once into a new file.
 const ZEROS_BYTES: usize = 1024 * 1024;
@@ -42,16 +41,12 @@ pub struct Directory {
 #[non_exhaustive]
 pub enum DirectoryError {
     /// Another process, or another client in this one, has the directory.
-    #[error(
-        "{} is used by {}: give each client a directory of its own",
-        directory.display(),
-        holder.as_deref().map_or("another process".to_owned(), |it| format!("process {it}"))
-    )]
+    #[error("{} is used by {holder}: give each client a directory of its own", directory.display())]
     Locked {
         /// The directory.
         directory: PathBuf,
-        /// The process id that the lock file names.
-        holder: Option<String>,
+        /// Who has it.
+        holder: Holder,
     },
     /// Locks and syncs over a network cannot be relied on.
     #[error(
@@ -102,7 +97,7 @@ impl Directory {
             path: path.to_owned(),
             open: Mutex::default(),
             reading: Mutex::default(),
-            _lock: Some(lock(path)?),
+            _lock: Some(lock::take(path)?),
         })
     }
 
@@ -116,6 +111,12 @@ impl Directory {
             reading: Mutex::default(),
             _lock: None,
         })
+    }
+
+    /// Who has the directory locked at this moment, this process included. Nothing is written, and
+    /// nobody is kept from locking it.
+    pub fn holder(path: &Path) -> Result<Option<Holder>, DirectoryError> {
+        lock::holder(path)
     }
 
     fn at(&self, file: FileName) -> PathBuf {
@@ -247,7 +248,10 @@ impl Storage for Directory {
 }
 
 impl DirectoryError {
-    fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + use<'a> {
+    pub(super) fn io<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> Self + use<'a> {
         let path = path.to_owned();
         move |source| Self::Io {
             action,
@@ -272,46 +276,8 @@ fn make(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn lock(directory: &Path) -> Result<File, DirectoryError> {
-    let path = directory.join(LOCK_NAME);
-    let mut options = OpenOptions::new();
-    // Not truncated before it is ours: it tells who has it.
-    options.read(true).write(true).create(true).truncate(false);
-    owner_only(&mut options);
-    let mut file = options
-        .open(&path)
-        .map_err(DirectoryError::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // An empty or strange one says nothing.
-            let _ = file.read_to_string(&mut holder);
-            let holder = holder.lines().next().map(str::to_owned);
-            return Err(DirectoryError::Locked {
-                directory: directory.to_owned(),
-                holder: holder.filter(|it| it.parse::<u32>().is_ok()),
-            });
-        }
-        Err(TryLockError::Error(source)) => {
-            return Err(DirectoryError::io("lock", &path)(source));
-        }
-    }
-    let holder = format!("{}\n", std::process::id());
-    file.set_len(0)
-        .and_then(|()| file.seek(SeekFrom::Start(0)))
-        .and_then(|_| file.write_all(holder.as_bytes()))
-        // On a full disk the lock holds, and names nobody.
-        .or_else(|error| match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem => Ok(()),
-            _ => Err(error),
-        })
-        .map_err(DirectoryError::io("write", &path))?;
-    Ok(file)
-}
-
 #[cfg(unix)]
-fn owner_only(options: &mut OpenOptions) {
+pub(super) fn owner_only(options: &mut OpenOptions) {
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
 }
 
@@ -369,16 +335,20 @@ fn network_kind(_: &Path) -> io::Result<Option<&'static str>> {
 }
 
 #[cfg(not(unix))]
-fn owner_only(_: &mut OpenOptions) {}
+pub(super) fn owner_only(_: &mut OpenOptions) {}
 
 #[cfg(not(unix))]
 fn write_at(mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    use std::io::{Seek, SeekFrom};
+
     file.seek(SeekFrom::Start(offset))?;
     file.write_all(bytes)
 }
 
 #[cfg(not(unix))]
 fn read_at(mut file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+    use std::io::{Read, Seek, SeekFrom};
+
     file.seek(SeekFrom::Start(offset))?;
     let mut read = 0;
     while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {

@@ -6,7 +6,8 @@
 //! | file | holds |
 //! |---|---|
 //! | [`storage`](Storage) | all that is done to a disk, as a trait |
-//! | [`directory`](Directory) | the real one: the only file here that opens files |
+//! | [`directory`](Directory) | the real one |
+//! | [`lock`](Holder) | which process has a directory |
 //! | [`frame`](FrameHeader) | events of one commit, as bytes. Pure |
 //! | [`header`](SegmentHeader) | a segment's first block, as bytes. Pure |
 //! | [`cursor`](Cursor) | which events are done with, as bytes. Pure |
@@ -16,7 +17,7 @@
 //! | [`reader`](Reader) | the reading side |
 //! | [`survey`](Survey) | what a spool holds, without changing it |
 //!
-//! Nothing but the directory knows files, threads or clocks, so a simulator can be the disk and end the world
+//! Nothing but the directory and its lock knows files, threads or clocks, so a simulator can be the disk and end the world
 //! between any two of its operations. This module is public for drivers, tools and simulators; it
 //! may change in minor releases. The format of the files is versioned and stays readable.
 //!
@@ -36,6 +37,7 @@ mod directory;
 mod fields;
 mod frame;
 mod header;
+mod lock;
 mod log;
 mod open;
 mod reader;
@@ -49,6 +51,7 @@ pub use cursor::{CURSOR_BYTES, Cursor, Retired};
 pub use directory::{Directory, DirectoryError, NetworkFileSystem};
 pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Place, frame_bytes};
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
+pub use lock::Holder;
 pub use log::Log;
 pub use open::{CursorState, Opened};
 pub use reader::{Frame, Gap, Readable, Reader, Step};
