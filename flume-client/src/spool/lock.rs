@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use super::directory::{DirectoryError, owner_only};
 
@@ -21,9 +22,12 @@ pub struct Holder {
     pub process: Option<u32>,
 }
 
-/// How often a lock is tried while somebody only looks whether it is held, which takes two system
-/// calls.
-const TRIES: u32 = 1_000;
+/// How often a lock is tried while somebody only looks whether it is held. That takes a few
+/// microseconds, or a pause of the scheduler.
+const TRIES: u32 = 500;
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Takes the lock for as long as the file is open.
 pub(super) fn take(directory: &Path) -> Result<File, DirectoryError> {
@@ -83,9 +87,17 @@ fn try_exclusive(file: &File) -> io::Result<bool> {
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        std::thread::yield_now();
+        pause();
     }
     Ok(false)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "who only looks is gone in a moment, and tells nobody when"
+)]
+fn pause() {
+    std::thread::sleep(PAUSE);
 }
 
 impl Holder {

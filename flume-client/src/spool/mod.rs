@@ -56,7 +56,7 @@ pub use log::Log;
 pub use open::{CursorState, Opened};
 pub use reader::{Frame, Gap, Readable, Reader, Step};
 pub use storage::{FileName, Storage};
-pub use survey::{SegmentTrouble, Survey, SurveyedSegment};
+pub use survey::{SegmentTrouble, StoredEvent, Survey, SurveyedSegment};
 
 /// Sizes and limits of a spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
