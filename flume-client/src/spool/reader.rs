@@ -207,11 +207,10 @@ impl Reader {
         let durable_upto = durable_upto.max(self.witnessed);
         // One that is durable in part only is told in two steps.
         let durable = first < durable_upto;
-        let end = if durable { end.min(durable_upto) } else { end };
-        self.next = end;
+        self.next = if durable { end.min(durable_upto) } else { end };
         Step::Gap(Gap {
             first,
-            end,
+            end: self.next,
             durable,
             segment,
         })
@@ -243,10 +242,8 @@ impl Reader {
             if self.next >= expected {
                 return Ok(None);
             }
-            let Some(found) = self
-                .window
-                .search(storage, segment, at + ALIGNMENT as u64)?
-            else {
+            let from = at + ALIGNMENT as u64;
+            let Some(found) = self.window.search(storage, segment, from)? else {
                 return Ok(None);
             };
             self.offset = found;
@@ -310,17 +307,20 @@ impl Window {
         offset: u64,
         bytes: usize,
     ) -> io::Result<&[u8]> {
+        if offset >= segment.bytes {
+            return Ok(&[]);
+        }
         let end = (offset + bytes as u64).min(segment.bytes);
         let held = self.offset + self.bytes.len() as u64;
         if self.segment != Some(segment.header.id) || offset < self.offset || end > held {
-            let file = FileName::Segment(segment.header.id);
             let wanted = (bytes.max(WINDOW_BYTES) as u64).min(segment.bytes.saturating_sub(offset));
             self.segment = None;
             self.offset = offset;
             self.bytes.resize(wanted as usize, 0);
-            let read = storage.read(file, offset, &mut self.bytes)?;
+            let id = segment.header.id;
+            let read = storage.read(FileName::Segment(id), offset, &mut self.bytes)?;
             self.bytes.truncate(read);
-            self.segment = Some(segment.header.id);
+            self.segment = Some(id);
         }
         let start = (offset - self.offset) as usize;
         let available = self.bytes.get(start..).unwrap_or_default();
