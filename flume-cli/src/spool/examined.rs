@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use flume_client::spool::{FileName, Holder, SegmentTrouble, StoredEvent, Survey};
+use flume_client::spool::{FileName, Gap, Holder, SegmentTrouble, StoredEvent, Survey};
 use flume_client::wire::avro::datum::EventRef;
 use serde::Serialize;
 
@@ -93,17 +93,25 @@ impl Examined {
         let holder = spool.holder()?;
         let mut strange = Strange::default();
         let mut datum_bytes_max = 0;
-        let survey = spool.read(|event| {
+        let mut survey = spool.read(|event| {
             if EventRef::parse(event.datum).is_err() {
                 strange.add(event.number);
             }
             datum_bytes_max = datum_bytes_max.max(event.datum.len());
             on_event(event)
         })?;
+        // It may have come while the spool was read.
+        let holder = holder.or(spool.holder()?);
+        if holder.is_some()
+            && let Some(cursor) = spool.cursor()
+        {
+            // These are missing because they were delivered meanwhile.
+            let is_done = |gap: &Gap| cursor.retired.run(gap.first) >= (true, gap.end);
+            survey.gaps.retain(|gap| !is_done(gap));
+        }
         Ok(Self {
             survey,
-            // It may have come while the spool was read.
-            holder: holder.or(spool.holder()?),
+            holder,
             strange,
             datum_bytes_max,
             first_events: Vec::new(),

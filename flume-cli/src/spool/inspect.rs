@@ -171,6 +171,13 @@ fn text(args: &InspectArgs, examined: &Examined) -> String {
         format!("cursor   {}", cursor_word(survey.cursor)),
         format!("on disk  {}", files(examined)),
     ];
+    let files = survey.files.iter();
+    for (file, size) in files.filter(|(file, _)| kind_of(*file) == "quarantine") {
+        lines.push(format!(
+            "aside    {file}, {}: see `flume spool prune`",
+            bytes(*size)
+        ));
+    }
     let findings = Finding::all(examined);
     for finding in findings.iter().take(SHOWN_MAX) {
         lines.push(format!("note     {}", finding.text));
@@ -230,7 +237,7 @@ fn files(examined: &Examined) -> String {
     let kinds = ["segment", "spare", "quarantine"].map(|kind| (kind, count_of(kind)));
     let parts = kinds.iter().filter(|(_, files)| *files > 0);
     let parts = parts.map(|(kind, files)| match *kind {
-        "quarantine" => format!("{} set aside as damaged", count(*files)),
+        "quarantine" => format!("{} set aside", count(*files)),
         kind => plural(*files, kind),
     });
     let parts: Vec<_> = parts.collect();

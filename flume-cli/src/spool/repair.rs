@@ -46,9 +46,9 @@ pub(super) struct RepairArgs {
 
 const HELP: &str = "\
 The new spool has a client id of its own and numbers its events from 0: the old spool still holds
-them under their old numbers, and two spools must never give one number to two events. Order,
-bytes and times of the events stay. Events that an agent got and did not acknowledge in time are
-in both spools and are sent again.
+them under their old numbers, and two spools must never give one number to two events. Order and
+bytes of the events stay, and roughly the times at which they were stored. Use only one of the two
+spools from then on, or the events are sent from both.
 
 Exits with 0 if every pending event is in the new spool, 6 if some are lost by damage, 7 if the
 spool is in use.";

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flume_client::spool::{
-    CURSOR_BYTES, Directory, FileName, Holder, Storage, StoredEvent, Survey,
+    CURSOR_BYTES, Cursor, Directory, FileName, Holder, Storage, StoredEvent, Survey,
 };
 
 use super::problem::Problem;
@@ -75,6 +75,13 @@ impl Spool {
         let mut files = files.map_err(Problem::io("read the directory", &self.path))?;
         files.sort_unstable();
         Ok(files)
+    }
+
+    /// Which events are done with by now.
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        let mut file = vec![0; CURSOR_BYTES];
+        let read = self.storage.read(FileName::Cursor, 0, &mut file).ok()?;
+        Cursor::read(file.get(..read)?).0
     }
 
     pub(super) fn path(&self) -> &Path {
