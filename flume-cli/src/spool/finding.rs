@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::examined::{Examined, client_text};
 use crate::text::{count, plural};
+use crate::trouble::plain;
 
 /// One thing that is not as it should be.
 #[derive(Debug, Serialize)]
@@ -104,7 +105,9 @@ impl Finding {
                      with the release that wrote it"
                 ),
             ),
-            SegmentTrouble::Unreadable(why) => ("unreadable", format!("it cannot be read: {why}")),
+            SegmentTrouble::Unreadable(why) => {
+                ("unreadable", format!("it cannot be read: {}", plain(why)))
+            }
             _ => ("other", "something is wrong with its header".to_owned()),
         };
         let file = FileName::Segment(segment.id).to_string();

@@ -66,10 +66,12 @@ struct Found {
 pub(super) fn run(args: &LsArgs) -> Result<Exit, Problem> {
     let mut table = Table::new(&["SPOOL", ">EVENTS", ">BYTES", ">ON DISK", ">OLDEST", "STATE"]);
     let mut lines = Vec::new();
+    let mut failed = false;
     for directory in directories(&args.dir)? {
         match examine(&directory) {
             Ok(None) => {}
             Ok(Some(examined)) => {
+                failed |= examined.exit() == Exit::Unexpected;
                 table.push(row(&directory, &examined));
                 lines.push(SpoolLine {
                     directory: directory.display().to_string(),
@@ -78,6 +80,7 @@ pub(super) fn run(args: &LsArgs) -> Result<Exit, Problem> {
                 });
             }
             Err(problem) => {
+                failed = true;
                 output::note(&problem);
                 lines.push(SpoolLine {
                     directory: directory.display().to_string(),
@@ -87,7 +90,6 @@ pub(super) fn run(args: &LsArgs) -> Result<Exit, Problem> {
             }
         }
     }
-    let failed = lines.iter().any(|line| line.found.is_none());
     let written = if args.json {
         let schema = SCHEMA;
         output::json(&Document {

@@ -16,7 +16,7 @@ use super::table::Table;
 use crate::exit::Exit;
 use crate::output::{self, SCHEMA};
 use crate::text::{bytes, plural};
-use crate::trouble::reason;
+use crate::trouble::{plain, reason};
 
 /// List the damaged segments that a spool has set aside, and delete them if told to.
 ///
@@ -207,9 +207,10 @@ fn judge(spool: &Spool, id: u64) -> Result<(String, bool), Problem> {
         Some(SegmentTrouble::OtherVersion(version)) => {
             (format!("segment of format version {version}; STAYS"), true)
         }
-        Some(SegmentTrouble::Unreadable(why)) => {
-            (format!("segment that cannot be read; STAYS: {why}"), true)
-        }
+        Some(SegmentTrouble::Unreadable(why)) => (
+            format!("segment that cannot be read; STAYS: {}", plain(&why)),
+            true,
+        ),
         Some(_) => (format!("{whose} under another one's name; STAYS"), true),
     })
 }

@@ -83,7 +83,7 @@ pub(super) fn run(args: &RepairArgs) -> Result<Exit, Problem> {
 
     let settings = settings(&examined);
     let unfinished = Unfinished::make(&args.output)?;
-    let mut copy = Copy::begin(&unfinished.0, settings)?;
+    let mut copy = Copy::begin(&unfinished.0, &args.output, settings)?;
     spool.read(|event| {
         if interrupts.is_set() {
             return Err(Problem::Interrupted);
@@ -91,7 +91,7 @@ pub(super) fn run(args: &RepairArgs) -> Result<Exit, Problem> {
         copy.push(&event)
     })?;
     let copied = copy.finish()?;
-    read_back(&unfinished.0, &copied)?;
+    read_back(&unfinished.0, &args.output, &copied)?;
     unfinished.finish(&args.output)?;
 
     let event_bytes = copied.event_bytes;
@@ -175,7 +175,7 @@ fn report(args: &RepairArgs, examined: &Examined, findings: &[Finding]) -> Strin
 }
 
 /// Trusts the disk only as far as it gives back what it was given.
-fn read_back(path: &Path, copied: &Copied) -> Result<(), Problem> {
+fn read_back(path: &Path, output: &Path, copied: &Copied) -> Result<(), Problem> {
     let mut found = Copied::default();
     let examined = Examined::while_read(&Spool::look(path)?, |event| {
         found.add(event.datum);
@@ -183,7 +183,7 @@ fn read_back(path: &Path, copied: &Copied) -> Result<(), Problem> {
     })?;
     match examined.exit() == Exit::Complete && found.is_same(copied) {
         true => Ok(()),
-        false => Err(Problem::ReadBack(path.to_owned())),
+        false => Err(Problem::ReadBack(output.to_owned())),
     }
 }
 
@@ -235,7 +235,8 @@ impl Drop for Unfinished {
 /// Events on their way into a new spool.
 #[derive(Debug)]
 struct Copy<'a> {
-    path: &'a Path,
+    /// For errors.
+    output: &'a Path,
     log: Log,
     frame_bytes_max: u64,
     ends: Vec<u32>,
@@ -269,16 +270,16 @@ impl Copied {
 }
 
 impl<'a> Copy<'a> {
-    fn begin(path: &'a Path, settings: Settings) -> Result<Self, Problem> {
+    fn begin(path: &Path, output: &'a Path, settings: Settings) -> Result<Self, Problem> {
         let directory = Directory::open(path, NetworkFileSystem::Allowed)?;
         let seed = RandomState::new().hash_one(0_u64);
         let (log, opened) = Log::open(Arc::new(directory), settings, seed)
             .map_err(Problem::io("read the directory", path))?;
         if let Some(trouble) = opened.trouble {
-            return Err(Problem::Spool(path.to_owned(), trouble));
+            return Err(Problem::Spool(output.to_owned(), trouble));
         }
         Ok(Self {
-            path,
+            output,
             log,
             frame_bytes_max: settings.frame_bytes_max,
             ends: Vec::new(),
@@ -312,13 +313,13 @@ impl<'a> Copy<'a> {
         self.ends.clear();
         self.datums.clear();
         let flushed = self.log.flush(self.time_ms);
-        flushed.map_err(|trouble| Problem::Spool(self.path.to_owned(), trouble))
+        flushed.map_err(|trouble| Problem::Spool(self.output.to_owned(), trouble))
     }
 
     fn finish(mut self) -> Result<Copied, Problem> {
         self.flush()?;
         let saved = self.log.save();
-        saved.map_err(|trouble| Problem::Spool(self.path.to_owned(), trouble))?;
+        saved.map_err(|trouble| Problem::Spool(self.output.to_owned(), trouble))?;
         Ok(self.copied)
     }
 }

@@ -327,6 +327,22 @@ fn verify_has_another_exit_code_for_what_cannot_be_read() {
 }
 
 #[test]
+fn a_spool_that_cannot_be_read_does_not_keep_ls_from_the_others() {
+    let one = TestSpool::of(10);
+    let bad = one.beside("bad");
+    fs::create_dir_all(bad.join("cursor")).unwrap();
+    fs::write(bad.join("spare-0000000000000001.flb"), "").unwrap();
+    let home = one.home().display().to_string();
+    let reason = format!("cannot read {}/cursor: is a directory", bad.display());
+    let run = spool("ls", &home, &[]);
+    run.check(1, &[&reason]);
+    assert!(run.stdout.contains(&one.dir()), "{run:#?}");
+    let told = spool("ls", &home, &["--json"]).json();
+    assert_eq!(told["spools"][0]["error"], reason);
+    assert_eq!(told["spools"][1]["events"], 10);
+}
+
+#[test]
 fn nothing_is_written_by_those_who_only_look() {
     let one = TestSpool::of(100);
     one.damage_text("<event 55>");
