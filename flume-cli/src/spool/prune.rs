@@ -1,11 +1,12 @@
 //! `flume spool prune`: files that are only in the way.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flume_client::spool::{
-    Directory, FileName, NetworkFileSystem, SegmentTrouble, Storage, Survey,
+    Directory, FileName, NetworkFileSystem, SEGMENT_HEADER_BYTES, SegmentTrouble, Storage, Survey,
 };
 use serde::Serialize;
 
@@ -83,7 +84,9 @@ pub(super) fn run(args: &PruneArgs) -> Result<Exit, Problem> {
         true => Directory::open(&args.dir, NetworkFileSystem::Allowed)?,
         false => Directory::look(&args.dir)?,
     };
-    if let Some(holder) = spool.holder()? {
+    if !args.yes
+        && let Some(holder) = spool.holder()?
+    {
         output::note(format_args!(
             "{} is in use by {holder}: stop it before you say --yes",
             args.dir.display()
@@ -141,7 +144,11 @@ fn text(args: &PruneArgs, leftovers: &[Leftover]) -> String {
     }
     let mut table = Table::new(&["FILE", ">SIZE", "WHAT IT IS"]);
     for it in leftovers {
-        table.push(vec![it.file.clone(), bytes(it.bytes), it.what.clone()]);
+        table.push(vec![
+            it.file.escape_debug().to_string(),
+            bytes(it.bytes),
+            it.what.clone(),
+        ]);
     }
     let (files, freed) = sum(leftovers, args.yes);
     let outcome = match args.yes {
@@ -228,15 +235,31 @@ fn foreign(dir: &Path) -> Result<Vec<Leftover>, Problem> {
         // Not that of what a link leads to.
         let found = entry.metadata().map_err(failed())?;
         if file != LOCK && FileName::parse(&file).is_none() && found.is_file() {
+            let path = entry.path();
+            let stays = is_segment(&path).map_err(Problem::io("read", &path))?;
+            let what = match stays {
+                true => "copy of a segment; STAYS: its events may not have been sent",
+                false => "foreign: no spool makes it",
+            };
             leftovers.push(Leftover {
                 file,
                 bytes: found.len(),
-                what: "foreign: no spool makes it".to_owned(),
-                stays: false,
+                what: what.to_owned(),
+                stays,
                 deleted: false,
             });
         }
     }
     leftovers.sort_unstable_by(|one, other| one.file.cmp(&other.file));
     Ok(leftovers)
+}
+
+/// Whether a file has the header of a segment, whole or not.
+fn is_segment(path: &Path) -> io::Result<bool> {
+    let mut head = Vec::new();
+    let head_bytes = SEGMENT_HEADER_BYTES as u64;
+    File::open(path)?.take(head_bytes).read_to_end(&mut head)?;
+    let copies = [head.get(..), head.get(SEGMENT_HEADER_BYTES / 2..)];
+    let is_copy = |copy: &[u8]| copy.starts_with(b"FLSPOOL\n");
+    Ok(copies.into_iter().flatten().any(is_copy))
 }

@@ -65,6 +65,31 @@ fn foreign_files_go_only_if_they_are_asked_for_and_directories_never() {
 }
 
 #[test]
+fn a_copy_of_a_segment_under_any_name_stays() {
+    let spool = TestSpool::of(10);
+    let content = spool.content();
+    let segments = content.iter().filter(|(name, _)| name.starts_with("seg"));
+    let mut copies = Vec::new();
+    for (name, bytes) in segments {
+        let mut damaged = bytes.clone();
+        damaged[..8].fill(0);
+        for (ending, bytes) in [("bak", bytes), ("old", &damaged)] {
+            let copy = spool.path().join(format!("{name}.{ending}"));
+            fs::write(&copy, bytes).unwrap();
+            copies.push(copy);
+        }
+    }
+    let run = prune(&spool, &["--yes", "--foreign"]);
+    run.check(0, &[]);
+    assert!(run.stdout.contains("copy of a segment; STAYS"), "{run:#?}");
+    assert!(
+        run.stdout.contains("0 files deleted, 0 B freed"),
+        "{run:#?}"
+    );
+    assert!(copies.len() >= 2 && copies.iter().all(|copy| copy.exists()));
+}
+
+#[test]
 fn a_segment_set_aside_stays_while_it_may_hold_events_that_were_never_sent() {
     let other = TestSpool::of(20);
     let content = other.content();
