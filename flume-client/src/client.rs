@@ -7,14 +7,19 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::config::{ClientBuilder, Config};
+use crate::committer::{Committer, Partners};
+use crate::config::{ClientBuilder, Config, SpoolConfig};
+use crate::disk::{Beginning, Disk};
 use crate::error::{AppendBatchError, AppendError, BuildError, FlushError, Refusal};
 use crate::event::Event;
-use crate::intake::{Intake, Request};
+use crate::handover::Handover;
+use crate::intake::Intake;
 use crate::receipt::Receipt;
+use crate::spool::{Log, open_first_free};
 use crate::stats::{Lost, Stats};
+use crate::stored::StoredMark;
 use crate::ticket::{Ticket, Waited, ticket};
-use crate::worker;
+use crate::worker::{self, Backlog, Request};
 
 /// Sends events to Flume agents. Cheap to clone; all clones share one buffer and one thread.
 ///
@@ -48,15 +53,27 @@ impl Client {
             .thread_name("flume-client-dns")
             .build()
             .map_err(BuildError::Thread)?;
-        let intake = Arc::new(Intake::new(&config));
+        let (intake, spool) = match &config.spool {
+            None => (Arc::new(Intake::new(&config, Beginning::in_memory())), None),
+            Some(spool) => {
+                let (intake, parts) = open_spool(&config, spool)?;
+                (intake, Some(parts))
+            }
+        };
+        let (committer, backlog) = spool.unzip();
         let shared = intake.clone();
         thread::Builder::new()
             .name("flume-client".into())
-            .spawn(move || worker::run(runtime, &config, shared))
+            .spawn(move || worker::run(runtime, &config, shared, backlog))
             .map_err(BuildError::Thread)?;
-        Ok(Self {
-            handle: Arc::new(Handle { intake }),
-        })
+        let handle = Arc::new(Handle { intake });
+        if let Some(committer) = committer {
+            thread::Builder::new()
+                .name("flume-spool".into())
+                .spawn(move || committer.run())
+                .map_err(BuildError::Thread)?;
+        }
+        Ok(Self { handle })
     }
 
     /// Takes an event for delivery. Never waits: if the buffer is full, the event comes back in
@@ -138,8 +155,53 @@ impl Client {
     /// The counters, as of one moment.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.handle.intake.lock().stats.clone()
+        self.handle.intake.lock().snapshot()
     }
+}
+
+/// Opens a spool, for its two sides to be started.
+fn open_spool(
+    config: &Config,
+    spool: &SpoolConfig,
+) -> Result<(Arc<Intake>, (Committer, Backlog)), BuildError> {
+    let directory = open_first_free(&spool.directory, spool.network)?;
+    let directory = directory.with_flushing(spool.flushing());
+    let directory = Arc::new(directory);
+    let settings = spool.settings(config.event_bytes_max);
+    let (log, opened) =
+        Log::open(directory.clone(), settings, fastrand::u64(..)).map_err(|source| {
+            let directory = directory.path().to_owned();
+            BuildError::SpoolUnreadable { directory, source }
+        })?;
+    let mark = Arc::new(StoredMark::new(log.next()));
+    let disk = Disk {
+        capacity: spool.bytes_max,
+        room: log.room(),
+        uncounted: 0,
+        stored_upto: log.next(),
+    };
+    let beginning = Beginning {
+        client: log.client(),
+        first: log.next(),
+        recovered: log.backlog(),
+        stored: mark.clone(),
+        disk: Some((directory.path().to_owned(), disk)),
+    };
+    let intake = Arc::new(Intake::new(config, beginning));
+    let handover = Arc::new(Handover::new(log.next(), log.readable()));
+    let backlog = Backlog {
+        storage: directory.clone(),
+        retired: Arc::new(log.retired().clone()),
+        witnessed: opened.witnessed,
+        handover: handover.clone(),
+    };
+    let partners = Partners {
+        intake: intake.clone(),
+        handover,
+        mark,
+    };
+    let committer = Committer::new(log, directory, spool.clone(), settings, partners);
+    Ok((intake, (committer, backlog)))
 }
 
 /// Closes the client when the last clone of it goes.
@@ -156,7 +218,7 @@ impl Handle {
     }
 
     fn report(&self) -> Report {
-        Report::of(&self.intake.lock().stats)
+        Report::of(&self.intake.lock().snapshot())
     }
 }
 
@@ -179,23 +241,31 @@ pub struct Report {
     pub delivered: u64,
     /// Given up, by reason.
     pub lost: Lost,
+    /// In the spool, for the next client to send.
+    pub on_disk: u64,
     /// Not decided: only if the client's thread ended abnormally or did not end in time.
     pub pending: u64,
 }
 
 impl Report {
     pub(crate) fn of(stats: &Stats) -> Self {
+        let stored = stats
+            .spool
+            .as_ref()
+            .map(|spool| stats.pending.saturating_sub(spool.unstored));
+        let on_disk = stored.unwrap_or(0);
         Self {
             delivered: stats.delivered,
             lost: stats.lost,
-            pending: stats.pending,
+            on_disk,
+            pending: stats.pending - on_disk,
         }
     }
 
     /// Whether every event was acknowledged.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.lost.total() == 0 && self.pending == 0
+        self.lost.total() == 0 && self.on_disk == 0 && self.pending == 0
     }
 }
 

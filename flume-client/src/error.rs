@@ -5,6 +5,7 @@
 //! | [`BuildError`] | `build` | a setting is wrong |
 //! | [`AppendError`] | `append` | the event was not taken; here it is back |
 //! | [`DeliveryError`] | a receipt | what became of an event that was taken |
+//! | [`StoreError`] | a receipt | whether it is on the disk |
 //! | [`FlushError`] | `flush` | not everything was acknowledged in time |
 //! | [`AgentError`] | [`Stats`](crate::stats::Stats) | why an agent is not used |
 //!
@@ -13,11 +14,14 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::AgentUrlError;
 use crate::event::{Event, HeaderFault};
+use crate::reliability::Reliability;
+use crate::spool::DirectoryError;
 use crate::wire::avro::session::SessionError;
 
 /// A client could not be set up.
@@ -47,6 +51,26 @@ pub enum BuildError {
     ZeroTimeout {
         /// The builder's method.
         setting: &'static str,
+    },
+    /// End-to-end, and no directory for the spool.
+    #[error("end-to-end needs a directory for its spool; name one with spool(\"DIRECTORY\")")]
+    NoSpool,
+    /// A spool, and a level that does not use it.
+    #[error("a spool is of no use with {reliability:?}: choose EndToEnd, or leave the spool out")]
+    IdleSpool {
+        /// The level.
+        reliability: Reliability,
+    },
+    /// The spool's directory cannot be used.
+    #[error(transparent)]
+    Spool(#[from] DirectoryError),
+    /// The spool's directory cannot be listed.
+    #[error("the spool {} cannot be opened: {source}", directory.display())]
+    SpoolUnreadable {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// The client's thread or its runtime could not be started.
     #[error("the client's thread could not be started: {0}")]
@@ -84,6 +108,16 @@ pub enum Refusal {
         /// Bytes the event needs.
         needed: usize,
     },
+    /// The spool has no room; it has when agents acknowledge.
+    #[error(
+        "the spool is full: it takes {capacity} bytes of disk at the most, and the event needs {needed}"
+    )]
+    SpoolFull {
+        /// The spool's bound.
+        capacity: u64,
+        /// Bytes the event needs.
+        needed: u64,
+    },
     /// The event, or a batch of them, is larger than `event_bytes` or the whole buffer.
     #[error("{bytes} bytes were offered at once, more than the {limit} allowed")]
     TooLarge {
@@ -98,13 +132,21 @@ pub enum Refusal {
     /// The client was closed.
     #[error("the client was closed and takes no more events")]
     Closed,
+    /// This is not the process that built the client, but one forked from it, without its threads.
+    #[error(
+        "this process was forked from process {process}, whose client this is: build one after the fork"
+    )]
+    Forked {
+        /// The client's process.
+        process: u32,
+    },
 }
 
 impl Refusal {
     /// Whether the same event can be taken later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Full { .. })
+        matches!(self, Self::Full { .. } | Self::SpoolFull { .. })
     }
 }
 
@@ -210,13 +252,39 @@ pub enum DeliveryError {
     /// The client was closed before it was sent. It is nowhere.
     #[error("the client was closed before the event was sent")]
     Closed,
+    /// The event was in the spool and cannot be read any more. Its file is set aside as
+    /// `quarantine-...`.
+    #[error("the event was in the spool and cannot be read any more; its file is set aside")]
+    Corrupt,
+    /// The client was closed first. The event is in the spool and will be sent by the next client
+    /// that opens it.
+    #[error("the client was closed first; the event is in the spool, for the next client to send")]
+    InSpool,
+}
+
+/// An event that was taken is not on the disk, or not yet.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The wait ended first; the event still waits for the disk.
+    #[error("not on the disk within {waited:?}; the event waits in memory")]
+    Pending {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The client ended before the event was on the disk. It may still have been delivered.
+    #[error("the client was closed before the event was on the disk")]
+    Closed,
 }
 
 impl DeliveryError {
     /// Whether an agent may have the event: sending it again could double it.
     #[must_use]
     pub fn is_possibly_stored(&self) -> bool {
-        matches!(self, Self::Pending { .. } | Self::Rejected | Self::Unknown)
+        matches!(
+            self,
+            Self::Pending { .. } | Self::Rejected | Self::Unknown | Self::InSpool
+        )
     }
 }
 

@@ -165,6 +165,15 @@ impl Event {
         &self.datum
     }
 
+    /// Writes the datum with one more header before the others; `pair` is its key and value as
+    /// they travel.
+    pub(crate) fn put_with_pair(&self, out: &mut Vec<u8>, pair: &[u8]) {
+        datum::put_long(out, self.header_count as i64 + 1);
+        out.extend_from_slice(pair);
+        let rest = self.datum.get(count_len(self.header_count)..);
+        out.extend_from_slice(rest.expect(OWN_DATUM));
+    }
+
     pub(crate) fn fault(&self) -> Option<&HeaderFault> {
         self.fault.as_ref()
     }

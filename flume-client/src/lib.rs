@@ -49,25 +49,35 @@
 pub mod delivery;
 pub mod error;
 pub mod event;
+pub mod event_id;
 pub mod reliability;
 pub mod spool;
 pub mod stats;
 pub mod wire;
 
+mod adoption;
+mod chunk;
 mod client;
+mod committer;
 mod config;
+mod disk;
+mod handover;
 mod intake;
 mod receipt;
 mod store;
+mod stored;
 mod ticket;
 mod transport;
 mod worker;
 
 pub use client::{Client, Close, Flush, Ready, Report};
-pub use config::{AgentUrl, AgentUrlError, ClientBuilder};
+pub use config::{AgentUrl, AgentUrlError, ClientBuilder, SyncMode};
 pub use delivery::{Backoff, WindowMode};
-pub use error::{AgentError, AppendBatchError, AppendError, BuildError, DeliveryError, FlushError};
+pub use error::{
+    AgentError, AppendBatchError, AppendError, BuildError, DeliveryError, FlushError, StoreError,
+};
 pub use event::Event;
 pub use receipt::{Ack, Delivered, Receipt};
 pub use reliability::Reliability;
 pub use stats::Stats;
+pub use stored::Stored;

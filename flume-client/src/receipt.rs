@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::config::AgentUrl;
 use crate::delivery::{Loss, Outcome};
-use crate::error::DeliveryError;
+use crate::error::{DeliveryError, StoreError};
+use crate::stored::{Stored, StoredMark};
 
 /// Tells what became of an event that `append` took. Dropping it changes nothing for the event.
 #[derive(Clone, Debug)]
@@ -49,8 +50,8 @@ impl Receipt {
         let started = Instant::now();
         let mut state = self.slot.lock();
         loop {
-            if let Some(outcome) = state.outcome(self.sequence) {
-                return self.slot.result(outcome);
+            if let Some(result) = self.slot.result(&state, self.sequence) {
+                return result;
             }
             let left = timeout.saturating_sub(started.elapsed());
             if left.is_zero() {
@@ -61,7 +62,21 @@ impl Receipt {
         }
     }
 
-    /// Position of the event among all that this client took, from 0.
+    /// Resolves when the event is safe from the end of this process: with
+    /// [`Reliability::EndToEnd`](crate::Reliability::EndToEnd) when it is on the disk, as
+    /// [`SyncMode`](crate::SyncMode) says. The other levels store in memory, so there it resolves at once.
+    pub fn stored(&self) -> Stored<'_> {
+        Stored::new(&self.slot.stored, self.sequence)
+    }
+
+    /// The same for a plain thread, which it blocks for `timeout` at the longest.
+    pub fn wait_stored(&self, timeout: Duration) -> Result<(), StoreError> {
+        self.slot.stored.wait(self.sequence, timeout)
+    }
+
+    /// Number of the event: events taken later have higher ones. From 0, or with a spool from
+    /// where an earlier run cannot have come to; it is in the event's
+    /// [id](crate::event_id) too.
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.sequence
@@ -83,9 +98,9 @@ impl Future for Delivered<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Receipt { slot, sequence } = self.receipt;
         let mut state = slot.lock();
-        if let Some(outcome) = state.outcome(*sequence) {
+        if let Some(result) = slot.result(&state, *sequence) {
             self.waiting = None;
-            return Poll::Ready(slot.result(outcome));
+            return Poll::Ready(result);
         }
         let waiter = self.waiting.and_then(|key| state.waiter(key));
         if let Some(waiter) = waiter {
@@ -120,6 +135,7 @@ const SPARE_SLOTS_MAX: usize = 16;
 #[derive(Debug)]
 struct Slot {
     agents: Arc<[AgentUrl]>,
+    stored: Arc<StoredMark>,
     state: Mutex<SlotState>,
     changed: Condvar,
 }
@@ -130,8 +146,8 @@ struct SlotState {
     outcomes: Vec<(u64, u32, Outcome)>,
     waiters: Vec<Waiter>,
     next_key: u64,
-    /// The worker ended abnormally: what has no outcome never gets one.
-    orphaned: bool,
+    /// The worker ended: what has no outcome never gets one but this.
+    last_word: Option<LastWord>,
 }
 
 /// A future that was polled and not dropped.
@@ -147,8 +163,12 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn result(&self, outcome: Outcome) -> Result<Ack, DeliveryError> {
-        match outcome {
+    /// What became of an event, if that is known.
+    fn result(&self, state: &SlotState, sequence: u64) -> Option<Result<Ack, DeliveryError>> {
+        let Some(outcome) = state.outcome(sequence) else {
+            return state.last_word.map(|word| Err(word.on(sequence)));
+        };
+        Some(match outcome {
             Outcome::Delivered { agent } => {
                 let agent = self
                     .agents
@@ -161,7 +181,8 @@ impl Slot {
             Outcome::Lost(Loss::Rejected) => Err(DeliveryError::Rejected),
             Outcome::Lost(Loss::Unknown) => Err(DeliveryError::Unknown),
             Outcome::Lost(Loss::Closed) => Err(DeliveryError::Closed),
-        }
+            Outcome::Lost(Loss::Corrupt) => Err(DeliveryError::Corrupt),
+        })
     }
 }
 
@@ -187,9 +208,26 @@ impl SlotState {
             (*first..first + u64::from(*events)).contains(&sequence)
         };
         let known = self.outcomes.iter().find(covers);
-        known
-            .map(|(.., outcome)| *outcome)
-            .or(self.orphaned.then_some(Outcome::Lost(Loss::Unknown)))
+        known.map(|(.., outcome)| *outcome)
+    }
+}
+
+/// What the worker leaves behind for events without an outcome.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LastWord {
+    /// It ended abnormally.
+    Unknown,
+    /// Events below this are in the spool; the others are nowhere.
+    InSpoolBelow(u64),
+}
+
+impl LastWord {
+    fn on(self, sequence: u64) -> DeliveryError {
+        match self {
+            Self::Unknown => DeliveryError::Unknown,
+            Self::InSpoolBelow(end) if sequence < end => DeliveryError::InSpool,
+            Self::InSpoolBelow(_) => DeliveryError::Closed,
+        }
     }
 }
 
@@ -197,6 +235,7 @@ impl SlotState {
 #[derive(Debug)]
 pub(crate) struct Receipts {
     agents: Arc<[AgentUrl]>,
+    stored: Arc<StoredMark>,
     slots: VecDeque<Arc<Slot>>,
     /// Number of the front slot: its first event's sequence number over [`SLOT_EVENTS`].
     first_slot: u64,
@@ -204,11 +243,13 @@ pub(crate) struct Receipts {
 }
 
 impl Receipts {
-    pub(crate) fn new(agents: &[AgentUrl]) -> Self {
+    /// For events from number `first` on, which may be stored some time after they are taken.
+    pub(crate) fn new(agents: &[AgentUrl], first: u64, stored: Arc<StoredMark>) -> Self {
         Self {
             agents: agents.into(),
+            stored,
             slots: VecDeque::new(),
-            first_slot: 0,
+            first_slot: first / SLOT_EVENTS,
             spare: Vec::new(),
         }
     }
@@ -216,15 +257,12 @@ impl Receipts {
     /// The receipt of the next event; call it for each, in order.
     pub(crate) fn issue(&mut self, sequence: u64) -> Receipt {
         let wanted = (sequence / SLOT_EVENTS - self.first_slot) as usize;
-        if wanted >= self.slots.len() {
+        while wanted >= self.slots.len() {
             let slot = self.spare.pop().unwrap_or_else(|| self.new_slot());
             self.slots.push_back(slot);
         }
-        let slot = self
-            .slots
-            .back()
-            .expect("one was pushed if there was none")
-            .clone();
+        let slot = self.slots.back().expect("one was pushed if there was none");
+        let slot = slot.clone();
         Receipt { slot, sequence }
     }
 
@@ -237,6 +275,10 @@ impl Receipts {
         wakers: &mut Vec<Waker>,
     ) {
         let end = first + u64::from(events);
+        if end <= self.first_slot * SLOT_EVENTS {
+            // Events of an earlier run.
+            return;
+        }
         let front = (first / SLOT_EVENTS).saturating_sub(self.first_slot) as usize;
         let back = ((end - 1) / SLOT_EVENTS).saturating_sub(self.first_slot) as usize;
         for slot in self
@@ -256,11 +298,12 @@ impl Receipts {
         }
     }
 
-    /// The worker ended abnormally: whoever still waits is told that nothing is known.
-    pub(crate) fn orphan(&mut self, wakers: &mut Vec<Waker>) {
+    /// The worker ended: whoever still waits is told that nothing more comes.
+    pub(crate) fn end(&mut self, last_word: LastWord, wakers: &mut Vec<Waker>) {
+        self.stored.end();
         for slot in self.slots.drain(..) {
             let mut state = slot.lock();
-            state.orphaned = true;
+            state.last_word = Some(last_word);
             wakers.extend(state.waiters.drain(..).map(|waiter| waiter.waker));
             slot.changed.notify_all();
         }
@@ -289,6 +332,7 @@ impl Receipts {
     fn new_slot(&self) -> Arc<Slot> {
         Arc::new(Slot {
             agents: self.agents.clone(),
+            stored: self.stored.clone(),
             state: Mutex::default(),
             changed: Condvar::new(),
         })

@@ -2,12 +2,13 @@
 
 /// How hard the client tries, and what it costs.
 ///
-/// | | `InMemory` | `BestEffort` |
-/// |---|---|---|
-/// | kept until | an agent acknowledges it | one pass over the agents ended |
-/// | sent again after a lost reply or a refusal | yes | never |
-/// | duplicates possible | yes (at least once) | no |
-/// | lost when the process dies | everything pending | everything pending |
+/// | | `EndToEnd` | `InMemory` | `BestEffort` |
+/// |---|---|---|---|
+/// | kept | on the disk | in memory | in memory |
+/// | kept until | an agent acknowledges it | an agent acknowledges it | one pass over the agents ended |
+/// | sent again after a lost reply or a refusal | yes | yes | never |
+/// | duplicates possible | yes (at least once) | yes (at least once) | no |
+/// | lost when the process dies | what is not [stored](crate::Receipt::stored) | everything pending | everything pending |
 ///
 /// An agent's acknowledgement says that its required channels committed the event, nothing more:
 /// Flume has no acknowledgement from the end of a flow.
@@ -17,6 +18,10 @@ pub enum Reliability {
     /// Keep events in memory, within the buffer's bound, and retry until an agent acknowledges.
     #[default]
     InMemory,
+    /// Write events to a [spool](crate::ClientBuilder::spool) on the local disk before they are
+    /// sent, and retry until an agent acknowledges, across restarts. Flume OG's name for its
+    /// write-ahead log.
+    EndToEnd,
     /// Try each agent once. What no agent took is dropped and counted by reason.
     BestEffort,
 }

@@ -1,25 +1,30 @@
 //! [`Stats`]: what a client has done, counted so that no event is in no counter and none in two.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::AgentUrl;
 use crate::delivery::{Loss, Outcome};
 use crate::error::{AgentError, Refusal};
+use crate::spool::Trouble;
 
 /// A consistent snapshot of a client's counters, in events unless said otherwise.
 ///
-/// At every moment `accepted = delivered + pending + lost.total()`. Refused events were never
-/// accepted: their callers have them back.
+/// At every moment `accepted + recovered = delivered + pending + lost.total()`. Refused events were
+/// never accepted: their callers have them back.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// Taken by `append`.
     pub accepted: u64,
+    /// Found in the spool, from an earlier run or a process that ended.
+    pub recovered: u64,
     /// Acknowledged by an agent.
     pub delivered: u64,
     /// Waiting to be sent or acknowledged.
     pub pending: u64,
-    /// Their bytes, of at most `buffer_bytes`.
+    /// Bytes of events in the buffer, of at most `buffer_bytes`: of those pending, or with a spool
+    /// of those that are not stored.
     pub pending_bytes: usize,
     /// Taken and given up, by reason.
     pub lost: Lost,
@@ -33,6 +38,27 @@ pub struct Stats {
     pub connects: u64,
     /// Each agent, in order of preference.
     pub agents: Vec<AgentStats>,
+    /// The spool, with [`Reliability::EndToEnd`](crate::Reliability::EndToEnd).
+    pub spool: Option<SpoolStats>,
+}
+
+/// What a client knows of its spool.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct SpoolStats {
+    /// Where it is: the directory that was given, or this process's [place](crate::spool::places)
+    /// in it.
+    pub directory: PathBuf,
+    /// Events that became stored since the client was built.
+    pub stored: u64,
+    /// In so many commits, each with one flush of the device.
+    pub commits: u64,
+    /// Events that were taken and are not stored. They are among those pending.
+    pub unstored: u64,
+    /// Bytes on the disk, of at most `spool_bytes`.
+    pub disk_bytes: u64,
+    /// What keeps events from being stored; they wait in memory. `None` if all is well.
+    pub trouble: Option<Arc<Trouble>>,
 }
 
 /// Events that were taken and given up.
@@ -45,15 +71,17 @@ pub struct Lost {
     pub rejected: u64,
     /// Sent without an answer, and not sent again; they may be stored.
     pub unknown: u64,
-    /// Never sent when the client was closed.
+    /// Never sent when the client was closed, nor stored.
     pub closed: u64,
+    /// Were in the spool and cannot be read any more.
+    pub corrupt: u64,
 }
 
 impl Lost {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.unreachable + self.rejected + self.unknown + self.closed
+        self.unreachable + self.rejected + self.unknown + self.closed + self.corrupt
     }
 }
 
@@ -63,12 +91,16 @@ impl Lost {
 pub struct Refused {
     /// The buffer was full. An event that is offered again and again counts each time.
     pub full: u64,
+    /// The spool was full. An event that is offered again and again counts each time.
+    pub spool_full: u64,
     /// Over the size limit.
     pub too_large: u64,
     /// A header broke a limit.
     pub header: u64,
     /// The client was closed.
     pub closed: u64,
+    /// This process was forked from the client's.
+    pub forked: u64,
 }
 
 /// What a client knows of one agent.
@@ -109,9 +141,11 @@ impl Stats {
     pub(crate) fn refuse(&mut self, refusal: &Refusal, events: u64) {
         let counter = match refusal {
             Refusal::Full { .. } => &mut self.refused.full,
+            Refusal::SpoolFull { .. } => &mut self.refused.spool_full,
             Refusal::TooLarge { .. } => &mut self.refused.too_large,
             Refusal::Header(_) => &mut self.refused.header,
             Refusal::Closed => &mut self.refused.closed,
+            Refusal::Forked { .. } => &mut self.refused.forked,
         };
         *counter += events;
     }
@@ -124,7 +158,10 @@ impl Stats {
 
     pub(crate) fn retire(&mut self, events: u64, bytes: usize, outcome: Outcome) {
         self.pending -= events;
-        self.pending_bytes -= bytes;
+        // With a spool they went when the events were stored.
+        if self.spool.is_none() {
+            self.pending_bytes -= bytes;
+        }
         let counter = match outcome {
             Outcome::Delivered { agent } => {
                 if let Some(agent) = self.agents.get_mut(agent) {
@@ -136,6 +173,7 @@ impl Stats {
             Outcome::Lost(Loss::Rejected) => &mut self.lost.rejected,
             Outcome::Lost(Loss::Unknown) => &mut self.lost.unknown,
             Outcome::Lost(Loss::Closed) => &mut self.lost.closed,
+            Outcome::Lost(Loss::Corrupt) => &mut self.lost.corrupt,
         };
         *counter += events;
     }

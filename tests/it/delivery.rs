@@ -1,8 +1,9 @@
 //! Fault-free runs: everything arrives, once, as it was given.
 
+use std::collections::BTreeSet;
 use std::thread;
 
-use flume_client::{Client, Event, WindowMode};
+use flume_client::{Client, Event, Reliability, WindowMode};
 use flume_mini_agent::MiniAgent;
 
 use crate::support::{Agent, HOUR, PATIENCE, append_all, assert_each_once, client_of, event};
@@ -98,6 +99,30 @@ fn headers_and_bodies_arrive_byte_for_byte() {
         assert_eq!(event.headers, headers);
         assert!(event.body == *body, "a body of {} bytes", body.len());
     }
+}
+
+#[test]
+fn events_are_named_unless_there_are_no_copies_to_tell_apart() {
+    let named = |reliability| {
+        let agent = Agent::good();
+        let client = Client::builder()
+            .agent(agent.url())
+            .reliability(reliability);
+        let client = client.build().unwrap();
+        append_all(&client, 0..300);
+        assert!(client.close(PATIENCE).wait().is_complete());
+        let events = agent.requests().into_iter().flat_map(|it| it.events);
+        let headers = events.flat_map(|event| event.headers);
+        headers.collect::<BTreeSet<(String, String)>>()
+    };
+    let names = named(Reliability::InMemory);
+    assert_eq!(names.len(), 300);
+    for (key, value) in &names {
+        assert_eq!(key, "guid");
+        let (client, number) = value.split_once('-').unwrap();
+        assert_eq!((client.len(), number.len()), (16, 16), "{value}");
+    }
+    assert!(named(Reliability::BestEffort).is_empty());
 }
 
 #[test]

@@ -25,4 +25,5 @@ mod faults;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod receipts;
+mod spool;
 mod support;

@@ -88,8 +88,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "batch dropped on reconnect",
         "core.rs",
-        "Reliability::InMemory => self.batches.put_back(call.batch),",
-        "Reliability::InMemory => drop(call),",
+        "Reliability::InMemory | Reliability::EndToEnd => self.batches.put_back(call.batch),",
+        "Reliability::InMemory | Reliability::EndToEnd => drop(call),",
     ),
     bug(
         "batch dropped when unsent",

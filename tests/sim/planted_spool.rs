@@ -89,8 +89,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "frames said to be durable too early",
         "log.rs",
-        "                durable_upto: self.durable_upto,\n                time_ms,",
-        "                durable_upto: self.next,\n                time_ms,",
+        "place, self.durable_upto, time_ms)",
+        "place, self.next, time_ms)",
     ),
     // The cursor.
     bug(

@@ -92,6 +92,7 @@ impl Chain {
         let event_bytes = event(0).as_datum().len();
         let client = a
             .client()
+            .event_ids(false)
             .batch_events(BATCH as u32)
             .buffer_bytes(CLIENT_CAPACITY * event_bytes)
             .event_bytes(event_bytes)

@@ -117,6 +117,8 @@ impl SendArgs {
             .connect_timeout(share.min(CONNECT_TIMEOUT_MAX))
             .request_timeout(share.min(REQUEST_TIMEOUT_MAX))
             .event_bytes(EVENT_BYTES_MAX)
+            // What is sent is what the user wrote.
+            .event_ids(false)
             .build()
     }
 }

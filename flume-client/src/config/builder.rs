@@ -1,12 +1,14 @@
 //! [`ClientBuilder`]: every setting with its default and its cost.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::AgentUrl;
+use super::{AgentUrl, SpoolConfig, SyncMode};
 use crate::client::Client;
 use crate::delivery::{Backoff, Settings, WindowMode};
 use crate::error::BuildError;
 use crate::reliability::Reliability;
+use crate::spool::NetworkFileSystem;
 
 /// Sets up a [`Client`]. Start with [`Client::builder`]; only an agent is required.
 ///
@@ -26,6 +28,9 @@ use crate::reliability::Reliability;
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder {
     agents: Vec<String>,
+    reliability: Option<Reliability>,
+    event_ids: Option<bool>,
+    spool: SpoolConfig,
     config: Config,
 }
 
@@ -36,6 +41,9 @@ pub(crate) struct Config {
     pub(crate) delivery: Settings,
     pub(crate) buffer_bytes_max: usize,
     pub(crate) event_bytes_max: usize,
+    pub(crate) event_ids: bool,
+    /// With [`Reliability::EndToEnd`].
+    pub(crate) spool: Option<SpoolConfig>,
 }
 
 /// Upper bound of [`ClientBuilder::batch_events`].
@@ -63,9 +71,14 @@ impl Default for ClientBuilder {
             delivery,
             buffer_bytes_max: 32 * 1024 * 1024,
             event_bytes_max: 1024 * 1024,
+            event_ids: false,
+            spool: None,
         };
         Self {
             agents: Vec::new(),
+            reliability: None,
+            event_ids: None,
+            spool: SpoolConfig::default(),
             config,
         }
     }
@@ -85,9 +98,54 @@ impl ClientBuilder {
         self
     }
 
-    /// What to do with events that an agent did not take. Default [`Reliability::InMemory`].
+    /// What to do with events that an agent did not take. Default [`Reliability::InMemory`], or
+    /// [`Reliability::EndToEnd`] with a [`spool`](Self::spool).
     pub fn reliability(mut self, reliability: Reliability) -> Self {
-        self.config.delivery.reliability = reliability;
+        self.reliability = Some(reliability);
+        self
+    }
+
+    /// The directory that keeps events until they are acknowledged, for [`Reliability::EndToEnd`].
+    /// It is made if need be, and locked: each client needs one of its own. What an earlier client
+    /// left in it is delivered first.
+    pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.spool.directory = directory.into();
+        self
+    }
+
+    /// Most bytes that the spool's files take together. Default 1 GiB. When they are used up,
+    /// [`Client::append`] hands events back, until agents acknowledge older ones. Space is taken
+    /// and given back in segments of 16 MiB, or a quarter of this if that is less.
+    pub fn spool_bytes(mut self, bytes: u64) -> Self {
+        self.spool.bytes_max = bytes;
+        self
+    }
+
+    /// Bytes that stay free on the spool's disk: the spool does not grow into them. Default
+    /// 512 MiB, as with Flume's file channel (`minimumRequiredSpace`).
+    pub fn spool_free_bytes(mut self, bytes: u64) -> Self {
+        self.spool.free_bytes_min = bytes;
+        self
+    }
+
+    /// When what is written reaches the device. Default [`SyncMode::Always`]. It decides which
+    /// accidents a stored event survives.
+    pub fn sync(mut self, mode: SyncMode) -> Self {
+        self.spool.sync = mode;
+        self
+    }
+
+    /// Whether the spool may be on a network file system. Default no.
+    pub fn spool_on_network(mut self, network: NetworkFileSystem) -> Self {
+        self.spool.network = network;
+        self
+    }
+
+    /// Whether each event gets a header that names it, see [`event_id`](crate::event_id), so that a
+    /// consumer can tell copies. Default yes, but for [`Reliability::BestEffort`], which makes no
+    /// copies. Costs 39 bytes of each event.
+    pub fn event_ids(mut self, on: bool) -> Self {
+        self.event_ids = Some(on);
         self
     }
 
@@ -167,6 +225,22 @@ impl ClientBuilder {
         for url in self.agents {
             config.agents.push(url.parse()?);
         }
+        let has_spool = !self.spool.directory.as_os_str().is_empty();
+        let fitting = if has_spool {
+            Reliability::EndToEnd
+        } else {
+            Reliability::default()
+        };
+        let reliability = self.reliability.unwrap_or(fitting);
+        match (reliability, has_spool) {
+            (Reliability::EndToEnd, false) => return Err(BuildError::NoSpool),
+            (Reliability::EndToEnd, true) => config.spool = Some(self.spool),
+            (_, true) => return Err(BuildError::IdleSpool { reliability }),
+            (_, false) => {}
+        }
+        config.delivery.reliability = reliability;
+        let may_double = reliability != Reliability::BestEffort;
+        config.event_ids = self.event_ids.unwrap_or(may_double);
         config.delivery.agents = config.agents.len();
         config.delivery.bound_times();
         let delivery = &config.delivery;
@@ -187,6 +261,9 @@ impl ClientBuilder {
             event_bytes,
             BUFFER_BYTES_LIMIT as u64,
         )?;
+        if let Some(spool) = &config.spool {
+            spool.check(config.event_bytes_max)?;
+        }
         for (setting, value) in [
             ("connect_timeout", delivery.connect_timeout),
             ("request_timeout", delivery.request_timeout),
@@ -223,7 +300,12 @@ impl Settings {
     }
 }
 
-fn within(setting: &'static str, value: u64, min: u64, max: u64) -> Result<(), BuildError> {
+pub(super) fn within(
+    setting: &'static str,
+    value: u64,
+    min: u64,
+    max: u64,
+) -> Result<(), BuildError> {
     if (min..=max).contains(&value) {
         return Ok(());
     }

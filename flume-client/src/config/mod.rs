@@ -2,7 +2,10 @@
 
 mod agent_url;
 mod builder;
+mod spool;
 
 pub use agent_url::{AgentUrl, AgentUrlError};
 pub use builder::ClientBuilder;
 pub(crate) use builder::{Config, FOREVER};
+pub(crate) use spool::SpoolConfig;
+pub use spool::SyncMode;

@@ -247,7 +247,7 @@ impl Core {
     /// A batch that was sent and not acknowledged.
     fn give_back(&mut self, call: InFlight, loss: Loss) {
         match self.settings.reliability {
-            Reliability::InMemory => self.batches.put_back(call.batch),
+            Reliability::InMemory | Reliability::EndToEnd => self.batches.put_back(call.batch),
             Reliability::BestEffort => self.retire(&call.batch, Outcome::Lost(loss)),
         }
     }

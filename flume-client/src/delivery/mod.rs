@@ -190,6 +190,8 @@ pub enum Loss {
     Unknown,
     /// The client was closed before it was sent.
     Closed,
+    /// It was in the spool and cannot be read any more. The core never sees such an event.
+    Corrupt,
 }
 
 /// Running totals of a [`Core`], in events unless said otherwise.
@@ -224,6 +226,7 @@ impl Counters {
             Outcome::Lost(Loss::Rejected) => &mut self.rejected,
             Outcome::Lost(Loss::Unknown) => &mut self.unknown,
             Outcome::Lost(Loss::Closed) => &mut self.closed,
+            Outcome::Lost(Loss::Corrupt) => return,
         };
         *counter += u64::from(events);
     }

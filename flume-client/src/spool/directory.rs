@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::lock::{self, Holder};
 use super::storage::{FileName, Storage};
+use super::system::{free_bytes, network_kind, owner_only, read_at, sync_directory, write_at};
 
 /// Zeros written at once into a new file.
 const ZEROS_BYTES: usize = 1024 * 1024;
@@ -34,6 +35,18 @@ pub struct Directory {
     reading: Mutex<Option<(FileName, Arc<File>)>>,
     /// `None` for who only looks.
     _lock: Option<File>,
+    flushing: Flushing,
+}
+
+/// Whether a sync reaches the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flushing {
+    /// Yes: what is synced survives a power loss.
+    #[default]
+    Always,
+    /// Only with [`Directory::flush`]: what is written survives the end of the process, not that of
+    /// the system.
+    OnRequest,
 }
 
 /// Why a spool's directory cannot be used.
@@ -98,6 +111,7 @@ impl Directory {
             open: Mutex::default(),
             reading: Mutex::default(),
             _lock: Some(lock::take(path)?),
+            flushing: Flushing::Always,
         })
     }
 
@@ -110,6 +124,7 @@ impl Directory {
             open: Mutex::default(),
             reading: Mutex::default(),
             _lock: None,
+            flushing: Flushing::Always,
         })
     }
 
@@ -117,6 +132,28 @@ impl Directory {
     /// nobody is kept from locking it.
     pub fn holder(path: &Path) -> Result<Option<Holder>, DirectoryError> {
         lock::holder(path)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The same directory, with syncs that do as `flushing` says.
+    #[must_use]
+    pub fn with_flushing(self, flushing: Flushing) -> Self {
+        Self { flushing, ..self }
+    }
+
+    /// Makes everything that was written durable, whatever [`Flushing`] says.
+    pub fn flush(&self) -> io::Result<()> {
+        // Not under the lock: whoever writes or reads a file meanwhile needs it.
+        let handles: Vec<_> = self.handles().values().cloned().collect();
+        for handle in handles {
+            handle.sync_data()?;
+        }
+        sync_directory(&self.path)
     }
 
     fn at(&self, file: FileName) -> PathBuf {
@@ -222,7 +259,10 @@ impl Storage for Directory {
     }
 
     fn sync(&self, file: FileName) -> io::Result<()> {
-        self.writing(file)?.sync_data()
+        match self.flushing {
+            Flushing::Always => self.writing(file)?.sync_data(),
+            Flushing::OnRequest => Ok(()),
+        }
     }
 
     fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
@@ -239,7 +279,10 @@ impl Storage for Directory {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        sync_directory(&self.path)
+        match self.flushing {
+            Flushing::Always => sync_directory(&self.path),
+            Flushing::OnRequest => Ok(()),
+        }
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
@@ -274,100 +317,4 @@ fn make(path: &Path) -> io::Result<()> {
         sync_directory(parent.unwrap_or(Path::new(".")))?;
     }
     Ok(())
-}
-
-#[cfg(unix)]
-pub(super) fn owner_only(options: &mut OpenOptions) {
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-}
-
-#[cfg(unix)]
-fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-    let mut read = 0;
-    while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
-        match std::os::unix::fs::FileExt::read_at(file, rest, offset + read as u64) {
-            Ok(0) => break,
-            Ok(more) => read += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(read)
-}
-
-#[cfg(unix)]
-fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-#[cfg(unix)]
-fn free_bytes(path: &Path) -> io::Result<u64> {
-    let disk = rustix::fs::statvfs(path)?;
-    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
-}
-
-/// The network file system a path is on, if it is one that the kernel's `magic.h` knows.
-#[cfg(target_os = "linux")]
-fn network_kind(path: &Path) -> io::Result<Option<&'static str>> {
-    // Kernels of 32 bits give the number with a sign.
-    let magic = rustix::fs::statfs(path)?.f_type as u32;
-    Ok(match magic {
-        0x6969 => Some("NFS"),
-        0xff53_4d42 => Some("CIFS"),
-        0xfe53_4d42 => Some("SMB2"),
-        0x517b => Some("SMB"),
-        0x5346_414f => Some("AFS"),
-        0x00c3_6400 => Some("Ceph"),
-        0x0bd0_0bd0 => Some("Lustre"),
-        0x4750_4653 => Some("GPFS"),
-        _ => None,
-    })
-}
-
-#[cfg(not(target_os = "linux"))]
-fn network_kind(_: &Path) -> io::Result<Option<&'static str>> {
-    Ok(None)
-}
-
-#[cfg(not(unix))]
-pub(super) fn owner_only(_: &mut OpenOptions) {}
-
-#[cfg(not(unix))]
-fn write_at(mut file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
-    use std::io::{Seek, SeekFrom};
-
-    file.seek(SeekFrom::Start(offset))?;
-    file.write_all(bytes)
-}
-
-#[cfg(not(unix))]
-fn read_at(mut file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-    use std::io::{Read, Seek, SeekFrom};
-
-    file.seek(SeekFrom::Start(offset))?;
-    let mut read = 0;
-    while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest)? {
-            0 => break,
-            more => read += more,
-        }
-    }
-    Ok(read)
-}
-
-/// There is no sync of a directory here; the file system keeps names in its own order.
-#[cfg(not(unix))]
-fn sync_directory(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-/// Not known here: the floor of free space is not held.
-#[cfg(not(unix))]
-fn free_bytes(_: &Path) -> io::Result<u64> {
-    Ok(u64::MAX)
 }

@@ -10,7 +10,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use super::directory::{DirectoryError, owner_only};
+use super::directory::DirectoryError;
+use super::system::owner_only;
 
 const NAME: &str = "LOCK";
 

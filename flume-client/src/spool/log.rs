@@ -15,9 +15,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::cursor::{CURSOR_BYTES, Cursor, Retired};
-use super::frame::{Level, Place, Stamp, frame_bytes, put_payload, stamp};
+use super::frame::{Level, Place, frame_bytes};
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::open::{self, Opened};
+use super::pending::Pending;
 use super::reader::Readable;
 use super::segments::Segments;
 use super::storage::{FileName, Storage};
@@ -51,22 +52,6 @@ struct Active {
     offset: u64,
 }
 
-/// Frames that are not durable.
-#[derive(Debug, Default)]
-struct Pending {
-    bytes: Vec<u8>,
-    frames: Vec<PendingFrame>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct PendingFrame {
-    first: u64,
-    events: u32,
-    level: Level,
-    start: usize,
-    end: usize,
-}
-
 /// Numbers given to events since the spool was opened begin at `first`; those from `skipped_from`
 /// to there are nobody's.
 #[derive(Clone, Copy, Debug)]
@@ -80,9 +65,6 @@ pub(super) struct Run {
 /// A storage that can be printed.
 #[derive(Clone)]
 pub(super) struct Shared(pub(super) Arc<dyn Storage>);
-
-/// Memory of the frames that is kept for the next ones.
-const PENDING_BYTES_KEPT: usize = 4 * 1024 * 1024;
 
 impl Log {
     /// Opens a spool with whatever its directory holds. Fails only if the directory cannot be
@@ -154,10 +136,50 @@ impl Log {
         &self.retired
     }
 
+    /// Events that were found and are not done with, by their numbers: damaged ones are among them.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        let end = self.readable_upto();
+        let mut events = 0;
+        let mut next = self.retired.watermark();
+        while next < end {
+            let (is_done, upto) = self.retired.run(next);
+            let upto = upto.min(end);
+            if !is_done {
+                let nobodys = |segment: Readable| {
+                    let SegmentHeader {
+                        skipped_from,
+                        first,
+                        ..
+                    } = segment.header;
+                    first.min(upto).saturating_sub(skipped_from.max(next))
+                };
+                events += upto - next - self.segments.readable().map(nobodys).sum::<u64>();
+            }
+            next = upto;
+        }
+        events
+    }
+
     /// The segments as a [`Reader`](super::Reader) takes them.
     #[must_use]
     pub fn readable(&self) -> Vec<Readable> {
         self.segments.readable().collect()
+    }
+
+    /// The segment that was begun last.
+    #[must_use]
+    pub fn newest_segment(&self) -> Option<u64> {
+        let newest = self.segments.readable().next_back();
+        newest.map(|segment| segment.header.id)
+    }
+
+    /// Whether the next [`save`](Self::save) makes room: a segment's events are all done with.
+    #[must_use]
+    pub fn has_drained_segment(&self) -> bool {
+        let mut segments = self.segments.readable().skip(1);
+        let second = segments.next();
+        second.is_some_and(|segment| segment.header.first <= self.retired.watermark())
     }
 
     /// Bytes on the disk, damaged segments and reserves included.
@@ -174,7 +196,7 @@ impl Log {
                 .saturating_sub(self.settings.frame_bytes_max)
         });
         let more = self.segments.available(&self.settings) * self.settings.segment_room();
-        (rest + more).saturating_sub(self.pending.bytes.len() as u64)
+        (rest + more).saturating_sub(self.pending.bytes())
     }
 
     /// Takes events, to be written by the next [`flush`](Self::flush), and says the number of the
@@ -192,15 +214,7 @@ impl Log {
             "a frame of {bytes} bytes is over the limit of {}",
             self.settings.frame_bytes_max
         );
-        let start = self.pending.bytes.len();
-        put_payload(&mut self.pending.bytes, ends, datums);
-        self.pending.frames.push(PendingFrame {
-            first,
-            events: ends.len() as u32,
-            level,
-            start,
-            end: self.pending.bytes.len(),
-        });
+        self.pending.push(first, ends, datums, level);
         self.next += ends.len() as u64;
         first
     }
@@ -208,7 +222,7 @@ impl Log {
     /// Makes everything that was pushed durable. After an error all of it is still here, and the
     /// next flush tries again.
     pub fn flush(&mut self, now_ms: u64) -> Result<(), Trouble> {
-        if self.pending.frames.is_empty() {
+        if self.pending.is_empty() {
             return Ok(());
         }
         let held = self.active.is_some();
@@ -280,20 +294,21 @@ impl Log {
     }
 
     fn write_and_sync(&mut self, now_ms: u64) -> Result<(), Trouble> {
-        while !self.pending.frames.is_empty() {
+        while !self.pending.is_empty() {
             let active = match self.active {
                 Some(active) => active,
                 None => self.begin_segment(now_ms)?,
             };
-            let fitting = self.pending.fitting(active, self.settings.segment_bytes);
+            let fitting = self
+                .pending
+                .fitting(self.settings.segment_bytes - active.offset);
             if fitting > 0 {
                 let written = self.write(active, fitting, now_ms);
                 self.sync_active(written)?;
-                let last = self.pending.frames.get(fitting - 1);
-                self.durable_upto = last.map_or(self.durable_upto, PendingFrame::end);
+                self.durable_upto = self.pending.end_of(fitting).unwrap_or(self.durable_upto);
                 self.pending.forget(fitting);
             }
-            if !self.pending.frames.is_empty() {
+            if !self.pending.is_empty() {
                 // The segment is full.
                 self.active = None;
             }
@@ -303,25 +318,13 @@ impl Log {
 
     /// Writes the first frames to the segment.
     fn write(&mut self, active: Active, fitting: usize, time_ms: u64) -> io::Result<()> {
-        let frames = self.pending.frames.get(..fitting).unwrap_or_default();
-        for frame in frames {
-            let place = Place {
-                salt: active.salt,
-                offset: active.offset + frame.start as u64,
-            };
-            let header = Stamp {
-                place,
-                first: frame.first,
-                events: frame.events,
-                level: frame.level,
-                durable_upto: self.durable_upto,
-                time_ms,
-            };
-            let bytes = self.pending.bytes.get_mut(frame.start..frame.end);
-            stamp(bytes.unwrap_or_default(), header);
-        }
-        let end = frames.last().map_or(0, |frame| frame.end);
-        let bytes = self.pending.bytes.get(..end).unwrap_or_default();
+        let place = Place {
+            salt: active.salt,
+            offset: active.offset,
+        };
+        let bytes = self
+            .pending
+            .stamped(fitting, place, self.durable_upto, time_ms);
         let file = FileName::Segment(active.id);
         self.storage.0.write(file, active.offset, bytes)?;
         self.active = Some(Active {
@@ -350,11 +353,7 @@ impl Log {
         if !self.run.is_saved {
             self.save()?;
         }
-        let first = self
-            .pending
-            .frames
-            .first()
-            .map_or(self.next, |frame| frame.first);
+        let first = self.pending.first().unwrap_or(self.next);
         let skipped_from = if first == self.run.first {
             self.run.skipped_from
         } else {
@@ -379,35 +378,6 @@ impl Log {
         };
         self.active = Some(active);
         Ok(active)
-    }
-}
-
-impl Pending {
-    /// How many of the frames fit behind what the segment holds.
-    fn fitting(&self, active: Active, segment_bytes: u64) -> usize {
-        let fits = |frame: &PendingFrame| active.offset + frame.end as u64 <= segment_bytes;
-        self.frames.partition_point(fits)
-    }
-
-    /// Forgets the first frames, which are durable now.
-    fn forget(&mut self, frames: usize) {
-        let bytes = self
-            .frames
-            .get(frames)
-            .map_or(self.bytes.len(), |it| it.start);
-        self.bytes.drain(..bytes);
-        self.bytes.shrink_to(PENDING_BYTES_KEPT);
-        self.frames.drain(..frames);
-        for frame in &mut self.frames {
-            frame.start -= bytes;
-            frame.end -= bytes;
-        }
-    }
-}
-
-impl PendingFrame {
-    fn end(&self) -> u64 {
-        self.first + u64::from(self.events)
     }
 }
 

@@ -8,13 +8,17 @@
 //! | [`storage`](Storage) | all that is done to a disk, as a trait |
 //! | [`directory`](Directory) | the real one |
 //! | [`lock`](Holder) | which process has a directory |
+//! | `system` | what it asks of the system |
 //! | [`frame`](FrameHeader) | events of one commit, as bytes. Pure |
 //! | [`header`](SegmentHeader) | a segment's first block, as bytes. Pure |
 //! | [`cursor`](Cursor) | which events are done with, as bytes. Pure |
 //! | [`segments`](self) | which files there are, and what becomes of them |
 //! | [`open`](Opened) | what is made of the files that are found |
 //! | [`log`](Log) | the writing side |
+//! | `pending` | frames that are not durable |
 //! | [`reader`](Reader) | the reading side |
+//! | `window` | the part of a segment that is read |
+//! | [`places`] | one directory for several processes |
 //! | [`survey`](Survey) | what a spool holds, without changing it |
 //!
 //! Nothing but the directory and its lock knows files, threads or clocks, so a simulator can be the disk and end the world
@@ -40,20 +44,25 @@ mod header;
 mod lock;
 mod log;
 mod open;
+mod pending;
+mod places;
 mod reader;
 mod segments;
 mod storage;
 mod survey;
+mod system;
+mod window;
 
 use std::io;
 
 pub use cursor::{CURSOR_BYTES, Cursor, Retired};
-pub use directory::{Directory, DirectoryError, NetworkFileSystem};
+pub use directory::{Directory, DirectoryError, Flushing, NetworkFileSystem};
 pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Place, frame_bytes};
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 pub use lock::Holder;
 pub use log::Log;
 pub use open::{CursorState, Opened};
+pub use places::{abandoned, open_first_free, places};
 pub use reader::{Frame, Gap, Readable, Reader, Step};
 pub use storage::{FileName, Storage};
 pub use survey::{SegmentTrouble, StoredEvent, Survey, SurveyedSegment};

@@ -3,9 +3,10 @@
 use std::io;
 
 use super::cursor::Retired;
-use super::frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Payload, Place};
+use super::frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Payload};
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::storage::{FileName, Storage};
+use super::storage::Storage;
+use super::window::Window;
 
 /// A segment that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,9 +93,6 @@ pub(super) struct SegmentEnd {
     pub(super) holes: Vec<(u64, u64)>,
 }
 
-/// Bytes read at once.
-const WINDOW_BYTES: usize = 128 * 1024;
-
 impl Reader {
     /// A reader that begins with the event `next`. `witnessed` is what was known to be durable
     /// when the spool was opened, see [`Opened::witnessed`](super::Opened::witnessed).
@@ -114,6 +112,11 @@ impl Reader {
     #[must_use]
     pub fn segment(&self) -> Option<u64> {
         self.segment
+    }
+
+    /// Leaves out the events below `next` that are still to come.
+    pub fn skip_to(&mut self, next: u64) {
+        self.next = self.next.max(next);
     }
 
     /// Looks for the next events below `limit` that are not `retired`. `segments` are those of the
@@ -164,8 +167,7 @@ impl Reader {
     #[must_use]
     pub fn frame(&self) -> Option<Frame<'_>> {
         let found = self.found.as_ref()?;
-        let start = (found.offset - self.window.offset) as usize + FRAME_HEADER_BYTES;
-        let payload = self.window.bytes.get(start..)?;
+        let payload = self.window.from(found.offset + FRAME_HEADER_BYTES as u64)?;
         Some(Frame {
             header: found.header,
             payload: found.header.split(payload)?,
@@ -207,10 +209,11 @@ impl Reader {
         let durable_upto = durable_upto.max(self.witnessed);
         // One that is durable in part only is told in two steps.
         let durable = first < durable_upto;
-        self.next = if durable { end.min(durable_upto) } else { end };
+        let end = if durable { end.min(durable_upto) } else { end };
+        self.next = end;
         Step::Gap(Gap {
             first,
-            end: self.next,
+            end,
             durable,
             segment,
         })
@@ -242,8 +245,10 @@ impl Reader {
             if self.next >= expected {
                 return Ok(None);
             }
-            let from = at + ALIGNMENT as u64;
-            let Some(found) = self.window.search(storage, segment, from)? else {
+            let Some(found) = self
+                .window
+                .search(storage, segment, at + ALIGNMENT as u64)?
+            else {
                 return Ok(None);
             };
             self.offset = found;
@@ -282,119 +287,5 @@ pub(super) fn segment_end(storage: &dyn Storage, segment: &Readable) -> io::Resu
                 None => return Ok(found),
             },
         }
-    }
-}
-
-/// A part of a segment in memory.
-#[derive(Debug, Default)]
-struct Window {
-    segment: Option<u64>,
-    offset: u64,
-    bytes: Vec<u8>,
-}
-
-impl Window {
-    fn clear(&mut self) {
-        self.segment = None;
-        self.bytes.clear();
-    }
-
-    /// `bytes` bytes at `offset`, or as many as there are.
-    fn get(
-        &mut self,
-        storage: &dyn Storage,
-        segment: &Readable,
-        offset: u64,
-        bytes: usize,
-    ) -> io::Result<&[u8]> {
-        if offset >= segment.bytes {
-            return Ok(&[]);
-        }
-        let end = (offset + bytes as u64).min(segment.bytes);
-        let held = self.offset + self.bytes.len() as u64;
-        if self.segment != Some(segment.header.id) || offset < self.offset || end > held {
-            let wanted = (bytes.max(WINDOW_BYTES) as u64).min(segment.bytes.saturating_sub(offset));
-            self.segment = None;
-            self.offset = offset;
-            self.bytes.resize(wanted as usize, 0);
-            let id = segment.header.id;
-            let read = storage.read(FileName::Segment(id), offset, &mut self.bytes)?;
-            self.bytes.truncate(read);
-            self.segment = Some(id);
-        }
-        let start = (offset - self.offset) as usize;
-        let available = self.bytes.get(start..).unwrap_or_default();
-        Ok(available.get(..bytes).unwrap_or(available))
-    }
-
-    fn header(
-        &mut self,
-        storage: &dyn Storage,
-        segment: &Readable,
-        offset: u64,
-    ) -> io::Result<Option<FrameHeader>> {
-        let place = Place {
-            salt: segment.header.salt,
-            offset,
-        };
-        let fresh = self.segment.is_none();
-        let bytes = self.get(storage, segment, offset, FRAME_HEADER_BYTES)?;
-        let header = FrameHeader::read(place, bytes);
-        if header.is_some() || fresh {
-            return Ok(header);
-        }
-        // It may have been written since the window was read.
-        self.clear();
-        let bytes = self.get(storage, segment, offset, FRAME_HEADER_BYTES)?;
-        Ok(FrameHeader::read(place, bytes))
-    }
-
-    fn is_whole(
-        &mut self,
-        storage: &dyn Storage,
-        segment: &Readable,
-        offset: u64,
-        header: &FrameHeader,
-    ) -> io::Result<bool> {
-        for _ in 0..2 {
-            let bytes = self.get(storage, segment, offset, header.frame_bytes() as usize)?;
-            let payload = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
-            if header.payload(payload).is_some() {
-                return Ok(true);
-            }
-            self.clear();
-        }
-        Ok(false)
-    }
-
-    /// The first place from `offset` on where a frame of this segment begins.
-    fn search(
-        &mut self,
-        storage: &dyn Storage,
-        segment: &Readable,
-        offset: u64,
-    ) -> io::Result<Option<u64>> {
-        let mut at = offset;
-        while at + FRAME_HEADER_BYTES as u64 <= segment.bytes {
-            let bytes = self.get(storage, segment, at, WINDOW_BYTES)?;
-            if bytes.len() < FRAME_HEADER_BYTES {
-                return Ok(None);
-            }
-            let mut searched = 0;
-            while let Some(candidate) = bytes.get(searched..)
-                && candidate.len() >= FRAME_HEADER_BYTES
-            {
-                let place = Place {
-                    salt: segment.header.salt,
-                    offset: at + searched as u64,
-                };
-                if FrameHeader::read(place, candidate).is_some() {
-                    return Ok(Some(place.offset));
-                }
-                searched += ALIGNMENT;
-            }
-            at += searched as u64;
-        }
-        Ok(None)
     }
 }

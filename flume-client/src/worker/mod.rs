@@ -4,6 +4,8 @@
 //! connections and the clock speak to the core, and does what the core says, until nothing is left
 //! to do; then it sleeps until bytes, time or callers wake it.
 
+mod asked;
+mod feed;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -11,32 +13,42 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::chunk::Chunk;
 use crate::client::Report;
-use crate::config::{AgentUrl, Config, FOREVER};
+use crate::config::{AgentUrl, Config};
 use crate::delivery::{AgentIndex, Core, Disconnect, Epoch, Input, Output, Settings};
-use crate::error::{AgentError, FlushError};
-use crate::intake::{Intake, Request};
+use crate::error::AgentError;
+use crate::intake::Intake;
 use crate::store::Store;
 use crate::ticket::Promise;
 use crate::transport::{Connection, Progress};
 use crate::wire::avro::rpc::Reply;
+pub(crate) use asked::Request;
+use asked::{Closing, Flush};
+pub(crate) use feed::Backlog;
+use feed::{Fed, Feed};
 use turn::Turn;
 
 /// The body of the client's thread: works until the client is closed, then settles with everyone.
-pub(crate) fn run(runtime: Runtime, config: &Config, intake: Arc<Intake>) {
+pub(crate) fn run(
+    runtime: Runtime,
+    config: &Config,
+    intake: Arc<Intake>,
+    backlog: Option<Backlog>,
+) {
     let ending = Ending {
         intake: intake.clone(),
     };
-    let closers = runtime.block_on(async { Worker::new(config, intake).await });
+    let closers = runtime.block_on(async { Worker::new(config, intake, backlog).await });
     // A name look-up may still hang in the resolver; it must not hold up the end.
     runtime.shutdown_background();
-    let report = Report::of(&ending.intake.lock().stats);
+    let intake = ending.intake.clone();
     drop(ending);
+    let report = Report::of(&intake.lock().snapshot());
     for promise in closers {
         promise.fulfil(report).into_iter().for_each(Waker::wake);
     }
@@ -57,9 +69,14 @@ impl Drop for Ending {
 /// Without that, callers who never pause would keep the answers from being read.
 const TURNS_MAX: u32 = 8;
 
+/// Bytes of events that are read from a spool and not done with, in batches and in all.
+const HELD_BATCHES: usize = 4;
+const HELD_BYTES_MIN: usize = 8 * 1024 * 1024;
 struct Worker {
     core: Core,
     store: Store,
+    /// With a spool.
+    feed: Option<Feed>,
     links: BTreeMap<Epoch, Link>,
     agents: Vec<AgentUrl>,
     settings: Settings,
@@ -76,21 +93,13 @@ struct Link {
     connection: Connection,
 }
 
-struct Flush {
-    upto: u64,
-    deadline: Instant,
-    promise: Promise<Result<(), FlushError>>,
-}
-
-struct Closing {
-    deadline: Instant,
-    promises: Vec<Promise<Report>>,
-}
-
 impl Worker {
-    fn new(config: &Config, intake: Arc<Intake>) -> Self {
+    fn new(config: &Config, intake: Arc<Intake>, backlog: Option<Backlog>) -> Self {
         let epoch = Instant::now();
+        let batches = HELD_BATCHES * config.delivery.batch_bytes_max as usize;
+        let held_max = batches.max(HELD_BYTES_MIN);
         Self {
+            feed: backlog.map(|backlog| Feed::new(backlog, held_max)),
             core: Core::new(config.delivery.clone(), fastrand::u64(..)),
             store: Store::default(),
             links: BTreeMap::new(),
@@ -114,6 +123,8 @@ impl Worker {
 
     fn perform(&mut self, output: Output) {
         match output {
+            // It would send again what has just been given up.
+            Output::Connect { .. } if self.is_finishing() => {}
             Output::Connect { agent, epoch } => {
                 if let Some(url) = self.agents.get(agent) {
                     let connection = Connection::new(url.clone(), self.settings.connect_timeout);
@@ -146,6 +157,9 @@ impl Worker {
                 outcome,
             } => {
                 self.store.retire(first, events, &mut self.turn.emptied);
+                if let Some(feed) = &mut self.feed {
+                    feed.retire(first, first + u64::from(events), bytes as usize);
+                }
                 self.turn.retired.push((first, events, bytes, outcome));
             }
         }
@@ -216,21 +230,18 @@ impl Worker {
         let mut state = intake.lock();
         self.turn.settle(&self.core, &mut state);
         intake.offer_room(&mut state, &mut self.turn.wakers);
-        state.take_chunks(&mut self.turn.chunks);
+        if self.feed.is_none() {
+            state.take_chunks(&mut self.turn.chunks, usize::MAX);
+        }
         state.take_requests(&mut self.turn.requests);
         drop(state);
         self.turn.wakers.drain(..).for_each(Waker::wake);
         let came_in = !self.turn.chunks.is_empty() || !self.turn.requests.is_empty();
         let mut chunks = std::mem::take(&mut self.turn.chunks);
-        let mut ends = std::mem::take(&mut self.turn.ends);
         for chunk in chunks.drain(..) {
-            ends.clear();
-            ends.extend_from_slice(&chunk.ends);
-            self.turn.emptied.extend(self.store.add(chunk));
-            self.step(Input::Append { ends: &ends });
+            self.take_in(chunk);
         }
         self.turn.chunks = chunks;
-        self.turn.ends = ends;
         let mut requests = std::mem::take(&mut self.turn.requests);
         for request in requests.drain(..) {
             self.on_request(request);
@@ -239,72 +250,42 @@ impl Worker {
         came_in
     }
 
-    fn on_request(&mut self, request: Request) {
-        match request {
-            Request::Flush {
-                upto,
-                timeout,
-                promise,
-            } => {
-                let deadline = deadline_after(timeout);
-                self.flushes.push(Flush {
-                    upto,
-                    deadline,
-                    promise,
-                });
-            }
-            Request::Close { timeout, promise } => {
-                let deadline = deadline_after(timeout);
-                let closing = self.closing.get_or_insert_with(|| Closing {
-                    deadline,
-                    promises: Vec::new(),
-                });
-                closing.deadline = closing.deadline.min(deadline);
-                closing.promises.push(promise);
-            }
-        }
-        self.step(Input::Flush);
+    fn take_in(&mut self, chunk: Chunk) {
+        let mut ends = std::mem::take(&mut self.turn.ends);
+        ends.clear();
+        ends.extend_from_slice(&chunk.ends);
+        self.turn.emptied.extend(self.store.add(chunk));
+        self.step(Input::Append { ends: &ends });
+        self.turn.ends = ends;
     }
 
-    /// Ends flushes that are through or out of time. `true`: something came in meanwhile.
-    fn end_flushes(&mut self) -> bool {
-        let now = Instant::now();
-        let watermark = self.core.watermark();
-        let ended = |flush: &mut Flush| {
-            flush.upto <= watermark || flush.deadline <= now || flush.promise.is_given_up()
-        };
-        let ended: Vec<Flush> = self.flushes.extract_if(.., ended).collect();
-        if ended.is_empty() {
+    /// Takes in what the spool has, and tells it what is done with. `true`: something came in.
+    fn poll_feed(&mut self, context: &mut Context<'_>) -> bool {
+        if self.is_finishing() {
             return false;
         }
-        let came_in = self.exchange();
-        for flush in ended {
-            let result = match flush.upto.saturating_sub(watermark) {
-                0 => Ok(()),
-                unfinished => Err(FlushError {
-                    // Some of them may be acknowledged ahead of the watermark.
-                    pending: unfinished.min(self.core.pending_events()),
-                    last_error: self.turn.last_error.clone(),
-                }),
-            };
-            flush
-                .promise
-                .fulfil(result)
-                .into_iter()
-                .for_each(Waker::wake);
+        let Some(feed) = &mut self.feed else {
+            return false;
+        };
+        let mut fed = std::mem::take(&mut self.turn.fed);
+        feed.settle();
+        feed.poll(context, &mut fed);
+        let came_in = !fed.is_empty();
+        for item in fed.drain(..) {
+            match item {
+                Fed::Chunk(chunk) => self.take_in(chunk),
+                Fed::Skip { next } => self.step(Input::Skip { next }),
+                Fed::Lost { first, end } => {
+                    self.turn.lost.push((first, end));
+                    self.step(Input::Skip { next: end });
+                }
+            }
+        }
+        self.turn.fed = fed;
+        if came_in && (!self.flushes.is_empty() || self.closing.is_some()) {
+            self.step(Input::Flush);
         }
         came_in
-    }
-
-    /// Whether the client is closed and nothing is left to do; gives up the rest at the deadline.
-    fn is_done(&mut self) -> bool {
-        let Some(closing) = &self.closing else {
-            return false;
-        };
-        if self.core.pending_events() > 0 && closing.deadline <= Instant::now() {
-            self.step(Input::Abandon);
-        }
-        self.core.pending_events() == 0
     }
 
     /// Sleeps until the next deadline, or until enough came in. `false`: there is more to do.
@@ -326,9 +307,10 @@ impl Worker {
             ),
             None => (1, 1),
         };
-        self.intake
-            .lock()
-            .sleep(context.waker(), events as usize, bytes as usize)
+        let mut state = self.intake.lock();
+        state.listen(context.waker())
+            && (self.feed.is_some()
+                || state.sleep(context.waker(), events as usize, bytes as usize))
     }
 }
 
@@ -339,6 +321,7 @@ impl Future for Worker {
         let worker = self.get_mut();
         for _ in 0..TURNS_MAX {
             let mut progressed = worker.exchange();
+            progressed |= worker.poll_feed(context);
             progressed |= worker.poll_links(context);
             if worker
                 .core
@@ -349,7 +332,7 @@ impl Future for Worker {
                 progressed = true;
             }
             progressed |= worker.end_flushes();
-            if worker.is_done() {
+            if worker.is_done(context) {
                 worker.exchange();
                 let closing = worker
                     .closing
@@ -373,8 +356,4 @@ fn refusal(reply: Reply) -> Option<AgentError> {
         Reply::Unknown => Some(AgentError::Refused { status: "UNKNOWN" }),
         Reply::Error(text) => Some(AgentError::Exception(text)),
     }
-}
-
-fn deadline_after(timeout: Duration) -> Instant {
-    Instant::now() + timeout.min(FOREVER)
 }

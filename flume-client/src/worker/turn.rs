@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::delivery::{AgentIndex, Core, Outcome};
+use super::asked::Request;
+use super::feed::Fed;
+use crate::chunk::Chunk;
+use crate::delivery::{AgentIndex, Core, Loss, Outcome};
 use crate::error::AgentError;
-use crate::intake::{Chunk, IntakeState, Request};
+use crate::intake::IntakeState;
 
 /// What one turn collects. Kept from turn to turn for its buffers.
 #[derive(Default)]
@@ -13,10 +16,13 @@ pub(super) struct Turn {
     /// What came in.
     pub(super) chunks: Vec<Chunk>,
     pub(super) ends: Vec<u32>,
+    pub(super) fed: Vec<Fed>,
     pub(super) requests: Vec<Request>,
     /// What goes out.
     pub(super) emptied: Vec<Chunk>,
     pub(super) retired: Vec<(u64, u32, u32, Outcome)>,
+    /// Not in the spool any more: the first one, and the one behind the last.
+    pub(super) lost: Vec<(u64, u64)>,
     pub(super) errors: Vec<(AgentIndex, AgentError)>,
     pub(super) opened: Vec<(AgentIndex, bool)>,
     /// The latest trouble with any agent.
@@ -30,6 +36,15 @@ impl Turn {
     pub(super) fn settle(&mut self, core: &Core, state: &mut IntakeState) {
         for (first, events, bytes, outcome) in self.retired.drain(..) {
             state.retire(first, events, bytes, outcome, &mut self.wakers);
+        }
+        for (first, end) in self.lost.drain(..) {
+            let mut first = first;
+            while first < end {
+                let events = u32::try_from(end - first).unwrap_or(u32::MAX);
+                let outcome = Outcome::Lost(Loss::Corrupt);
+                state.retire(first, events, 0, outcome, &mut self.wakers);
+                first += u64::from(events);
+            }
         }
         state.receipts.forget_below(core.watermark());
         for chunk in self.emptied.drain(..) {

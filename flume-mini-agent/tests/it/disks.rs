@@ -54,7 +54,8 @@ impl Durable {
             ..Backoff::default()
         };
         let client = Client::builder().agent(self.agent.url()).backoff(backoff);
-        client.build().unwrap()
+        // The length of a record is counted below.
+        client.event_ids(false).build().unwrap()
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) use block_on::{block_on, current_thread, one_worker, run_in};
 pub(crate) use port::Port;
 pub(crate) use process::{alone, open_files, resident_bytes, threads};
 pub(crate) use script::{Answer, GOOD, Greeting, Script, answers, first_answers, greets};
-use wire::Received;
+pub(crate) use wire::Received;
 
 /// How long to wait for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ pub(crate) fn client_of(agents: &[&Agent]) -> ClientBuilder {
     client_at(urls.collect::<Vec<_>>())
 }
 
-/// The same by address.
+/// The same by address. What its events are named is left to those who ask for it.
 pub(crate) fn client_at(urls: impl IntoIterator<Item = String>) -> ClientBuilder {
     let backoff = Backoff {
         base: Duration::from_millis(5),
@@ -38,6 +38,7 @@ pub(crate) fn client_at(urls: impl IntoIterator<Item = String>) -> ClientBuilder
     };
     Client::builder()
         .agents(urls)
+        .event_ids(false)
         .linger(Duration::from_millis(1))
         .backoff(backoff)
 }

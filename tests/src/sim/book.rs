@@ -317,6 +317,7 @@ impl Book {
             Loss::Unknown if self.abandoned => record.attempts > 0,
             Loss::Unknown => matches!(record.last_end, Some(Ending::Unknown { .. })),
             Loss::Closed => self.abandoned && record.attempts == 0,
+            Loss::Corrupt => false,
         };
         ensure(
             is_true && record.state == State::Waiting,
@@ -332,6 +333,8 @@ impl Book {
             Outcome::Lost(Loss::Rejected) => &mut self.counters.rejected,
             Outcome::Lost(Loss::Unknown) => &mut self.counters.unknown,
             Outcome::Lost(Loss::Closed) => &mut self.counters.closed,
+            // Found out by check_loss.
+            Outcome::Lost(Loss::Corrupt) => return,
         };
         *counter += events;
     }

@@ -1,0 +1,84 @@
+//! [`Chunk`]: events on their way through the client, as they travel.
+
+use crate::spool::{Frame, frame_bytes};
+
+/// Bytes at which a chunk is closed and the next one begun.
+pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
+/// Events with consecutive sequence numbers, their datums back to back.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    pub(crate) first: u64,
+    pub(crate) bytes: Vec<u8>,
+    /// For each event, where its datum ends in `bytes`.
+    pub(crate) ends: Vec<u32>,
+}
+
+impl Chunk {
+    /// A copy of the events of a frame that are to be read.
+    pub(crate) fn of_frame(frame: &Frame<'_>) -> Self {
+        let (skip, take) = (frame.skip as usize, frame.take as usize);
+        let end_of = |events: usize| match events.checked_sub(1) {
+            None => 0,
+            Some(last) => frame.payload.ends().nth(last).unwrap_or(0),
+        };
+        let (start, end) = (end_of(skip), end_of(skip + take));
+        let datums = frame.payload.datums().get(start as usize..end as usize);
+        let ends = frame.payload.ends().skip(skip).take(take);
+        Self {
+            first: frame.header.first + u64::from(frame.skip),
+            bytes: datums.unwrap_or_default().to_vec(),
+            ends: ends.map(|end| end - start).collect(),
+        }
+    }
+
+    /// Copies a chunk that follows behind its own events, if both are small.
+    pub(crate) fn takes_in(&mut self, next: &Self) -> bool {
+        let fits = self.bytes.len() + next.bytes.len() <= CHUNK_BYTES;
+        if self.end() != next.first || !fits {
+            return false;
+        }
+        let offset = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(&next.bytes);
+        self.ends.extend(next.ends.iter().map(|end| end + offset));
+        true
+    }
+
+    /// Sequence number behind its last event.
+    pub(crate) fn end(&self) -> u64 {
+        self.first + self.ends.len() as u64
+    }
+
+    /// Bytes that it takes on the disk.
+    pub(crate) fn frame_bytes(&self) -> u64 {
+        match self.ends.len() {
+            0 => 0,
+            events => frame_bytes(events, self.bytes.len()) as u64,
+        }
+    }
+
+    /// Whether an event of so many bytes fits behind the last one.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        let ends = size_of_val(self.ends.as_slice());
+        let more = bytes + size_of::<u32>();
+        self.ends.is_empty() || self.bytes.len() + ends + more <= CHUNK_BYTES
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    /// The datums of those of its events that lie between two sequence numbers.
+    pub(crate) fn datums(&self, first: u64, end: u64) -> &[u8] {
+        let from = first.saturating_sub(self.first) as usize;
+        let to = (end.saturating_sub(self.first) as usize).min(self.ends.len());
+        let offset = |index: usize| match index.checked_sub(1) {
+            None => 0,
+            Some(before) => self
+                .ends
+                .get(before)
+                .map_or(self.bytes.len(), |end| *end as usize),
+        };
+        self.bytes.get(offset(from)..offset(to)).unwrap_or_default()
+    }
+}

@@ -1,0 +1,369 @@
+//! [`Committer`]: the thread that makes events durable, between intake and worker.
+//!
+//! Each round takes what came in while the last one was written, so commits grow with the load and
+//! nobody waits for a timer.
+//!
+//! | | when | costs |
+//! |---|---|---|
+//! | commit | something came in | one write, one flush of the device |
+//! | save of the cursor | 100 ms after an event was done with; 1 s after the last commit; at the end | one small write, one flush |
+//! | a look for spools that [others](crate::spool::places) left behind | at the start, then every 30 s | a system call, if there are none |
+//! | another try | 50 ms after trouble, then twice as long, up to 2 s | a commit |
+//!
+//! While there is trouble, events wait in memory: those of one round here, the others in the
+//! intake, whose bound holds.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::adoption::Adoption;
+use crate::chunk::Chunk;
+use crate::config::{SpoolConfig, SyncMode};
+use crate::disk::StoredNews;
+use crate::handover::{Handover, Retirements};
+use crate::intake::Intake;
+use crate::spool::{Directory, Level, Log, Settings, Trouble};
+use crate::stored::{StoredMark, Unpark};
+
+/// Bytes of events taken into one commit, but for the last chunk.
+const COMMIT_BYTES: usize = 4 * 1024 * 1024;
+/// How long an event that is done with waits for the cursor: what a crash makes come again.
+const SAVE_AFTER: Duration = Duration::from_millis(100);
+/// How long after the last commit the cursor notes that it is durable.
+const SETTLE_AFTER: Duration = Duration::from_secs(1);
+/// How often the committer looks for what other processes left behind.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// The writing side of a client's spool, and everyone it deals with.
+pub(crate) struct Committer {
+    log: Log,
+    directory: Arc<Directory>,
+    spool: SpoolConfig,
+    settings: Settings,
+    partners: Partners,
+    adoption: Option<Adoption>,
+    /// Chunks in the log that are not durable.
+    committing: Vec<Chunk>,
+    /// Chunks that are, to be handed on.
+    stored: Vec<Chunk>,
+    taken: Vec<Chunk>,
+    retired: Retirements,
+    news: StoredNews<'static>,
+    /// Of the last commit, and when to try again after how long a wait.
+    trouble: Option<Arc<Trouble>>,
+    retry: Option<(Instant, Duration)>,
+    /// Of the last save or late flush.
+    upkeep_trouble: Option<Arc<Trouble>>,
+    timers: Timers,
+    newest_segment: Option<u64>,
+    saved: bool,
+}
+
+/// Whom the committer deals with.
+pub(crate) struct Partners {
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) handover: Arc<Handover>,
+    pub(crate) mark: Arc<StoredMark>,
+}
+
+/// When something is due, if it is.
+struct Timers {
+    save: Option<Instant>,
+    sync: Option<Instant>,
+    look: Instant,
+}
+
+impl Committer {
+    /// The writing side of what `log` and `directory` hold, in a place under `spool`.
+    pub(crate) fn new(
+        log: Log,
+        directory: Arc<Directory>,
+        spool: SpoolConfig,
+        settings: Settings,
+        partners: Partners,
+    ) -> Self {
+        Self {
+            log,
+            directory,
+            spool,
+            settings,
+            partners,
+            adoption: None,
+            committing: Vec::new(),
+            stored: Vec::new(),
+            taken: Vec::new(),
+            retired: Retirements::default(),
+            news: StoredNews::default(),
+            trouble: None,
+            retry: None,
+            upkeep_trouble: None,
+            timers: Timers {
+                save: None,
+                sync: None,
+                look: Instant::now(),
+            },
+            newest_segment: None,
+            saved: false,
+        }
+    }
+
+    /// The body of the thread.
+    pub(crate) fn run(mut self) {
+        let ending = Ending {
+            handover: self.partners.handover.clone(),
+            mark: self.partners.mark.clone(),
+        };
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        loop {
+            let finishing = self.take_retired();
+            self.look_for_abandoned();
+            let is_exhausted = self.take_chunks();
+            self.commit(finishing);
+            self.sync();
+            self.save(finishing);
+            self.settle();
+            self.settle_adoption(is_exhausted);
+            if is_exhausted && self.committing.is_empty() {
+                self.partners.handover.drained();
+            }
+            if !finishing {
+                self.sleep(&waker);
+            } else if is_exhausted || !self.committing.is_empty() {
+                break;
+            }
+        }
+        if self.spool.sync != SyncMode::Always {
+            // What was asked for is kept without it, too.
+            let _ = self.directory.flush();
+        }
+        drop(self);
+        drop(ending);
+    }
+
+    /// Takes in what is done with. `true`: the client ends.
+    fn take_retired(&mut self) -> bool {
+        self.retired.clear();
+        let finishing = self.partners.handover.take_retired(&mut self.retired);
+        for (first, end) in &self.retired.ranges {
+            self.log.retire(*first, *end);
+        }
+        for segment in &self.retired.damaged {
+            self.log.mark_damaged(*segment);
+        }
+        if self.retired.events > 0 {
+            self.save_within(SAVE_AFTER);
+        }
+        finishing
+    }
+
+    /// Takes what came in, unless what came before cannot be stored. `true`: nothing more comes.
+    fn take_chunks(&mut self) -> bool {
+        let mut state = self.partners.intake.lock();
+        if self.committing.is_empty() {
+            state.take_chunks(&mut self.taken, COMMIT_BYTES);
+            if let Some(adoption) = &mut self.adoption {
+                state.lose_adopted(adoption.take_lost());
+                if let Some(chunk) = adoption.hand_over(|chunk| state.adopt(chunk)) {
+                    self.taken.push(chunk);
+                }
+            }
+        }
+        let is_exhausted = state.is_exhausted();
+        drop(state);
+        for chunk in self.taken.drain(..) {
+            let first = self.log.push(&chunk.ends, &chunk.bytes, Level::EndToEnd);
+            assert_eq!(first, chunk.first, "intake and log number events alike");
+            self.news.counted += chunk.frame_bytes();
+            self.committing.push(chunk);
+        }
+        is_exhausted
+    }
+
+    /// Looks from time to time for what others left behind, and reads ahead in what was found.
+    fn look_for_abandoned(&mut self) {
+        if self.adoption.is_none() && self.timers.look <= Instant::now() {
+            self.timers.look = Instant::now() + LOOK_AGAIN;
+            self.adoption = Adoption::find(&self.spool, &self.directory, &self.settings);
+        }
+        // Not under the intake's lock: it reads the disk.
+        if let Some(adoption) = &mut self.adoption {
+            adoption.read_ahead();
+        }
+    }
+
+    /// Lets go of another one's events that are durable here.
+    fn settle_adoption(&mut self, is_exhausted: bool) {
+        if self.committing.is_empty()
+            && let Some(adoption) = &mut self.adoption
+        {
+            adoption.settle();
+        }
+        let is_over = |adoption: &mut Adoption| is_exhausted || adoption.is_through();
+        if let Some(adoption) = self.adoption.take_if(is_over)
+            && adoption.finish()
+        {
+            // There may be more of them.
+            self.timers.look = Instant::now();
+        }
+    }
+
+    fn commit(&mut self, finishing: bool) {
+        let is_early = self.retry.is_some_and(|(at, _)| Instant::now() < at);
+        if self.committing.is_empty() || is_early && !finishing {
+            return;
+        }
+        let committed = self.log.flush(now_ms());
+        let upto = self.log.durable_upto();
+        let durable = self.committing.partition_point(|it| it.end() <= upto);
+        for chunk in self.committing.drain(..durable) {
+            self.news.stored_bytes += chunk.bytes.len();
+            self.stored.push(chunk);
+        }
+        if !self.stored.is_empty() {
+            self.news.commits += 1;
+            self.save_within(SETTLE_AFTER);
+            if let SyncMode::Interval(interval) = self.spool.sync {
+                let due = Instant::now() + interval;
+                self.timers.sync.get_or_insert(due);
+            }
+        }
+        match committed {
+            Ok(()) => {
+                self.trouble = None;
+                self.retry = None;
+            }
+            Err(trouble) => {
+                self.trouble = Some(Arc::new(trouble));
+                let wait = self.retry.map_or(RETRY_FIRST, |(_, wait)| wait * 2);
+                let wait = wait.min(RETRY_MAX);
+                self.retry = Some((Instant::now() + wait, wait));
+            }
+        }
+    }
+
+    /// Makes what was written durable, if that is not done with each commit.
+    fn sync(&mut self) {
+        if self
+            .timers
+            .sync
+            .take_if(|at| *at <= Instant::now())
+            .is_some()
+        {
+            let synced = self.directory.flush();
+            self.upkeep_trouble = synced.map_err(Trouble::from).err().map(Arc::new);
+        }
+    }
+
+    /// Saves the cursor if it is due, and makes the next reserve.
+    fn save(&mut self, finishing: bool) {
+        let is_due = match self.timers.save {
+            None => return,
+            Some(at) => finishing || at <= Instant::now(),
+        };
+        if !(is_due || self.is_short_of_room() && self.log.has_drained_segment()) {
+            return;
+        }
+        self.timers.save = None;
+        let saved = self.log.save();
+        self.saved = true;
+        if saved.is_err() {
+            self.save_within(RETRY_MAX);
+        }
+        self.upkeep_trouble = saved.err().map(Arc::new);
+        // Without a reserve everything works, but for a start on a full disk.
+        let _ = self.log.reserve();
+    }
+
+    /// Brings everyone's view up to date.
+    fn settle(&mut self) {
+        let changed = self.saved || self.newest_segment != self.log.newest_segment();
+        if changed || !self.stored.is_empty() {
+            self.newest_segment = self.log.newest_segment();
+            let segments = changed.then(|| self.log.readable());
+            let upto = self.log.readable_upto();
+            self.partners
+                .handover
+                .stored(&mut self.stored, upto, segments);
+            self.saved = false;
+        }
+        let mut wakers = Vec::new();
+        let mut state = self.partners.intake.lock();
+        for chunk in self.stored.drain(..) {
+            state.give_back(chunk);
+        }
+        state.on_stored(&StoredNews {
+            room: self.log.room(),
+            stored_upto: self.log.durable_upto(),
+            disk_bytes: self.log.disk_bytes(),
+            trouble: self.trouble.as_ref().or(self.upkeep_trouble.as_ref()),
+            ..self.news
+        });
+        self.partners.intake.offer_room(&mut state, &mut wakers);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        if self.news.commits > 0 {
+            self.partners.mark.advance(self.log.durable_upto());
+        }
+        self.news = StoredNews::default();
+    }
+
+    fn is_short_of_room(&self) -> bool {
+        self.log.room() < COMMIT_BYTES as u64
+    }
+
+    /// Sleeps until there is something to do.
+    fn sleep(&mut self, waker: &Waker) {
+        // With everything durable, the first event is news; after trouble, none is.
+        let takes = self.committing.is_empty();
+        let adopts = self.adoption.as_ref().and_then(Adoption::next_bytes);
+        if takes && adopts.is_some_and(|bytes| bytes <= self.log.room()) {
+            return;
+        }
+        if takes && !self.partners.intake.lock().sleep(waker, 1, 1) {
+            return;
+        }
+        // What is done with can wait for the timer that it starts.
+        let events = if self.timers.save.is_none() || self.is_short_of_room() {
+            1
+        } else {
+            u64::MAX
+        };
+        if !self.partners.handover.sleep(waker, events) {
+            return;
+        }
+        let retry = self.retry.filter(|_| !takes).map(|(at, _)| at);
+        let timers = [self.timers.save, self.timers.sync, retry];
+        let at = timers
+            .into_iter()
+            .flatten()
+            .fold(self.timers.look, Instant::min);
+        thread::park_timeout(at.saturating_duration_since(Instant::now()));
+    }
+
+    fn save_within(&mut self, wait: Duration) {
+        let at = Instant::now() + wait;
+        self.timers.save = Some(self.timers.save.map_or(at, |due| due.min(at)));
+    }
+}
+
+/// Tells everyone that nothing more gets stored, also after a panic.
+struct Ending {
+    handover: Arc<Handover>,
+    mark: Arc<StoredMark>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.mark.end();
+        self.handover.ended();
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,305 @@
+//! [`Intake`]: where callers and the worker meet, under one short lock.
+//!
+//! Callers copy their event's datum behind the last one and leave. The worker takes whole chunks
+//! and hands empty ones back, so in a steady state nothing is allocated. The counters are changed
+//! under the same lock, which is why they balance at every moment.
+
+mod state;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use crate::config::Config;
+use crate::disk::Beginning;
+use crate::error::Refusal;
+use crate::event::Event;
+use crate::event_id::{EVENT_ID_BYTES_MAX, EVENT_ID_HEADER};
+use crate::receipt::{LastWord, Receipt};
+use crate::spool::frame_bytes;
+use crate::ticket::Promise;
+use crate::worker::Request;
+pub(crate) use state::IntakeState;
+
+#[derive(Debug)]
+pub(crate) struct Intake {
+    state: Mutex<IntakeState>,
+    buffer_bytes_max: usize,
+    event_bytes_max: usize,
+    event_ids: bool,
+    process: u32,
+}
+
+impl Intake {
+    pub(crate) fn new(config: &Config, beginning: Beginning) -> Self {
+        Self {
+            state: Mutex::new(IntakeState::new(&config.agents, beginning)),
+            buffer_bytes_max: config.buffer_bytes_max,
+            event_bytes_max: config.event_bytes_max,
+            event_ids: config.event_ids,
+            process: std::process::id(),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, IntakeState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one event, if everything about it is right.
+    pub(crate) fn append(&self, event: &Event) -> Result<Receipt, Refusal> {
+        let checked = self.check(event);
+        let adds_id = self.adds_id(event);
+        let mut state = self.lock();
+        let room =
+            checked.and_then(|()| state.check_room(self.bytes_of(event), 1, self.capacity()));
+        if let Err(refusal) = room {
+            return Err(self.refuse(state, refusal, 1));
+        }
+        let receipt = state.push(event, adds_id);
+        self.announce(state, 1).map(|()| receipt)
+    }
+
+    /// Takes all events or none; the error names the first that is at fault.
+    pub(crate) fn append_all(&self, events: &[Event]) -> Result<Vec<Receipt>, (usize, Refusal)> {
+        let mut numbered = events.iter().enumerate();
+        let faulty = numbered.find_map(|(index, event)| Some((index, self.check(event).err()?)));
+        let bytes: usize = events.iter().map(|event| self.bytes_of(event)).sum();
+        let adds_id: Vec<bool> = events.iter().map(|event| self.adds_id(event)).collect();
+        let mut state = self.lock();
+        let refused = faulty.or_else(|| {
+            let refusal = state
+                .check_room(bytes, events.len(), self.capacity())
+                .err()?;
+            Some((0, refusal))
+        });
+        if let Some((index, refusal)) = refused {
+            let refusal = self.refuse(state, refusal, events.len() as u64);
+            return Err((index, refusal));
+        }
+        let pairs = events.iter().zip(adds_id);
+        let receipts = pairs.map(|(event, adds_id)| state.push(event, adds_id));
+        let receipts = receipts.collect();
+        let announced = self.announce(state, events.len() as u64);
+        announced.map(|()| receipts).map_err(|refusal| (0, refusal))
+    }
+
+    /// Fulfils the promise when `bytes` fit, at once or later.
+    pub(crate) fn when_ready(&self, bytes: usize, promise: Promise<()>) {
+        let mut state = self.lock();
+        let room = state.check_room(bytes, 1, self.capacity());
+        let waits = room.is_err_and(|refusal| refusal.is_retryable());
+        if waits && bytes <= self.buffer_bytes_max {
+            let given_up = state.waits_given_up();
+            state.ready.push((bytes, promise));
+            drop(state);
+            // Letting go of a promise can run its waiter's code, so not under the lock.
+            drop(given_up);
+            return;
+        }
+        drop(state);
+        promise.fulfil(()).into_iter().for_each(Waker::wake);
+    }
+
+    /// Puts a request before the worker. A worker that is gone drops it, and with it its promise.
+    pub(crate) fn request(&self, request: impl FnOnce(u64) -> Request) {
+        if self.check_process().is_err() {
+            return;
+        }
+        let mut state = self.lock();
+        let request = request(state.next);
+        if state.worker_gone {
+            drop(state);
+            drop(request);
+            return;
+        }
+        state.closed |= matches!(request, Request::Close { .. });
+        state.requests.push(request);
+        let sleeper = state.sleeper.take().map(|sleeper| sleeper.waker);
+        let listener = state.listener.take();
+        drop(state);
+        sleeper.into_iter().chain(listener).for_each(Waker::wake);
+    }
+
+    /// Wakes callers who wait for room, now that there may be some.
+    pub(crate) fn offer_room(&self, state: &mut IntakeState, wakers: &mut Vec<Waker>) {
+        let used = state.stats.pending_bytes;
+        let capacity = self.buffer_bytes_max;
+        let closed = state.closed;
+        // A quarter of the buffer must be free, so that a waiting caller is woken for many events.
+        let room = state.disk.map_or(u64::MAX, |disk| disk.free());
+        let fits = |bytes: usize| {
+            let fits_disk = frame_bytes(1, bytes) as u64 <= room;
+            closed || (fits_disk && used + bytes.max(capacity / 4) <= capacity)
+        };
+        for (_, promise) in state.ready.extract_if(.., |(bytes, _)| fits(*bytes)) {
+            wakers.extend(promise.fulfil(()));
+        }
+    }
+
+    /// The worker ends: nothing more is taken, and nobody waits for it in vain. Without a spool
+    /// events are left over only if it ended by a panic; whether they were stored is not known.
+    pub(crate) fn worker_ends(&self) {
+        let mut wakers = Vec::new();
+        let mut state = self.lock();
+        state.closed = true;
+        state.worker_gone = true;
+        let last_word = match state.disk {
+            None => {
+                state.stats.lost.unknown += state.stats.pending;
+                state.stats.pending = 0;
+                LastWord::Unknown
+            }
+            Some(disk) => {
+                let unstored = state.next - disk.stored_upto;
+                state.stats.lost.closed += unstored;
+                state.stats.pending -= unstored;
+                LastWord::InSpoolBelow(disk.stored_upto)
+            }
+        };
+        state.stats.pending_bytes = 0;
+        state.receipts.end(last_word, &mut wakers);
+        let requests = std::mem::take(&mut state.requests);
+        let ready = std::mem::take(&mut state.ready);
+        drop(state);
+        drop((requests, ready));
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes whoever waits for the events that were pushed.
+    fn announce(&self, mut state: MutexGuard<'_, IntakeState>, events: u64) -> Result<(), Refusal> {
+        let waker = state.waker_if_due();
+        // Each costs a system call as it is, so one more is not too much.
+        let is_worth_a_look = std::mem::take(&mut state.filled) || waker.is_some();
+        drop(state);
+        if is_worth_a_look && let Err(refusal) = self.check_process() {
+            return Err(self.refuse(self.lock(), refusal, events));
+        }
+        waker.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// Counts a refusal. If it is for want of room, there may be nobody here who makes any.
+    fn refuse(&self, state: MutexGuard<'_, IntakeState>, refusal: Refusal, events: u64) -> Refusal {
+        drop(state);
+        let forked = refusal.is_retryable().then(|| self.check_process().err());
+        let refusal = forked.flatten().unwrap_or(refusal);
+        self.lock().stats.refuse(&refusal, events);
+        refusal
+    }
+
+    /// In a process that was forked from the client's own there is no worker.
+    fn check_process(&self) -> Result<(), Refusal> {
+        if std::process::id() == self.process {
+            return Ok(());
+        }
+        let process = self.process;
+        self.lock().forked_from = Some(process);
+        self.worker_ends();
+        Err(Refusal::Forked { process })
+    }
+
+    fn capacity(&self) -> usize {
+        self.buffer_bytes_max
+    }
+
+    /// Bytes that the event takes, at the most.
+    fn bytes_of(&self, event: &Event) -> usize {
+        let id = if self.event_ids {
+            EVENT_ID_BYTES_MAX
+        } else {
+            0
+        };
+        event.as_datum().len() + id
+    }
+
+    fn adds_id(&self, event: &Event) -> bool {
+        self.event_ids && event.header_value(EVENT_ID_HEADER).is_none()
+    }
+
+    fn check(&self, event: &Event) -> Result<(), Refusal> {
+        if let Some(fault) = event.fault() {
+            return Err(Refusal::Header(fault.clone()));
+        }
+        let (bytes, limit) = (event.as_datum().len(), self.event_bytes_max);
+        if bytes > limit {
+            return Err(Refusal::TooLarge { bytes, limit });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::chunk::CHUNK_BYTES;
+    use crate::client::Client;
+    use crate::error::DeliveryError;
+
+    fn intake() -> Intake {
+        let builder = Client::builder().agent("avro://localhost:1");
+        let config = builder.buffer_bytes(100).event_bytes(100).check().unwrap();
+        Intake::new(&config, Beginning::in_memory())
+    }
+
+    #[test]
+    fn receipts_resolve_and_counters_balance_when_the_worker_dies() {
+        let intake = intake();
+        let receipt = intake.append(&Event::new("left over")).unwrap();
+        intake.worker_ends();
+        assert_eq!(receipt.wait(Duration::ZERO), Err(DeliveryError::Unknown));
+        let stats = intake.lock().stats.clone();
+        assert_eq!(
+            (stats.accepted, stats.pending, stats.lost.unknown),
+            (1, 0, 1)
+        );
+        assert!(matches!(
+            intake.append(&Event::new("later")),
+            Err(Refusal::Closed)
+        ));
+    }
+
+    #[test]
+    fn in_a_forked_process_nothing_is_taken_and_nobody_waits() {
+        let mut intake = intake();
+        let taken = intake.append(&Event::new("in the parent")).unwrap();
+        assert!(intake.lock().sleep(Waker::noop(), 2, usize::MAX));
+        intake.process += 1;
+        let refusal = intake.append(&Event::new("in the child")).unwrap_err();
+        let process = intake.process;
+        assert_eq!(refusal, Refusal::Forked { process });
+        assert_eq!(
+            intake.append(&Event::new("again")).unwrap_err(),
+            Refusal::Forked { process }
+        );
+        assert_eq!(taken.wait(Duration::ZERO), Err(DeliveryError::Unknown));
+        let (promise, ticket) = crate::ticket::ticket();
+        intake.request(|_| Request::Close {
+            timeout: Duration::MAX,
+            promise,
+        });
+        assert!(matches!(
+            ticket.wait(Duration::MAX),
+            crate::ticket::Waited::Gone
+        ));
+    }
+
+    #[test]
+    fn a_full_chunk_is_looked_at_even_if_nobody_has_to_be_woken() {
+        let builder = Client::builder().agent("avro://localhost:1");
+        let config = builder.check().unwrap();
+        let mut intake = Intake::new(&config, Beginning::in_memory());
+        intake.process += 1;
+        let event = Event::new([0; 1000]);
+        let taken = (0..).find(|_| intake.append(&event).is_err()).unwrap();
+        assert!(taken <= CHUNK_BYTES / 1000, "{taken} events");
+    }
+
+    #[test]
+    fn a_batch_that_can_never_fit_is_not_refused_as_retryable() {
+        let intake = intake();
+        let events = vec![Event::new([0; 60]), Event::new([0; 60])];
+        let (_, refusal) = intake.append_all(&events).unwrap_err();
+        assert!(!refusal.is_retryable(), "{refusal}");
+    }
+}

@@ -1,0 +1,193 @@
+//! [`StoredMark`]: up to which event everything is on the disk, and who waits for that.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use crate::error::StoreError;
+
+/// One mark for all events of a client: a commit wakes whom it concerns in one sweep.
+#[derive(Debug)]
+pub(crate) struct StoredMark {
+    upto: AtomicU64,
+    state: Mutex<MarkState>,
+}
+
+#[derive(Debug, Default)]
+struct MarkState {
+    /// Nothing more gets stored.
+    ended: bool,
+    next_key: u64,
+    /// By sequence number; the key tells those of one event apart.
+    waiters: BTreeMap<(u64, u64), Waker>,
+}
+
+impl StoredMark {
+    /// Every event below `upto` is stored.
+    pub(crate) fn new(upto: u64) -> Self {
+        Self {
+            upto: AtomicU64::new(upto),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Events below `upto` are stored now.
+    pub(crate) fn advance(&self, upto: u64) {
+        self.upto.store(upto, Ordering::Release);
+        let mut state = self.lock();
+        let left = state.waiters.split_off(&(upto, 0));
+        let woken = std::mem::replace(&mut state.waiters, left);
+        drop(state);
+        woken.into_values().for_each(Waker::wake);
+    }
+
+    /// No further events get stored.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        let woken = std::mem::take(&mut state.waiters);
+        drop(state);
+        woken.into_values().for_each(Waker::wake);
+    }
+
+    /// Blocks the calling thread until the event is stored.
+    pub(crate) fn wait(&self, sequence: u64, timeout: Duration) -> Result<(), StoreError> {
+        if self.is_stored(sequence) {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let waker = Arc::new(Unpark(thread::current())).into();
+        let mut context = Context::from_waker(&waker);
+        let mut wait = Stored::new(self, sequence);
+        loop {
+            if let Poll::Ready(result) = Pin::new(&mut wait).poll(&mut context) {
+                return result;
+            }
+            let left = timeout.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Err(StoreError::Pending { waited: timeout });
+            }
+            thread::park_timeout(left);
+        }
+    }
+
+    fn is_stored(&self, sequence: u64) -> bool {
+        sequence < self.upto.load(Ordering::Acquire)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, MarkState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The future of [`Receipt::stored`](crate::Receipt::stored).
+#[derive(Debug)]
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Stored<'a> {
+    mark: &'a StoredMark,
+    sequence: u64,
+    /// Its key among the waiters, once it was polled.
+    waiting: Option<u64>,
+}
+
+impl<'a> Stored<'a> {
+    pub(crate) fn new(mark: &'a StoredMark, sequence: u64) -> Self {
+        Self {
+            mark,
+            sequence,
+            waiting: None,
+        }
+    }
+}
+
+impl Future for Stored<'_> {
+    type Output = Result<(), StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let (mark, sequence) = (self.mark, self.sequence);
+        if mark.is_stored(sequence) {
+            return Poll::Ready(Ok(()));
+        }
+        let mut state = mark.lock();
+        // Whoever advances the mark does so before it looks for waiters.
+        if mark.is_stored(sequence) {
+            return Poll::Ready(Ok(()));
+        }
+        if state.ended {
+            return Poll::Ready(Err(StoreError::Closed));
+        }
+        let key = self.waiting.unwrap_or(state.next_key);
+        if self.waiting.is_none() {
+            state.next_key += 1;
+            self.waiting = Some(key);
+        }
+        let replaced = state
+            .waiters
+            .insert((sequence, key), context.waker().clone());
+        drop(state);
+        // Letting go of a waker runs foreign code, so not under the lock.
+        drop(replaced);
+        Poll::Pending
+    }
+}
+
+impl Drop for Stored<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.waiting {
+            let waiter = self.mark.lock().waiters.remove(&(self.sequence, key));
+            drop(waiter);
+        }
+    }
+}
+
+/// Wakes a thread that is parked.
+pub(crate) struct Unpark(pub(crate) Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_wakes_those_below_the_mark_and_nobody_else() {
+        let mark = Arc::new(StoredMark::new(3));
+        assert_eq!(mark.wait(2, Duration::ZERO), Ok(()));
+        let waiting = |sequence| {
+            let mark = mark.clone();
+            thread::spawn(move || mark.wait(sequence, Duration::from_secs(60)))
+        };
+        let (third, tenth) = (waiting(3), waiting(10));
+        while mark.lock().waiters.len() < 2 {
+            thread::yield_now();
+        }
+        mark.advance(10);
+        assert_eq!(third.join().unwrap(), Ok(()));
+        assert_eq!(mark.lock().waiters.len(), 1);
+        mark.end();
+        assert_eq!(tenth.join().unwrap(), Err(StoreError::Closed));
+        assert_eq!(mark.wait(9, Duration::ZERO), Ok(()));
+        assert_eq!(mark.wait(10, Duration::ZERO), Err(StoreError::Closed));
+    }
+
+    #[test]
+    fn a_wait_that_times_out_leaves_nothing_behind() {
+        let mark = StoredMark::new(0);
+        let waited = Duration::from_millis(1);
+        assert_eq!(mark.wait(0, waited), Err(StoreError::Pending { waited }));
+        assert!(mark.lock().waiters.is_empty());
+    }
+}

@@ -1,0 +1,229 @@
+//! End to end: the real client with a spool on a real disk.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use flume_client::spool::{Directory, Survey};
+use flume_client::{BuildError, Client, ClientBuilder, DeliveryError, Event, WindowMode};
+use tempfile::TempDir;
+
+use crate::support::{
+    Agent, Answer, PATIENCE, Port, Received, answers, append_all, assert_each_once, block_on,
+    client_at, client_of, give_up,
+};
+
+/// A client with a spool of little segments.
+fn spooled(builder: ClientBuilder, directory: &Path) -> Client {
+    try_spooled(builder, directory).unwrap()
+}
+
+fn try_spooled(builder: ClientBuilder, directory: &Path) -> Result<Client, BuildError> {
+    builder
+        .spool(directory)
+        .event_ids(true)
+        .event_bytes(4096)
+        .spool_bytes(8 * 1024 * 1024)
+        .spool_free_bytes(0)
+        .build()
+}
+
+fn nowhere() -> ClientBuilder {
+    client_at([Port::reserve().url()])
+}
+
+/// Events that wait in a spool that nobody uses.
+fn left_in(directory: &Path) -> u64 {
+    let directory = Directory::look(directory).unwrap();
+    let survey = Survey::take(&directory, |_| Ok(())).unwrap();
+    assert!(survey.is_sound(), "{survey:?}");
+    survey.events()
+}
+
+fn header(event: &Received, key: &str) -> String {
+    let mut headers = event.headers.iter();
+    headers.find(|(known, _)| known == key).unwrap().1.clone()
+}
+
+fn balance(client: &Client) {
+    let stats = client.stats();
+    assert_eq!(
+        stats.accepted + stats.recovered,
+        stats.delivered + stats.pending + stats.lost.total(),
+        "{stats:?}"
+    );
+}
+
+#[test]
+fn events_are_stored_and_then_delivered_and_then_forgotten() {
+    let home = TempDir::new().unwrap();
+    let agent = Agent::good();
+    let client = spooled(client_of(&[&agent]), home.path());
+    let receipts = append_all(&client, 0..1000);
+    for receipt in &receipts {
+        receipt.wait_stored(PATIENCE).unwrap();
+        block_on(receipt.stored()).unwrap();
+        receipt.wait(PATIENCE).unwrap();
+    }
+    let stats = client.stats();
+    assert_eq!(
+        (stats.accepted, stats.delivered, stats.pending),
+        (1000, 1000, 0)
+    );
+    assert_eq!(stats.pending_bytes, 0);
+    let spool = stats.spool.unwrap();
+    assert_eq!((spool.stored, spool.unstored), (1000, 0));
+    assert!(
+        spool.commits <= 1000 && spool.trouble.is_none(),
+        "{spool:?}"
+    );
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), 1000);
+    assert_eq!(left_in(home.path()), 0);
+}
+
+#[test]
+fn what_one_client_stored_the_next_one_delivers_first() {
+    let home = TempDir::new().unwrap();
+    let client = spooled(nowhere(), home.path());
+    let receipts = append_all(&client, 0..500);
+    receipts.last().unwrap().wait_stored(PATIENCE).unwrap();
+    let report = give_up(&client, Duration::ZERO);
+    assert_eq!(
+        (report.on_disk, report.lost.total(), report.pending),
+        (500, 0, 0)
+    );
+    assert_eq!(receipts[0].wait(PATIENCE), Err(DeliveryError::InSpool));
+    assert!(DeliveryError::InSpool.is_possibly_stored());
+    drop(client);
+    assert_eq!(left_in(home.path()), 500);
+
+    let agent = Agent::good();
+    let client = spooled(client_of(&[&agent]), home.path());
+    assert_eq!(
+        (client.stats().recovered, client.stats().pending),
+        (500, 500)
+    );
+    balance(&client);
+    append_all(&client, 500..600);
+    client.flush(PATIENCE).wait().unwrap();
+    balance(&client);
+    let in_order: Vec<u64> = (0..600).collect();
+    assert_eq!(agent.stored(), in_order);
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_eq!(left_in(home.path()), 0);
+}
+
+#[test]
+fn a_third_client_finds_what_the_second_did_not_deliver_either() {
+    let home = TempDir::new().unwrap();
+    for run in 0..3 {
+        let client = spooled(nowhere(), home.path());
+        assert_eq!(client.stats().recovered, run * 100);
+        append_all(&client, run * 100..(run + 1) * 100);
+        assert_eq!(give_up(&client, Duration::ZERO).on_disk, (run + 1) * 100);
+    }
+    let agent = Agent::good();
+    let client = spooled(client_of(&[&agent]), home.path());
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), 300);
+}
+
+#[test]
+fn a_backlog_larger_than_memory_allows_is_delivered_from_the_disk_in_order() {
+    let home = TempDir::new().unwrap();
+    let port = Port::reserve();
+    let client = try_spooled(client_at([port.url()]).buffer_bytes(64 * 1024), home.path());
+    let client = client.unwrap();
+    let body = [b'x'; 3000];
+    let mut count = 0;
+    loop {
+        let event = Event::new(body).header("n", count.to_string());
+        match client.append_within(event, Duration::from_millis(300)) {
+            Ok(_) => count += 1,
+            Err(error) => break assert!(error.to_string().contains("spool is full"), "{error}"),
+        }
+    }
+    assert!(count > 1500, "{count} events in 8 MiB");
+    assert!(client.stats().spool.unwrap().disk_bytes <= 8 * 1024 * 1024);
+    assert_eq!(give_up(&client, Duration::ZERO).on_disk, count);
+    assert_eq!(left_in(home.path()), count);
+
+    let agent = Agent::good();
+    let client = spooled(
+        client_of(&[&agent]).window(WindowMode::Ordered),
+        home.path(),
+    );
+    client.flush(PATIENCE).wait().unwrap();
+    balance(&client);
+    let delivered = agent
+        .requests()
+        .into_iter()
+        .flat_map(|request| request.events);
+    let numbers = delivered.map(|event| header(&event, "n").parse::<u64>().unwrap());
+    assert!(numbers.eq(0..count), "in order, each once");
+    append_all(&client, 0..1);
+    assert!(client.close(PATIENCE).wait().is_complete());
+}
+
+#[test]
+fn an_event_keeps_its_name_however_often_it_is_sent() {
+    let home = TempDir::new().unwrap();
+    let client = spooled(nowhere(), home.path());
+    append_all(&client, 0..1);
+    let _ = give_up(&client, Duration::ZERO);
+
+    let agent = Agent::scripted([answers(Answer::StoredThenClosed)]);
+    let client = spooled(client_of(&[&agent]), home.path());
+    agent.wait_for_requests(1);
+    let _ = give_up(&client, Duration::ZERO);
+    let first = header(&agent.requests()[0].events[0], "guid");
+
+    let agent = Agent::good();
+    let client = spooled(client_of(&[&agent]), home.path());
+    append_all(&client, 1..2);
+    assert!(client.close(PATIENCE).wait().is_complete());
+    let events: Vec<_> = agent
+        .requests()
+        .into_iter()
+        .flat_map(|it| it.events)
+        .collect();
+    assert_eq!(header(&events[0], "guid"), first);
+    assert_ne!(header(&events[1], "guid"), first);
+    assert_eq!(
+        header(&events[1], "guid")[..17],
+        first[..17],
+        "of the same client"
+    );
+}
+
+#[test]
+fn clients_that_share_a_directory_have_places_of_their_own_and_the_next_one_inherits_them() {
+    let home = TempDir::new().unwrap();
+    let clients: Vec<Client> = (0..3).map(|_| spooled(nowhere(), home.path())).collect();
+    for (client, number) in clients.iter().zip(0..) {
+        append_all(client, number * 100..(number + 1) * 100);
+        assert_eq!(client.stats().recovered, 0);
+        assert_eq!(give_up(client, Duration::ZERO).on_disk, 100);
+    }
+    drop(clients);
+    let third = home.path().join("process-3");
+    assert_eq!((left_in(home.path()), left_in(&third)), (100, 100));
+
+    let agent = Agent::good();
+    let client = spooled(client_of(&[&agent]), home.path());
+    agent.wait_for("all events", |agent| {
+        (agent.stored().len() >= 300).then_some(())
+    });
+    client.flush(PATIENCE).wait().unwrap();
+    assert_eq!(client.stats().recovered, 300);
+    balance(&client);
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), 300);
+    assert_eq!((left_in(home.path()), left_in(&third)), (0, 0));
+    let events = agent.requests().into_iter().flat_map(|it| it.events);
+    let owners: BTreeSet<String> = events
+        .map(|event| header(&event, "guid")[..16].to_owned())
+        .collect();
+    assert_eq!(owners.len(), 3, "each event keeps the name it had");
+}
