@@ -96,6 +96,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<Exit, Problem> {
         ));
     }
     let spool = Spool::look(&args.dir)?;
+    spool.note_other_places();
     if to_stdout {
         let out = BufWriter::new(io::stdout());
         let path = Path::new("standard output");

@@ -108,6 +108,7 @@ struct FileLine {
 
 pub(super) fn run(args: &InspectArgs) -> Result<Exit, Problem> {
     let spool = Spool::look(&args.dir)?;
+    spool.note_other_places();
     let examined = Examined::of(&spool, usize::from(args.events))?;
     examined.note_holder(&spool);
     let bodies = match args.bodies {

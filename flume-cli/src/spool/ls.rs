@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use flume_client::spool::places;
 use serde::Serialize;
 
 use super::examined::{Examined, InUse, age};
@@ -16,7 +17,8 @@ use crate::text::{bytes, count};
 
 /// List spools: how much waits in each, for how long, and whether they are sound.
 ///
-/// Every spool is read to its end. Nothing is written.
+/// A service that runs several times keeps a spool for each process: the directory it was given,
+/// and `process-2` and so on in it. Every spool is read to its end. Nothing is written.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(super) struct LsArgs {
@@ -120,18 +122,14 @@ fn examine(directory: &Path) -> Result<Option<Examined>, Problem> {
     spool.map(|spool| Examined::of(&spool, 0)).transpose()
 }
 
-/// The directory if it is a spool, else the directories in it, by name.
+/// Where spools can be: the directory itself, the directories in it, and in each of them the places
+/// of further processes. By name.
 fn directories(parent: &Path) -> Result<Vec<PathBuf>, Problem> {
-    if Spool::find(parent)?.is_some() {
-        return Ok(vec![parent.to_owned()]);
-    }
-    let mut directories = Vec::new();
+    let mut directories = vec![parent.to_owned()];
     for entry in fs::read_dir(parent).map_err(Problem::io("read the directory", parent))? {
-        let path = entry
-            .map_err(Problem::io("read the directory", parent))?
-            .path();
-        if path.is_dir() {
-            directories.push(path);
+        let entry = entry.map_err(Problem::io("read the directory", parent))?;
+        if entry.path().is_dir() {
+            directories.extend(places(&entry.path()).filter(|place| place.is_dir()));
         }
     }
     directories.sort_unstable();

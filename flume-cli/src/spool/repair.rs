@@ -47,8 +47,9 @@ pub(super) struct RepairArgs {
 const HELP: &str = "\
 The new spool has a client id of its own and numbers its events from 0: the old spool still holds
 them under their old numbers, and two spools must never give one number to two events. Order and
-bytes of the events stay, and roughly the times at which they were stored. Use only one of the two
-spools from then on, or the events are sent from both.
+bytes of the events stay, the header `guid` among them, by which consumers can tell copies; and
+roughly the times at which they were stored. Use only one of the two spools from then on, or the
+events are sent from both.
 
 Exits with 0 if every pending event is in the new spool, 6 if some are lost by damage, 7 if the
 spool is in use.";
@@ -74,6 +75,7 @@ struct Line {
 
 pub(super) fn run(args: &RepairArgs) -> Result<Exit, Problem> {
     let spool = Spool::look(&args.dir)?;
+    spool.note_other_places();
     check_output(args)?;
     let _lock = lock(&args.dir)?;
     let interrupts = Interrupts::watch().map_err(Problem::io("watch signals for", &args.dir))?;

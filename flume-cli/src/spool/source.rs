@@ -4,11 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flume_client::spool::{
-    CURSOR_BYTES, Cursor, Directory, FileName, Holder, Storage, StoredEvent, Survey,
+    CURSOR_BYTES, Cursor, Directory, FileName, Holder, Storage, StoredEvent, Survey, places,
 };
 
 use super::problem::Problem;
 use super::progress::Progress;
+use crate::output;
 
 #[derive(Debug)]
 pub(super) struct Spool {
@@ -55,6 +56,20 @@ impl Spool {
         storage.progress = Progress::of(bytes, format!("reading {}", path.display()));
         let path = path.to_owned();
         Ok(Some(Self { path, storage }))
+    }
+
+    /// The spools of further processes in the directory, which are looked at by their own names.
+    pub(super) fn note_other_places(&self) {
+        let others = places(&self.path).skip(1);
+        let others =
+            others.filter(|place| place.is_dir() && matches!(Self::find(place), Ok(Some(_))));
+        let others: Vec<_> = others.map(|place| place.display().to_string()).collect();
+        if !others.is_empty() {
+            output::note(format_args!(
+                "further processes have spools of their own in it, which are not looked at here: {}",
+                others.join(", ")
+            ));
+        }
     }
 
     /// A segment that was set aside, as if it were all of the spool. What of it is done with is

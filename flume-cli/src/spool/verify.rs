@@ -49,6 +49,7 @@ struct Line {
 
 pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Problem> {
     let spool = Spool::look(&args.dir)?;
+    spool.note_other_places();
     let examined = Examined::of(&spool, 0)?;
     examined.note_holder(&spool);
     let findings = Finding::all(&examined);

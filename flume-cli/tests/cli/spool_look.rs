@@ -69,6 +69,27 @@ fn ls_tells_of_each_spool_in_a_directory_what_waits_there() {
 }
 
 #[test]
+fn the_spools_of_further_processes_are_listed_and_not_forgotten() {
+    let one = TestSpool::of(3);
+    let second = one.path().join("process-2");
+    fs::rename(TestSpool::of(40).path(), &second).unwrap();
+    fs::create_dir(one.path().join("process-3")).unwrap();
+    for dir in [one.dir(), one.home().display().to_string()] {
+        let told = spool("ls", &dir, &["--json"]).json();
+        let spools = told["spools"].as_array().unwrap().iter();
+        let events: Vec<_> = spools.map(|it| (&it["directory"], &it["events"])).collect();
+        let second = json!(second.display().to_string());
+        assert_eq!(
+            events,
+            [(&json!(one.dir()), &json!(3)), (&second, &json!(40))]
+        );
+    }
+    let words = format!("not looked at here: {}\n", second.display());
+    spool("verify", &one.dir(), &[]).check(0, &["further processes", &words]);
+    spool("verify", &second.display().to_string(), &[]).check(0, &[]);
+}
+
+#[test]
 fn ls_of_one_spool_is_one_row_and_of_none_is_no_row() {
     let one = TestSpool::of(3);
     let told = spool("ls", &one.dir(), &["--json"]).json();
