@@ -216,18 +216,21 @@ fn pending(examined: &Examined) -> String {
 }
 
 fn done(done: &Retired) -> String {
-    let mut text = match done.watermark() {
-        0 => "nothing from the first event on".to_owned(),
-        watermark => format!("all events below {watermark}"),
-    };
     let ranges = retired(done);
-    for range in ranges.iter().take(SHOWN_MAX) {
-        text.push_str(&format!("; {} to {}", range.first, range.last));
+    let shown = ranges.iter().take(SHOWN_MAX);
+    let mut parts: Vec<_> = shown
+        .map(|range| format!("{} to {}", range.first, range.last))
+        .collect();
+    if done.watermark() > 0 {
+        parts.insert(0, format!("all events below {}", done.watermark()));
     }
     if ranges.len() > SHOWN_MAX {
-        text.push_str(&format!("; and {} more ranges", ranges.len() - SHOWN_MAX));
+        parts.push(format!("and {} more ranges", ranges.len() - SHOWN_MAX));
     }
-    text
+    match parts.is_empty() {
+        true => "no events yet".to_owned(),
+        false => parts.join("; "),
+    }
 }
 
 fn files(examined: &Examined) -> String {
