@@ -8,11 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::committer::{Committer, Partners};
-use crate::config::{ClientBuilder, Config, SpoolConfig};
+use crate::config::{ClientBuilder, Config, Overflow, SpoolConfig};
 use crate::disk::{Beginning, Disk};
 use crate::error::{AppendBatchError, AppendError, BuildError, FlushError, Refusal};
 use crate::event::Event;
 use crate::handover::Handover;
+use crate::health::Health;
 use crate::intake::Intake;
 use crate::receipt::Receipt;
 use crate::spool::{Log, open_first_free};
@@ -61,12 +62,12 @@ impl Client {
             }
         };
         let (committer, backlog) = spool.unzip();
-        let shared = intake.clone();
+        let (shared, overflow) = (intake.clone(), config.overflow);
         thread::Builder::new()
             .name("flume-client".into())
             .spawn(move || worker::run(runtime, &config, shared, backlog))
             .map_err(BuildError::Thread)?;
-        let handle = Arc::new(Handle { intake });
+        let handle = Arc::new(Handle { intake, overflow });
         if let Some(committer) = committer {
             thread::Builder::new()
                 .name("flume-spool".into())
@@ -76,12 +77,20 @@ impl Client {
         Ok(Self { handle })
     }
 
-    /// Takes an event for delivery. Never waits: if the buffer is full, the event comes back in
-    /// the error, and [`ready`](Self::ready) tells when to try again.
+    /// Takes an event for delivery. If the buffer or the spool is full, the event comes back in
+    /// the error, and [`ready`](Self::ready) tells when to try again. Waits for nothing, unless
+    /// [`Overflow::Block`] was chosen.
     ///
     /// The receipt tells when an agent has it; drop it if you do not need to know. Delivery is at
     /// least once, or at most once with [`Reliability::BestEffort`](crate::Reliability).
     pub fn append(&self, event: Event) -> Result<Receipt, AppendError> {
+        match self.handle.overflow {
+            Overflow::Refuse => self.try_append(event),
+            Overflow::Block(limit) => self.append_within(event, limit),
+        }
+    }
+
+    fn try_append(&self, event: Event) -> Result<Receipt, AppendError> {
         match self.handle.intake.append(&event) {
             Ok(receipt) => Ok(receipt),
             Err(refusal) => Err(AppendError::new(refusal, event)),
@@ -100,14 +109,16 @@ impl Client {
         let mut event = event;
         let mut waiting_since = None;
         loop {
-            let error = match self.append(event) {
+            let error = match self.try_append(event) {
                 Err(error) if error.is_retryable() => error,
                 done => return done,
             };
             let started = *waiting_since.get_or_insert_with(Instant::now);
             let left = timeout.saturating_sub(started.elapsed());
-            let Refusal::Full { needed, .. } = *error.refusal() else {
-                return Err(error);
+            let needed = match *error.refusal() {
+                Refusal::Full { needed, .. } => needed,
+                Refusal::SpoolFull { needed, .. } => needed as usize,
+                _ => return Err(error),
             };
             if left.is_zero() || !self.ready(needed).wait(left) {
                 return Err(error);
@@ -150,6 +161,11 @@ impl Client {
             ticket,
             timeout,
         }
+    }
+
+    /// Whether events flow, and if not, why.
+    pub fn health(&self) -> Health {
+        Health::of(&self.stats())
     }
 
     /// The counters, as of one moment.
@@ -208,6 +224,7 @@ fn open_spool(
 #[derive(Debug)]
 struct Handle {
     intake: Arc<Intake>,
+    overflow: Overflow,
 }
 
 impl Handle {

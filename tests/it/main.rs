@@ -26,4 +26,5 @@ mod faults;
 mod hostile;
 mod receipts;
 mod spool;
+mod spool_faults;
 mod support;

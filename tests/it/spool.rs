@@ -5,12 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use flume_client::spool::{Directory, Survey};
-use flume_client::{BuildError, Client, ClientBuilder, DeliveryError, Event, WindowMode};
+use flume_client::{BuildError, Client, ClientBuilder, DeliveryError, Event, Overflow, WindowMode};
+use flume_tests::wait_until;
 use tempfile::TempDir;
 
 use crate::support::{
-    Agent, Answer, PATIENCE, Port, Received, answers, append_all, assert_each_once, block_on,
-    client_at, client_of, give_up,
+    Agent, Answer, GOOD, PATIENCE, Port, Received, answers, append_all, assert_each_once, block_on,
+    client_at, client_of, event, give_up,
 };
 
 /// A client with a spool of little segments.
@@ -226,4 +227,35 @@ fn clients_that_share_a_directory_have_places_of_their_own_and_the_next_one_inhe
         .map(|event| header(&event, "guid")[..16].to_owned())
         .collect();
     assert_eq!(owners.len(), 3, "each event keeps the name it had");
+}
+
+#[test]
+fn health_tells_that_no_agent_takes_what_waits_and_that_one_does_again() {
+    let home = TempDir::new().unwrap();
+    let mut agent = Agent::good();
+    agent.stop();
+    let client = spooled(client_of(&[&agent]), home.path());
+    assert!(client.health().is_good());
+    let receipt = client.append(event(0)).unwrap();
+    wait_until("a problem", PATIENCE, || !client.health().is_good()).unwrap();
+    let told = client.health().to_string();
+    assert!(told.contains("no agent takes the 1 events"), "{told}");
+    assert!(told.contains("refused"), "{told}");
+    agent.start_again([GOOD]);
+    receipt.wait(PATIENCE).unwrap();
+    assert_eq!(client.health().to_string(), "good");
+}
+
+#[test]
+fn an_append_that_may_block_waits_for_room_in_the_spool() {
+    let home = TempDir::new().unwrap();
+    let agent = Agent::good();
+    let builder = client_of(&[&agent]).overflow(Overflow::Block(PATIENCE));
+    let client = spooled(builder, home.path());
+    for _ in 0..5_000 {
+        drop(client.append(Event::new([b'x'; 3000])).unwrap());
+    }
+    let report = client.close(PATIENCE).wait();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.delivered, 5_000);
 }

@@ -210,7 +210,10 @@ fn read(
         match reader.advance(storage, segments, retired, limit) {
             Ok(Step::End) => is_through = true,
             Ok(Step::Gap(gap)) => {
-                damaged.push(gap.segment);
+                // Else it is a write that never came to its end.
+                if gap.durable {
+                    damaged.push(gap.segment);
+                }
                 fed.push(Fed::Lost {
                     first: gap.first,
                     end: gap.end,
