@@ -36,7 +36,7 @@ fn nowhere() -> ClientBuilder {
 /// Events that wait in a spool that nobody uses.
 fn left_in(directory: &Path) -> u64 {
     let directory = Directory::look(directory).unwrap();
-    let survey = Survey::take(&directory, |_, _| Ok(())).unwrap();
+    let survey = Survey::take(&directory, |_| Ok(())).unwrap();
     assert!(survey.is_sound(), "{survey:?}");
     survey.events()
 }

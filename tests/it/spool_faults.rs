@@ -41,7 +41,7 @@ fn stored_under(scripts: impl Into<Vec<Script>>) -> Vec<u64> {
 
 fn pending_in(directory: &Path) -> u64 {
     let directory = Directory::look(directory).unwrap();
-    Survey::take(&directory, |_, _| Ok(())).unwrap().events()
+    Survey::take(&directory, |_| Ok(())).unwrap().events()
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //! | file | holds |
 //! |---|---|
 //! | [`storage`](Storage) | all that is done to a disk, as a trait |
-//! | [`directory`](Directory) | the real one: the only file here that opens files |
+//! | [`directory`](Directory) | the real one |
+//! | [`lock`](Holder) | which process has a directory |
 //! | `system` | what it asks of the system |
 //! | [`frame`](FrameHeader) | events of one commit, as bytes. Pure |
 //! | [`header`](SegmentHeader) | a segment's first block, as bytes. Pure |
@@ -20,7 +21,7 @@
 //! | [`places`] | one directory for several processes |
 //! | [`survey`](Survey) | what a spool holds, without changing it |
 //!
-//! Nothing but the directory knows files, threads or clocks, so a simulator can be the disk and end the world
+//! Nothing but the directory and its lock knows files, threads or clocks, so a simulator can be the disk and end the world
 //! between any two of its operations. This module is public for drivers, tools and simulators; it
 //! may change in minor releases. The format of the files is versioned and stays readable.
 //!
@@ -40,6 +41,7 @@ mod directory;
 mod fields;
 mod frame;
 mod header;
+mod lock;
 mod log;
 mod open;
 mod pending;
@@ -57,12 +59,13 @@ pub use cursor::{CURSOR_BYTES, Cursor, Retired};
 pub use directory::{Directory, DirectoryError, Flushing, NetworkFileSystem};
 pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Place, frame_bytes};
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
+pub use lock::Holder;
 pub use log::Log;
 pub use open::{CursorState, Opened};
 pub use places::{abandoned, open_first_free, places};
 pub use reader::{Frame, Gap, Readable, Reader, Step};
 pub use storage::{FileName, Storage};
-pub use survey::{SegmentTrouble, Survey, SurveyedSegment};
+pub use survey::{SegmentTrouble, StoredEvent, Survey, SurveyedSegment};
 
 /// Sizes and limits of a spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
