@@ -1,0 +1,152 @@
+//! [`Grouped`]: group commit around a store for one caller.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::callers::DurableQueue;
+use crate::store::Store;
+use crate::{EVENT_BYTES, Result};
+
+/// Callers put their events into one buffer and wait; a thread commits what has come together
+/// while the commit before it was under way.
+pub(crate) struct Grouped {
+    shared: Arc<Shared>,
+    committer: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// The committer waits here.
+    work: Condvar,
+    /// Callers wait here, until events are durable or there is room.
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    pending: Vec<u8>,
+    appended: u64,
+    durable: u64,
+    commits: u64,
+    failure: Option<String>,
+    must_settle: bool,
+    is_closed: bool,
+}
+
+/// Bytes of a commit at most; callers wait while so much is pending.
+const PENDING_BYTES_MAX: usize = 1024 * 1024;
+
+impl Grouped {
+    pub(crate) fn new(store: Box<dyn Store>) -> Self {
+        let shared = Arc::<Shared>::default();
+        let committer = {
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || shared.commit_all(store))
+        };
+        Self {
+            shared,
+            committer: Some(committer),
+        }
+    }
+}
+
+impl DurableQueue for Grouped {
+    fn append_durable(&self, event: &[u8]) -> Result<()> {
+        self.append_all(event, 1)
+    }
+
+    fn append_all(&self, event: &[u8], count: usize) -> Result<()> {
+        let mut last = 0;
+        for _ in 0..count {
+            last = self.shared.append(event)?;
+        }
+        let is_durable = |state: &State| state.durable >= last;
+        drop(self.shared.wait(self.shared.lock(), is_durable)?);
+        Ok(())
+    }
+
+    fn settle(&self) -> Result<()> {
+        let mut state = self.shared.lock();
+        state.must_settle = true;
+        self.shared.work.notify_one();
+        drop(self.shared.wait(state, |state| !state.must_settle)?);
+        Ok(())
+    }
+
+    fn commits(&self) -> Option<u64> {
+        Some(self.shared.lock().commits)
+    }
+}
+
+impl Drop for Grouped {
+    fn drop(&mut self) {
+        self.shared.lock().is_closed = true;
+        self.shared.work.notify_one();
+        if let Some(committer) = self.committer.take() {
+            // Its failure was told to the callers.
+            let _ = committer.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        is_there: impl Fn(&State) -> bool,
+    ) -> Result<MutexGuard<'a, State>> {
+        let waits = |state: &mut State| state.failure.is_none() && !is_there(state);
+        let state = self.done.wait_while(state, waits);
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        match &state.failure {
+            Some(failure) => Err(failure.clone().into()),
+            None => Ok(state),
+        }
+    }
+
+    /// How many events there were with this one.
+    fn append(&self, event: &[u8]) -> Result<u64> {
+        let has_room = |state: &State| state.pending.len() + EVENT_BYTES <= PENDING_BYTES_MAX;
+        let mut state = self.wait(self.lock(), has_room)?;
+        if state.pending.is_empty() {
+            self.work.notify_one();
+        }
+        state.pending.extend_from_slice(event);
+        state.appended += 1;
+        Ok(state.appended)
+    }
+
+    fn commit_all(&self, mut store: Box<dyn Store>) {
+        let mut taken = Vec::new();
+        loop {
+            let idle = |it: &mut State| it.pending.is_empty() && !it.must_settle && !it.is_closed;
+            let state = self.work.wait_while(self.lock(), idle);
+            let mut state = state.unwrap_or_else(PoisonError::into_inner);
+            if state.is_closed {
+                return;
+            }
+            std::mem::swap(&mut taken, &mut state.pending);
+            let (upto, must_settle) = (state.appended, state.must_settle);
+            drop(state);
+            self.done.notify_all();
+            let outcome = if taken.is_empty() {
+                store.settle()
+            } else {
+                store.commit(&taken)
+            };
+            let mut state = self.lock();
+            state.failure = outcome.err().map(|error| error.to_string());
+            state.commits += u64::from(!taken.is_empty());
+            state.must_settle &= !(must_settle && taken.is_empty());
+            state.durable = upto;
+            taken.clear();
+            drop(state);
+            self.done.notify_all();
+        }
+    }
+}
