@@ -14,10 +14,10 @@ use crate::{CALLERS, EVENT_BYTES, Result, table::median};
 /// Makes events durable, for many callers at once.
 pub(crate) trait DurableQueue: Send + Sync {
     /// Returns when the event is durable.
-    fn append_durable(&self, event: &[u8]) -> Result<()>;
+    fn append_durable(&self, event: &Event) -> Result<()>;
 
     /// Appends the event so many times, and returns when all are durable.
-    fn append_all(&self, event: &[u8], count: usize) -> Result<()>;
+    fn append_all(&self, event: &Event, count: usize) -> Result<()>;
 
     /// See [`Store::settle`].
     fn settle(&self) -> Result<()> {
@@ -58,13 +58,19 @@ pub(crate) const BURST_EVENTS: usize = DISK_BYTES / EVENT_BYTES / CALLERS;
 const DISK_BYTES: usize = 64 * 1024 * 1024;
 const PIECE_BYTES: usize = 1024 * 1024;
 
-/// A turn of one caller, and one of callers that wait.
-const TURN: Duration = Duration::from_millis(500);
+/// A turn of one caller, and one of callers that wait. Short, for disks have moods of seconds.
+const TURN: Duration = Duration::from_millis(100);
 
 /// One caller, whose every event is a commit.
 struct OneCaller<S> {
     name: &'static str,
     store: S,
+}
+
+/// One caller of what is made for many.
+struct OneOfMany {
+    name: &'static str,
+    queue: Box<dyn DurableQueue>,
 }
 
 /// Callers that wait for each event.
@@ -94,19 +100,33 @@ impl<S: Store> Contender for OneCaller<S> {
     }
 
     fn turn(&mut self) -> Result<Turn> {
-        let begin = Instant::now();
-        let micros = appends(event().as_datum(), |event| self.store.commit(event))?;
-        let events = micros.len() as u64;
-        Ok(Turn {
-            events,
-            seconds: begin.elapsed().as_secs_f64(),
-            micros: Some(median(micros)),
-            commits: Some(events),
-        })
+        one_turn(|event| self.store.commit(event.as_datum()))
     }
 
     fn settle(&mut self) -> Result<()> {
         self.store.settle()
+    }
+}
+
+pub(crate) fn one_of_many(
+    name: &'static str,
+    queue: impl DurableQueue + 'static,
+) -> Box<dyn Contender> {
+    let queue = Box::new(queue);
+    Box::new(OneOfMany { name, queue })
+}
+
+impl Contender for OneOfMany {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn turn(&mut self) -> Result<Turn> {
+        one_turn(|event| self.queue.append_durable(event))
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        self.queue.settle()
     }
 }
 
@@ -200,8 +220,20 @@ impl Contender for Disk {
     }
 }
 
+fn one_turn(append: impl FnMut(&Event) -> Result<()>) -> Result<Turn> {
+    let begin = Instant::now();
+    let micros = appends(&event(), append)?;
+    let events = micros.len() as u64;
+    Ok(Turn {
+        events,
+        seconds: begin.elapsed().as_secs_f64(),
+        micros: Some(median(micros)),
+        commits: Some(events),
+    })
+}
+
 /// Appends one event after another for a turn, and says how many microseconds each took.
-fn appends(event: &[u8], mut append: impl FnMut(&[u8]) -> Result<()>) -> Result<Vec<f64>> {
+fn appends(event: &Event, mut append: impl FnMut(&Event) -> Result<()>) -> Result<Vec<f64>> {
     let (begin, mut micros) = (Instant::now(), Vec::new());
     while begin.elapsed() < TURN {
         let begin = Instant::now();
@@ -212,12 +244,12 @@ fn appends(event: &[u8], mut append: impl FnMut(&[u8]) -> Result<()>) -> Result<
 }
 
 /// Lets all callers begin at once; ends when the last one has. Seconds, and what they say.
-fn time_callers<T: Send>(caller: impl Fn(&[u8]) -> Result<T> + Sync) -> Result<(f64, Vec<T>)> {
+fn time_callers<T: Send>(caller: impl Fn(&Event) -> Result<T> + Sync) -> Result<(f64, Vec<T>)> {
     let gate = Barrier::new(CALLERS + 1);
     let call = || {
         let event = event();
         gate.wait();
-        caller(event.as_datum())
+        caller(&event)
     };
     std::thread::scope(|scope| {
         let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(call)).collect();

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use flume_client::Event;
+
 use crate::callers::DurableQueue;
 use crate::store::Store;
 use crate::{EVENT_BYTES, Result};
@@ -52,14 +54,14 @@ impl Grouped {
 }
 
 impl DurableQueue for Grouped {
-    fn append_durable(&self, event: &[u8]) -> Result<()> {
+    fn append_durable(&self, event: &Event) -> Result<()> {
         self.append_all(event, 1)
     }
 
-    fn append_all(&self, event: &[u8], count: usize) -> Result<()> {
+    fn append_all(&self, event: &Event, count: usize) -> Result<()> {
         let mut last = 0;
         for _ in 0..count {
-            last = self.shared.append(event)?;
+            last = self.shared.append(event.as_datum())?;
         }
         let is_durable = |state: &State| state.durable >= last;
         drop(self.shared.wait(self.shared.lock(), is_durable)?);

@@ -1,10 +1,10 @@
 //! What a user would take instead, each with the settings its documentation gives for durability.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use flume_client::Event;
 use okaywal::{Configuration, LogVoid, WriteAheadLog};
 use rusqlite::Connection;
 
@@ -25,9 +25,8 @@ pub(crate) struct Fjall {
 }
 
 /// A log that calls back to have events moved elsewhere. Here they are dropped.
-#[derive(Clone)]
 pub(crate) struct OkayWal {
-    log: Arc<WriteAheadLog>,
+    log: WriteAheadLog,
 }
 
 /// Events of one entry of okaywal, whose lock a caller holds meanwhile.
@@ -88,7 +87,8 @@ impl Fjall {
 impl Store for Fjall {
     fn commit(&mut self, events: &[u8]) -> Result<()> {
         if events.len() == EVENT_BYTES {
-            return self.append_durable(events);
+            self.events.insert(self.key(), events)?;
+            return Ok(self.database.persist(PersistMode::SyncData)?);
         }
         let batch = self.database.batch();
         let mut batch = batch.durability(Some(PersistMode::SyncData));
@@ -104,13 +104,13 @@ impl Store for Fjall {
 }
 
 impl DurableQueue for Fjall {
-    fn append_durable(&self, event: &[u8]) -> Result<()> {
+    fn append_durable(&self, event: &Event) -> Result<()> {
         self.append_all(event, 1)
     }
 
-    fn append_all(&self, event: &[u8], count: usize) -> Result<()> {
+    fn append_all(&self, event: &Event, count: usize) -> Result<()> {
         for _ in 0..count {
-            self.events.insert(self.key(), event)?;
+            self.events.insert(self.key(), event.as_datum())?;
         }
         Ok(self.database.persist(PersistMode::SyncData)?)
     }
@@ -126,28 +126,33 @@ impl OkayWal {
             .preallocate_bytes(16 * 1024 * 1024)
             .checkpoint_after_bytes(15 * 1024 * 1024)
             .open(LogVoid)?;
-        Ok(Self { log: Arc::new(log) })
+        Ok(Self { log })
     }
 }
 
 impl Store for OkayWal {
     fn commit(&mut self, events: &[u8]) -> Result<()> {
-        self.append_durable(events)
+        let mut entry = self.log.begin_entry()?;
+        for event in events.chunks_exact(EVENT_BYTES) {
+            entry.write_chunk(event)?;
+        }
+        entry.commit()?;
+        Ok(())
     }
 }
 
 impl DurableQueue for OkayWal {
-    fn append_durable(&self, event: &[u8]) -> Result<()> {
+    fn append_durable(&self, event: &Event) -> Result<()> {
         self.append_all(event, 1)
     }
 
-    fn append_all(&self, event: &[u8], count: usize) -> Result<()> {
+    fn append_all(&self, event: &Event, count: usize) -> Result<()> {
         // An entry is durable before the next one of this caller begins: there is no call that
         // only appends.
         for begin in (0..count).step_by(ENTRY_EVENTS) {
             let mut entry = self.log.begin_entry()?;
             for _ in begin..count.min(begin + ENTRY_EVENTS) {
-                entry.write_chunk(event)?;
+                entry.write_chunk(event.as_datum())?;
             }
             entry.commit()?;
         }

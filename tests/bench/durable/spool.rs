@@ -1,4 +1,4 @@
-//! Our spool's log as a [`Store`], and a count of the syncs it asks for.
+//! Ours: the client with a spool, and the spool's log alone as a [`Store`], whose syncs are counted.
 
 use std::fmt;
 use std::io;
@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use flume_client::spool::{
     CURSOR_BYTES, Directory, FileName, Level, Log, NetworkFileSystem, Settings, Storage,
 };
+use flume_client::{Client, Event, Reliability};
 
+use crate::callers::DurableQueue;
 use crate::store::Store;
 use crate::{EVENT_BYTES, Result};
 
@@ -21,8 +23,18 @@ const SETTINGS: Settings = Settings {
     free_bytes_min: 0,
 };
 
+/// Room for the bursts of all rounds.
+const SPOOLED_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+/// How long a caller waits, at the most.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How long an event that is done with waits for the cursor, as in the client.
 const SAVE_AFTER: Duration = Duration::from_millis(100);
+
+/// The client and an agent that is away, so that nothing is sent and all that is stored stays.
+pub(crate) struct Spooled {
+    client: Client,
+}
 
 /// The log with an agent that acknowledges at once, so that segments are used again.
 pub(crate) struct Spool {
@@ -45,6 +57,40 @@ pub(crate) struct SyncCounts {
 struct Counted {
     directory: Directory,
     counts: Arc<SyncCounts>,
+}
+
+impl Spooled {
+    pub(crate) fn open(directory: &Path) -> Result<Self> {
+        let port = flume_tests::free_ports(1)?.first().copied();
+        let client = Client::builder()
+            .agent(format!(
+                "avro://127.0.0.1:{}",
+                port.ok_or("no port is free")?
+            ))
+            .reliability(Reliability::EndToEnd)
+            .spool(directory.join("client"))
+            .spool_bytes(SPOOLED_BYTES_MAX)
+            .build()?;
+        Ok(Self { client })
+    }
+}
+
+impl DurableQueue for Spooled {
+    fn append_durable(&self, event: &Event) -> Result<()> {
+        self.append_all(event, 1)
+    }
+
+    fn append_all(&self, event: &Event, count: usize) -> Result<()> {
+        let mut last = None;
+        for _ in 0..count {
+            last = Some(self.client.append_within(event.clone(), PATIENCE)?);
+        }
+        last.map_or(Ok(()), |last| Ok(last.wait_stored(PATIENCE)?))
+    }
+
+    fn commits(&self) -> Option<u64> {
+        Some(self.client.stats().spool?.commits)
+    }
 }
 
 impl Spool {

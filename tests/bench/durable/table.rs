@@ -39,7 +39,6 @@ impl Table {
                 let turn = contender.turn()?;
                 let flushed = flushes.count().zip(before).map(|(now, then)| now - then);
                 contender.settle()?;
-                eprintln!("round {round}: {:<40} {:>10.0}/s", row.name, turn.rate());
                 if round > 0 {
                     row.turns.push((turn, flushed));
                 }
@@ -58,12 +57,7 @@ impl Table {
         };
         for row in &self.rows {
             let rate = row.median(|(turn, _)| Some(turn.rate()));
-            let rounds = ours.turns.iter().zip(&row.turns);
-            let ratio = median(
-                rounds
-                    .map(|((ours, _), (this, _))| by.ratio(ours, this))
-                    .collect(),
-            );
+            let ratio = by.median(ours, row);
             let in_commit = row.median(|(turn, _)| Some(turn.events as f64 / turn.commits? as f64));
             let flushes =
                 row.median(|(turn, flushed)| Some((*flushed)? as f64 / turn.events as f64));
@@ -77,6 +71,13 @@ impl Table {
             );
         }
     }
+
+    /// How many times as good ours is as the contender whose name begins so.
+    pub(crate) fn ratio(&self, name: &str, by: By) -> f64 {
+        let other = self.rows.iter().find(|row| row.name.starts_with(name));
+        let pair = self.rows.first().zip(other);
+        pair.map_or(f64::NAN, |(ours, other)| by.median(ours, other))
+    }
 }
 
 /// What the contenders are compared by.
@@ -89,7 +90,16 @@ pub(crate) enum By {
 }
 
 impl By {
-    /// How many times as good ours is.
+    /// How many times as good ours is, in the middle of the rounds.
+    fn median(self, ours: &Row, this: &Row) -> f64 {
+        let rounds = ours.turns.iter().zip(&this.turns);
+        median(
+            rounds
+                .map(|((ours, _), (this, _))| self.ratio(ours, this))
+                .collect(),
+        )
+    }
+
     fn ratio(self, ours: &Turn, this: &Turn) -> f64 {
         match self {
             Self::Time => this.micros.unwrap_or(f64::NAN) / ours.micros.unwrap_or(f64::NAN),
