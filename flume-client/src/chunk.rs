@@ -1,6 +1,6 @@
 //! [`Chunk`]: events on their way through the client, as they travel.
 
-use crate::spool::frame_bytes;
+use crate::spool::{Frame, frame_bytes};
 
 /// Bytes at which a chunk is closed and the next one begun.
 pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
@@ -14,6 +14,35 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
+    /// A copy of the events of a frame that are to be read.
+    pub(crate) fn of_frame(frame: &Frame<'_>) -> Self {
+        let (skip, take) = (frame.skip as usize, frame.take as usize);
+        let end_of = |events: usize| match events.checked_sub(1) {
+            None => 0,
+            Some(last) => frame.payload.ends().nth(last).unwrap_or(0),
+        };
+        let (start, end) = (end_of(skip), end_of(skip + take));
+        let datums = frame.payload.datums().get(start as usize..end as usize);
+        let ends = frame.payload.ends().skip(skip).take(take);
+        Self {
+            first: frame.header.first + u64::from(frame.skip),
+            bytes: datums.unwrap_or_default().to_vec(),
+            ends: ends.map(|end| end - start).collect(),
+        }
+    }
+
+    /// Copies a chunk that follows behind its own events, if both are small.
+    pub(crate) fn takes_in(&mut self, next: &Self) -> bool {
+        let fits = self.bytes.len() + next.bytes.len() <= CHUNK_BYTES;
+        if self.end() != next.first || !fits {
+            return false;
+        }
+        let offset = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(&next.bytes);
+        self.ends.extend(next.ends.iter().map(|end| end + offset));
+        true
+    }
+
     /// Sequence number behind its last event.
     pub(crate) fn end(&self) -> u64 {
         self.first + self.ends.len() as u64

@@ -7,15 +7,16 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::committer::Committer;
-use crate::config::{ClientBuilder, Config, SpoolConfig, SyncMode};
+use crate::committer::{Committer, Partners};
+use crate::config::{ClientBuilder, Config, Overflow, SpoolConfig};
 use crate::disk::{Beginning, Disk};
 use crate::error::{AppendBatchError, AppendError, BuildError, FlushError, Refusal};
 use crate::event::Event;
 use crate::handover::Handover;
+use crate::health::Health;
 use crate::intake::Intake;
 use crate::receipt::Receipt;
-use crate::spool::{Directory, Flushing, Log};
+use crate::spool::{Log, open_first_free};
 use crate::stats::{Lost, Stats};
 use crate::stored::StoredMark;
 use crate::ticket::{Ticket, Waited, ticket};
@@ -61,12 +62,12 @@ impl Client {
             }
         };
         let (committer, backlog) = spool.unzip();
-        let shared = intake.clone();
+        let (shared, overflow) = (intake.clone(), config.overflow);
         thread::Builder::new()
             .name("flume-client".into())
             .spawn(move || worker::run(runtime, &config, shared, backlog))
             .map_err(BuildError::Thread)?;
-        let handle = Arc::new(Handle { intake });
+        let handle = Arc::new(Handle { intake, overflow });
         if let Some(committer) = committer {
             thread::Builder::new()
                 .name("flume-spool".into())
@@ -76,12 +77,20 @@ impl Client {
         Ok(Self { handle })
     }
 
-    /// Takes an event for delivery. Never waits: if the buffer is full, the event comes back in
-    /// the error, and [`ready`](Self::ready) tells when to try again.
+    /// Takes an event for delivery. If the buffer or the spool is full, the event comes back in
+    /// the error, and [`ready`](Self::ready) tells when to try again. Waits for nothing, unless
+    /// [`Overflow::Block`] was chosen.
     ///
     /// The receipt tells when an agent has it; drop it if you do not need to know. Delivery is at
     /// least once, or at most once with [`Reliability::BestEffort`](crate::Reliability).
     pub fn append(&self, event: Event) -> Result<Receipt, AppendError> {
+        match self.handle.overflow {
+            Overflow::Refuse => self.try_append(event),
+            Overflow::Block(limit) => self.append_within(event, limit),
+        }
+    }
+
+    fn try_append(&self, event: Event) -> Result<Receipt, AppendError> {
         match self.handle.intake.append(&event) {
             Ok(receipt) => Ok(receipt),
             Err(refusal) => Err(AppendError::new(refusal, event)),
@@ -100,14 +109,16 @@ impl Client {
         let mut event = event;
         let mut waiting_since = None;
         loop {
-            let error = match self.append(event) {
+            let error = match self.try_append(event) {
                 Err(error) if error.is_retryable() => error,
                 done => return done,
             };
             let started = *waiting_since.get_or_insert_with(Instant::now);
             let left = timeout.saturating_sub(started.elapsed());
-            let Refusal::Full { needed, .. } = *error.refusal() else {
-                return Err(error);
+            let needed = match *error.refusal() {
+                Refusal::Full { needed, .. } => needed,
+                Refusal::SpoolFull { needed, .. } => needed as usize,
+                _ => return Err(error),
             };
             if left.is_zero() || !self.ready(needed).wait(left) {
                 return Err(error);
@@ -152,6 +163,11 @@ impl Client {
         }
     }
 
+    /// Whether events flow, and if not, why.
+    pub fn health(&self) -> Health {
+        Health::of(&self.stats())
+    }
+
     /// The counters, as of one moment.
     #[must_use]
     pub fn stats(&self) -> Stats {
@@ -164,30 +180,28 @@ fn open_spool(
     config: &Config,
     spool: &SpoolConfig,
 ) -> Result<(Arc<Intake>, (Committer, Backlog)), BuildError> {
-    let flushing = match spool.sync {
-        SyncMode::Always => Flushing::Always,
-        SyncMode::Interval(_) | SyncMode::Os => Flushing::OnRequest,
-    };
-    let directory = Directory::open(&spool.directory, spool.network)?.with_flushing(flushing);
+    let directory = open_first_free(&spool.directory, spool.network)?;
+    let directory = directory.with_flushing(spool.flushing());
     let directory = Arc::new(directory);
     let settings = spool.settings(config.event_bytes_max);
     let (log, opened) =
         Log::open(directory.clone(), settings, fastrand::u64(..)).map_err(|source| {
-            let directory = spool.directory.clone();
+            let directory = directory.path().to_owned();
             BuildError::SpoolUnreadable { directory, source }
         })?;
     let mark = Arc::new(StoredMark::new(log.next()));
+    let disk = Disk {
+        capacity: spool.bytes_max,
+        room: log.room(),
+        uncounted: 0,
+        stored_upto: log.next(),
+    };
     let beginning = Beginning {
         client: log.client(),
         first: log.next(),
         recovered: log.backlog(),
         stored: mark.clone(),
-        disk: Some(Disk {
-            capacity: spool.bytes_max,
-            room: log.room(),
-            uncounted: 0,
-            stored_upto: log.next(),
-        }),
+        disk: Some((directory.path().to_owned(), disk)),
     };
     let intake = Arc::new(Intake::new(config, beginning));
     let handover = Arc::new(Handover::new(log.next(), log.readable()));
@@ -197,7 +211,12 @@ fn open_spool(
         witnessed: opened.witnessed,
         handover: handover.clone(),
     };
-    let committer = Committer::new(log, directory, spool.sync, intake.clone(), handover, mark);
+    let partners = Partners {
+        intake: intake.clone(),
+        handover,
+        mark,
+    };
+    let committer = Committer::new(log, directory, spool.clone(), settings, partners);
     Ok((intake, (committer, backlog)))
 }
 
@@ -205,6 +224,7 @@ fn open_spool(
 #[derive(Debug)]
 struct Handle {
     intake: Arc<Intake>,
+    overflow: Overflow,
 }
 
 impl Handle {

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | commit | something came in | one write, one flush of the device |
 //! | save of the cursor | 100 ms after an event was done with; 1 s after the last commit; at the end | one small write, one flush |
+//! | a look for spools that [others](crate::spool::places) left behind | at the start, then every 30 s | a system call, if there are none |
 //! | another try | 50 ms after trouble, then twice as long, up to 2 s | a commit |
 //!
 //! While there is trouble, events wait in memory: those of one round here, the others in the
@@ -17,12 +18,13 @@ use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::adoption::Adoption;
 use crate::chunk::Chunk;
-use crate::config::SyncMode;
+use crate::config::{SpoolConfig, SyncMode};
 use crate::disk::StoredNews;
 use crate::handover::{Handover, Retirements};
 use crate::intake::Intake;
-use crate::spool::{Directory, Level, Log, Trouble};
+use crate::spool::{Directory, Level, Log, Settings, Trouble};
 use crate::stored::{StoredMark, Unpark};
 
 /// Bytes of events taken into one commit, but for the last chunk.
@@ -31,6 +33,8 @@ const COMMIT_BYTES: usize = 4 * 1024 * 1024;
 const SAVE_AFTER: Duration = Duration::from_millis(100);
 /// How long after the last commit the cursor notes that it is durable.
 const SETTLE_AFTER: Duration = Duration::from_secs(1);
+/// How often the committer looks for what other processes left behind.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -38,10 +42,10 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 pub(crate) struct Committer {
     log: Log,
     directory: Arc<Directory>,
-    sync: SyncMode,
-    intake: Arc<Intake>,
-    handover: Arc<Handover>,
-    mark: Arc<StoredMark>,
+    spool: SpoolConfig,
+    settings: Settings,
+    partners: Partners,
+    adoption: Option<Adoption>,
     /// Chunks in the log that are not durable.
     committing: Vec<Chunk>,
     /// Chunks that are, to be handed on.
@@ -59,29 +63,36 @@ pub(crate) struct Committer {
     saved: bool,
 }
 
+/// Whom the committer deals with.
+pub(crate) struct Partners {
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) handover: Arc<Handover>,
+    pub(crate) mark: Arc<StoredMark>,
+}
+
 /// When something is due, if it is.
-#[derive(Default)]
 struct Timers {
     save: Option<Instant>,
     sync: Option<Instant>,
+    look: Instant,
 }
 
 impl Committer {
+    /// The writing side of what `log` and `directory` hold, in a place under `spool`.
     pub(crate) fn new(
         log: Log,
         directory: Arc<Directory>,
-        sync: SyncMode,
-        intake: Arc<Intake>,
-        handover: Arc<Handover>,
-        mark: Arc<StoredMark>,
+        spool: SpoolConfig,
+        settings: Settings,
+        partners: Partners,
     ) -> Self {
         Self {
             log,
             directory,
-            sync,
-            intake,
-            handover,
-            mark,
+            spool,
+            settings,
+            partners,
+            adoption: None,
             committing: Vec::new(),
             stored: Vec::new(),
             taken: Vec::new(),
@@ -90,7 +101,11 @@ impl Committer {
             trouble: None,
             retry: None,
             upkeep_trouble: None,
-            timers: Timers::default(),
+            timers: Timers {
+                save: None,
+                sync: None,
+                look: Instant::now(),
+            },
             newest_segment: None,
             saved: false,
         }
@@ -99,19 +114,21 @@ impl Committer {
     /// The body of the thread.
     pub(crate) fn run(mut self) {
         let ending = Ending {
-            handover: self.handover.clone(),
-            mark: self.mark.clone(),
+            handover: self.partners.handover.clone(),
+            mark: self.partners.mark.clone(),
         };
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             let finishing = self.take_retired();
+            self.look_for_abandoned();
             let is_exhausted = self.take_chunks();
             self.commit(finishing);
             self.sync();
             self.save(finishing);
             self.settle();
+            self.settle_adoption(is_exhausted);
             if is_exhausted && self.committing.is_empty() {
-                self.handover.drained();
+                self.partners.handover.drained();
             }
             if !finishing {
                 self.sleep(&waker);
@@ -119,7 +136,7 @@ impl Committer {
                 break;
             }
         }
-        if self.sync != SyncMode::Always {
+        if self.spool.sync != SyncMode::Always {
             // What was asked for is kept without it, too.
             let _ = self.directory.flush();
         }
@@ -130,7 +147,7 @@ impl Committer {
     /// Takes in what is done with. `true`: the client ends.
     fn take_retired(&mut self) -> bool {
         self.retired.clear();
-        let finishing = self.handover.take_retired(&mut self.retired);
+        let finishing = self.partners.handover.take_retired(&mut self.retired);
         for (first, end) in &self.retired.ranges {
             self.log.retire(*first, *end);
         }
@@ -145,9 +162,15 @@ impl Committer {
 
     /// Takes what came in, unless what came before cannot be stored. `true`: nothing more comes.
     fn take_chunks(&mut self) -> bool {
-        let mut state = self.intake.lock();
+        let mut state = self.partners.intake.lock();
         if self.committing.is_empty() {
             state.take_chunks(&mut self.taken, COMMIT_BYTES);
+            if let Some(adoption) = &mut self.adoption {
+                state.lose_adopted(adoption.take_lost());
+                if let Some(chunk) = adoption.hand_over(|chunk| state.adopt(chunk)) {
+                    self.taken.push(chunk);
+                }
+            }
         }
         let is_exhausted = state.is_exhausted();
         drop(state);
@@ -158,6 +181,34 @@ impl Committer {
             self.committing.push(chunk);
         }
         is_exhausted
+    }
+
+    /// Looks from time to time for what others left behind, and reads ahead in what was found.
+    fn look_for_abandoned(&mut self) {
+        if self.adoption.is_none() && self.timers.look <= Instant::now() {
+            self.timers.look = Instant::now() + LOOK_AGAIN;
+            self.adoption = Adoption::find(&self.spool, &self.directory, &self.settings);
+        }
+        // Not under the intake's lock: it reads the disk.
+        if let Some(adoption) = &mut self.adoption {
+            adoption.read_ahead();
+        }
+    }
+
+    /// Lets go of another one's events that are durable here.
+    fn settle_adoption(&mut self, is_exhausted: bool) {
+        if self.committing.is_empty()
+            && let Some(adoption) = &mut self.adoption
+        {
+            adoption.settle();
+        }
+        let is_over = |adoption: &mut Adoption| is_exhausted || adoption.is_through();
+        if let Some(adoption) = self.adoption.take_if(is_over)
+            && adoption.finish()
+        {
+            // There may be more of them.
+            self.timers.look = Instant::now();
+        }
     }
 
     fn commit(&mut self, finishing: bool) {
@@ -175,7 +226,7 @@ impl Committer {
         if !self.stored.is_empty() {
             self.news.commits += 1;
             self.save_within(SETTLE_AFTER);
-            if let SyncMode::Interval(interval) = self.sync {
+            if let SyncMode::Interval(interval) = self.spool.sync {
                 let due = Instant::now() + interval;
                 self.timers.sync.get_or_insert(due);
             }
@@ -234,11 +285,13 @@ impl Committer {
             self.newest_segment = self.log.newest_segment();
             let segments = changed.then(|| self.log.readable());
             let upto = self.log.readable_upto();
-            self.handover.stored(&mut self.stored, upto, segments);
+            self.partners
+                .handover
+                .stored(&mut self.stored, upto, segments);
             self.saved = false;
         }
         let mut wakers = Vec::new();
-        let mut state = self.intake.lock();
+        let mut state = self.partners.intake.lock();
         for chunk in self.stored.drain(..) {
             state.give_back(chunk);
         }
@@ -249,11 +302,11 @@ impl Committer {
             trouble: self.trouble.as_ref().or(self.upkeep_trouble.as_ref()),
             ..self.news
         });
-        self.intake.offer_room(&mut state, &mut wakers);
+        self.partners.intake.offer_room(&mut state, &mut wakers);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         if self.news.commits > 0 {
-            self.mark.advance(self.log.durable_upto());
+            self.partners.mark.advance(self.log.durable_upto());
         }
         self.news = StoredNews::default();
     }
@@ -266,7 +319,11 @@ impl Committer {
     fn sleep(&mut self, waker: &Waker) {
         // With everything durable, the first event is news; after trouble, none is.
         let takes = self.committing.is_empty();
-        if takes && !self.intake.lock().sleep(waker, 1, 1) {
+        let adopts = self.adoption.as_ref().and_then(Adoption::next_bytes);
+        if takes && adopts.is_some_and(|bytes| bytes <= self.log.room()) {
+            return;
+        }
+        if takes && !self.partners.intake.lock().sleep(waker, 1, 1) {
             return;
         }
         // What is done with can wait for the timer that it starts.
@@ -275,15 +332,16 @@ impl Committer {
         } else {
             u64::MAX
         };
-        if !self.handover.sleep(waker, events) {
+        if !self.partners.handover.sleep(waker, events) {
             return;
         }
         let retry = self.retry.filter(|_| !takes).map(|(at, _)| at);
         let timers = [self.timers.save, self.timers.sync, retry];
-        match timers.into_iter().flatten().min() {
-            Some(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
-            None => thread::park(),
-        }
+        let at = timers
+            .into_iter()
+            .flatten()
+            .fold(self.timers.look, Instant::min);
+        thread::park_timeout(at.saturating_duration_since(Instant::now()));
     }
 
     fn save_within(&mut self, wait: Duration) {

@@ -1,5 +1,6 @@
 //! [`Disk`]: what the intake knows of the spool, to admit events by its room.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::chunk::CHUNK_BYTES;
@@ -18,7 +19,7 @@ pub(crate) struct Beginning {
     /// Found in the spool.
     pub(crate) recovered: u64,
     pub(crate) stored: Arc<StoredMark>,
-    pub(crate) disk: Option<Disk>,
+    pub(crate) disk: Option<(PathBuf, Disk)>,
 }
 
 /// What a commit changes.

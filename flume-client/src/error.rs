@@ -132,6 +132,14 @@ pub enum Refusal {
     /// The client was closed.
     #[error("the client was closed and takes no more events")]
     Closed,
+    /// This is not the process that built the client, but one forked from it, without its threads.
+    #[error(
+        "this process was forked from process {process}, whose client this is: build one after the fork"
+    )]
+    Forked {
+        /// The client's process.
+        process: u32,
+    },
 }
 
 impl Refusal {

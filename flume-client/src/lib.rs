@@ -50,11 +50,13 @@ pub mod delivery;
 pub mod error;
 pub mod event;
 pub mod event_id;
+pub mod health;
 pub mod reliability;
 pub mod spool;
 pub mod stats;
 pub mod wire;
 
+mod adoption;
 mod chunk;
 mod client;
 mod committer;
@@ -70,12 +72,13 @@ mod transport;
 mod worker;
 
 pub use client::{Client, Close, Flush, Ready, Report};
-pub use config::{AgentUrl, AgentUrlError, ClientBuilder, SyncMode};
+pub use config::{AgentUrl, AgentUrlError, ClientBuilder, Overflow, SyncMode};
 pub use delivery::{Backoff, WindowMode};
 pub use error::{
     AgentError, AppendBatchError, AppendError, BuildError, DeliveryError, FlushError, StoreError,
 };
 pub use event::Event;
+pub use health::{Health, Problem};
 pub use receipt::{Ack, Delivered, Receipt};
 pub use reliability::Reliability;
 pub use stats::Stats;

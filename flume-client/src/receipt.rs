@@ -300,6 +300,7 @@ impl Receipts {
 
     /// The worker ended: whoever still waits is told that nothing more comes.
     pub(crate) fn end(&mut self, last_word: LastWord, wakers: &mut Vec<Waker>) {
+        self.stored.end();
         for slot in self.slots.drain(..) {
             let mut state = slot.lock();
             state.last_word = Some(last_word);

@@ -1,5 +1,6 @@
 //! [`Stats`]: what a client has done, counted so that no event is in no counter and none in two.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::AgentUrl;
@@ -45,6 +46,9 @@ pub struct Stats {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SpoolStats {
+    /// Where it is: the directory that was given, or this process's [place](crate::spool::places)
+    /// in it.
+    pub directory: PathBuf,
     /// Events that became stored since the client was built.
     pub stored: u64,
     /// In so many commits, each with one flush of the device.
@@ -95,6 +99,8 @@ pub struct Refused {
     pub header: u64,
     /// The client was closed.
     pub closed: u64,
+    /// This process was forked from the client's.
+    pub forked: u64,
 }
 
 /// What a client knows of one agent.
@@ -139,6 +145,7 @@ impl Stats {
             Refusal::TooLarge { .. } => &mut self.refused.too_large,
             Refusal::Header(_) => &mut self.refused.header,
             Refusal::Closed => &mut self.refused.closed,
+            Refusal::Forked { .. } => &mut self.refused.forked,
         };
         *counter += events;
     }

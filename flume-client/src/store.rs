@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::chunk::{CHUNK_BYTES, Chunk};
+use crate::chunk::Chunk;
 
 /// All events that are not done with.
 #[derive(Debug, Default)]
@@ -24,15 +24,10 @@ impl Store {
     /// Takes in a chunk. A small one is copied behind the last, so that a trickle of events does
     /// not hold a large buffer each; what is left over is returned for reuse.
     pub(crate) fn add(&mut self, chunk: Chunk) -> Option<Chunk> {
-        if let Some(mut last) = self.chunks.last_entry() {
-            let last = &mut last.get_mut().chunk;
-            let follows = last.first + last.ends.len() as u64 == chunk.first;
-            if follows && last.bytes.len() + chunk.bytes.len() <= CHUNK_BYTES {
-                let offset = last.bytes.len() as u32;
-                last.bytes.extend_from_slice(&chunk.bytes);
-                last.ends.extend(chunk.ends.iter().map(|end| end + offset));
-                return Some(chunk);
-            }
+        if let Some(mut last) = self.chunks.last_entry()
+            && last.get_mut().chunk.takes_in(&chunk)
+        {
+            return Some(chunk);
         }
         self.chunks
             .insert(chunk.first, Stored { chunk, retired: 0 });
@@ -72,6 +67,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunk::CHUNK_BYTES;
 
     fn chunk(first: u64, events: &[&str]) -> Chunk {
         let mut chunk = Chunk {

@@ -1,15 +1,17 @@
 //! End to end: the real client with a spool on a real disk.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use flume_client::spool::{Directory, Survey};
-use flume_client::{BuildError, Client, ClientBuilder, DeliveryError, Event, WindowMode};
+use flume_client::{BuildError, Client, ClientBuilder, DeliveryError, Event, Overflow, WindowMode};
+use flume_tests::wait_until;
 use tempfile::TempDir;
 
 use crate::support::{
-    Agent, Answer, PATIENCE, Port, Received, answers, append_all, assert_each_once, block_on,
-    client_at, client_of, give_up,
+    Agent, Answer, GOOD, PATIENCE, Port, Received, answers, append_all, assert_each_once, block_on,
+    client_at, client_of, event, give_up,
 };
 
 /// A client with a spool of little segments.
@@ -197,11 +199,63 @@ fn an_event_keeps_its_name_however_often_it_is_sent() {
 }
 
 #[test]
-fn a_held_spool_names_its_holder() {
+fn clients_that_share_a_directory_have_places_of_their_own_and_the_next_one_inherits_them() {
     let home = TempDir::new().unwrap();
-    let client = spooled(nowhere(), home.path());
-    let error = try_spooled(nowhere(), home.path()).unwrap_err();
-    let holder = format!("process {}", std::process::id());
-    assert!(error.to_string().contains(&holder), "{error}");
-    drop(client);
+    let clients: Vec<Client> = (0..3).map(|_| spooled(nowhere(), home.path())).collect();
+    for (client, number) in clients.iter().zip(0..) {
+        append_all(client, number * 100..(number + 1) * 100);
+        assert_eq!(client.stats().recovered, 0);
+        assert_eq!(give_up(client, Duration::ZERO).on_disk, 100);
+    }
+    drop(clients);
+    let third = home.path().join("process-3");
+    assert_eq!((left_in(home.path()), left_in(&third)), (100, 100));
+
+    let agent = Agent::good();
+    let client = spooled(client_of(&[&agent]), home.path());
+    agent.wait_for("all events", |agent| {
+        (agent.stored().len() >= 300).then_some(())
+    });
+    client.flush(PATIENCE).wait().unwrap();
+    assert_eq!(client.stats().recovered, 300);
+    balance(&client);
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), 300);
+    assert_eq!((left_in(home.path()), left_in(&third)), (0, 0));
+    let events = agent.requests().into_iter().flat_map(|it| it.events);
+    let owners: BTreeSet<String> = events
+        .map(|event| header(&event, "guid")[..16].to_owned())
+        .collect();
+    assert_eq!(owners.len(), 3, "each event keeps the name it had");
+}
+
+#[test]
+fn health_tells_that_no_agent_takes_what_waits_and_that_one_does_again() {
+    let home = TempDir::new().unwrap();
+    let mut agent = Agent::good();
+    agent.stop();
+    let client = spooled(client_of(&[&agent]), home.path());
+    assert!(client.health().is_good());
+    let receipt = client.append(event(0)).unwrap();
+    wait_until("a problem", PATIENCE, || !client.health().is_good()).unwrap();
+    let told = client.health().to_string();
+    assert!(told.contains("no agent takes the 1 events"), "{told}");
+    assert!(told.contains("refused"), "{told}");
+    agent.start_again([GOOD]);
+    receipt.wait(PATIENCE).unwrap();
+    assert_eq!(client.health().to_string(), "good");
+}
+
+#[test]
+fn an_append_that_may_block_waits_for_room_in_the_spool() {
+    let home = TempDir::new().unwrap();
+    let agent = Agent::good();
+    let builder = client_of(&[&agent]).overflow(Overflow::Block(PATIENCE));
+    let client = spooled(builder, home.path());
+    for _ in 0..5_000 {
+        drop(client.append(Event::new([b'x'; 3000])).unwrap());
+    }
+    let report = client.close(PATIENCE).wait();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.delivered, 5_000);
 }

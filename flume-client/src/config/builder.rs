@@ -34,6 +34,18 @@ pub struct ClientBuilder {
     config: Config,
 }
 
+/// What [`Client::append`] does when buffer or spool are full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// It hands the event back at once.
+    #[default]
+    Refuse,
+    /// It waits for room, so long at the most, and hands the event back then. It blocks the
+    /// calling thread: nothing for threads that run async tasks.
+    Block(Duration),
+}
+
 /// The settings of a client, checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -42,6 +54,7 @@ pub(crate) struct Config {
     pub(crate) buffer_bytes_max: usize,
     pub(crate) event_bytes_max: usize,
     pub(crate) event_ids: bool,
+    pub(crate) overflow: Overflow,
     /// With [`Reliability::EndToEnd`].
     pub(crate) spool: Option<SpoolConfig>,
 }
@@ -72,6 +85,7 @@ impl Default for ClientBuilder {
             buffer_bytes_max: 32 * 1024 * 1024,
             event_bytes_max: 1024 * 1024,
             event_ids: false,
+            overflow: Overflow::Refuse,
             spool: None,
         };
         Self {
@@ -202,6 +216,13 @@ impl ClientBuilder {
     /// used up, [`Client::append`] hands events back.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.config.buffer_bytes_max = bytes;
+        self
+    }
+
+    /// What [`Client::append`] does when there is no room. Default [`Overflow::Refuse`]: the service
+    /// goes on, whatever becomes of its log.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.config.overflow = overflow;
         self
     }
 

@@ -5,7 +5,7 @@ mod builder;
 mod spool;
 
 pub use agent_url::{AgentUrl, AgentUrlError};
-pub use builder::ClientBuilder;
+pub use builder::{ClientBuilder, Overflow};
 pub(crate) use builder::{Config, FOREVER};
 pub(crate) use spool::SpoolConfig;
 pub use spool::SyncMode;

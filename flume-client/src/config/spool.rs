@@ -7,7 +7,9 @@ use super::builder::within;
 use crate::chunk::CHUNK_BYTES;
 use crate::error::BuildError;
 use crate::event_id::EVENT_ID_BYTES_MAX;
-use crate::spool::{CURSOR_BYTES, NetworkFileSystem, SEGMENT_HEADER_BYTES, Settings, frame_bytes};
+use crate::spool::{
+    CURSOR_BYTES, Flushing, NetworkFileSystem, SEGMENT_HEADER_BYTES, Settings, frame_bytes,
+};
 
 /// When what is written to the spool is made to reach the device.
 ///
@@ -69,6 +71,13 @@ impl SpoolConfig {
                 Err(BuildError::ZeroTimeout { setting: "sync" })
             }
             _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn flushing(&self) -> Flushing {
+        match self.sync {
+            SyncMode::Always => Flushing::Always,
+            SyncMode::Interval(_) | SyncMode::Os => Flushing::OnRequest,
         }
     }
 

@@ -133,6 +133,12 @@ impl Directory {
         })
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The same directory, with syncs that do as `flushing` says.
     #[must_use]
     pub fn with_flushing(self, flushing: Flushing) -> Self {

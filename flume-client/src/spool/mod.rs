@@ -17,6 +17,7 @@
 //! | `pending` | frames that are not durable |
 //! | [`reader`](Reader) | the reading side |
 //! | `window` | the part of a segment that is read |
+//! | [`places`] | one directory for several processes |
 //! | [`survey`](Survey) | what a spool holds, without changing it |
 //!
 //! Nothing but the directory knows files, threads or clocks, so a simulator can be the disk and end the world
@@ -42,6 +43,7 @@ mod header;
 mod log;
 mod open;
 mod pending;
+mod places;
 mod reader;
 mod segments;
 mod storage;
@@ -57,6 +59,7 @@ pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Plac
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 pub use log::Log;
 pub use open::{CursorState, Opened};
+pub use places::{abandoned, open_first_free, places};
 pub use reader::{Frame, Gap, Readable, Reader, Step};
 pub use storage::{FileName, Storage};
 pub use survey::{SegmentTrouble, Survey, SurveyedSegment};

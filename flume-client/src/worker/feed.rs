@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::chunk::{CHUNK_BYTES, Chunk};
+use crate::chunk::Chunk;
 use crate::handover::{Handover, Retirements, Supply};
 use crate::spool::{Frame, Readable, Reader, Retired, Step, Storage};
 
@@ -224,7 +224,7 @@ fn read(
                     fed.push(Fed::Skip { next: first });
                 }
                 position = first + u64::from(frame.take);
-                bytes += put(&frame, first, &mut fed);
+                bytes += put(&frame, &mut fed);
             }
             Err(_) => failed = true,
         }
@@ -240,35 +240,14 @@ fn read(
 }
 
 /// Copies a frame's events behind those of the last chunk, or into a new one.
-fn put(frame: &Frame<'_>, first: u64, fed: &mut Vec<Fed>) -> usize {
-    let (skip, take) = (frame.skip as usize, frame.take as usize);
-    let end_of = |events: usize| match events.checked_sub(1) {
-        None => 0,
-        Some(last) => frame.payload.ends().nth(last).unwrap_or(0),
-    };
-    let (start, end) = (end_of(skip), end_of(skip + take));
-    let ends = frame.payload.ends().skip(skip).take(take);
-    let datums = frame.payload.datums().get(start as usize..end as usize);
-    let datums = datums.unwrap_or_default();
-    let chunk = match fed.last_mut() {
-        Some(Fed::Chunk(chunk))
-            if chunk.end() == first && chunk.bytes.len() + datums.len() <= CHUNK_BYTES =>
-        {
-            chunk
-        }
-        _ => {
-            fed.push(Fed::Chunk(Chunk {
-                first,
-                ..Chunk::default()
-            }));
-            let Some(Fed::Chunk(chunk)) = fed.last_mut() else {
-                return 0;
-            };
-            chunk
-        }
-    };
-    let offset = chunk.bytes.len() as u32;
-    chunk.bytes.extend_from_slice(datums);
-    chunk.ends.extend(ends.map(|end| end - start + offset));
-    datums.len()
+fn put(frame: &Frame<'_>, fed: &mut Vec<Fed>) -> usize {
+    let chunk = Chunk::of_frame(frame);
+    let bytes = chunk.bytes.len();
+    if let Some(Fed::Chunk(last)) = fed.last_mut()
+        && last.takes_in(&chunk)
+    {
+        return bytes;
+    }
+    fed.push(Fed::Chunk(chunk));
+    bytes
 }

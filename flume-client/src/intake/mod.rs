@@ -4,24 +4,21 @@
 //! and hands empty ones back, so in a steady state nothing is allocated. The counters are changed
 //! under the same lock, which is why they balance at every moment.
 
+mod state;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use crate::chunk::{CHUNK_BYTES, Chunk};
 use crate::config::Config;
-use crate::delivery::Outcome;
-use crate::disk::{Beginning, Disk, StoredNews};
+use crate::disk::Beginning;
 use crate::error::Refusal;
 use crate::event::Event;
-use crate::event_id::{EVENT_ID_BYTES_MAX, EVENT_ID_HEADER, EventIds};
-use crate::receipt::{LastWord, Receipt, Receipts};
+use crate::event_id::{EVENT_ID_BYTES_MAX, EVENT_ID_HEADER};
+use crate::receipt::{LastWord, Receipt};
 use crate::spool::frame_bytes;
-use crate::stats::{AgentStats, SpoolStats, Stats};
 use crate::ticket::Promise;
 use crate::worker::Request;
-
-/// Empty chunks kept for reuse.
-const SPARE_CHUNKS_MAX: usize = 8;
+pub(crate) use state::IntakeState;
 
 #[derive(Debug)]
 pub(crate) struct Intake {
@@ -29,77 +26,17 @@ pub(crate) struct Intake {
     buffer_bytes_max: usize,
     event_bytes_max: usize,
     event_ids: bool,
-}
-
-/// What the lock protects.
-#[derive(Debug)]
-pub(crate) struct IntakeState {
-    pub(crate) stats: Stats,
-    pub(crate) receipts: Receipts,
-    next: u64,
-    ids: EventIds,
-    pub(crate) disk: Option<Disk>,
-    open: Chunk,
-    full: Vec<Chunk>,
-    spare: Vec<Chunk>,
-    requests: Vec<Request>,
-    ready: Vec<(usize, Promise<()>)>,
-    closed: bool,
-    worker_gone: bool,
-    /// Whoever takes the chunks.
-    sleeper: Option<Sleeper>,
-    /// The worker, if it is another.
-    listener: Option<Waker>,
-}
-
-/// A taker of chunks while it sleeps, and how much must come in to wake it.
-#[derive(Debug)]
-struct Sleeper {
-    waker: Waker,
-    events: usize,
-    bytes: usize,
+    process: u32,
 }
 
 impl Intake {
     pub(crate) fn new(config: &Config, beginning: Beginning) -> Self {
-        let agents = config.agents.iter().cloned().map(AgentStats::new).collect();
-        let Beginning {
-            client,
-            first,
-            recovered,
-            stored,
-            disk,
-        } = beginning;
-        let state = IntakeState {
-            stats: Stats {
-                agents,
-                recovered,
-                pending: recovered,
-                spool: disk.map(|_| SpoolStats::default()),
-                ..Stats::default()
-            },
-            receipts: Receipts::new(&config.agents, first, stored),
-            next: first,
-            ids: EventIds::new(client, first),
-            disk,
-            open: Chunk {
-                first,
-                ..Chunk::default()
-            },
-            full: Vec::new(),
-            spare: Vec::new(),
-            requests: Vec::new(),
-            ready: Vec::new(),
-            closed: false,
-            worker_gone: false,
-            sleeper: None,
-            listener: None,
-        };
         Self {
-            state: Mutex::new(state),
+            state: Mutex::new(IntakeState::new(&config.agents, beginning)),
             buffer_bytes_max: config.buffer_bytes_max,
             event_bytes_max: config.event_bytes_max,
             event_ids: config.event_ids,
+            process: std::process::id(),
         }
     }
 
@@ -115,14 +52,10 @@ impl Intake {
         let room =
             checked.and_then(|()| state.check_room(self.bytes_of(event), 1, self.capacity()));
         if let Err(refusal) = room {
-            state.stats.refuse(&refusal, 1);
-            return Err(refusal);
+            return Err(self.refuse(state, refusal, 1));
         }
         let receipt = state.push(event, adds_id);
-        let waker = state.waker_if_due();
-        drop(state);
-        waker.into_iter().for_each(Waker::wake);
-        Ok(receipt)
+        self.announce(state, 1).map(|()| receipt)
     }
 
     /// Takes all events or none; the error names the first that is at fault.
@@ -139,16 +72,14 @@ impl Intake {
             Some((0, refusal))
         });
         if let Some((index, refusal)) = refused {
-            state.stats.refuse(&refusal, events.len() as u64);
+            let refusal = self.refuse(state, refusal, events.len() as u64);
             return Err((index, refusal));
         }
-        let events = events.iter().zip(adds_id);
-        let receipts = events.map(|(event, adds_id)| state.push(event, adds_id));
+        let pairs = events.iter().zip(adds_id);
+        let receipts = pairs.map(|(event, adds_id)| state.push(event, adds_id));
         let receipts = receipts.collect();
-        let waker = state.waker_if_due();
-        drop(state);
-        waker.into_iter().for_each(Waker::wake);
-        Ok(receipts)
+        let announced = self.announce(state, events.len() as u64);
+        announced.map(|()| receipts).map_err(|refusal| (0, refusal))
     }
 
     /// Fulfils the promise when `bytes` fit, at once or later.
@@ -170,6 +101,9 @@ impl Intake {
 
     /// Puts a request before the worker. A worker that is gone drops it, and with it its promise.
     pub(crate) fn request(&self, request: impl FnOnce(u64) -> Request) {
+        if self.check_process().is_err() {
+            return;
+        }
         let mut state = self.lock();
         let request = request(state.next);
         if state.worker_gone {
@@ -230,6 +164,39 @@ impl Intake {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// Wakes whoever waits for the events that were pushed.
+    fn announce(&self, mut state: MutexGuard<'_, IntakeState>, events: u64) -> Result<(), Refusal> {
+        let waker = state.waker_if_due();
+        // Each costs a system call as it is, so one more is not too much.
+        let is_worth_a_look = std::mem::take(&mut state.filled) || waker.is_some();
+        drop(state);
+        if is_worth_a_look && let Err(refusal) = self.check_process() {
+            return Err(self.refuse(self.lock(), refusal, events));
+        }
+        waker.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// Counts a refusal. If it is for want of room, there may be nobody here who makes any.
+    fn refuse(&self, state: MutexGuard<'_, IntakeState>, refusal: Refusal, events: u64) -> Refusal {
+        drop(state);
+        let forked = refusal.is_retryable().then(|| self.check_process().err());
+        let refusal = forked.flatten().unwrap_or(refusal);
+        self.lock().stats.refuse(&refusal, events);
+        refusal
+    }
+
+    /// In a process that was forked from the client's own there is no worker.
+    fn check_process(&self) -> Result<(), Refusal> {
+        if std::process::id() == self.process {
+            return Ok(());
+        }
+        let process = self.process;
+        self.lock().forked_from = Some(process);
+        self.worker_ends();
+        Err(Refusal::Forked { process })
+    }
+
     fn capacity(&self) -> usize {
         self.buffer_bytes_max
     }
@@ -260,165 +227,12 @@ impl Intake {
     }
 }
 
-impl IntakeState {
-    /// Moves events that came in to `chunks`, oldest first, until those are so many bytes.
-    pub(crate) fn take_chunks(&mut self, chunks: &mut Vec<Chunk>, bytes_max: usize) {
-        let mut bytes = 0;
-        let mut fits = |chunk: &Chunk| {
-            let fits = bytes < bytes_max;
-            bytes += chunk.bytes.len();
-            fits
-        };
-        let whole = self.full.iter().take_while(|chunk| fits(chunk)).count();
-        chunks.extend(self.full.drain(..whole));
-        if self.full.is_empty() && !self.open.ends.is_empty() && fits(&self.open) {
-            let next = self.new_chunk();
-            chunks.push(std::mem::replace(&mut self.open, next));
-        }
-    }
-
-    /// Nothing more comes, and all that came is taken.
-    pub(crate) fn is_exhausted(&self) -> bool {
-        self.closed && self.full.is_empty() && self.open.ends.is_empty()
-    }
-
-    /// Brings what is known of the spool up to date.
-    pub(crate) fn on_stored(&mut self, news: &StoredNews<'_>) {
-        if let Some(disk) = &mut self.disk {
-            disk.on_stored(news, &mut self.stats);
-        }
-    }
-
-    /// The counters, as of now.
-    pub(crate) fn snapshot(&self) -> Stats {
-        let mut stats = self.stats.clone();
-        if let (Some(disk), Some(spool)) = (&self.disk, &mut stats.spool) {
-            spool.unstored = self.next - disk.stored_upto;
-        }
-        stats
-    }
-
-    /// Takes an emptied chunk back for reuse.
-    pub(crate) fn give_back(&mut self, mut chunk: Chunk) {
-        if self.spare.len() < SPARE_CHUNKS_MAX && chunk.bytes.capacity() <= 4 * CHUNK_BYTES {
-            chunk.clear();
-            self.spare.push(chunk);
-        }
-    }
-
-    pub(crate) fn take_requests(&mut self, requests: &mut Vec<Request>) {
-        requests.append(&mut self.requests);
-    }
-
-    /// Events are done with.
-    pub(crate) fn retire(
-        &mut self,
-        first: u64,
-        events: u32,
-        bytes: u32,
-        outcome: Outcome,
-        wakers: &mut Vec<Waker>,
-    ) {
-        self.stats.retire(events.into(), bytes as usize, outcome);
-        self.receipts.resolve(first, events, outcome, wakers);
-    }
-
-    /// The worker goes to sleep until there is a request. `false`: there is one.
-    pub(crate) fn listen(&mut self, waker: &Waker) -> bool {
-        self.listener = Some(waker.clone());
-        self.requests.is_empty()
-    }
-
-    /// A taker of chunks goes to sleep until this much has come in. `false`: it already has.
-    pub(crate) fn sleep(&mut self, waker: &Waker, events: usize, bytes: usize) -> bool {
-        if self.has_come_in(events, bytes) {
-            return false;
-        }
-        self.sleeper = Some(Sleeper {
-            waker: waker.clone(),
-            events,
-            bytes,
-        });
-        true
-    }
-
-    /// Takes out waits for room whose callers are gone, whenever the list would have to grow.
-    fn waits_given_up(&mut self) -> Vec<(usize, Promise<()>)> {
-        if self.ready.len() < self.ready.capacity() {
-            return Vec::new();
-        }
-        let given_up = |(_, promise): &mut (usize, Promise<()>)| promise.is_given_up();
-        self.ready.extract_if(.., given_up).collect()
-    }
-
-    fn check_room(&self, needed: usize, events: usize, capacity: usize) -> Result<(), Refusal> {
-        if self.closed {
-            return Err(Refusal::Closed);
-        }
-        let used = self.stats.pending_bytes;
-        if needed > capacity {
-            return Err(Refusal::TooLarge {
-                bytes: needed,
-                limit: capacity,
-            });
-        }
-        if used + needed > capacity {
-            return Err(Refusal::Full {
-                used,
-                capacity,
-                needed,
-            });
-        }
-        self.disk
-            .as_ref()
-            .map_or(Ok(()), |disk| disk.check_room(needed, events))
-    }
-
-    fn push(&mut self, event: &Event, adds_id: bool) -> Receipt {
-        if !self
-            .open
-            .has_room(event.as_datum().len() + EVENT_ID_BYTES_MAX)
-        {
-            let next = self.new_chunk();
-            self.full.push(std::mem::replace(&mut self.open, next));
-        }
-        let (bytes, frame_bytes) = (self.open.bytes.len(), self.open.frame_bytes());
-        self.ids.put(&mut self.open.bytes, event, adds_id);
-        self.open.ends.push(self.open.bytes.len() as u32);
-        let sequence = self.next;
-        self.next += 1;
-        self.stats.accept(1, self.open.bytes.len() - bytes);
-        if let Some(disk) = &mut self.disk {
-            disk.uncounted += self.open.frame_bytes() - frame_bytes;
-        }
-        self.receipts.issue(sequence)
-    }
-
-    /// An empty chunk that begins with the next event.
-    fn new_chunk(&mut self) -> Chunk {
-        let mut chunk = self.spare.pop().unwrap_or_default();
-        chunk.first = self.next;
-        chunk
-    }
-
-    fn has_come_in(&self, events: usize, bytes: usize) -> bool {
-        !self.full.is_empty() || self.open.ends.len() >= events || self.open.bytes.len() >= bytes
-    }
-
-    fn waker_if_due(&mut self) -> Option<Waker> {
-        let sleeper = self.sleeper.as_ref()?;
-        if !self.has_come_in(sleeper.events, sleeper.bytes) {
-            return None;
-        }
-        self.sleeper.take().map(|sleeper| sleeper.waker)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::chunk::CHUNK_BYTES;
     use crate::client::Client;
     use crate::error::DeliveryError;
 
@@ -443,6 +257,42 @@ mod tests {
             intake.append(&Event::new("later")),
             Err(Refusal::Closed)
         ));
+    }
+
+    #[test]
+    fn in_a_forked_process_nothing_is_taken_and_nobody_waits() {
+        let mut intake = intake();
+        let taken = intake.append(&Event::new("in the parent")).unwrap();
+        assert!(intake.lock().sleep(Waker::noop(), 2, usize::MAX));
+        intake.process += 1;
+        let refusal = intake.append(&Event::new("in the child")).unwrap_err();
+        let process = intake.process;
+        assert_eq!(refusal, Refusal::Forked { process });
+        assert_eq!(
+            intake.append(&Event::new("again")).unwrap_err(),
+            Refusal::Forked { process }
+        );
+        assert_eq!(taken.wait(Duration::ZERO), Err(DeliveryError::Unknown));
+        let (promise, ticket) = crate::ticket::ticket();
+        intake.request(|_| Request::Close {
+            timeout: Duration::MAX,
+            promise,
+        });
+        assert!(matches!(
+            ticket.wait(Duration::MAX),
+            crate::ticket::Waited::Gone
+        ));
+    }
+
+    #[test]
+    fn a_full_chunk_is_looked_at_even_if_nobody_has_to_be_woken() {
+        let builder = Client::builder().agent("avro://localhost:1");
+        let config = builder.check().unwrap();
+        let mut intake = Intake::new(&config, Beginning::in_memory());
+        intake.process += 1;
+        let event = Event::new([0; 1000]);
+        let taken = (0..).find(|_| intake.append(&event).is_err()).unwrap();
+        assert!(taken <= CHUNK_BYTES / 1000, "{taken} events");
     }
 
     #[test]

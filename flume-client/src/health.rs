@@ -1,0 +1,82 @@
+//! [`Health`]: whether events flow, for whoever is asked by a load balancer or a pager.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::AgentError;
+use crate::spool::Trouble;
+use crate::stats::Stats;
+
+/// Whether events flow now, and what keeps them if they do not. Nothing is lost by any of this:
+/// what was lost is in [`Stats::lost`].
+///
+/// Shown as text it is one line: `good`, or the problems.
+#[derive(Clone, Debug, Default)]
+#[must_use = "it says whether events flow"]
+#[non_exhaustive]
+pub struct Health {
+    /// None if all is well.
+    pub problems: Vec<Problem>,
+}
+
+/// What keeps events from flowing.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// Events cannot be stored.
+    #[error("{unstored} events cannot be stored and wait in memory: {trouble}")]
+    Spool {
+        /// How many wait. With too many of them `append` hands events back.
+        unstored: u64,
+        /// Why.
+        trouble: Arc<Trouble>,
+    },
+    /// No agent takes events.
+    #[error(
+        "no agent takes the {pending} events that wait; {}",
+        last_error.as_ref().map_or_else(|| "none has been reached yet".to_owned(), ToString::to_string)
+    )]
+    NoAgent {
+        /// How many wait.
+        pending: u64,
+        /// What the most preferred agent that failed said last.
+        last_error: Option<Arc<AgentError>>,
+    },
+}
+
+impl Health {
+    /// Whether there is no problem.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    pub(crate) fn of(stats: &Stats) -> Self {
+        let spool = stats.spool.as_ref().and_then(|spool| {
+            let trouble = spool.trouble.clone()?;
+            let unstored = spool.unstored;
+            Some(Problem::Spool { unstored, trouble })
+        });
+        let is_served = stats.agents.iter().any(|agent| agent.connected);
+        let has_failed = stats.agents.iter().any(|agent| agent.failures > 0);
+        let is_stuck = stats.pending > 0 && !is_served && has_failed;
+        let mut errors = stats.agents.iter();
+        let agents = is_stuck.then(|| Problem::NoAgent {
+            pending: stats.pending,
+            last_error: errors.find_map(|agent| agent.last_error.clone()),
+        });
+        Self {
+            problems: spool.into_iter().chain(agents).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_good() {
+            return f.write_str("good");
+        }
+        let problems: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
+        f.write_str(&problems.join("; "))
+    }
+}

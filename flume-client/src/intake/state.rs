@@ -1,0 +1,285 @@
+//! [`IntakeState`]: what the intake's lock protects.
+
+use std::task::Waker;
+
+use crate::chunk::{CHUNK_BYTES, Chunk};
+use crate::config::AgentUrl;
+use crate::delivery::Outcome;
+use crate::disk::{Beginning, Disk, StoredNews};
+use crate::error::Refusal;
+use crate::event::Event;
+use crate::event_id::{EVENT_ID_BYTES_MAX, EventIds};
+use crate::receipt::{Receipt, Receipts};
+use crate::stats::{AgentStats, SpoolStats, Stats};
+use crate::ticket::Promise;
+use crate::worker::Request;
+
+/// Empty chunks kept for reuse.
+const SPARE_CHUNKS_MAX: usize = 8;
+
+/// What the lock protects.
+#[derive(Debug)]
+pub(crate) struct IntakeState {
+    pub(crate) stats: Stats,
+    pub(crate) receipts: Receipts,
+    pub(super) next: u64,
+    pub(super) ids: EventIds,
+    pub(crate) disk: Option<Disk>,
+    pub(super) open: Chunk,
+    pub(super) full: Vec<Chunk>,
+    /// One more of those was filled just now.
+    pub(super) filled: bool,
+    pub(super) spare: Vec<Chunk>,
+    pub(super) requests: Vec<Request>,
+    pub(super) ready: Vec<(usize, Promise<()>)>,
+    pub(super) closed: bool,
+    pub(super) worker_gone: bool,
+    /// The client's process, if this is another.
+    pub(super) forked_from: Option<u32>,
+    /// Whoever takes the chunks.
+    pub(super) sleeper: Option<Sleeper>,
+    /// The worker, if it is another.
+    pub(super) listener: Option<Waker>,
+}
+
+/// A taker of chunks while it sleeps, and how much must come in to wake it.
+#[derive(Debug)]
+pub(super) struct Sleeper {
+    pub(super) waker: Waker,
+    events: usize,
+    bytes: usize,
+}
+
+impl IntakeState {
+    pub(super) fn new(agents: &[AgentUrl], beginning: Beginning) -> Self {
+        let stats = agents.iter().cloned().map(AgentStats::new).collect();
+        let Beginning {
+            client,
+            first,
+            recovered,
+            stored,
+            disk,
+        } = beginning;
+        let (directory, disk) = disk.unzip();
+        Self {
+            stats: Stats {
+                agents: stats,
+                recovered,
+                pending: recovered,
+                spool: directory.map(|directory| SpoolStats {
+                    directory,
+                    ..SpoolStats::default()
+                }),
+                ..Stats::default()
+            },
+            receipts: Receipts::new(agents, first, stored),
+            next: first,
+            ids: EventIds::new(client, first),
+            disk,
+            open: Chunk {
+                first,
+                ..Chunk::default()
+            },
+            full: Vec::new(),
+            filled: false,
+            spare: Vec::new(),
+            requests: Vec::new(),
+            ready: Vec::new(),
+            closed: false,
+            worker_gone: false,
+            forked_from: None,
+            sleeper: None,
+            listener: None,
+        }
+    }
+
+    /// Moves events that came in to `chunks`, oldest first, until those are so many bytes.
+    pub(crate) fn take_chunks(&mut self, chunks: &mut Vec<Chunk>, bytes_max: usize) {
+        let mut bytes = 0;
+        let mut fits = |chunk: &Chunk| {
+            let fits = bytes < bytes_max;
+            bytes += chunk.bytes.len();
+            fits
+        };
+        let whole = self.full.iter().take_while(|chunk| fits(chunk)).count();
+        chunks.extend(self.full.drain(..whole));
+        if self.full.is_empty() && !self.open.ends.is_empty() && fits(&self.open) {
+            let next = self.new_chunk();
+            chunks.push(std::mem::replace(&mut self.open, next));
+        }
+    }
+
+    /// Numbers events of another spool as the next ones. `false`: others come first, or there is
+    /// no room.
+    pub(crate) fn adopt(&mut self, chunk: &mut Chunk) -> bool {
+        let frame = chunk.frame_bytes();
+        let is_next = self.full.is_empty() && self.open.ends.is_empty() && !self.closed;
+        let has_room = self.disk.is_some_and(|disk| frame <= disk.free());
+        if !(is_next && has_room) {
+            return false;
+        }
+        chunk.first = self.next;
+        let events = chunk.ends.len() as u64;
+        self.next += events;
+        self.ids.skip(events);
+        self.open.first = self.next;
+        self.stats.recovered += events;
+        self.stats.pending += events;
+        self.stats.pending_bytes += chunk.bytes.len();
+        if let Some(disk) = &mut self.disk {
+            disk.uncounted += frame;
+        }
+        true
+    }
+
+    /// Events of another spool cannot be read.
+    pub(crate) fn lose_adopted(&mut self, events: u64) {
+        self.stats.recovered += events;
+        self.stats.lost.corrupt += events;
+    }
+
+    /// Nothing more comes, and all that came is taken.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.closed && self.full.is_empty() && self.open.ends.is_empty()
+    }
+
+    /// Brings what is known of the spool up to date.
+    pub(crate) fn on_stored(&mut self, news: &StoredNews<'_>) {
+        if let Some(disk) = &mut self.disk {
+            disk.on_stored(news, &mut self.stats);
+        }
+    }
+
+    /// The counters, as of now.
+    pub(crate) fn snapshot(&self) -> Stats {
+        let mut stats = self.stats.clone();
+        if let (Some(disk), Some(spool)) = (&self.disk, &mut stats.spool) {
+            spool.unstored = self.next - disk.stored_upto;
+        }
+        stats
+    }
+
+    /// Takes an emptied chunk back for reuse.
+    pub(crate) fn give_back(&mut self, mut chunk: Chunk) {
+        if self.spare.len() < SPARE_CHUNKS_MAX && chunk.bytes.capacity() <= 4 * CHUNK_BYTES {
+            chunk.clear();
+            self.spare.push(chunk);
+        }
+    }
+
+    pub(crate) fn take_requests(&mut self, requests: &mut Vec<Request>) {
+        requests.append(&mut self.requests);
+    }
+
+    /// Events are done with.
+    pub(crate) fn retire(
+        &mut self,
+        first: u64,
+        events: u32,
+        bytes: u32,
+        outcome: Outcome,
+        wakers: &mut Vec<Waker>,
+    ) {
+        self.stats.retire(events.into(), bytes as usize, outcome);
+        self.receipts.resolve(first, events, outcome, wakers);
+    }
+
+    /// The worker goes to sleep until there is a request. `false`: there is one.
+    pub(crate) fn listen(&mut self, waker: &Waker) -> bool {
+        self.listener = Some(waker.clone());
+        self.requests.is_empty()
+    }
+
+    /// A taker of chunks goes to sleep until this much has come in. `false`: it already has.
+    pub(crate) fn sleep(&mut self, waker: &Waker, events: usize, bytes: usize) -> bool {
+        if self.has_come_in(events, bytes) {
+            return false;
+        }
+        self.sleeper = Some(Sleeper {
+            waker: waker.clone(),
+            events,
+            bytes,
+        });
+        true
+    }
+
+    /// Takes out waits for room whose callers are gone, whenever the list would have to grow.
+    pub(super) fn waits_given_up(&mut self) -> Vec<(usize, Promise<()>)> {
+        if self.ready.len() < self.ready.capacity() {
+            return Vec::new();
+        }
+        let given_up = |(_, promise): &mut (usize, Promise<()>)| promise.is_given_up();
+        self.ready.extract_if(.., given_up).collect()
+    }
+
+    pub(super) fn check_room(
+        &self,
+        needed: usize,
+        events: usize,
+        capacity: usize,
+    ) -> Result<(), Refusal> {
+        if let Some(process) = self.forked_from {
+            return Err(Refusal::Forked { process });
+        }
+        if self.closed {
+            return Err(Refusal::Closed);
+        }
+        let used = self.stats.pending_bytes;
+        if needed > capacity {
+            return Err(Refusal::TooLarge {
+                bytes: needed,
+                limit: capacity,
+            });
+        }
+        if used + needed > capacity {
+            return Err(Refusal::Full {
+                used,
+                capacity,
+                needed,
+            });
+        }
+        self.disk
+            .as_ref()
+            .map_or(Ok(()), |disk| disk.check_room(needed, events))
+    }
+
+    pub(super) fn push(&mut self, event: &Event, adds_id: bool) -> Receipt {
+        if !self
+            .open
+            .has_room(event.as_datum().len() + EVENT_ID_BYTES_MAX)
+        {
+            let next = self.new_chunk();
+            self.full.push(std::mem::replace(&mut self.open, next));
+            self.filled = true;
+        }
+        let (bytes, frame_bytes) = (self.open.bytes.len(), self.open.frame_bytes());
+        self.ids.put(&mut self.open.bytes, event, adds_id);
+        self.open.ends.push(self.open.bytes.len() as u32);
+        let sequence = self.next;
+        self.next += 1;
+        self.stats.accept(1, self.open.bytes.len() - bytes);
+        if let Some(disk) = &mut self.disk {
+            disk.uncounted += self.open.frame_bytes() - frame_bytes;
+        }
+        self.receipts.issue(sequence)
+    }
+
+    /// An empty chunk that begins with the next event.
+    fn new_chunk(&mut self) -> Chunk {
+        let mut chunk = self.spare.pop().unwrap_or_default();
+        chunk.first = self.next;
+        chunk
+    }
+
+    fn has_come_in(&self, events: usize, bytes: usize) -> bool {
+        !self.full.is_empty() || self.open.ends.len() >= events || self.open.bytes.len() >= bytes
+    }
+
+    pub(super) fn waker_if_due(&mut self) -> Option<Waker> {
+        let sleeper = self.sleeper.as_ref()?;
+        if !self.has_come_in(sleeper.events, sleeper.bytes) {
+            return None;
+        }
+        self.sleeper.take().map(|sleeper| sleeper.waker)
+    }
+}
