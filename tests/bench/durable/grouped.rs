@@ -21,16 +21,20 @@ struct Shared {
     state: Mutex<State>,
     /// The committer waits here.
     work: Condvar,
-    /// Callers wait here, until events are durable or there is room.
-    done: Condvar,
+    /// Callers wait here while too much is pending, and to be settled.
+    room: Condvar,
+    /// Callers wait here for commits of even and of odd numbers, so that each wakes only its own.
+    done: [Condvar; 2],
 }
 
 #[derive(Default)]
 struct State {
     pending: Vec<u8>,
-    appended: u64,
+    /// The number of the commit that what is pending will be in.
+    next: u64,
+    /// All commits below are durable.
     durable: u64,
-    commits: u64,
+    /// Nothing more gets durable.
     failure: Option<String>,
     must_settle: bool,
     is_closed: bool,
@@ -63,8 +67,10 @@ impl DurableQueue for Grouped {
         for _ in 0..count {
             last = self.shared.append(event.as_datum())?;
         }
-        let is_durable = |state: &State| state.durable >= last;
-        drop(self.shared.wait(self.shared.lock(), is_durable)?);
+        let [even, odd] = &self.shared.done;
+        let done = if last.is_multiple_of(2) { even } else { odd };
+        let is_durable = |state: &State| state.durable > last;
+        drop(self.shared.wait(done, self.shared.lock(), is_durable)?);
         Ok(())
     }
 
@@ -72,12 +78,13 @@ impl DurableQueue for Grouped {
         let mut state = self.shared.lock();
         state.must_settle = true;
         self.shared.work.notify_one();
-        drop(self.shared.wait(state, |state| !state.must_settle)?);
+        let room = &self.shared.room;
+        drop(self.shared.wait(room, state, |state| !state.must_settle)?);
         Ok(())
     }
 
     fn commits(&self) -> Option<u64> {
-        Some(self.shared.lock().commits)
+        Some(self.shared.lock().durable)
     }
 }
 
@@ -99,11 +106,12 @@ impl Shared {
 
     fn wait<'a>(
         &self,
+        condition: &Condvar,
         state: MutexGuard<'a, State>,
         is_there: impl Fn(&State) -> bool,
     ) -> Result<MutexGuard<'a, State>> {
         let waits = |state: &mut State| state.failure.is_none() && !is_there(state);
-        let state = self.done.wait_while(state, waits);
+        let state = condition.wait_while(state, waits);
         let state = state.unwrap_or_else(PoisonError::into_inner);
         match &state.failure {
             Some(failure) => Err(failure.clone().into()),
@@ -111,44 +119,53 @@ impl Shared {
         }
     }
 
-    /// How many events there were with this one.
+    /// The number of the commit that the event will be in.
     fn append(&self, event: &[u8]) -> Result<u64> {
         let has_room = |state: &State| state.pending.len() + EVENT_BYTES <= PENDING_BYTES_MAX;
-        let mut state = self.wait(self.lock(), has_room)?;
+        let mut state = self.wait(&self.room, self.lock(), has_room)?;
         if state.pending.is_empty() {
             self.work.notify_one();
         }
         state.pending.extend_from_slice(event);
-        state.appended += 1;
-        Ok(state.appended)
+        Ok(state.next)
     }
 
     fn commit_all(&self, mut store: Box<dyn Store>) {
+        let outcome = self.commit_until_closed(store.as_mut());
+        self.lock().failure = outcome.err().map(|error| error.to_string());
+        self.room.notify_all();
+        self.done.iter().for_each(Condvar::notify_all);
+    }
+
+    fn commit_until_closed(&self, store: &mut dyn Store) -> Result<()> {
         let mut taken = Vec::new();
         loop {
             let idle = |it: &mut State| it.pending.is_empty() && !it.must_settle && !it.is_closed;
             let state = self.work.wait_while(self.lock(), idle);
             let mut state = state.unwrap_or_else(PoisonError::into_inner);
             if state.is_closed {
-                return;
+                return Ok(());
+            }
+            if state.pending.is_empty() {
+                drop(state);
+                store.settle()?;
+                self.lock().must_settle = false;
+                self.room.notify_all();
+                continue;
             }
             std::mem::swap(&mut taken, &mut state.pending);
-            let (upto, must_settle) = (state.appended, state.must_settle);
+            let commit = state.next;
+            state.next += 1;
             drop(state);
-            self.done.notify_all();
-            let outcome = if taken.is_empty() {
-                store.settle()
-            } else {
-                store.commit(&taken)
-            };
-            let mut state = self.lock();
-            state.failure = outcome.err().map(|error| error.to_string());
-            state.commits += u64::from(!taken.is_empty());
-            state.must_settle &= !(must_settle && taken.is_empty());
-            state.durable = upto;
+            if taken.len() + EVENT_BYTES > PENDING_BYTES_MAX {
+                self.room.notify_all();
+            }
+            store.commit(&taken)?;
             taken.clear();
-            drop(state);
-            self.done.notify_all();
+            self.lock().durable = commit + 1;
+            let [even, odd] = &self.done;
+            let done = if commit.is_multiple_of(2) { even } else { odd };
+            done.notify_all();
         }
     }
 }
