@@ -10,6 +10,8 @@ Exit codes:
     2  wrong usage
     4  nothing was delivered: no agent could be used
     5  a part was delivered, or something was refused; the summary has the counts
+    6  a spool is damaged; what can be read of it was read
+    7  a spool is in use by another process
   124  nothing was delivered in time, and an agent still owed an answer
   130  interrupted";
 
@@ -21,6 +23,8 @@ pub(crate) enum Exit {
     Usage = 2,
     Undelivered = 4,
     Partial = 5,
+    Damaged = 6,
+    InUse = 7,
     TimedOut = 124,
     Interrupted = 130,
 }

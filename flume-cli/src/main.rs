@@ -6,6 +6,7 @@
 //! | `ping` | one agent after the other: connect, handshake, empty batches |
 //! | `agent` | the mini-agent as a program |
 //! | `demo` | a failover, told as a story and proven |
+//! | `spool` | events on a disk: listed, checked, exported, copied out of damage |
 //! | `lines` | a stream cut into lines with bounded memory |
 //! | `exit` | the exit codes, which are a contract |
 //! | `text` | durations and numbers, read and written |
@@ -24,6 +25,7 @@ mod lines;
 mod output;
 mod ping;
 mod send;
+mod spool;
 mod text;
 mod trouble;
 
@@ -35,6 +37,7 @@ use crate::agent::AgentArgs;
 use crate::demo::DemoArgs;
 use crate::ping::PingArgs;
 use crate::send::SendArgs;
+use crate::spool::SpoolArgs;
 
 /// Send events to Apache Flume agents, and see what became of every one of them.
 ///
@@ -52,6 +55,7 @@ enum Command {
     Ping(PingArgs),
     Agent(Box<AgentArgs>),
     Demo(DemoArgs),
+    Spool(SpoolArgs),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Command::Ping(args) => ping::run(&args),
         Command::Agent(args) => agent::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Spool(args) => spool::run(&args),
     };
     exit.into()
 }

@@ -66,6 +66,39 @@ pub(crate) fn plural(number: u64, thing: &str) -> String {
     format!("{} {thing}{ending}", count(number))
 }
 
+/// A number of bytes: `120 B`, `1.5 MiB`.
+pub(crate) fn bytes(number: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut amount = number as f64;
+    let mut text = format!("{number} B");
+    for unit in UNITS {
+        if amount < 1024.0 {
+            break;
+        }
+        amount /= 1024.0;
+        text = format!("{} {unit}", trimmed(amount));
+    }
+    text
+}
+
+/// How old something is, in its two largest units.
+pub(crate) fn age(age: Duration) -> String {
+    const UNITS: [(u64, &str, u64, &str); 3] = [
+        (86_400, "d", 3_600, "h"),
+        (3_600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ];
+    let seconds = age.as_secs();
+    let unit = UNITS.iter().find(|(unit, ..)| seconds >= *unit);
+    unit.map_or(format!("{seconds} s"), |(unit, name, part, part_name)| {
+        format!(
+            "{} {name} {} {part_name}",
+            seconds / unit,
+            seconds % unit / part
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +147,18 @@ mod tests {
         assert_eq!(found, ["0", "999", "1,000", "12,345", "1,234,567"]);
         assert_eq!(plural(1, "event"), "1 event");
         assert_eq!(plural(2, "event"), "2 events");
+    }
+
+    #[test]
+    fn bytes_are_written_in_the_unit_that_fits() {
+        let found = [0, 1_023, 1_024, 1_536, 16 << 20, (5 << 40) + (1 << 39)].map(bytes);
+        let expected = ["0 B", "1023 B", "1 KiB", "1.5 KiB", "16 MiB", "5.5 TiB"];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn ages_have_two_units() {
+        let found = [0, 59, 61, 3_725, 360_000].map(|seconds| age(Duration::from_secs(seconds)));
+        assert_eq!(found, ["0 s", "59 s", "1 min 1 s", "1 h 2 min", "4 d 4 h"]);
     }
 }

@@ -80,7 +80,11 @@ fn connect_failures(attempts: &[(SocketAddr, io::Error)]) -> String {
 
 /// An input/output error without its number.
 pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
+    plain(&error.to_string())
+}
+
+/// The same of one that is text already.
+pub(crate) fn plain(text: &str) -> String {
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_ascii_lowercase());

@@ -115,7 +115,9 @@ impl Adoption {
             Ok(Step::Frame) => self.take_frame(),
             Ok(Step::Gap(gap)) => {
                 self.lost += gap.end - gap.first;
-                self.log.mark_damaged(gap.segment);
+                if gap.durable {
+                    self.log.mark_damaged(gap.segment);
+                }
                 self.log.retire(gap.first, gap.end);
             }
             // What cannot be read stays for whoever comes next.

@@ -32,7 +32,7 @@ const COMMIT_BYTES: usize = 4 * 1024 * 1024;
 /// How long an event that is done with waits for the cursor: what a crash makes come again.
 const SAVE_AFTER: Duration = Duration::from_millis(100);
 /// How long after the last commit the cursor notes that it is durable.
-const SETTLE_AFTER: Duration = Duration::from_secs(1);
+const NOTE_AFTER: Duration = Duration::from_secs(1);
 /// How often the committer looks for what other processes left behind.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -64,6 +64,7 @@ pub(crate) struct Committer {
 }
 
 /// Whom the committer deals with.
+#[derive(Clone)]
 pub(crate) struct Partners {
     pub(crate) intake: Arc<Intake>,
     pub(crate) handover: Arc<Handover>,
@@ -73,6 +74,8 @@ pub(crate) struct Partners {
 /// When something is due, if it is.
 struct Timers {
     save: Option<Instant>,
+    /// A save only to note what is durable.
+    note: Option<Instant>,
     sync: Option<Instant>,
     look: Instant,
 }
@@ -103,6 +106,7 @@ impl Committer {
             upkeep_trouble: None,
             timers: Timers {
                 save: None,
+                note: None,
                 sync: None,
                 look: Instant::now(),
             },
@@ -113,10 +117,7 @@ impl Committer {
 
     /// The body of the thread.
     pub(crate) fn run(mut self) {
-        let ending = Ending {
-            handover: self.partners.handover.clone(),
-            mark: self.partners.mark.clone(),
-        };
+        let ending = Ending(self.partners.clone());
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             let finishing = self.take_retired();
@@ -225,7 +226,7 @@ impl Committer {
         }
         if !self.stored.is_empty() {
             self.news.commits += 1;
-            self.save_within(SETTLE_AFTER);
+            self.timers.note = Some(Instant::now() + NOTE_AFTER);
             if let SyncMode::Interval(interval) = self.spool.sync {
                 let due = Instant::now() + interval;
                 self.timers.sync.get_or_insert(due);
@@ -241,6 +242,10 @@ impl Committer {
                 let wait = self.retry.map_or(RETRY_FIRST, |(_, wait)| wait * 2);
                 let wait = wait.min(RETRY_MAX);
                 self.retry = Some((Instant::now() + wait, wait));
+                if self.log.has_drained_segment() {
+                    // What is done with may be all the room there is.
+                    self.save_within(Duration::ZERO);
+                }
             }
         }
     }
@@ -260,14 +265,14 @@ impl Committer {
 
     /// Saves the cursor if it is due, and makes the next reserve.
     fn save(&mut self, finishing: bool) {
-        let is_due = match self.timers.save {
-            None => return,
-            Some(at) => finishing || at <= Instant::now(),
-        };
-        if !(is_due || self.is_short_of_room() && self.log.has_drained_segment()) {
+        let (now, timers) = (Instant::now(), &self.timers);
+        let due = [timers.save, timers.note].into_iter().flatten().min();
+        let is_due = due.is_some_and(|at| finishing || at <= now);
+        let is_short = timers.save.is_some() && self.is_short_of_room();
+        if !(is_due || is_short && self.log.has_drained_segment()) {
             return;
         }
-        self.timers.save = None;
+        (self.timers.save, self.timers.note) = (None, None);
         let saved = self.log.save();
         self.saved = true;
         if saved.is_err() {
@@ -336,7 +341,10 @@ impl Committer {
             return;
         }
         let retry = self.retry.filter(|_| !takes).map(|(at, _)| at);
-        let timers = [self.timers.save, self.timers.sync, retry];
+        let Timers {
+            save, note, sync, ..
+        } = self.timers;
+        let timers = [save, note, sync, retry];
         let at = timers
             .into_iter()
             .flatten()
@@ -351,15 +359,18 @@ impl Committer {
 }
 
 /// Tells everyone that nothing more gets stored, also after a panic.
-struct Ending {
-    handover: Arc<Handover>,
-    mark: Arc<StoredMark>,
-}
+struct Ending(Partners);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.mark.end();
-        self.handover.ended();
+        let Partners {
+            intake,
+            handover,
+            mark,
+        } = &self.0;
+        intake.committer_ends();
+        mark.end();
+        handover.ended();
     }
 }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::config::AgentUrlError;
 use crate::event::{Event, HeaderFault};
 use crate::reliability::Reliability;
-use crate::spool::DirectoryError;
+use crate::spool::{DirectoryError, Trouble};
 use crate::wire::avro::session::SessionError;
 
 /// A client could not be set up.
@@ -96,9 +96,11 @@ pub struct AppendBatchError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The buffer has no room; it has when agents acknowledge.
+    /// The buffer has no room. It has when agents acknowledge, or with a spool when events are
+    /// stored.
     #[error(
-        "the buffer is full: {used} of {capacity} bytes wait for acknowledgement and the event needs {needed}"
+        "the buffer is full: {used} of {capacity} bytes are in use and the event needs {needed}{}",
+        because(.trouble.as_deref())
     )]
     Full {
         /// Bytes in use.
@@ -107,10 +109,12 @@ pub enum Refusal {
         capacity: usize,
         /// Bytes the event needs.
         needed: usize,
+        /// What keeps the spool from storing events.
+        trouble: Option<Arc<Trouble>>,
     },
     /// The spool has no room; it has when agents acknowledge.
     #[error(
-        "the spool is full: it takes {capacity} bytes of disk at the most, and the event needs {needed}"
+        "the spool is full: spool_bytes allows {capacity}, and the event needs {needed} more; agents must acknowledge older events"
     )]
     SpoolFull {
         /// The spool's bound.
@@ -161,7 +165,7 @@ impl AppendError {
         &self.refusal
     }
 
-    /// Whether the same event can be taken later: the buffer is full.
+    /// Whether the same event can be taken later: the buffer or the spool is full.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.refusal.is_retryable()
@@ -301,6 +305,12 @@ pub struct FlushError {
 fn cause(error: Option<&Arc<AgentError>>) -> String {
     error
         .map(|error| format!("; last error: {error}"))
+        .unwrap_or_default()
+}
+
+fn because(trouble: Option<&Trouble>) -> String {
+    trouble
+        .map(|trouble| format!("; nothing is stored because {trouble}"))
         .unwrap_or_default()
 }
 

@@ -24,11 +24,14 @@
 //! - [`Event`]: a body of bytes with string headers.
 //! - [`Client`]: takes events into a bounded buffer; its own thread delivers them. Set up with
 //!   [`ClientBuilder`], which lists every setting with its default and its cost.
-//! - [`Receipt`]: tells, to a future or a plain thread, what became of one event.
+//! - [`Receipt`]: tells, to a future or a plain thread, when an event is stored, and what became
+//!   of it.
 //! - [`Stats`]: counters that balance at every moment; no event is lost without a reason counted.
 //! - [`Reliability`]: how hard the client tries.
 //! - [`error`]: few types, by what the caller can do.
-//! - [`wire`] and [`delivery`]: the pure parts, public for agents, simulators and tests.
+//! - [`event_id`]: the header by which a consumer tells copies.
+//! - [`wire`], [`delivery`] and [`spool`]: the pure parts, public for agents, tools, simulators
+//!   and tests.
 //!
 //! # What an acknowledgement means
 //!
@@ -44,7 +47,8 @@
 //! | no agent can be reached | events wait; when the buffer is full, [`Client::append`] hands them back |
 //! | an agent refuses, breaks or is silent | it rests, the next one in order takes over, the batch is sent again |
 //! | a preferred agent comes back | it is tried while the other works on, and takes over |
-//! | the process ends | what is pending is lost: the buffer is memory. [`Client::close`] gives it time |
+//! | the process ends | what is pending is lost, unless there is a [spool](ClientBuilder::spool). [`Client::close`] gives it time |
+//! | the disk is full or fails | events wait in memory; [`Client::health`] tells |
 
 pub mod delivery;
 pub mod error;

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench -p flume-tests --bench flume                 everything
 //! cargo bench -p flume-tests --bench flume -- encode       encoding against apache-avro; needs only Rust
+//! cargo bench -p flume-tests --bench flume -- append       what a call of append costs; likewise
 //! cargo bench -p flume-tests --bench flume -- spool        durable writes beside bare system calls; likewise
 //! cargo bench -p flume-tests --bench flume -- deliver      delivery into a real Flume 1.11; needs Java and Maven
 //! cargo bench -p flume-tests --bench flume -- ingest       the mini-agent beside a real Flume 1.11; likewise
@@ -13,6 +14,7 @@
 //! `deliver` and `ingest` take `--events N` (per measurement, default 1,000,000) and `--rounds N` (default 5).
 //! Rates depend on the machine and on what else it does; the ratios are what to read.
 
+mod append;
 mod cpu;
 mod deliver;
 mod encode;
@@ -33,7 +35,9 @@ fn main() -> ExitCode {
         .filter(|arg| arg != "--bench")
         .collect();
     let wanted = |name: &str| {
-        let named = |arg: &String| ["encode", "deliver", "ingest", "spool"].contains(&arg.as_str());
+        let named = |arg: &String| {
+            ["encode", "deliver", "ingest", "spool", "append"].contains(&arg.as_str())
+        };
         args.iter().any(|arg| arg == name) || !args.iter().any(named)
     };
     if wanted("encode") {
@@ -50,6 +54,12 @@ fn main() -> ExitCode {
     };
     if wanted("spool")
         && let Err(error) = spool::run(number("--rounds", 5) as usize)
+    {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    if wanted("append")
+        && let Err(error) = append::run(number("--rounds", 5) as usize)
     {
         eprintln!("{error}");
         return ExitCode::FAILURE;

@@ -45,7 +45,8 @@ fn a_full_buffer_hands_the_event_back_unchanged() {
         Refusal::Full {
             used,
             capacity,
-            needed
+            needed,
+            trouble: None,
         }
     );
     assert!(error.into_event() == event);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use flume_client::Event;
+use flume_client::{Client, Event};
+use tempfile::TempDir;
 
 use crate::support::{
     Agent, Greeting, HOUR, PATIENCE, Port, alone, append_all, client_at, client_of, event, give_up,
@@ -83,7 +84,19 @@ fn an_outage_with_a_trickle_of_events_takes_little_more_than_the_events() {
 #[test]
 fn appending_allocates_nothing_once_the_buffers_have_grown() {
     let agent = Agent::good();
-    let client = client_of(&[&agent]).linger(HOUR).build().unwrap();
+    check_appending_allocates_nothing(&client_of(&[&agent]).linger(HOUR).build().unwrap());
+}
+
+#[test]
+fn appending_to_a_spool_allocates_nothing_once_the_buffers_have_grown() {
+    let home = TempDir::new().unwrap();
+    let agent = Agent::good();
+    let client = client_of(&[&agent]).linger(HOUR).event_ids(true);
+    let client = client.spool(home.path()).spool_free_bytes(0);
+    check_appending_allocates_nothing(&client.build().unwrap());
+}
+
+fn check_appending_allocates_nothing(client: &Client) {
     let mut allocations = Vec::new();
     for round in 0..40 {
         let events: Vec<_> = (round * 1000..(round + 1) * 1000).map(event).collect();

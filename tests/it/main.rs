@@ -19,11 +19,15 @@ mod contexts;
 mod cost;
 mod counters;
 mod delivery;
+#[cfg(target_os = "linux")]
+mod disk_full;
 mod drops;
 mod failover;
 mod faults;
+mod guarantees;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod receipts;
 mod spool;
+mod spool_faults;
 mod support;

@@ -36,7 +36,7 @@ fn nowhere() -> ClientBuilder {
 /// Events that wait in a spool that nobody uses.
 fn left_in(directory: &Path) -> u64 {
     let directory = Directory::look(directory).unwrap();
-    let survey = Survey::take(&directory, |_, _| Ok(())).unwrap();
+    let survey = Survey::take(&directory, |_| Ok(())).unwrap();
     assert!(survey.is_sound(), "{survey:?}");
     survey.events()
 }
@@ -113,6 +113,33 @@ fn what_one_client_stored_the_next_one_delivers_first() {
     assert_eq!(agent.stored(), in_order);
     assert!(client.close(PATIENCE).wait().is_complete());
     assert_eq!(left_in(home.path()), 0);
+}
+
+#[test]
+fn a_client_goes_on_where_the_last_one_left_a_spool_that_is_drained_wholly_or_in_part() {
+    let home = TempDir::new().unwrap();
+    let agent = Agent::good();
+    drop(spooled(client_of(&[&agent]), home.path()));
+    for run in 0..3 {
+        // All of it is delivered, and the next client finds nothing.
+        let client = spooled(client_of(&[&agent]), home.path());
+        assert_eq!(client.stats().recovered, 0);
+        append_all(&client, run * 200..run * 200 + 100);
+        client.flush(PATIENCE).wait().unwrap();
+        assert!(client.close(PATIENCE).wait().is_complete());
+        // Nothing of it is, and the next client finds all but what was delivered before.
+        let client = spooled(nowhere(), home.path());
+        assert_eq!(client.stats().recovered, 0);
+        append_all(&client, run * 200 + 100..run * 200 + 200);
+        assert_eq!(give_up(&client, Duration::ZERO).on_disk, 100);
+        drop(client);
+        let client = spooled(client_of(&[&agent]), home.path());
+        assert_eq!(client.stats().recovered, 100);
+        assert!(client.close(PATIENCE).wait().is_complete());
+        balance(&client);
+    }
+    let in_order: Vec<u64> = (0..600).collect();
+    assert_eq!(agent.stored(), in_order);
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! A spool in a real directory: who may have it, and that it outlives its process.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
 
 use flume_client::spool::{
     CURSOR_BYTES, Directory, DirectoryError, FileName, Level, Log, NetworkFileSystem, Reader,
-    SEGMENT_HEADER_BYTES, Settings, Step, Storage,
+    SEGMENT_HEADER_BYTES, Settings, Step, Storage, Survey,
 };
 
 const SETTINGS: Settings = Settings {
@@ -132,4 +135,112 @@ fn the_system_calls_do_what_the_simulated_disk_does() {
     directory.remove(segment).unwrap();
     assert!(directory.list().unwrap().is_empty());
     assert!(directory.free_bytes().unwrap() > SEGMENT_HEADER_BYTES as u64);
+}
+
+#[test]
+fn who_has_it_can_be_asked_without_keeping_anybody_out() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path();
+    assert_eq!(Directory::holder(path).unwrap(), None);
+    assert_eq!(fs::read_dir(path).unwrap().count(), 0, "nothing is written");
+    let first = open(path).unwrap();
+    let holder = Directory::holder(path).unwrap().unwrap();
+    assert_eq!(holder.process, Some(std::process::id()));
+    assert_eq!(
+        holder.to_string(),
+        format!("process {}", std::process::id())
+    );
+    drop(first);
+    assert_eq!(Directory::holder(path).unwrap(), None);
+
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                Directory::holder(path).unwrap();
+            }
+        });
+        let kept_out = (0..5_000).filter(|_| open(path).is_err()).count();
+        ended.store(true, Ordering::Relaxed);
+        assert_eq!(kept_out, 0, "by who only asks");
+    });
+}
+
+/// A directory in which a segment is gone as soon as its header has been read.
+struct Vanishing {
+    directory: Directory,
+    segment: FileName,
+    reads: AtomicU32,
+}
+
+impl Storage for Vanishing {
+    fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
+        self.directory.list()
+    }
+
+    fn read(&self, file: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        let reads = self.reads.fetch_add(1, Ordering::Relaxed);
+        assert!(reads < 1_000, "reading does not end");
+        if file == self.segment && offset > 0 {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.directory.read(file, offset, bytes)
+    }
+
+    fn create(&self, _: FileName, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn write(&self, _: FileName, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn truncate(&self, _: FileName, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync(&self, _: FileName) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn rename(&self, _: FileName, _: FileName) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn remove(&self, _: FileName) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[test]
+fn a_segment_that_goes_while_it_is_looked_at_is_a_gap() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path();
+    let (mut log, _) = Log::open(Arc::new(open(path).unwrap()), SETTINGS, 1).unwrap();
+    let body = "x".repeat(12 * 1024);
+    // Four fit into a segment.
+    (0..12).for_each(|_| write(&mut log, &body));
+    drop(log);
+    let vanishing = Vanishing {
+        directory: Directory::look(path).unwrap(),
+        segment: FileName::Segment(2),
+        reads: AtomicU32::new(0),
+    };
+    let mut numbers = Vec::new();
+    let survey = Survey::take(&vanishing, |event| {
+        numbers.push(event.number);
+        Ok(())
+    });
+    let survey = survey.unwrap();
+    let ids: Vec<_> = survey.segments.iter().map(|segment| segment.id).collect();
+    assert_eq!(numbers, [0, 1, 2, 3, 8, 9, 10, 11], "{ids:?}");
+    assert_eq!(survey.lost(), 4);
 }

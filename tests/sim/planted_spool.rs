@@ -188,7 +188,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "drained segments kept for ever",
         "segments.rs",
-        "if following.or(last_end).is_none_or(|end| watermark < end) {",
-        "if following.is_none_or(|end| watermark < end) {",
+        "let end = following.or(last_end);",
+        "let end = following;",
     ),
 ];

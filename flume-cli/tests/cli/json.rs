@@ -5,12 +5,14 @@ use serde_json::Value;
 
 use crate::support::agent;
 use crate::support::command::flume;
+use crate::support::spool::{TestSpool, numbered_event};
 
-/// Commands without a report: `agent` prints its address and what its sink gets.
-const WITHOUT_JSON: [&str; 2] = ["agent", "help"];
+/// Commands without a report: `agent` prints its address and what its sink gets. `spool` has
+/// commands of its own.
+const WITHOUT_JSON: [&str; 3] = ["agent", "help", "spool"];
 
-fn commands() -> Vec<String> {
-    let help = flume(&["--help"]).stdout;
+fn commands(of: &[&str]) -> Vec<String> {
+    let help = flume(&[of, &["--help"]].concat()).stdout;
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let names = listed
         .take_while(|line| !line.is_empty())
@@ -25,7 +27,7 @@ fn commands() -> Vec<String> {
 fn no_command_ignores_json() {
     let agent = agent();
     let url = agent.url();
-    let commands = commands();
+    let commands = commands(&[]);
     assert!(commands.len() > 3, "{commands:?}");
     for command in commands
         .iter()
@@ -46,5 +48,26 @@ fn no_command_ignores_json() {
             let value: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}"));
             assert_eq!(value["schema"], 1, "{command}: {line}");
         }
+    }
+}
+
+#[test]
+fn no_command_for_spools_ignores_json() {
+    let commands = commands(&["spool"]);
+    assert!(commands.len() > 5, "{commands:?}");
+    for command in commands.iter().filter(|name| *name != "help") {
+        let spool = TestSpool::new();
+        spool.log().write(&[numbered_event(0)]);
+        let beside = spool.beside("new").display().to_string();
+        let dir = spool.dir();
+        let own: &[&str] = match command.as_str() {
+            "ls" | "inspect" | "verify" | "prune" => &[],
+            "export" => &["--format", "avro", "--output", &beside],
+            "repair" => &["--output", &beside],
+            other => panic!("say here how to run {other} with --json"),
+        };
+        let run = flume(&[&["spool", command, &dir, "--json"], own].concat());
+        run.check(0, &[]);
+        assert_eq!(run.json()["schema"], 1, "{command}");
     }
 }

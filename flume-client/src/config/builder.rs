@@ -120,8 +120,11 @@ impl ClientBuilder {
     }
 
     /// The directory that keeps events until they are acknowledged, for [`Reliability::EndToEnd`].
-    /// It is made if need be, and locked: each client needs one of its own. What an earlier client
-    /// left in it is delivered first.
+    /// It is made if need be, for its owner alone. What an earlier client left in it is delivered
+    /// first. Of several processes or clients that name the same directory each gets a
+    /// [place](crate::spool::places) of its own in it, with a quota of its own, and what a dead
+    /// one left is delivered by another within 30 s. [`build`](Self::build) opens it, which is a
+    /// few milliseconds of disk work however much there is in it.
     pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
         self.spool.directory = directory.into();
         self

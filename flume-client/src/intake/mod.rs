@@ -197,6 +197,12 @@ impl Intake {
         Err(Refusal::Forked { process })
     }
 
+    /// Nothing more can be stored, so nothing more is taken. The client is closed already, unless
+    /// the committer ended by a panic.
+    pub(crate) fn committer_ends(&self) {
+        self.lock().closed = true;
+    }
+
     fn capacity(&self) -> usize {
         self.buffer_bytes_max
     }

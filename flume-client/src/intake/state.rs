@@ -153,7 +153,8 @@ impl IntakeState {
     /// The counters, as of now.
     pub(crate) fn snapshot(&self) -> Stats {
         let mut stats = self.stats.clone();
-        if let (Some(disk), Some(spool)) = (&self.disk, &mut stats.spool) {
+        // Once the worker is gone, those that were not stored are given up.
+        if let (Some(disk), Some(spool), false) = (&self.disk, &mut stats.spool, self.worker_gone) {
             spool.unstored = self.next - disk.stored_upto;
         }
         stats
@@ -236,6 +237,7 @@ impl IntakeState {
                 used,
                 capacity,
                 needed,
+                trouble: self.stats.spool.as_ref().and_then(|it| it.trouble.clone()),
             });
         }
         self.disk

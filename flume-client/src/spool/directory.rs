@@ -5,15 +5,14 @@
 )]
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::lock::{self, Holder};
 use super::storage::{FileName, Storage};
 use super::system::{free_bytes, network_kind, owner_only, read_at, sync_directory, write_at};
-
-const LOCK_NAME: &str = "LOCK";
 
 /// Zeros written at once into a new file.
 const ZEROS_BYTES: usize = 1024 * 1024;
@@ -55,16 +54,12 @@ pub enum Flushing {
 #[non_exhaustive]
 pub enum DirectoryError {
     /// Another process, or another client in this one, has the directory.
-    #[error(
-        "{} is used by {}: give each client a directory of its own",
-        directory.display(),
-        holder.as_deref().map_or("another process".to_owned(), |it| format!("process {it}"))
-    )]
+    #[error("{} is used by {holder}: give each client a directory of its own", directory.display())]
     Locked {
         /// The directory.
         directory: PathBuf,
-        /// The process id that the lock file names.
-        holder: Option<String>,
+        /// Who has it.
+        holder: Holder,
     },
     /// Locks and syncs over a network cannot be relied on.
     #[error(
@@ -115,7 +110,7 @@ impl Directory {
             path: path.to_owned(),
             open: Mutex::default(),
             reading: Mutex::default(),
-            _lock: Some(lock(path)?),
+            _lock: Some(lock::take(path)?),
             flushing: Flushing::Always,
         })
     }
@@ -131,6 +126,12 @@ impl Directory {
             _lock: None,
             flushing: Flushing::Always,
         })
+    }
+
+    /// Who has the directory locked at this moment, this process included. Nothing is written, and
+    /// nobody is kept from locking it.
+    pub fn holder(path: &Path) -> Result<Option<Holder>, DirectoryError> {
+        lock::holder(path)
     }
 
     /// Where it is.
@@ -172,22 +173,26 @@ impl Directory {
             .read(true)
             .write(true)
             .open(self.at(file))?;
-        Ok(self.keep(file, handle))
+        self.keep(file, handle)
     }
 
-    fn keep(&self, file: FileName, handle: File) -> Arc<File> {
+    fn keep(&self, file: FileName, handle: File) -> io::Result<Arc<File>> {
         let handle = Arc::new(handle);
         let mut handles = self.handles();
         handles.insert(file, Arc::clone(&handle));
-        // The segments of the lowest ids are full, and synced.
+        // The segments of the lowest ids are full.
         while handles.len() > HANDLES_MAX {
             let full = |file: &&FileName| matches!(file, FileName::Segment(_));
             let Some(file) = handles.keys().find(full).copied() else {
                 break;
             };
-            handles.remove(&file);
+            let full = handles.remove(&file);
+            if self.flushing == Flushing::OnRequest {
+                // The next flush would not find it.
+                full.map_or(Ok(()), |file| file.sync_data())?;
+            }
         }
-        handle
+        Ok(handle)
     }
 
     /// The descriptor to read with.
@@ -241,7 +246,7 @@ impl Storage for Directory {
             left -= now.len() as u64;
         }
         self.forget(file);
-        self.keep(file, handle);
+        self.keep(file, handle)?;
         Ok(())
     }
 
@@ -290,7 +295,10 @@ impl Storage for Directory {
 }
 
 impl DirectoryError {
-    fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + use<'a> {
+    pub(super) fn io<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> Self + use<'a> {
         let path = path.to_owned();
         move |source| Self::Io {
             action,
@@ -313,42 +321,4 @@ fn make(path: &Path) -> io::Result<()> {
         sync_directory(parent.unwrap_or(Path::new(".")))?;
     }
     Ok(())
-}
-
-fn lock(directory: &Path) -> Result<File, DirectoryError> {
-    let path = directory.join(LOCK_NAME);
-    let mut options = OpenOptions::new();
-    // Not truncated before it is ours: it tells who has it.
-    options.read(true).write(true).create(true).truncate(false);
-    owner_only(&mut options);
-    let mut file = options
-        .open(&path)
-        .map_err(DirectoryError::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // An empty or strange one says nothing.
-            let _ = file.read_to_string(&mut holder);
-            let holder = holder.lines().next().map(str::to_owned);
-            return Err(DirectoryError::Locked {
-                directory: directory.to_owned(),
-                holder: holder.filter(|it| it.parse::<u32>().is_ok()),
-            });
-        }
-        Err(TryLockError::Error(source)) => {
-            return Err(DirectoryError::io("lock", &path)(source));
-        }
-    }
-    let holder = format!("{}\n", std::process::id());
-    file.set_len(0)
-        .and_then(|()| file.seek(SeekFrom::Start(0)))
-        .and_then(|_| file.write_all(holder.as_bytes()))
-        // On a full disk the lock holds, and names nobody.
-        .or_else(|error| match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::ReadOnlyFilesystem => Ok(()),
-            _ => Err(error),
-        })
-        .map_err(DirectoryError::io("write", &path))?;
-    Ok(file)
 }

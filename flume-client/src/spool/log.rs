@@ -177,9 +177,8 @@ impl Log {
     /// Whether the next [`save`](Self::save) makes room: a segment's events are all done with.
     #[must_use]
     pub fn has_drained_segment(&self) -> bool {
-        let mut segments = self.segments.readable().skip(1);
-        let second = segments.next();
-        second.is_some_and(|segment| segment.header.first <= self.retired.watermark())
+        let watermark = self.retired.watermark();
+        self.segments.is_first_drained(watermark, self.last_end())
     }
 
     /// Bytes on the disk, damaged segments and reserves included.
@@ -264,7 +263,7 @@ impl Log {
         self.write_slot(&cursor)?;
         self.generation = cursor.generation;
         self.run.is_saved = true;
-        let last_end = self.active.is_none().then_some(self.readable_upto());
+        let last_end = self.last_end();
         let watermark = cursor.retired.watermark();
         self.segments
             .recycle(&self.storage, &self.settings, watermark, last_end)
@@ -274,6 +273,11 @@ impl Log {
     /// After a [`save`](Self::save) is a good time. Without one the spool works on.
     pub fn reserve(&mut self) -> Result<(), Trouble> {
         self.segments.refill(&self.storage, &self.settings)
+    }
+
+    /// Where the numbers in the last segment end, if it is written no more.
+    fn last_end(&self) -> Option<u64> {
+        self.active.is_none().then_some(self.readable_upto())
     }
 
     fn make_cursor(&mut self) -> io::Result<()> {

@@ -6,7 +6,8 @@
 //! | file | holds |
 //! |---|---|
 //! | [`storage`](Storage) | all that is done to a disk, as a trait |
-//! | [`directory`](Directory) | the real one: the only file here that opens files |
+//! | [`directory`](Directory) | the real one |
+//! | [`lock`](Holder) | which process has a directory |
 //! | `system` | what it asks of the system |
 //! | [`frame`](FrameHeader) | events of one commit, as bytes. Pure |
 //! | [`header`](SegmentHeader) | a segment's first block, as bytes. Pure |
@@ -20,7 +21,7 @@
 //! | [`places`] | one directory for several processes |
 //! | [`survey`](Survey) | what a spool holds, without changing it |
 //!
-//! Nothing but the directory knows files, threads or clocks, so a simulator can be the disk and end the world
+//! Nothing but the directory and its lock knows files, threads or clocks, so a simulator can be the disk and end the world
 //! between any two of its operations. This module is public for drivers, tools and simulators; it
 //! may change in minor releases. The format of the files is versioned and stays readable.
 //!
@@ -40,6 +41,7 @@ mod directory;
 mod fields;
 mod frame;
 mod header;
+mod lock;
 mod log;
 mod open;
 mod pending;
@@ -57,12 +59,13 @@ pub use cursor::{CURSOR_BYTES, Cursor, Retired};
 pub use directory::{Directory, DirectoryError, Flushing, NetworkFileSystem};
 pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Place, frame_bytes};
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
+pub use lock::Holder;
 pub use log::Log;
 pub use open::{CursorState, Opened};
 pub use places::{abandoned, open_first_free, places};
 pub use reader::{Frame, Gap, Readable, Reader, Step};
 pub use storage::{FileName, Storage};
-pub use survey::{SegmentTrouble, Survey, SurveyedSegment};
+pub use survey::{SegmentTrouble, StoredEvent, Survey, SurveyedSegment};
 
 /// Sizes and limits of a spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,16 +85,20 @@ pub struct Settings {
 #[non_exhaustive]
 pub enum Trouble {
     /// The files take as much as they may. Goes when events are done with.
-    #[error("the spool has reached its quota")]
+    #[error(
+        "the spool's files take all that spool_bytes allows: agents must acknowledge older events"
+    )]
     Quota,
     /// The disk has no room, or less than is to stay free.
-    #[error("the disk is full")]
+    #[error("the spool's disk is full, or has less free than spool_free_bytes: make room there")]
     DiskFull,
     /// The file system is read-only.
-    #[error("the file system is read-only")]
+    #[error(
+        "the spool's file system is read-only: the system's log may tell why; mount it for writing"
+    )]
     ReadOnly,
     /// The disk failed.
-    #[error("the disk failed: {0}")]
+    #[error("the spool's disk failed, and is tried again: {0}; the system's log may tell more")]
     Io(io::Error),
 }
 
@@ -112,6 +119,18 @@ impl Settings {
         self.segment_bytes - SEGMENT_HEADER_BYTES as u64 - self.frame_bytes_max
     }
 }
+
+/// Failures of the disk are alike if they are of one kind.
+impl PartialEq for Trouble {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Io(one), Self::Io(other)) => one.kind() == other.kind(),
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
+impl Eq for Trouble {}
 
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {

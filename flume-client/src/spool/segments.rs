@@ -132,13 +132,24 @@ impl Segments {
     pub(super) fn available(&self, settings: &Settings) -> u64 {
         let room = settings.bytes_max.saturating_sub(self.disk_bytes());
         let can_be = self.spares.len() as u64 + room / settings.segment_bytes;
-        can_be.saturating_sub(self.reserved() as u64)
+        // Where the reserve may be used, it is made again before one more is.
+        let next = u64::from(self.reserved() == 0 || self.entries.is_empty());
+        can_be.saturating_sub(1).max(can_be.min(next))
     }
 
     /// Spares that must not be used: none for the first segment after a start, which may be on a
     /// full disk.
     fn reserved(&self) -> usize {
         usize::from(self.wrote)
+    }
+
+    /// Whether the first segment's events are all below `watermark`. `last_end` is where the
+    /// numbers in the last segment end, if it is written no more.
+    pub(super) fn is_first_drained(&self, watermark: u64, last_end: Option<u64>) -> bool {
+        // What a segment holds of the next one's numbers, the next one holds too.
+        let following = self.entries.get(1).map(|it| it.readable.header.first);
+        let end = following.or(last_end);
+        !self.entries.is_empty() && end.is_some_and(|end| end <= watermark)
     }
 
     /// Makes `header` the beginning of a new segment, durably. Without an error it can be written
@@ -149,16 +160,7 @@ impl Segments {
         settings: &Settings,
         header: &SegmentHeader,
     ) -> Result<(), Trouble> {
-        let reserved = self.reserved();
-        let (spare, bytes) = if self.spares.len() > reserved {
-            self.spares.pop().unwrap_or_default()
-        } else {
-            self.create_spare(
-                storage,
-                settings,
-                1 + reserved as u64 - self.spares.len() as u64,
-            )?
-        };
+        let (spare, bytes) = self.take_spare(storage, settings)?;
         let segment = FileName::Segment(header.id);
         let begun = self.write_header(storage, FileName::Spare(spare), segment, header);
         if let Err(error) = begun {
@@ -193,7 +195,7 @@ impl Segments {
     }
 
     /// Reuses or removes the segments whose events are all below `watermark`, which is durable.
-    /// `last_end` is where the numbers in the last segment end, if it is written no more.
+    /// `last_end` is as in [`is_first_drained`](Self::is_first_drained).
     pub(super) fn recycle(
         &mut self,
         storage: &Shared,
@@ -202,12 +204,9 @@ impl Segments {
         last_end: Option<u64>,
     ) -> Result<(), Trouble> {
         let mut changed = false;
-        while let Some(entry) = self.entries.first().copied() {
-            // What a segment holds of the next one's numbers, the next one holds too.
-            let following = self.entries.get(1).map(|it| it.readable.header.first);
-            if following.or(last_end).is_none_or(|end| watermark < end) {
-                break;
-            }
+        while self.is_first_drained(watermark, last_end)
+            && let Some(entry) = self.entries.first().copied()
+        {
             self.release(storage, settings, &entry)?;
             self.entries.remove(0);
             changed = true;
@@ -234,7 +233,21 @@ impl Segments {
         entries.find(|entry| entry.readable.header.id == id)
     }
 
-    /// Makes a spare, if there is room for so many.
+    /// A spare to be used. The reserve is one if there is neither another nor a segment that will
+    /// be: events that agents take must not wait for a disk that stays full.
+    fn take_spare(&mut self, storage: &Shared, settings: &Settings) -> Result<(u64, u64), Trouble> {
+        let (there, reserved) = (self.spares.len(), self.reserved());
+        if there > reserved {
+            return Ok(self.spares.pop().unwrap_or_default());
+        }
+        let spares = 1 + reserved as u64 - there as u64;
+        match self.create_spare(storage, settings, spares) {
+            Err(trouble) if self.entries.is_empty() => self.spares.pop().ok_or(trouble),
+            made => made,
+        }
+    }
+
+    /// Makes a spare, if quota and disk have room for so many.
     fn create_spare(
         &mut self,
         storage: &Shared,
@@ -245,7 +258,8 @@ impl Segments {
         if self.disk_bytes() + spares * bytes > settings.bytes_max {
             return Err(Trouble::Quota);
         }
-        if storage.0.free_bytes()? < settings.free_bytes_min.saturating_add(bytes) {
+        // The room of the reserve, too, is kept free until it is made.
+        if storage.0.free_bytes()? < settings.free_bytes_min.saturating_add(spares * bytes) {
             return Err(Trouble::DiskFull);
         }
         let id = self.new_id();

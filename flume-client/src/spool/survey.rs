@@ -3,6 +3,7 @@
 use std::io;
 
 use super::cursor::{Cursor, Retired};
+use super::frame::Level;
 use super::header::{HeaderBlock, SegmentHeader};
 use super::open::{self, CursorState, Opened};
 use super::reader::{Gap, Readable, Reader, Step, segment_end};
@@ -48,6 +49,20 @@ pub struct SurveyedSegment {
     pub times_ms: Option<(u64, u64)>,
 }
 
+/// An event that is not done with.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct StoredEvent<'a> {
+    /// Its sequence number.
+    pub number: u64,
+    /// When it was stored, in milliseconds since 1970.
+    pub time_ms: u64,
+    /// Which promise it was stored under.
+    pub level: Level,
+    /// As it was pushed.
+    pub datum: &'a [u8],
+}
+
 /// What is wrong with a segment's header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -67,11 +82,11 @@ pub enum SegmentTrouble {
 }
 
 impl Survey {
-    /// Reads all of a spool. `on_events` gets each datum that is not done with, in order, with its
-    /// sequence number. Fails if the directory cannot be listed, or `on_events` does.
+    /// Reads all of a spool. `on_event` gets each event that is not done with, in order. Fails if
+    /// the directory cannot be listed, or `on_event` does.
     pub fn take(
         storage: &dyn Storage,
-        mut on_events: impl FnMut(u64, &[u8]) -> io::Result<()>,
+        mut on_event: impl FnMut(StoredEvent<'_>) -> io::Result<()>,
     ) -> io::Result<Self> {
         let mut files = storage.list()?;
         files.sort_unstable();
@@ -108,7 +123,7 @@ impl Survey {
                 times_ms: None,
             });
         }
-        survey.read(storage, &readable, cursor, &mut on_events)?;
+        survey.read(storage, &readable, cursor, &mut on_event)?;
         Ok(survey)
     }
 
@@ -141,7 +156,7 @@ impl Survey {
         storage: &dyn Storage,
         segments: &[Readable],
         cursor: Option<Cursor>,
-        on_events: &mut impl FnMut(u64, &[u8]) -> io::Result<()>,
+        on_event: &mut impl FnMut(StoredEvent<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         let is_known = cursor.is_some();
         let cursor = cursor.unwrap_or_default();
@@ -166,7 +181,7 @@ impl Survey {
             match reader.advance(storage, segments, &self.retired, upto) {
                 Ok(Step::End) => return Ok(()),
                 Ok(Step::Gap(gap)) => self.gaps.push(gap),
-                Ok(Step::Frame) => self.count(&reader, on_events)?,
+                Ok(Step::Frame) => self.count(&reader, on_event)?,
                 // Told as a gap when the next readable block comes.
                 Err(_) => reader.skip_block(),
             }
@@ -176,7 +191,7 @@ impl Survey {
     fn count(
         &mut self,
         reader: &Reader,
-        on_events: &mut impl FnMut(u64, &[u8]) -> io::Result<()>,
+        on_event: &mut impl FnMut(StoredEvent<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         let Some(frame) = reader.frame() else {
             return Ok(());
@@ -190,7 +205,12 @@ impl Survey {
             if wanted.contains(&index) {
                 let datum = datum.unwrap_or_default();
                 bytes += datum.len() as u64;
-                on_events(number, datum)?;
+                on_event(StoredEvent {
+                    number,
+                    time_ms: frame.header.time_ms,
+                    level: frame.header.level,
+                    datum,
+                })?;
             }
         }
         let mut segments = self.segments.iter_mut();

@@ -37,6 +37,9 @@ impl Window {
         offset: u64,
         bytes: usize,
     ) -> io::Result<&[u8]> {
+        if offset >= segment.bytes {
+            return Ok(&[]);
+        }
         let end = (offset + bytes as u64).min(segment.bytes);
         let held = self.offset + self.bytes.len() as u64;
         if self.segment != Some(segment.header.id) || offset < self.offset || end > held {

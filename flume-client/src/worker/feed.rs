@@ -83,6 +83,11 @@ impl Feed {
         }
     }
 
+    /// The event that comes next.
+    pub(super) fn next(&self) -> u64 {
+        self.position
+    }
+
     /// What there is now goes to `fed`. If that is nothing, the context is woken when there is.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, fed: &mut Vec<Fed>) {
         loop {
@@ -132,10 +137,15 @@ impl Feed {
         self.backlog.handover.end() == Some(self.position)
     }
 
-    /// Tells the committer to let go of the spool. `true`: it has.
+    /// Tells the committer to let go of the spool. `true`: it has, and nobody reads it any more.
     pub(super) fn finish(&mut self, context: &mut Context<'_>) -> bool {
         self.settle();
-        self.backlog.handover.finish(context.waker())
+        if let Some(reading) = &mut self.reading
+            && Pin::new(reading).poll(context).is_ready()
+        {
+            self.reading = None;
+        }
+        self.backlog.handover.finish(context.waker()) && self.reading.is_none()
     }
 
     fn read(&mut self, limit: u64, segments: Arc<[Readable]>) {
@@ -210,7 +220,10 @@ fn read(
         match reader.advance(storage, segments, retired, limit) {
             Ok(Step::End) => is_through = true,
             Ok(Step::Gap(gap)) => {
-                damaged.push(gap.segment);
+                // Else it is a write that never came to its end.
+                if gap.durable {
+                    damaged.push(gap.segment);
+                }
                 fed.push(Fed::Lost {
                     first: gap.first,
                     end: gap.end,

@@ -22,6 +22,7 @@ use crate::client::Report;
 use crate::config::{AgentUrl, Config};
 use crate::delivery::{AgentIndex, Core, Disconnect, Epoch, Input, Output, Settings};
 use crate::error::AgentError;
+use crate::handover::Handover;
 use crate::intake::Intake;
 use crate::store::Store;
 use crate::ticket::Promise;
@@ -42,6 +43,7 @@ pub(crate) fn run(
 ) {
     let ending = Ending {
         intake: intake.clone(),
+        handover: backlog.as_ref().map(|backlog| backlog.handover.clone()),
     };
     let closers = runtime.block_on(async { Worker::new(config, intake, backlog).await });
     // A name look-up may still hang in the resolver; it must not hold up the end.
@@ -57,10 +59,14 @@ pub(crate) fn run(
 /// Settles with waiting callers when the thread ends, also by a panic.
 struct Ending {
     intake: Arc<Intake>,
+    handover: Option<Arc<Handover>>,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
+        if let Some(handover) = &self.handover {
+            handover.finish(Waker::noop());
+        }
         self.intake.worker_ends();
     }
 }
@@ -98,7 +104,7 @@ impl Worker {
         let epoch = Instant::now();
         let batches = HELD_BATCHES * config.delivery.batch_bytes_max as usize;
         let held_max = batches.max(HELD_BYTES_MIN);
-        Self {
+        let mut worker = Self {
             feed: backlog.map(|backlog| Feed::new(backlog, held_max)),
             core: Core::new(config.delivery.clone(), fastrand::u64(..)),
             store: Store::default(),
@@ -111,7 +117,12 @@ impl Worker {
             flushes: Vec::new(),
             closing: None,
             turn: Turn::default(),
+        };
+        // The core counts events from 0, unless it is told of those that are done with.
+        if let Some(next) = worker.feed.as_ref().map(Feed::next) {
+            worker.step(Input::Skip { next });
         }
+        worker
     }
 
     fn step(&mut self, input: Input<'_>) {

@@ -5,6 +5,8 @@ mod block_on;
 mod port;
 mod process;
 mod script;
+#[cfg(target_os = "linux")]
+mod small_disk;
 mod wire;
 
 use std::time::Duration;
@@ -16,6 +18,8 @@ pub(crate) use block_on::{block_on, current_thread, one_worker, run_in};
 pub(crate) use port::Port;
 pub(crate) use process::{alone, open_files, resident_bytes, threads};
 pub(crate) use script::{Answer, GOOD, Greeting, Script, answers, first_answers, greets};
+#[cfg(target_os = "linux")]
+pub(crate) use small_disk::{on_small_disk, stuff};
 pub(crate) use wire::Received;
 
 /// How long to wait for what must happen.

@@ -147,8 +147,8 @@ impl World {
     fn start(&mut self) -> Result<(), Broken> {
         self.disk.set_faults(self.plan.faults);
         if let Some(surveyed) = &mut self.surveyed {
-            let survey = Survey::take(self.disk.as_ref(), |number, _| {
-                surveyed.push(number);
+            let survey = Survey::take(self.disk.as_ref(), |event| {
+                surveyed.push(event.number);
                 Ok(())
             });
             survey.map_err(|error| ("a sound disk can be read", error.to_string()))?;

@@ -3,6 +3,7 @@
 pub(crate) mod bad_server;
 pub(crate) mod command;
 pub(crate) mod configured;
+pub(crate) mod spool;
 pub(crate) mod web;
 
 use flume_client::Event;

@@ -1,0 +1,111 @@
+//! [`EventLine`]: an event as it is shown and as a line of JSON.
+
+use flume_client::wire::avro::DecodeError;
+use flume_client::wire::avro::datum::{EventRef, Headers};
+use serde::{Serialize, Serializer};
+
+/// An event for scripts. The body is under `body` if it is UTF-8, else under `body_base64`.
+#[derive(Debug, Serialize)]
+pub(super) struct EventLine<'a> {
+    number: u64,
+    pub(super) stored_ms: u64,
+    #[serde(serialize_with = "headers")]
+    headers: Headers<'a>,
+    body_bytes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+/// Whether bodies are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bodies {
+    Hidden,
+    Shown,
+}
+
+impl<'a> EventLine<'a> {
+    pub(super) fn new(
+        number: u64,
+        stored_ms: u64,
+        datum: &'a [u8],
+        bodies: Bodies,
+    ) -> Result<Self, DecodeError> {
+        let event = EventRef::parse(datum)?;
+        let bytes = event.body();
+        let body = std::str::from_utf8(bytes).ok();
+        let shown = bodies == Bodies::Shown;
+        Ok(Self {
+            number,
+            stored_ms,
+            headers: event.headers(),
+            body_bytes: bytes.len(),
+            body: body.filter(|_| shown),
+            body_base64: (shown && body.is_none()).then(|| base64(bytes)),
+        })
+    }
+
+    /// For people. Quoted and escaped, so that nothing in it speaks to the terminal.
+    pub(super) fn text(&self, age: &str) -> String {
+        let mut text = format!(
+            "event {}, stored {age} ago, body of {}",
+            self.number,
+            crate::text::bytes(self.body_bytes as u64)
+        );
+        for (key, value) in self.headers.clone().filter_map(Result::ok) {
+            text.push_str(&format!("\n    {}: {value:?}", key.escape_debug()));
+        }
+        if let Some(body) = self.body {
+            text.push_str(&format!("\n  {body:?}"));
+        }
+        if let Some(body) = &self.body_base64 {
+            text.push_str(&format!("\n  base64 {body}"));
+        }
+        text
+    }
+}
+
+fn headers<S: Serializer>(headers: &Headers<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut pairs: Vec<(&str, &str)> = Vec::new();
+    // The last value of a key counts.
+    for (key, value) in headers.clone().filter_map(Result::ok) {
+        match pairs.iter_mut().find(|(known, _)| *known == key) {
+            Some(pair) => pair.1 = value,
+            None => pairs.push((key, value)),
+        }
+    }
+    serializer.collect_map(pairs)
+}
+
+/// As in RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            let letter = ALPHABET.get((bits >> (18 - 6 * place)) as usize & 63);
+            let letter = letter.filter(|_| place <= group.len());
+            text.push(letter.map_or('=', |letter| char::from(*letter)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn base64_is_that_of_the_standard() {
+        let examples = [
+            "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy",
+        ];
+        for (length, expected) in examples.iter().enumerate() {
+            assert_eq!(&base64(&b"foobar"[..length]), expected);
+        }
+        assert_eq!(base64(&[0xfb, 0xff, 0xfe]), "+//+");
+    }
+}

@@ -1,0 +1,252 @@
+//! [`Examined`]: all that was found in a spool.
+
+use std::time::{Duration, SystemTime};
+
+use flume_client::spool::{FileName, Gap, Holder, SegmentTrouble, StoredEvent, Survey};
+use flume_client::wire::avro::datum::EventRef;
+use serde::Serialize;
+
+use super::event::{Bodies, EventLine};
+use super::problem::Problem;
+use super::source::Spool;
+use crate::exit::Exit;
+use crate::output;
+use crate::text;
+
+/// What a spool holds, and who has it.
+#[derive(Debug)]
+pub(super) struct Examined {
+    pub(super) survey: Survey,
+    pub(super) holder: Option<Holder>,
+    pub(super) strange: Strange,
+    /// Bytes of the largest event.
+    pub(super) datum_bytes_max: usize,
+    /// The first events, as many as were asked for.
+    pub(super) first_events: Vec<KeptEvent>,
+}
+
+/// Events that were written as they are read, and are none.
+#[derive(Debug, Default)]
+pub(super) struct Strange {
+    pub(super) count: u64,
+    /// The numbers of the first ones.
+    pub(super) first: Vec<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct KeptEvent {
+    number: u64,
+    time_ms: u64,
+    datum: Vec<u8>,
+}
+
+/// Who has a spool, for scripts.
+#[derive(Debug, Serialize)]
+pub(super) struct InUse {
+    in_use: bool,
+    process: Option<u32>,
+}
+
+/// Numbers of strange events that are told.
+const STRANGE_TOLD: usize = 10;
+
+/// Readings of a spool that another process changes meanwhile, until damage is believed.
+const READINGS_MAX: u32 = 3;
+
+impl Examined {
+    /// Reads all of a spool and keeps so many events.
+    pub(super) fn of(spool: &Spool, keep: usize) -> Result<Self, Problem> {
+        let mut readings = 1;
+        loop {
+            let examined = Self::once(spool, keep)?;
+            let doubtful = examined.holder.is_some() && examined.exit() != Exit::Complete;
+            if !doubtful || readings == READINGS_MAX {
+                return Ok(examined);
+            }
+            readings += 1;
+        }
+    }
+
+    fn once(spool: &Spool, keep: usize) -> Result<Self, Problem> {
+        let mut first_events = Vec::new();
+        let examined = Self::while_read(spool, |event| {
+            if first_events.len() < keep {
+                first_events.push(KeptEvent {
+                    number: event.number,
+                    time_ms: event.time_ms,
+                    datum: event.datum.to_vec(),
+                });
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            first_events,
+            ..examined
+        })
+    }
+
+    /// Reads all of a spool once, and gives each event away.
+    pub(super) fn while_read(
+        spool: &Spool,
+        mut on_event: impl FnMut(StoredEvent<'_>) -> Result<(), Problem>,
+    ) -> Result<Self, Problem> {
+        let holder = spool.holder()?;
+        let mut strange = Strange::default();
+        let mut datum_bytes_max = 0;
+        let mut survey = spool.read(|event| {
+            if EventRef::parse(event.datum).is_err() {
+                strange.add(event.number);
+            }
+            datum_bytes_max = datum_bytes_max.max(event.datum.len());
+            on_event(event)
+        })?;
+        // It may have come while the spool was read.
+        let holder = holder.or(spool.holder()?);
+        if holder.is_some()
+            && let Some(cursor) = spool.cursor()
+        {
+            // These are missing because they were delivered meanwhile.
+            let is_done = |gap: &Gap| cursor.retired.run(gap.first) >= (true, gap.end);
+            survey.gaps.retain(|gap| !is_done(gap));
+        }
+        Ok(Self {
+            survey,
+            holder,
+            strange,
+            datum_bytes_max,
+            first_events: Vec::new(),
+        })
+    }
+
+    /// Whether all is as it was written; if not, whether the reason is damage or a file that
+    /// cannot be read.
+    pub(super) fn exit(&self) -> Exit {
+        let unread = |trouble: &SegmentTrouble| {
+            matches!(
+                trouble,
+                SegmentTrouble::Unreadable(_) | SegmentTrouble::OtherVersion(_)
+            )
+        };
+        let mut troubles = self
+            .survey
+            .segments
+            .iter()
+            .filter_map(|it| it.trouble.as_ref());
+        if troubles.any(unread) {
+            Exit::Unexpected
+        } else if self.survey.is_sound() && self.strange.count == 0 {
+            Exit::Complete
+        } else {
+            Exit::Damaged
+        }
+    }
+
+    /// The same where all that counts is that every event can be had.
+    pub(super) fn exit_of_copy(&self) -> Exit {
+        let hides_events = |trouble: &SegmentTrouble| {
+            !matches!(
+                trouble,
+                SegmentTrouble::OneCopyDamaged | SegmentTrouble::OtherName
+            )
+        };
+        let mut troubles = self
+            .survey
+            .segments
+            .iter()
+            .filter_map(|it| it.trouble.as_ref());
+        let complete =
+            self.survey.lost() == 0 && self.strange.count == 0 && !troubles.any(hides_events);
+        if complete {
+            Exit::Complete
+        } else {
+            self.exit()
+        }
+    }
+
+    /// Bytes of the events that are not done with.
+    pub(super) fn event_bytes(&self) -> u64 {
+        let segments = self.survey.segments.iter();
+        segments.map(|segment| segment.event_bytes).sum()
+    }
+
+    pub(super) fn disk_bytes(&self) -> u64 {
+        self.survey.files.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Bytes of the largest file that is or was a segment.
+    pub(super) fn segment_bytes_max(&self) -> Option<u64> {
+        let files = self.survey.files.iter();
+        let segments = files.filter(|(file, _)| *file != FileName::Cursor);
+        segments.map(|(_, bytes)| *bytes).max()
+    }
+
+    /// When the oldest event that is not done with was stored, in milliseconds since 1970.
+    pub(super) fn oldest_ms(&self) -> Option<u64> {
+        let mut segments = self.survey.segments.iter();
+        segments.find_map(|segment| segment.times_ms.map(|(first, _)| first))
+    }
+
+    /// In a few words.
+    pub(super) fn state(&self) -> String {
+        let mut state = match self.exit() {
+            Exit::Complete => "sound".to_owned(),
+            Exit::Damaged => "damaged".to_owned(),
+            _ => "not all of it can be read".to_owned(),
+        };
+        let lost = self.survey.lost();
+        if lost > 0 {
+            state.push_str(&format!(", {} lost", text::plural(lost, "event")));
+        }
+        if let Some(holder) = self.holder {
+            state.push_str(&format!(", in use by {holder}"));
+        }
+        state
+    }
+
+    /// Tells the user if another process has the spool.
+    pub(super) fn note_holder(&self, spool: &Spool) {
+        if let Some(holder) = self.holder {
+            output::note(format_args!(
+                "{} is in use by {holder}: what is read may be in the middle of a change",
+                spool.path().display()
+            ));
+        }
+    }
+
+    pub(super) fn in_use(&self) -> InUse {
+        InUse {
+            in_use: self.holder.is_some(),
+            process: self.holder.and_then(|holder| holder.process),
+        }
+    }
+}
+
+impl KeptEvent {
+    /// `None`: it is no Flume event.
+    pub(super) fn line(&self, bodies: Bodies) -> Option<EventLine<'_>> {
+        EventLine::new(self.number, self.time_ms, &self.datum, bodies).ok()
+    }
+}
+
+impl Strange {
+    fn add(&mut self, number: u64) {
+        self.count += 1;
+        if self.first.len() < STRANGE_TOLD {
+            self.first.push(number);
+        }
+    }
+}
+
+/// How long ago that was, by this computer's clock.
+pub(super) fn age(time_ms: u64) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let age = now
+        .unwrap_or_default()
+        .saturating_sub(Duration::from_millis(time_ms));
+    text::age(age)
+}
+
+/// A client's id, as it is written everywhere.
+pub(super) fn client_text(client: u64) -> String {
+    format!("{client:016x}")
+}

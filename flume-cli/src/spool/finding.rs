@@ -1,0 +1,166 @@
+//! [`Finding`]: what is wrong with a spool, in words and for scripts.
+
+use flume_client::spool::{CursorState, FileName, Gap, SegmentTrouble, SurveyedSegment};
+use serde::Serialize;
+
+use super::examined::{Examined, client_text};
+use crate::text::{count, plural};
+use crate::trouble::plain;
+
+/// One thing that is not as it should be.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    /// Whether the spool is damaged by it. Otherwise it is good to know.
+    pub(super) damage: bool,
+    kind: &'static str,
+    file: Option<String>,
+    /// The numbers of the first and last event it is about, and how many.
+    first: Option<u64>,
+    last: Option<u64>,
+    events: Option<u64>,
+    pub(super) text: String,
+}
+
+impl Finding {
+    pub(super) fn all(examined: &Examined) -> Vec<Self> {
+        let survey = &examined.survey;
+        let mut findings = Vec::new();
+        findings.extend(Self::of_cursor(survey.cursor));
+        findings.extend(survey.segments.iter().filter_map(Self::of_segment));
+        findings.extend(survey.gaps.iter().map(Self::of_gap));
+        let strange = examined.strange.first.iter();
+        findings.extend(strange.map(|number| Self::of_strange(*number)));
+        let told = examined.strange.first.len() as u64;
+        if examined.strange.count > told {
+            let more = examined.strange.count - told;
+            let text = format!("{} more are not events either", count(more));
+            findings.push(Self {
+                events: Some(more),
+                ..Self::new("no-event", text)
+            });
+        }
+        findings
+    }
+
+    fn new(kind: &'static str, text: String) -> Self {
+        Self {
+            damage: true,
+            kind,
+            file: None,
+            first: None,
+            last: None,
+            events: None,
+            text,
+        }
+    }
+
+    fn of_cursor(cursor: CursorState) -> Option<Self> {
+        let (kind, text) = match cursor {
+            CursorState::Whole | CursorState::Missing => return None,
+            CursorState::Repaired => (
+                "cursor-slot",
+                "cursor: one of its two slots is damaged; if it was the newer one, the events \
+                 delivered last are sent again",
+            ),
+            CursorState::Damaged => (
+                "cursor",
+                "cursor: neither of its slots can be read; events that were delivered and are \
+                 still on the disk are sent again",
+            ),
+        };
+        Some(Self {
+            file: Some(FileName::Cursor.to_string()),
+            ..Self::new(kind, text.to_owned())
+        })
+    }
+
+    fn of_segment(segment: &SurveyedSegment) -> Option<Self> {
+        let (kind, text) = match segment.trouble.as_ref()? {
+            SegmentTrouble::OneCopyDamaged => (
+                "header-copy",
+                "one of the two copies of its header is damaged; the other one is used".to_owned(),
+            ),
+            SegmentTrouble::Damaged => (
+                "header",
+                "both copies of its header are damaged, so nothing in it can be read".to_owned(),
+            ),
+            SegmentTrouble::OtherClient => (
+                "other-client",
+                segment.header.map_or_else(String::new, |header| {
+                    format!(
+                        "it belongs to the spool of another client, {}, and is not read here",
+                        client_text(header.client)
+                    )
+                }),
+            ),
+            SegmentTrouble::OtherName => (
+                "other-name",
+                "an unfinished new segment; it holds no events and is used again at the next start"
+                    .to_owned(),
+            ),
+            SegmentTrouble::OtherVersion(version) => (
+                "other-version",
+                format!(
+                    "it is of format version {version}, which this command does not know; read it \
+                     with the release that wrote it"
+                ),
+            ),
+            SegmentTrouble::Unreadable(why) => {
+                ("unreadable", format!("it cannot be read: {}", plain(why)))
+            }
+            _ => ("other", "something is wrong with its header".to_owned()),
+        };
+        let file = FileName::Segment(segment.id).to_string();
+        let text = format!("{file}: {text}");
+        Some(Self {
+            damage: segment.trouble != Some(SegmentTrouble::OtherName),
+            file: Some(file),
+            ..Self::new(kind, text)
+        })
+    }
+
+    fn of_gap(gap: &Gap) -> Self {
+        let file = FileName::Segment(gap.segment).to_string();
+        let events = numbers(gap.first, gap.end);
+        let (kind, text) = match gap.durable {
+            true => (
+                "lost",
+                format!("{file}: {events} lost: damaged, or not there any more"),
+            ),
+            false => (
+                "unfinished",
+                format!("{file}: {events} never written to the end, and nobody was told otherwise"),
+            ),
+        };
+        Self {
+            damage: gap.durable,
+            file: Some(file),
+            first: Some(gap.first),
+            last: Some(gap.end - 1),
+            events: Some(gap.end - gap.first),
+            ..Self::new(kind, text)
+        }
+    }
+
+    fn of_strange(number: u64) -> Self {
+        let text = format!("event {number} is stored as it was written, but is no Flume event");
+        Self {
+            first: Some(number),
+            last: Some(number),
+            events: Some(1),
+            ..Self::new("no-event", text)
+        }
+    }
+}
+
+/// `event 7 is`, `events 7 to 9 (3 events) are`.
+fn numbers(first: u64, end: u64) -> String {
+    match end - first {
+        1 => format!("event {first} is"),
+        events => format!(
+            "events {first} to {} ({}) are",
+            end - 1,
+            plural(events, "event")
+        ),
+    }
+}

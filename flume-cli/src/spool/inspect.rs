@@ -1,0 +1,346 @@
+//! `flume spool inspect`: all there is to know about a spool, but for its events' bodies.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use flume_client::spool::{CursorState, FileName, Gap, Retired, SegmentTrouble, SurveyedSegment};
+use serde::Serialize;
+
+use super::event::{Bodies, EventLine};
+use super::examined::{Examined, InUse, age, client_text};
+use super::finding::Finding;
+use super::problem::Problem;
+use super::source::Spool;
+use super::table::Table;
+use crate::exit::Exit;
+use crate::output::{self, SCHEMA};
+use crate::text::{bytes, count, plural};
+
+/// Show a spool's segments, what is done with, what is missing, and its first events.
+///
+/// Nothing is written.
+#[derive(Debug, Args)]
+pub(super) struct InspectArgs {
+    /// The spool
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+
+    /// Show the first N pending events with their headers; for all, see `flume spool export`
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u16).range(..=1_000))]
+    events: u16,
+
+    /// Show the events' bodies too, which may be private
+    #[arg(long, requires = "events")]
+    bodies: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Ranges and gaps that are shown to people; scripts get all.
+const SHOWN_MAX: usize = 20;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: u32,
+    directory: String,
+    client: Option<String>,
+    sound: bool,
+    #[serde(flatten)]
+    in_use: InUse,
+    cursor: &'static str,
+    /// All events below are done with.
+    watermark: u64,
+    /// Events above it that are done with.
+    retired: Vec<Range>,
+    pending: Pending,
+    lost: u64,
+    gaps: Vec<GapLine>,
+    segments: Vec<SegmentLine>,
+    files: Vec<FileLine>,
+    findings: Vec<Finding>,
+    events: Vec<EventLine<'a>>,
+}
+
+/// Event numbers, the last one among them.
+#[derive(Debug, Serialize)]
+struct Range {
+    first: u64,
+    last: u64,
+}
+
+#[derive(Serialize)]
+struct Pending {
+    events: u64,
+    event_bytes: u64,
+    oldest_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct GapLine {
+    #[serde(flatten)]
+    range: Range,
+    durable: bool,
+    segment: String,
+}
+
+#[derive(Serialize)]
+struct SegmentLine {
+    file: String,
+    bytes: u64,
+    first_event: Option<u64>,
+    begun_ms: Option<u64>,
+    frames: u64,
+    events: u64,
+    event_bytes: u64,
+    oldest_ms: Option<u64>,
+    newest_ms: Option<u64>,
+    header: &'static str,
+}
+
+#[derive(Serialize)]
+struct FileLine {
+    file: String,
+    bytes: u64,
+    kind: &'static str,
+}
+
+pub(super) fn run(args: &InspectArgs) -> Result<Exit, Problem> {
+    let spool = Spool::look(&args.dir)?;
+    spool.note_other_places();
+    let examined = Examined::of(&spool, usize::from(args.events))?;
+    examined.note_holder(&spool);
+    let bodies = match args.bodies {
+        true => Bodies::Shown,
+        false => Bodies::Hidden,
+    };
+    let events = examined.first_events.iter();
+    let events = events.filter_map(|event| event.line(bodies));
+    let written = if args.json {
+        output::json(&document(args, &examined, events.collect()))
+    } else {
+        let mut text = text(args, &examined);
+        for event in events {
+            text.push_str(&format!("\n\n{}", event.text(&age(event.stored_ms))));
+        }
+        output::data(text)
+    };
+    Ok(Exit::Complete.unless(!written))
+}
+
+fn document<'a>(
+    args: &InspectArgs,
+    examined: &Examined,
+    events: Vec<EventLine<'a>>,
+) -> Document<'a> {
+    let survey = &examined.survey;
+    Document {
+        schema: SCHEMA,
+        directory: args.dir.display().to_string(),
+        client: survey.client.map(client_text),
+        sound: examined.exit() == Exit::Complete,
+        in_use: examined.in_use(),
+        cursor: cursor_word(survey.cursor),
+        watermark: survey.retired.watermark(),
+        retired: retired(&survey.retired),
+        pending: Pending {
+            events: survey.events(),
+            event_bytes: examined.event_bytes(),
+            oldest_ms: examined.oldest_ms(),
+        },
+        lost: survey.lost(),
+        gaps: survey.gaps.iter().map(GapLine::new).collect(),
+        segments: survey.segments.iter().map(SegmentLine::new).collect(),
+        files: survey.files.iter().map(FileLine::new).collect(),
+        findings: Finding::all(examined),
+        events,
+    }
+}
+
+fn text(args: &InspectArgs, examined: &Examined) -> String {
+    let survey = &examined.survey;
+    let mut lines = vec![
+        format!("spool    {}", args.dir.display()),
+        format!("state    {}", examined.state()),
+        format!("pending  {}", pending(examined)),
+        format!("done     {}", done(&survey.retired)),
+        format!(
+            "client   {}",
+            survey.client.map_or("not known".to_owned(), client_text)
+        ),
+        format!("cursor   {}", cursor_word(survey.cursor)),
+        format!("on disk  {}", files(examined)),
+    ];
+    let files = survey.files.iter();
+    for (file, size) in files.filter(|(file, _)| kind_of(*file) == "quarantine") {
+        lines.push(format!(
+            "aside    {file}, {}: see `flume spool prune`",
+            bytes(*size)
+        ));
+    }
+    let findings = Finding::all(examined);
+    for finding in findings.iter().take(SHOWN_MAX) {
+        lines.push(format!("note     {}", finding.text));
+    }
+    if findings.len() > SHOWN_MAX {
+        let more = findings.len() - SHOWN_MAX;
+        lines.push(format!(
+            "note     and {more} more: see --json, or `flume spool verify`"
+        ));
+    }
+    let mut table = Table::new(&[
+        "SEGMENT",
+        ">SIZE",
+        ">FIRST EVENT",
+        ">PENDING",
+        ">BYTES",
+        ">OLDEST",
+        ">NEWEST",
+        "HEADER",
+    ]);
+    for segment in &survey.segments {
+        table.push(SegmentLine::new(segment).row());
+    }
+    if !table.is_empty() {
+        lines.push(format!("\n{}", table.text()));
+    }
+    lines.join("\n")
+}
+
+fn pending(examined: &Examined) -> String {
+    let events = plural(examined.survey.events(), "event");
+    let oldest = examined.oldest_ms().map(age);
+    let oldest = oldest.map_or_else(String::new, |age| format!(", the oldest stored {age} ago"));
+    format!("{events}, {}{oldest}", bytes(examined.event_bytes()))
+}
+
+fn done(done: &Retired) -> String {
+    let ranges = retired(done);
+    let shown = ranges.iter().take(SHOWN_MAX);
+    let mut parts: Vec<_> = shown
+        .map(|range| format!("{} to {}", range.first, range.last))
+        .collect();
+    if done.watermark() > 0 {
+        parts.insert(0, format!("all events below {}", done.watermark()));
+    }
+    if ranges.len() > SHOWN_MAX {
+        parts.push(format!("and {} more ranges", ranges.len() - SHOWN_MAX));
+    }
+    match parts.is_empty() {
+        true => "no events yet".to_owned(),
+        false => parts.join("; "),
+    }
+}
+
+fn files(examined: &Examined) -> String {
+    let count_of = |kind: &str| {
+        let files = examined.survey.files.iter();
+        files.filter(|(file, _)| kind_of(*file) == kind).count() as u64
+    };
+    let kinds = ["segment", "spare", "quarantine"].map(|kind| (kind, count_of(kind)));
+    let parts = kinds.iter().filter(|(_, files)| *files > 0);
+    let parts = parts.map(|(kind, files)| match *kind {
+        "quarantine" => format!("{} set aside", count(*files)),
+        kind => plural(*files, kind),
+    });
+    let parts: Vec<_> = parts.collect();
+    format!("{}: {}", bytes(examined.disk_bytes()), parts.join(", "))
+}
+
+/// The ranges above the watermark.
+fn retired(retired: &Retired) -> Vec<Range> {
+    let mut ranges = Vec::new();
+    let mut at = retired.watermark();
+    while at < u64::MAX {
+        let (is_done, end) = retired.run(at);
+        if is_done {
+            ranges.push(Range {
+                first: at,
+                last: end - 1,
+            });
+        }
+        at = end;
+    }
+    ranges
+}
+
+fn cursor_word(cursor: CursorState) -> &'static str {
+    match cursor {
+        CursorState::Missing => "missing",
+        CursorState::Damaged => "damaged",
+        CursorState::Repaired => "one slot damaged",
+        CursorState::Whole => "whole",
+    }
+}
+
+fn kind_of(file: FileName) -> &'static str {
+    match file {
+        FileName::Cursor => "cursor",
+        FileName::Segment(_) => "segment",
+        FileName::Spare(_) => "spare",
+        FileName::Quarantine(_) => "quarantine",
+    }
+}
+
+impl GapLine {
+    fn new(gap: &Gap) -> Self {
+        Self {
+            range: Range {
+                first: gap.first,
+                last: gap.end - 1,
+            },
+            durable: gap.durable,
+            segment: FileName::Segment(gap.segment).to_string(),
+        }
+    }
+}
+
+impl FileLine {
+    fn new(&(file, bytes): &(FileName, u64)) -> Self {
+        Self {
+            file: file.to_string(),
+            bytes,
+            kind: kind_of(file),
+        }
+    }
+}
+
+impl SegmentLine {
+    fn new(segment: &SurveyedSegment) -> Self {
+        Self {
+            file: FileName::Segment(segment.id).to_string(),
+            bytes: segment.bytes,
+            first_event: segment.header.map(|header| header.first),
+            begun_ms: segment.header.map(|header| header.time_ms),
+            frames: segment.frames,
+            events: segment.events,
+            event_bytes: segment.event_bytes,
+            oldest_ms: segment.times_ms.map(|(first, _)| first),
+            newest_ms: segment.times_ms.map(|(_, last)| last),
+            header: match segment.trouble {
+                None => "whole",
+                Some(SegmentTrouble::OneCopyDamaged) => "one copy damaged",
+                Some(SegmentTrouble::Damaged) => "damaged",
+                Some(SegmentTrouble::OtherClient) => "another client's",
+                Some(SegmentTrouble::OtherName) => "unfinished",
+                Some(SegmentTrouble::OtherVersion(_)) => "another version's",
+                Some(_) => "cannot be read",
+            },
+        }
+    }
+
+    fn row(&self) -> Vec<String> {
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        vec![
+            self.file.clone(),
+            bytes(self.bytes),
+            or_none(self.first_event.map(|first| first.to_string())),
+            count(self.events),
+            bytes(self.event_bytes),
+            or_none(self.oldest_ms.map(age)),
+            or_none(self.newest_ms.map(age)),
+            self.header.to_owned(),
+        ]
+    }
+}

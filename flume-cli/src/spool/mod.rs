@@ -1,0 +1,87 @@
+//! `flume spool`: what a spool holds, whether it is sound, and ways out when it is not.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `source` | a spool that is looked at; nothing can be written to it |
+//! | `examined` | all that was found in it |
+//! | `finding` | what is wrong, in words and for scripts |
+//! | `event` | an event as it is shown |
+//! | `ls`, `inspect`, `verify` | what is found, told at three lengths |
+//! | `export`, `avro_file`, `new_file` | its events as a file |
+//! | `repair` | its events as a new spool |
+//! | `prune` | what of its files nobody needs |
+//! | `problem` | why a command cannot do its work |
+//! | `progress`, `table` | how things look |
+//!
+//! Each command is a file with its arguments and `run`; a new one is a variant of
+//! [`SpoolCommand`].
+
+mod avro_file;
+mod event;
+mod examined;
+mod export;
+mod finding;
+mod inspect;
+mod ls;
+mod new_file;
+mod problem;
+mod progress;
+mod prune;
+mod repair;
+mod source;
+mod table;
+mod verify;
+
+use clap::{Args, Subcommand};
+
+use self::export::ExportArgs;
+use self::inspect::InspectArgs;
+use self::ls::LsArgs;
+use self::prune::PruneArgs;
+use self::repair::RepairArgs;
+use self::verify::VerifyArgs;
+use crate::exit::Exit;
+
+/// Look into spools: events on a disk that no agent has acknowledged yet.
+///
+/// A spool is a directory in which a service keeps events from `append` to the acknowledgement.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct SpoolArgs {
+    #[command(subcommand)]
+    command: SpoolCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SpoolCommand {
+    Ls(LsArgs),
+    Inspect(InspectArgs),
+    Verify(VerifyArgs),
+    Export(ExportArgs),
+    Repair(RepairArgs),
+    Prune(PruneArgs),
+}
+
+const HELP: &str = "\
+ls, inspect, verify and export never write into a spool and may look at one that is in use; what
+they tell may then be in the middle of a change. repair changes nothing in the spool it reads.
+
+Exit codes:
+    0  all went well
+    1  something cannot be read or written, or there is no spool
+    2  wrong usage
+    6  a spool is damaged; what can be read of it was read
+    7  a spool is in use by another process, and the command needs it for itself
+  130  interrupted";
+
+pub(crate) fn run(args: &SpoolArgs) -> Exit {
+    let done = match &args.command {
+        SpoolCommand::Ls(args) => ls::run(args),
+        SpoolCommand::Inspect(args) => inspect::run(args),
+        SpoolCommand::Verify(args) => verify::run(args),
+        SpoolCommand::Export(args) => export::run(args),
+        SpoolCommand::Repair(args) => repair::run(args),
+        SpoolCommand::Prune(args) => prune::run(args),
+    };
+    done.unwrap_or_else(|problem| problem.tell())
+}

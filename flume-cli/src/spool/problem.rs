@@ -1,0 +1,101 @@
+//! [`Problem`]: why a command cannot do its work, in a sentence and as an exit code.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use flume_client::spool::{DirectoryError, Holder, Trouble};
+
+use crate::exit::Exit;
+use crate::output;
+use crate::trouble::reason;
+
+#[derive(Debug)]
+pub(super) enum Problem {
+    Usage(String),
+    Directory(DirectoryError),
+    /// There is a directory, and no spool in it.
+    NoSpool(PathBuf),
+    /// A file or directory, and what was tried with it.
+    Io(&'static str, PathBuf, io::Error),
+    /// A new spool cannot be written.
+    Spool(PathBuf, Trouble),
+    /// What was written is not what is read back.
+    ReadBack(PathBuf),
+    Interrupted,
+}
+
+impl Problem {
+    pub(super) fn io<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(io::Error) -> Self + use<'a> {
+        move |error| Self::Io(action, path.to_owned(), error)
+    }
+
+    pub(super) fn in_use(directory: &Path, holder: Holder) -> Self {
+        let directory = directory.to_owned();
+        Self::Directory(DirectoryError::Locked { directory, holder })
+    }
+
+    /// Tells the user.
+    pub(super) fn tell(&self) -> Exit {
+        output::note(self);
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Directory(DirectoryError::Locked { .. }) => Exit::InUse,
+            Self::Interrupted => Exit::Interrupted,
+            _ => Exit::Unexpected,
+        }
+    }
+}
+
+impl From<DirectoryError> for Problem {
+    fn from(error: DirectoryError) -> Self {
+        Self::Directory(error)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(problem) => f.write_str(problem),
+            Self::Directory(DirectoryError::Locked {
+                directory, holder, ..
+            }) => write!(
+                f,
+                "{} is in use by {holder}: stop it first, this needs the spool for itself",
+                directory.display()
+            ),
+            Self::Directory(DirectoryError::Io {
+                action,
+                path,
+                source,
+                ..
+            })
+            | Self::Io(action, path, source) => {
+                write!(f, "cannot {action} {}: {}", path.display(), reason(source))
+            }
+            Self::Directory(error) => error.fmt(f),
+            Self::NoSpool(path) => write!(
+                f,
+                "there is no spool in {}: it has neither segments nor a cursor; \
+                 `flume spool ls DIR` finds the spools below a directory",
+                path.display()
+            ),
+            Self::Spool(path, Trouble::Io(error)) => {
+                write!(f, "cannot write {}: {}", path.display(), reason(error))
+            }
+            Self::Spool(path, trouble) => {
+                write!(f, "cannot write {}: {trouble}", path.display())
+            }
+            Self::ReadBack(path) => write!(
+                f,
+                "what was written to {} is not what is read there: do not trust this disk, and \
+                 choose another one with --output",
+                path.display()
+            ),
+            Self::Interrupted => f.write_str("interrupted: nothing was made"),
+        }
+    }
+}

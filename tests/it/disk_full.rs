@@ -1,0 +1,226 @@
+//! End to end on a small disk that is full.
+//!
+//! The spool may take more than the disk has, so that the disk ends first. Segments are of 7 MiB:
+//! two with events and one in reserve fit, and 3 MiB are left over.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flume_client::spool::{Directory, Survey, Trouble};
+use flume_client::{AppendError, Client, ClientBuilder, Event, Stats};
+
+use crate::support::{
+    Agent, GOOD, PATIENCE, assert_each_once, client_of, give_up, on_small_disk, stuff,
+};
+
+const DISK_MIB: u32 = 24;
+const SEGMENT_BYTES: u64 = 7 * 1024 * 1024;
+/// How long to wait for room until the disk is believed to be full.
+const A_WHILE: Duration = Duration::from_millis(200);
+
+fn spooled(agent: &Agent, disk: &Path) -> Client {
+    settings(agent, disk).build().unwrap()
+}
+
+fn settings(agent: &Agent, disk: &Path) -> ClientBuilder {
+    client_of(&[agent])
+        .spool(spool(disk))
+        .event_bytes(4096)
+        .buffer_bytes(1024 * 1024)
+        .spool_bytes(4 * SEGMENT_BYTES + 8192)
+        .spool_free_bytes(0)
+}
+
+fn spool(disk: &Path) -> PathBuf {
+    disk.join("spool")
+}
+
+fn event(number: u64) -> Event {
+    Event::new(format!("event {number} {}", "x".repeat(3000)))
+}
+
+/// Appends events with numbers from `first` on until the disk takes no more. Says where the
+/// numbers end.
+fn fill(client: &Client, first: u64) -> u64 {
+    let (mut number, mut refusals) = (first, 0);
+    while refusals < 50 {
+        match client.append_within(event(number), A_WHILE) {
+            Ok(_) => number += 1,
+            Err(error) if tells_of_full_disk(&error) => {
+                assert!(is_disk_full(&client.stats()));
+                return number;
+            }
+            Err(_) => refusals += 1,
+        }
+    }
+    let stats = client.stats();
+    unreachable!("no word of a full disk after {number} events: {stats:?}");
+}
+
+fn tells_of_full_disk(error: &AppendError) -> bool {
+    let told = error.to_string();
+    assert!(error.is_retryable(), "{told}");
+    told.contains("spool's disk is full") && told.contains("make room")
+}
+
+fn is_disk_full(stats: &Stats) -> bool {
+    let trouble = stats.spool.as_ref().unwrap().trouble.as_deref();
+    matches!(trouble, Some(Trouble::DiskFull))
+}
+
+/// Takes the events with these numbers, however long that takes, and waits until they are stored.
+fn store(client: &Client, numbers: std::ops::Range<u64>) {
+    let receipts: Vec<_> = numbers
+        .map(|number| client.append_within(event(number), PATIENCE).unwrap())
+        .collect();
+    for receipt in receipts {
+        receipt.wait_stored(PATIENCE).unwrap();
+    }
+}
+
+fn assert_balanced(stats: &Stats) {
+    assert_eq!(
+        stats.accepted + stats.recovered,
+        stats.delivered + stats.pending + stats.lost.total(),
+        "{stats:?}"
+    );
+}
+
+fn assert_all_delivered(client: &Client, agent: &Agent, count: u64) {
+    let flushed = client.flush(PATIENCE).wait();
+    assert!(flushed.is_ok(), "{:?}", client.stats());
+    let stats = client.stats();
+    assert_balanced(&stats);
+    assert_eq!((stats.pending, stats.lost.total()), (0, 0), "{stats:?}");
+    let told = stats.spool.unwrap().trouble;
+    assert!(told.is_none(), "{told:?}");
+    assert_each_once(agent.stored(), count);
+}
+
+fn left_in(disk: &Path) -> u64 {
+    let directory = Directory::look(&spool(disk)).unwrap();
+    let survey = Survey::take(&directory, |_| Ok(())).unwrap();
+    assert!(survey.is_sound(), "{survey:?}");
+    survey.events()
+}
+
+fn away() -> Agent {
+    let mut agent = Agent::good();
+    agent.stop();
+    agent
+}
+
+#[test]
+fn what_a_full_disk_took_and_what_waits_for_it_is_delivered_when_an_agent_comes() {
+    let test =
+        "disk_full::what_a_full_disk_took_and_what_waits_for_it_is_delivered_when_an_agent_comes";
+    on_small_disk(test, DISK_MIB, |disk| {
+        let mut agent = away();
+        let client = spooled(&agent, disk);
+        let count = fill(&client, 0);
+        let stats = client.stats();
+        assert_balanced(&stats);
+        assert_eq!((stats.accepted, stats.pending), (count, count));
+        let spool = stats.spool.unwrap();
+        assert_eq!(spool.stored + spool.unstored, count, "{spool:?}");
+        assert!(spool.stored > 4600, "two segments of events, {spool:?}");
+        assert!(spool.unstored > 0, "{spool:?}");
+        agent.start_again([GOOD]);
+        assert_all_delivered(&client, &agent, count);
+        assert!(client.close(PATIENCE).wait().is_complete());
+        assert_eq!(left_in(disk), 0);
+    });
+}
+
+#[test]
+fn room_that_others_give_back_is_used_without_an_agent_or_a_restart() {
+    let test = "disk_full::room_that_others_give_back_is_used_without_an_agent_or_a_restart";
+    on_small_disk(test, DISK_MIB, |disk| {
+        let mut agent = away();
+        let client = spooled(&agent, disk);
+        let stuffing = stuff(disk);
+        let first = client.append(event(0)).unwrap();
+        let count = fill(&client, 1);
+        first.wait_stored(PATIENCE).unwrap();
+        let last = client.stats().spool.unwrap();
+        assert!(last.stored > 2300 && last.unstored > 0, "{last:?}");
+        fs::remove_file(stuffing).unwrap();
+        // Everything that waited, and more, goes to the disk.
+        store(&client, count..count + 1000);
+        assert!(client.stats().spool.unwrap().trouble.is_none());
+        agent.start_again([GOOD]);
+        assert_all_delivered(&client, &agent, count + 1000);
+    });
+}
+
+#[test]
+fn a_client_that_starts_on_a_full_disk_takes_events_and_delivers_all_there_are() {
+    let test =
+        "disk_full::a_client_that_starts_on_a_full_disk_takes_events_and_delivers_all_there_are";
+    on_small_disk(test, DISK_MIB, |disk| {
+        let mut agent = away();
+        let client = spooled(&agent, disk);
+        fill(&client, 0);
+        // The numbers of those that wait in memory are used again below.
+        let report = give_up(&client, Duration::ZERO);
+        let stats = client.stats();
+        assert_balanced(&stats);
+        let stored = stats.spool.unwrap().stored;
+        assert_eq!((report.on_disk, report.pending), (stored, 0));
+        assert_eq!(report.lost.closed, stats.accepted - stored);
+        drop(client);
+        assert_eq!(left_in(disk), stored);
+        stuff(disk);
+
+        let client = spooled(&agent, disk);
+        stuff(disk);
+        assert_eq!(client.stats().recovered, stored);
+        let count = stored + 200;
+        store(&client, stored..count);
+        assert_eq!(give_up(&client, Duration::ZERO).on_disk, count);
+        drop(client);
+        stuff(disk);
+
+        // Without any reserve: what is there is delivered, and what comes waits for the room that
+        // this makes.
+        let client = spooled(&agent, disk);
+        assert_eq!(client.stats().recovered, count);
+        let waiting = client.append(event(count)).unwrap();
+        agent.start_again([GOOD]);
+        waiting.wait(PATIENCE).unwrap();
+        assert_all_delivered(&client, &agent, count + 1);
+    });
+}
+
+#[test]
+fn a_full_disk_does_not_hold_up_events_that_agents_take() {
+    let test = "disk_full::a_full_disk_does_not_hold_up_events_that_agents_take";
+    on_small_disk(test, DISK_MIB, |disk| {
+        let agent = Agent::good();
+        drop(spooled(&agent, disk));
+        // One segment is there.
+        stuff(disk);
+        let client = spooled(&agent, disk);
+        // In steps with nothing in between, and none ends where a segment does.
+        for step in 0..30 {
+            store(&client, step * 700..(step + 1) * 700);
+            assert_all_delivered(&client, &agent, (step + 1) * 700);
+        }
+        assert!(client.close(PATIENCE).wait().is_complete());
+    });
+}
+
+#[test]
+fn a_spool_that_begins_on_a_full_disk_waits_for_room() {
+    let test = "disk_full::a_spool_that_begins_on_a_full_disk_waits_for_room";
+    on_small_disk(test, DISK_MIB, |disk| {
+        let agent = Agent::good();
+        let stuffing = stuff(disk);
+        let client = spooled(&agent, disk);
+        let count = fill(&client, 0);
+        assert_eq!(client.stats().spool.unwrap().stored, 0);
+        fs::remove_file(stuffing).unwrap();
+        assert_all_delivered(&client, &agent, count);
+    });
+}

@@ -1,0 +1,177 @@
+//! End to end under faults of agents and of what is on the disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flume_client::spool::{Directory, Survey};
+use flume_client::{Client, ClientBuilder, DeliveryError, Event, SyncMode};
+use tempfile::TempDir;
+
+use crate::support::{
+    Agent, Answer, GOOD, Greeting, PATIENCE, Port, Script, answers, append_all,
+    assert_each_at_least_once, assert_each_once, client_at, client_of, first_answers, give_up,
+    greets,
+};
+
+const EVENTS: u64 = 250;
+
+fn spooled(builder: ClientBuilder, directory: &Path) -> Client {
+    let builder = builder.spool(directory).event_bytes(4096);
+    let builder = builder.spool_bytes(8 * 1024 * 1024).spool_free_bytes(0);
+    builder.event_ids(true).build().unwrap()
+}
+
+/// Runs a client against an agent that follows these scripts, one connection after the other,
+/// until everything is delivered, and says which events the agent stored.
+fn stored_under(scripts: impl Into<Vec<Script>>) -> Vec<u64> {
+    let home = TempDir::new().unwrap();
+    let agent = Agent::scripted(scripts);
+    let builder = client_of(&[&agent]).request_timeout(Duration::from_millis(50));
+    let client = spooled(builder, home.path());
+    let receipts = append_all(&client, 0..EVENTS);
+    client.flush(PATIENCE).wait().unwrap();
+    for receipt in &receipts {
+        receipt.wait(Duration::ZERO).unwrap();
+    }
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_eq!(pending_in(home.path()), 0);
+    agent.stored()
+}
+
+fn pending_in(directory: &Path) -> u64 {
+    let directory = Directory::look(directory).unwrap();
+    Survey::take(&directory, |_| Ok(())).unwrap().events()
+}
+
+#[test]
+fn an_event_whose_answer_was_lost_comes_again_and_none_is_lost() {
+    for answer in [Answer::StoredThenClosed, Answer::HalfThenClosed] {
+        let stored = stored_under([answers(answer), GOOD]);
+        assert!(stored.len() as u64 > EVENTS, "{answer:?} doubles");
+        assert_each_at_least_once(stored, EVENTS);
+    }
+}
+
+#[test]
+fn an_agent_that_refuses_gets_the_events_again_until_it_takes_them() {
+    for answers in [
+        &[Answer::Failed, Answer::Failed] as &[Answer],
+        &[Answer::Unknown],
+        &[Answer::Error("channel full")],
+    ] {
+        assert_each_once(stored_under([first_answers(answers)]), EVENTS);
+    }
+}
+
+#[test]
+fn an_agent_that_does_not_answer_is_left_and_its_events_are_sent_again() {
+    let scripts = [
+        answers(Answer::Unanswered),
+        greets(Greeting::ThenDeaf),
+        GOOD,
+    ];
+    assert_each_once(stored_under(scripts), EVENTS);
+}
+
+#[test]
+fn with_one_agent_gone_the_other_gets_everything_once() {
+    let home = TempDir::new().unwrap();
+    let agent = Agent::good();
+    let gone = Port::reserve();
+    let client = spooled(client_at([gone.url(), agent.url()]), home.path());
+    append_all(&client, 0..EVENTS);
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), EVENTS);
+    assert_eq!(pending_in(home.path()), 0);
+}
+
+#[test]
+fn what_no_agent_takes_is_on_the_disk_until_one_is_there() {
+    let home = TempDir::new().unwrap();
+    let mut agent = Agent::good();
+    agent.stop();
+    let client = spooled(client_of(&[&agent]), home.path());
+    let receipts = append_all(&client, 0..EVENTS);
+    receipts.last().unwrap().wait_stored(PATIENCE).unwrap();
+    assert_eq!(client.stats().pending, EVENTS);
+    agent.start_again([GOOD]);
+    client.flush(PATIENCE).wait().unwrap();
+    assert_each_once(agent.stored(), EVENTS);
+}
+
+#[test]
+fn a_stored_event_outlives_its_process_however_its_writes_are_flushed() {
+    for sync in [
+        SyncMode::Always,
+        SyncMode::Interval(Duration::from_millis(1)),
+        SyncMode::Os,
+    ] {
+        let home = TempDir::new().unwrap();
+        let client = spooled(client_at([Port::reserve().url()]).sync(sync), home.path());
+        let receipts = append_all(&client, 0..EVENTS);
+        for receipt in &receipts {
+            receipt.wait_stored(PATIENCE).unwrap();
+        }
+        // Before anything is done to end the client.
+        assert_eq!(pending_in(home.path()), EVENTS, "{sync:?}");
+        assert_eq!(give_up(&client, Duration::ZERO).on_disk, EVENTS);
+        assert_eq!(receipts[7].wait(PATIENCE), Err(DeliveryError::InSpool));
+    }
+}
+
+/// The segment that a client left.
+fn segment_in(directory: &Path) -> PathBuf {
+    let names = fs::read_dir(directory).unwrap();
+    let mut paths = names.map(|entry| entry.unwrap().path());
+    let is_segment = |path: &PathBuf| path.to_str().unwrap().contains("/seg-");
+    paths.find(is_segment).unwrap()
+}
+
+#[test]
+fn a_damaged_frame_costs_its_own_events_which_are_counted_and_set_aside() {
+    let home = TempDir::new().unwrap();
+    let client = spooled(client_at([Port::reserve().url()]), home.path());
+    for number in 0..EVENTS {
+        // A frame each.
+        let receipt = client.append(Event::new(format!("event {number} ")));
+        receipt.unwrap().wait_stored(PATIENCE).unwrap();
+    }
+    assert_eq!(give_up(&client, Duration::ZERO).on_disk, EVENTS);
+    drop(client);
+    let path = segment_in(home.path());
+    let mut bytes = fs::read(&path).unwrap();
+    let needle = b"event 100 ";
+    let at = bytes.windows(needle.len()).position(|it| it == needle);
+    bytes[at.unwrap()] ^= 1;
+    fs::write(&path, bytes).unwrap();
+
+    let agent = Agent::good();
+    let client = spooled(client_of(&[&agent]), home.path());
+    client.flush(PATIENCE).wait().unwrap();
+    let stats = client.stats();
+    assert_eq!((stats.recovered, stats.delivered), (EVENTS, EVENTS - 1));
+    assert_eq!((stats.lost.corrupt, stats.pending), (1, 0));
+    let report = client.close(PATIENCE).wait();
+    assert_eq!((report.lost.corrupt, report.on_disk), (1, 0));
+    let expected: Vec<u64> = (0..EVENTS).filter(|number| *number != 100).collect();
+    assert_eq!(agent.stored(), expected);
+    let names = fs::read_dir(home.path()).unwrap();
+    let is_set_aside = |name: &str| name.starts_with("quarantine-");
+    let set_aside = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| is_set_aside(name));
+    assert_eq!(set_aside.count(), 1);
+}
+
+#[test]
+fn an_event_that_can_never_be_stored_is_handed_back_at_once() {
+    let home = TempDir::new().unwrap();
+    let client = spooled(client_at([Port::reserve().url()]), home.path());
+    let large = client.append(Event::new([0; 5000])).unwrap_err();
+    assert!(!large.is_retryable(), "{large}");
+    assert_eq!(large.into_event().body(), [0; 5000]);
+    let broken = client.append(Event::new("").header("", "v")).unwrap_err();
+    assert!(!broken.is_retryable(), "{broken}");
+    assert_eq!(client.stats().accepted, 0);
+}
