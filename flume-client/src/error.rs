@@ -61,6 +61,9 @@ pub enum BuildError {
         /// The level.
         reliability: Reliability,
     },
+    /// End-to-end, and the oldest events are to be dropped.
+    #[error("end-to-end keeps what it took: choose an overflow policy other than DropOldest")]
+    DropsStored,
     /// The spool's directory cannot be used.
     #[error(transparent)]
     Spool(#[from] DirectoryError),
@@ -260,6 +263,9 @@ pub enum DeliveryError {
     /// The client was closed before it was sent. It is nowhere.
     #[error("the client was closed before the event was sent")]
     Closed,
+    /// The buffer was full, and it was the oldest event that waited. It is nowhere.
+    #[error("the event was dropped as the oldest, for want of room; it was never sent")]
+    Shed,
     /// The event was in the spool and cannot be read any more. Its file is set aside as
     /// `quarantine-...`.
     #[error("the event was in the spool and cannot be read any more; its file is set aside")]
