@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use flume_client::error::{AppendError, Refusal};
 use flume_client::spool::{Directory, Survey};
-use flume_client::{BuildError, Client, ClientBuilder, DeliveryError, Event, Overflow, WindowMode};
+use flume_client::{
+    BuildError, Client, ClientBuilder, DeliveryError, Event, Overflow, SyncMode, WindowMode,
+};
 use flume_tests::wait_until;
 use tempfile::TempDir;
 
@@ -285,4 +288,30 @@ fn an_append_that_may_block_waits_for_room_in_the_spool() {
     let report = client.close(PATIENCE).wait();
     assert!(report.is_complete(), "{report:?}");
     assert_eq!(report.delivered, 5_000);
+}
+
+#[test]
+fn who_waits_for_room_in_the_spool_sleeps_even_if_the_event_is_as_large_as_the_buffer() {
+    let home = TempDir::new().unwrap();
+    let builder = nowhere().buffer_bytes(4096).sync(SyncMode::Os);
+    let client = spooled(builder, home.path());
+    let is_full = |error: &AppendError| matches!(error.refusal(), Refusal::SpoolFull { .. });
+    let mut event = Event::new([b'x'; 4050]);
+    loop {
+        match client.append(event) {
+            Ok(_) => event = Event::new([b'x'; 4050]),
+            Err(error) if is_full(&error) => break event = error.into_event(),
+            Err(error) => {
+                assert!(error.is_retryable(), "{error}");
+                // The buffer has room soon; if that is not it, the next refusal tells.
+                client.ready(4096).wait(Duration::from_millis(300));
+                event = error.into_event();
+            }
+        }
+    }
+    let before = client.stats().refused.spool_full;
+    let error = client.append_within(event, Duration::from_millis(100));
+    assert!(is_full(&error.unwrap_err()));
+    let offered = client.stats().refused.spool_full - before;
+    assert!(offered < 10, "offered {offered} times");
 }
