@@ -103,7 +103,7 @@ pub enum Refusal {
     /// stored.
     #[error(
         "the buffer is full: {used} of {capacity} bytes are in use and the event needs {needed}{}",
-        because(.trouble.as_deref())
+        because(.trouble.as_deref(), "")
     )]
     Full {
         /// Bytes in use.
@@ -117,13 +117,16 @@ pub enum Refusal {
     },
     /// The spool has no room; it has when agents acknowledge.
     #[error(
-        "the spool is full: spool_bytes allows {capacity}, and the event needs {needed} more; agents must acknowledge older events"
+        "the spool is full: spool_bytes allows {capacity}, and the event needs {needed} more{}",
+        because(.trouble.as_deref(), "; agents must acknowledge older events")
     )]
     SpoolFull {
         /// The spool's bound.
         capacity: u64,
         /// Bytes the event needs.
         needed: u64,
+        /// What keeps the spool from storing events.
+        trouble: Option<Arc<Trouble>>,
     },
     /// The event, or a batch of them, is larger than `event_bytes` or the whole buffer.
     #[error("{bytes} bytes were offered at once, more than the {limit} allowed")]
@@ -318,10 +321,11 @@ fn cause(error: Option<&Arc<AgentError>>) -> String {
         .unwrap_or_default()
 }
 
-fn because(trouble: Option<&Trouble>) -> String {
-    trouble
-        .map(|trouble| format!("; nothing is stored because {trouble}"))
-        .unwrap_or_default()
+fn because(trouble: Option<&Trouble>, otherwise: &str) -> String {
+    trouble.map_or_else(
+        || otherwise.to_owned(),
+        |trouble| format!("; nothing is stored because {trouble}"),
+    )
 }
 
 /// Why an agent is not used, or was not.

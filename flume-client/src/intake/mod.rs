@@ -126,7 +126,7 @@ impl Intake {
         // A quarter of the buffer must be free, so that a waiting caller is woken for many events.
         let disk = state.disk;
         let fits = |bytes: usize| {
-            let fits_disk = disk.is_none_or(|disk| disk.check_room(bytes, 1).is_ok());
+            let fits_disk = disk.is_none_or(|disk| disk.check_room(bytes, 1, None).is_ok());
             closed || (fits_disk && used + bytes.max(capacity / 4) <= capacity)
         };
         for (_, promise) in state.ready.extract_if(.., |(bytes, _)| fits(*bytes)) {
