@@ -68,9 +68,9 @@ fn run(args: &[String]) -> Result<()> {
     let jobs: [(&str, Job); 3] = [("one", one), ("waiting", waiting), ("burst", burst)];
     let named = |name: &str| args.iter().any(|arg| arg == name);
     let all = !jobs.iter().any(|(name, _)| named(name));
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let target = env!("CARGO_TARGET_TMPDIR");
     for (_, job) in jobs.into_iter().filter(|(name, _)| all || named(name)) {
-        let directory = tempfile::tempdir_in(&target)?;
+        let directory = tempfile::tempdir_in(target)?;
         job(directory.path(), rounds)?;
     }
     Ok(())
