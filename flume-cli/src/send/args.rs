@@ -10,6 +10,7 @@ use flume_client::event::{
 use flume_client::{AgentUrl, BuildError, Client, WindowMode};
 
 use super::pump::EVENT_BYTES_MAX;
+use crate::agents;
 use crate::exit;
 use crate::text::parse_duration;
 
@@ -67,12 +68,6 @@ Examples:
 
 Ctrl-C stops reading and sends what was read; a second Ctrl-C ends at once.";
 
-/// Most of the time-out that the agents may use up, so that each is tried and its error is seen.
-const TIMEOUT_SHARE: f64 = 0.75;
-/// Longest wait for a connection, and for an answer: the client's defaults.
-const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
-const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(20);
-
 impl SendArgs {
     /// What no single value tells: the headers together.
     pub(super) fn check(&self) -> Result<(), String> {
@@ -104,18 +99,14 @@ impl SendArgs {
     }
 
     pub(super) fn client(&self) -> Result<Client, BuildError> {
-        let share = self.timeout.mul_f64(TIMEOUT_SHARE) / self.agent.len() as u32;
         let window = if self.ordered {
             WindowMode::Ordered
         } else {
             WindowMode::ADAPTIVE
         };
-        Client::builder()
-            .agents(self.agent.iter().map(AgentUrl::to_string))
+        agents::client(&self.agent, self.timeout)
             .batch_events(self.batch)
             .window(window)
-            .connect_timeout(share.min(CONNECT_TIMEOUT_MAX))
-            .request_timeout(share.min(REQUEST_TIMEOUT_MAX))
             .event_bytes(EVENT_BYTES_MAX)
             // What is sent is what the user wrote.
             .event_ids(false)

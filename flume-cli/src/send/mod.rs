@@ -5,17 +5,14 @@
 //! | `args` | the command line |
 //! | `input` | files and standard input |
 //! | `pump` | the thread that reads and hands over |
-//! | `patience` | when to give up |
-//! | `watch`, `screen` | what the user sees while it runs |
+//! | `screen` | what the user sees while it runs |
 //! | `summary` | what the user, scripts and the shell are told at the end |
 
 mod args;
 mod input;
-mod patience;
 mod pump;
 mod screen;
 mod summary;
-mod watch;
 
 use std::time::{Duration, Instant};
 
@@ -23,15 +20,15 @@ use flume_client::Client;
 
 pub(crate) use self::args::SendArgs;
 use self::input::Input;
-use self::patience::Patience;
 use self::pump::{News, Pump};
 use self::screen::Screen;
 use self::summary::{Ending, Summary};
-use self::watch::Watch;
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::output;
+use crate::patience::Patience;
 use crate::text;
+use crate::watch::Watch;
 
 /// How often the counters are looked at.
 const TICK: Duration = Duration::from_millis(100);

@@ -1,17 +1,15 @@
 //! [`Summary`]: what became of every line, for people, for scripts, and as an exit code.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use flume_client::AgentError;
 use flume_client::stats::Stats;
 use serde::Serialize;
 
 use super::pump::Tally;
+use crate::agents::{self, AgentLine};
 use crate::exit::Exit;
 use crate::output::{self, SCHEMA};
 use crate::text::{self, count, plural};
-use crate::trouble;
 
 #[derive(Debug)]
 pub(super) struct Summary {
@@ -47,15 +45,6 @@ struct SummaryLine {
     agents: Vec<AgentLine>,
 }
 
-#[derive(Serialize)]
-struct AgentLine {
-    agent: String,
-    acked: u64,
-    failures: u64,
-    window_peak: u32,
-    last_error: Option<String>,
-}
-
 impl Summary {
     /// Tells everyone. `json`: scripts as well.
     pub(super) fn report(&self, interrupted: bool, json: bool) -> Exit {
@@ -79,7 +68,7 @@ impl Summary {
             0 if self.tally.unreadable > 0 => Exit::Unexpected,
             0 => Exit::Complete,
             _ if acked > 0 => Exit::Partial,
-            _ if self.is_answer_owed() => Exit::TimedOut,
+            _ if agents::is_answer_owed(&self.stats.agents) => Exit::TimedOut,
             _ => Exit::Undelivered,
         }
     }
@@ -87,16 +76,6 @@ impl Summary {
     /// Taken by the client and not acknowledged.
     fn pending(&self) -> u64 {
         self.stats.accepted - self.stats.delivered
-    }
-
-    /// Whether some agent accepted a connection, or was still being tried, and did not answer.
-    fn is_answer_owed(&self) -> bool {
-        let owes =
-            |error: &Option<Arc<AgentError>>| error.as_deref().is_none_or(trouble::is_silence);
-        self.stats
-            .agents
-            .iter()
-            .any(|agent| owes(&agent.last_error))
     }
 
     fn show(&self) {
@@ -130,14 +109,11 @@ impl Summary {
         if refused > 0 {
             output::detail(format!("{} refused, see above", plural(refused, "line")));
         }
-        if self.stats.batches_retried > 0 {
-            let again = count(self.stats.batches_retried);
-            output::detail(format!(
-                "batches sent again: {again}; their events may have arrived twice"
-            ));
-        }
+        let again = agents::sent_again(self.stats.batches_retried);
+        again.iter().for_each(output::detail);
         if self.tally.read > 0 {
-            self.show_agents();
+            let agents = agents::text(&self.stats.agents, pending > 0);
+            agents.iter().for_each(output::detail);
         }
     }
 
@@ -157,34 +133,7 @@ impl Summary {
         format!("{} pending: {sent}{why}", count(pending))
     }
 
-    fn show_agents(&self) {
-        let mut advice = Vec::new();
-        for agent in &self.stats.agents {
-            let mut line = format!("{}: {} acknowledged", agent.agent, count(agent.delivered));
-            if agent.failures > 0 {
-                line.push_str(&format!(", {}", plural(agent.failures, "failure")));
-            }
-            if let Some(error) = &agent.last_error {
-                line.push_str(&format!(", the last: {}", trouble::sentence(error)));
-            }
-            output::detail(line);
-            let error = agent.last_error.as_deref().filter(|_| agent.delivered == 0);
-            advice.extend(error.and_then(trouble::advice));
-        }
-        if self.pending() > 0 {
-            advice.dedup();
-            advice.iter().for_each(output::detail);
-        }
-    }
-
     fn line(&self) -> SummaryLine {
-        let agent = |agent: &flume_client::stats::AgentStats| AgentLine {
-            agent: agent.agent.to_string(),
-            acked: agent.delivered,
-            failures: agent.failures,
-            window_peak: agent.window_peak,
-            last_error: agent.last_error.as_deref().map(trouble::sentence),
-        };
         SummaryLine {
             schema: SCHEMA,
             read: self.tally.read,
@@ -192,7 +141,7 @@ impl Summary {
             pending: self.pending(),
             refused: self.tally.refused,
             retries: self.stats.batches_retried,
-            agents: self.stats.agents.iter().map(agent).collect(),
+            agents: agents::lines(&self.stats.agents),
         }
     }
 }
