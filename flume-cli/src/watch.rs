@@ -1,4 +1,5 @@
-//! [`Watch`]: tells when an agent fails, and when it works again. Once each, not at every retry.
+//! [`Watch`]: tells when an agent fails, and when it works again, and what keeps events from being
+//! stored. Once each, not at every retry.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,8 @@ const NOTE_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     agents: Vec<Seen>,
+    /// What was said of the spool last.
+    spool: Option<String>,
 }
 
 /// What was said of an agent last.
@@ -28,8 +31,28 @@ struct Seen {
 impl Watch {
     /// What there is to say now. `retrying` ends each sentence about a failure.
     pub(crate) fn look(&mut self, stats: &Stats, now: Instant, retrying: &str) -> Vec<String> {
-        self.agents.resize_with(stats.agents.len(), Seen::default);
-        let pairs = self.agents.iter_mut().zip(&stats.agents);
+        let mut notes = self.look_at_agents(&stats.agents, now, retrying);
+        if let Some(spool) = &stats.spool
+            && let Some(trouble) = &spool.trouble
+        {
+            let note = format!("{}: {trouble}", spool.directory.display());
+            if self.spool.as_ref() != Some(&note) {
+                self.spool = Some(note.clone());
+                notes.push(note);
+            }
+        }
+        notes
+    }
+
+    /// The same of agents alone.
+    pub(crate) fn look_at_agents(
+        &mut self,
+        agents: &[AgentStats],
+        now: Instant,
+        retrying: &str,
+    ) -> Vec<String> {
+        self.agents.resize_with(agents.len(), Seen::default);
+        let pairs = self.agents.iter_mut().zip(agents);
         pairs
             .filter_map(|(seen, agent)| seen.look(agent, now, retrying))
             .collect()

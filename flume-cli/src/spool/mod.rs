@@ -1,4 +1,4 @@
-//! `flume spool`: what a spool holds, whether it is sound, and ways out when it is not.
+//! `flume spool`: what a spool holds, whether it is sound, and ways out for its events.
 //!
 //! | file | holds |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | `finding` | what is wrong, in words and for scripts |
 //! | `event` | an event as it is shown |
 //! | `ls`, `inspect`, `verify` | what is found, told at three lengths |
+//! | `drain` | its events, delivered |
 //! | `export`, `avro_file`, `new_file` | its events as a file |
 //! | `repair` | its events as a new spool |
 //! | `prune` | what of its files nobody needs |
@@ -17,6 +18,7 @@
 //! [`SpoolCommand`].
 
 mod avro_file;
+mod drain;
 mod event;
 mod examined;
 mod export;
@@ -34,6 +36,7 @@ mod verify;
 
 use clap::{Args, Subcommand};
 
+use self::drain::DrainArgs;
 use self::export::ExportArgs;
 use self::inspect::InspectArgs;
 use self::ls::LsArgs;
@@ -42,7 +45,7 @@ use self::repair::RepairArgs;
 use self::verify::VerifyArgs;
 use crate::exit::Exit;
 
-/// Look into spools: events on a disk that no agent has acknowledged yet.
+/// Look into spools, and empty them: events on a disk that no agent has acknowledged yet.
 ///
 /// A spool is a directory in which a service keeps events from `append` to the acknowledgement.
 #[derive(Debug, Args)]
@@ -57,6 +60,7 @@ enum SpoolCommand {
     Ls(LsArgs),
     Inspect(InspectArgs),
     Verify(VerifyArgs),
+    Drain(DrainArgs),
     Export(ExportArgs),
     Repair(RepairArgs),
     Prune(PruneArgs),
@@ -70,8 +74,11 @@ Exit codes:
     0  all went well
     1  something cannot be read or written, or there is no spool
     2  wrong usage
+    4  drain delivered nothing: no agent could be used
+    5  drain delivered a part, the rest is still in the spool
     6  a spool is damaged; what can be read of it was read
     7  a spool is in use by another process, and the command needs it for itself
+  124  drain delivered nothing in time, and an agent still owed an answer
   130  interrupted";
 
 pub(crate) fn run(args: &SpoolArgs) -> Exit {
@@ -79,6 +86,7 @@ pub(crate) fn run(args: &SpoolArgs) -> Exit {
         SpoolCommand::Ls(args) => ls::run(args),
         SpoolCommand::Inspect(args) => inspect::run(args),
         SpoolCommand::Verify(args) => verify::run(args),
+        SpoolCommand::Drain(args) => drain::run(args),
         SpoolCommand::Export(args) => export::run(args),
         SpoolCommand::Repair(args) => repair::run(args),
         SpoolCommand::Prune(args) => prune::run(args),
