@@ -1,11 +1,10 @@
-//! [`Watch`]: tells when an agent fails, and when it works again, and what keeps events from being
-//! stored. Once each, not at every retry.
+//! [`Watch`]: tells when an agent fails, and when it works again. Once each, not at every retry.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flume_client::AgentError;
-use flume_client::stats::{AgentStats, Stats};
+use flume_client::stats::AgentStats;
 
 use crate::trouble;
 
@@ -15,8 +14,6 @@ const NOTE_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     agents: Vec<Seen>,
-    /// What was said of the spool last.
-    spool: Option<String>,
 }
 
 /// What was said of an agent last.
@@ -30,22 +27,7 @@ struct Seen {
 
 impl Watch {
     /// What there is to say now. `retrying` ends each sentence about a failure.
-    pub(crate) fn look(&mut self, stats: &Stats, now: Instant, retrying: &str) -> Vec<String> {
-        let mut notes = self.look_at_agents(&stats.agents, now, retrying);
-        if let Some(spool) = &stats.spool
-            && let Some(trouble) = &spool.trouble
-        {
-            let note = format!("{}: {trouble}", spool.directory.display());
-            if self.spool.as_ref() != Some(&note) {
-                self.spool = Some(note.clone());
-                notes.push(note);
-            }
-        }
-        notes
-    }
-
-    /// The same of agents alone.
-    pub(crate) fn look_at_agents(
+    pub(crate) fn look(
         &mut self,
         agents: &[AgentStats],
         now: Instant,

@@ -114,7 +114,7 @@ pub(super) fn run(args: &DrainArgs) -> Result<Exit, Problem> {
     let started = Instant::now();
     let clients = spools.iter().map(|it| client(args, it, spools.len()));
     let clients = clients.collect::<Result<Vec<_>, _>>()?;
-    let ending = deliver(args, &clients, &interrupts);
+    let ending = deliver(args, &clients, &interrupts, started);
     let closes: Vec<_> = clients.iter().map(|it| it.close(Duration::ZERO)).collect();
     let is_clean = closes.into_iter().all(|close| close.wait().pending == 0);
     debug_assert!(is_clean, "what is not delivered is on the disk");
@@ -156,17 +156,21 @@ fn client(args: &DrainArgs, spool: &Path, spools: usize) -> Result<Client, Probl
     Ok(client.build()?)
 }
 
-fn deliver(args: &DrainArgs, clients: &[Client], interrupts: &Interrupts) -> Ending {
+fn deliver(
+    args: &DrainArgs,
+    clients: &[Client],
+    interrupts: &Interrupts,
+    started: Instant,
+) -> Ending {
     let snapshot = || -> Vec<Stats> { clients.iter().map(Client::stats).collect() };
     let total = snapshot().iter().map(|stats| stats.recovered).sum();
     let progress = Progress::of_events(total);
     let mut patience = Patience::new(args.timeout);
     let mut watch = Watch::default();
     let retrying = format!("retrying for up to {}", text::duration(args.timeout));
-    let started = Instant::now();
     let ending = loop {
         let (stats, now) = (snapshot(), Instant::now());
-        for note in watch.look_at_agents(&merged(&stats), now, &retrying) {
+        for note in watch.look(&merged(&stats), now, &retrying) {
             progress.note(note);
         }
         let Events {
@@ -317,7 +321,7 @@ impl Report<'_> {
                 "not all of it can be read; `flume spool verify` tells what cannot".to_owned(),
             );
         }
-        if self.spools.len() > 1 {
+        if self.spools.len() > 1 && events.total() > 0 {
             let each = self.spools.iter().zip(&self.stats);
             lines.extend(each.map(|(spool, stats)| {
                 let it = Events::of(stats);

@@ -8,6 +8,7 @@
 //! | `event` | an event as it is shown |
 //! | `ls`, `inspect`, `verify` | what is found, told at three lengths |
 //! | `drain` | its events, delivered |
+//! | `elsewhere` | what lies beside one's own place in a directory |
 //! | `export`, `avro_file`, `new_file` | its events as a file |
 //! | `repair` | its events as a new spool |
 //! | `prune` | what of its files nobody needs |
@@ -19,6 +20,7 @@
 
 mod avro_file;
 mod drain;
+mod elsewhere;
 mod event;
 mod examined;
 mod export;
@@ -35,11 +37,14 @@ mod table;
 mod verify;
 
 use clap::{Args, Subcommand};
+use flume_client::BuildError;
 
 use self::drain::DrainArgs;
+pub(crate) use self::elsewhere::{is_taking_over, left_elsewhere};
 use self::export::ExportArgs;
 use self::inspect::InspectArgs;
 use self::ls::LsArgs;
+use self::problem::Problem;
 use self::prune::PruneArgs;
 use self::repair::RepairArgs;
 use self::verify::VerifyArgs;
@@ -80,6 +85,11 @@ Exit codes:
     7  a spool is in use by another process, and the command needs it for itself
   124  drain delivered nothing in time, and an agent still owed an answer
   130  interrupted";
+
+/// Tells the user why there is no client, for whoever needs one.
+pub(crate) fn refuse(error: BuildError) -> Exit {
+    Problem::from(error).tell()
+}
 
 pub(crate) fn run(args: &SpoolArgs) -> Exit {
     let done = match &args.command {

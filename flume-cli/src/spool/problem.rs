@@ -45,7 +45,7 @@ impl Problem {
     pub(super) fn tell(&self) -> Exit {
         output::note(self);
         match self {
-            Self::Usage(_) => Exit::Usage,
+            Self::Usage(_) | Self::Client(_) => Exit::Usage,
             Self::Directory(DirectoryError::Locked { .. }) => Exit::InUse,
             Self::Interrupted => Exit::Interrupted,
             _ => Exit::Unexpected,
