@@ -85,7 +85,7 @@ impl Client {
     /// least once, or at most once with [`Reliability::BestEffort`](crate::Reliability).
     pub fn append(&self, event: Event) -> Result<Receipt, AppendError> {
         match self.handle.overflow {
-            Overflow::Refuse => self.try_append(event),
+            Overflow::Refuse | Overflow::DropOldest => self.try_append(event),
             Overflow::Block(limit) => self.append_within(event, limit),
         }
     }

@@ -334,10 +334,12 @@ impl Committer {
             return;
         }
         // What is done with can wait for the timer that it starts.
-        let events = if self.timers.save.is_none() || self.is_short_of_room() {
-            1
-        } else {
+        let soon = Instant::now() + SAVE_AFTER;
+        let is_started = self.timers.save.is_some_and(|at| at <= soon);
+        let events = if is_started && !self.is_short_of_room() {
             u64::MAX
+        } else {
+            1
         };
         if !self.partners.handover.sleep(waker, events) {
             return;

@@ -70,8 +70,13 @@ impl Disk {
         self.room.saturating_sub(self.uncounted)
     }
 
-    /// Whether events of so many bytes in all can be taken in.
-    pub(crate) fn check_room(&self, bytes: usize, events: usize) -> Result<(), Refusal> {
+    /// Whether events of so many bytes in all can be taken in, and what may be why not.
+    pub(crate) fn check_room(
+        &self,
+        bytes: usize,
+        events: usize,
+        trouble: Option<&Arc<Trouble>>,
+    ) -> Result<(), Refusal> {
         // Each half of a chunk can be a frame.
         let frames = 1 + bytes / (CHUNK_BYTES / 2);
         let needed = (frame_bytes(events, bytes) + frames * frame_bytes(1, 0)) as u64;
@@ -79,7 +84,11 @@ impl Disk {
             return Ok(());
         }
         let capacity = self.capacity;
-        Err(Refusal::SpoolFull { capacity, needed })
+        Err(Refusal::SpoolFull {
+            capacity,
+            needed,
+            trouble: trouble.cloned(),
+        })
     }
 
     /// Takes in what a commit changed.

@@ -61,6 +61,9 @@ pub enum BuildError {
         /// The level.
         reliability: Reliability,
     },
+    /// End-to-end, and the oldest events are to be dropped.
+    #[error("end-to-end keeps what it took: choose an overflow policy other than DropOldest")]
+    DropsStored,
     /// The spool's directory cannot be used.
     #[error(transparent)]
     Spool(#[from] DirectoryError),
@@ -100,7 +103,7 @@ pub enum Refusal {
     /// stored.
     #[error(
         "the buffer is full: {used} of {capacity} bytes are in use and the event needs {needed}{}",
-        because(.trouble.as_deref())
+        because(.trouble.as_deref(), "")
     )]
     Full {
         /// Bytes in use.
@@ -114,13 +117,16 @@ pub enum Refusal {
     },
     /// The spool has no room; it has when agents acknowledge.
     #[error(
-        "the spool is full: spool_bytes allows {capacity}, and the event needs {needed} more; agents must acknowledge older events"
+        "the spool is full: spool_bytes allows {capacity}, and the event needs {needed} more{}",
+        because(.trouble.as_deref(), "; agents must acknowledge older events")
     )]
     SpoolFull {
         /// The spool's bound.
         capacity: u64,
         /// Bytes the event needs.
         needed: u64,
+        /// What keeps the spool from storing events.
+        trouble: Option<Arc<Trouble>>,
     },
     /// The event, or a batch of them, is larger than `event_bytes` or the whole buffer.
     #[error("{bytes} bytes were offered at once, more than the {limit} allowed")]
@@ -256,6 +262,9 @@ pub enum DeliveryError {
     /// The client was closed before it was sent. It is nowhere.
     #[error("the client was closed before the event was sent")]
     Closed,
+    /// The buffer was full, and it was the oldest event that waited. It is nowhere.
+    #[error("the event was dropped as the oldest, for want of room; it was never sent")]
+    Shed,
     /// The event was in the spool and cannot be read any more. Its file is set aside as
     /// `quarantine-...`.
     #[error("the event was in the spool and cannot be read any more; its file is set aside")]
@@ -308,10 +317,11 @@ fn cause(error: Option<&Arc<AgentError>>) -> String {
         .unwrap_or_default()
 }
 
-fn because(trouble: Option<&Trouble>) -> String {
-    trouble
-        .map(|trouble| format!("; nothing is stored because {trouble}"))
-        .unwrap_or_default()
+fn because(trouble: Option<&Trouble>, otherwise: &str) -> String {
+    trouble.map_or_else(
+        || otherwise.to_owned(),
+        |trouble| format!("; nothing is stored because {trouble}"),
+    )
 }
 
 /// Why an agent is not used, or was not.

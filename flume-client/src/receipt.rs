@@ -181,6 +181,7 @@ impl Slot {
             Outcome::Lost(Loss::Rejected) => Err(DeliveryError::Rejected),
             Outcome::Lost(Loss::Unknown) => Err(DeliveryError::Unknown),
             Outcome::Lost(Loss::Closed) => Err(DeliveryError::Closed),
+            Outcome::Lost(Loss::Shed) => Err(DeliveryError::Shed),
             Outcome::Lost(Loss::Corrupt) => Err(DeliveryError::Corrupt),
         })
     }

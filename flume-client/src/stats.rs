@@ -73,6 +73,8 @@ pub struct Lost {
     pub unknown: u64,
     /// Never sent when the client was closed, nor stored.
     pub closed: u64,
+    /// The oldest, given up for new ones: [`Overflow::DropOldest`](crate::Overflow::DropOldest).
+    pub shed: u64,
     /// Were in the spool and cannot be read any more.
     pub corrupt: u64,
 }
@@ -81,7 +83,7 @@ impl Lost {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.unreachable + self.rejected + self.unknown + self.closed + self.corrupt
+        self.unreachable + self.rejected + self.unknown + self.closed + self.shed + self.corrupt
     }
 }
 
@@ -173,6 +175,7 @@ impl Stats {
             Outcome::Lost(Loss::Rejected) => &mut self.lost.rejected,
             Outcome::Lost(Loss::Unknown) => &mut self.lost.unknown,
             Outcome::Lost(Loss::Closed) => &mut self.lost.closed,
+            Outcome::Lost(Loss::Shed) => &mut self.lost.shed,
             Outcome::Lost(Loss::Corrupt) => &mut self.lost.corrupt,
         };
         *counter += events;

@@ -9,6 +9,8 @@
 //! cargo bench -p flume-tests --bench flume -- ingest       the mini-agent beside a real Flume 1.11; likewise
 //! ```
 //!
+//! What durable appends cost with SQLite and other peers is measured by `--bench durable`.
+//!
 //! `deliver` and `ingest` take `--events N` (per measurement, default 1,000,000) and `--rounds N` (default 5).
 //! Rates depend on the machine and on what else it does; the ratios are what to read.
 

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use flume_client::error::Refusal;
-use flume_client::{Client, Event};
+use flume_client::{Client, DeliveryError, Event, Overflow, WindowMode};
 
 use crate::support::{
     Agent, Answer, HOUR, PATIENCE, answers, append_all, assert_each_once, block_on, client_of,
@@ -259,4 +259,35 @@ fn a_buffer_smaller_than_a_batch_does_not_wait_for_the_batch_to_fill() {
     }
     assert!(client.close(PATIENCE).wait().is_complete());
     assert_each_once(agent.stored(), 100);
+}
+
+#[test]
+fn a_full_buffer_that_drops_the_oldest_keeps_the_newest_and_counts_the_others() {
+    let agent = Agent::scripted([answers(Answer::OkWhenReleased)]);
+    let client = client_of(&[&agent])
+        .event_bytes(1000)
+        .buffer_bytes(4000)
+        .batch_events(1)
+        .window(WindowMode::Ordered)
+        .overflow(Overflow::DropOldest)
+        .build()
+        .unwrap();
+    let large = |number: u64| Event::new(format!("event {number} {}", "x".repeat(90)));
+    let sent = client.append(large(0)).unwrap();
+    agent.wait_for_requests(1);
+    let receipts: Vec<_> = (1..200)
+        .map(|number| client.append_within(large(number), PATIENCE).unwrap())
+        .collect();
+    assert_eq!(receipts[0].wait(PATIENCE), Err(DeliveryError::Shed));
+    agent.release();
+    sent.wait(PATIENCE).unwrap();
+    receipts.last().unwrap().wait(PATIENCE).unwrap();
+    client.flush(PATIENCE).wait().unwrap();
+    let stored = agent.stored();
+    let stats = client.stats();
+    assert_eq!(stats.lost.shed, 200 - stored.len() as u64);
+    assert_eq!(stats.lost.total(), stats.lost.shed);
+    assert!((20..40).contains(&stored.len()), "{stored:?}");
+    let newest: Vec<u64> = (201 - stored.len() as u64..200).collect();
+    assert_eq!(stored, [&[0], newest.as_slice()].concat());
 }

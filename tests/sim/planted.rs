@@ -317,4 +317,16 @@ pub(crate) const BUGS: &[Bug] = &[
         "const STRANGERS_MAX: u32 = 16;",
         "const STRANGERS_MAX: u32 = u32::MAX;",
     ),
+    bug(
+        "sheds all that waits",
+        "core.rs",
+        "left = left.saturating_sub(batch.bytes.into());",
+        "left = left.max(1);",
+    ),
+    bug(
+        "sheds too little",
+        "core.rs",
+        "while left > 0 {",
+        "if left > 0 {",
+    ),
 ];

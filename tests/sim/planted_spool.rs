@@ -170,8 +170,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "quota ignored",
         "segments.rs",
-        "self.disk_bytes() + spares * bytes > settings.bytes_max",
-        "spares * bytes > settings.bytes_max",
+        "it.disk_bytes() + spares * bytes > settings.bytes_max",
+        "it.cursor_bytes + spares * bytes > settings.bytes_max",
     ),
     bug(
         "reserve used",

@@ -10,7 +10,7 @@
 //! [`Chain`] puts a real or a small agent between two small ones and tells their story.
 //!
 //! [`sim`] and [`spool_sim`] are other things: the delivery core in virtual time, without Java or
-//! sockets, and the spool on a simulated disk.
+//! sockets, and the spool on a simulated disk. [`spool_kill`] has a real one, and processes to kill.
 
 mod chain;
 mod command;
@@ -29,6 +29,7 @@ mod real_flume_builder;
 mod rolled;
 mod samples;
 pub mod sim;
+pub mod spool_kill;
 pub mod spool_sim;
 mod wait;
 

@@ -38,12 +38,18 @@ pub struct ClientBuilder {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// It hands the event back at once.
+    /// It hands the event back at once. Whoever drops it then loses the newest events, and finds
+    /// them counted in [`Refused`](crate::stats::Refused).
     #[default]
     Refuse,
     /// It waits for room, so long at the most, and hands the event back then. It blocks the
     /// calling thread: nothing for threads that run async tasks.
     Block(Duration),
+    /// It takes the event, and the client gives up the oldest ones that wait, counted in
+    /// [`Lost::shed`](crate::stats::Lost::shed), as soon as three quarters of the buffer are used.
+    /// The rest is for what comes before the client's thread can look; beyond that, events are
+    /// handed back all the same. Not end to end, where what was taken is kept.
+    DropOldest,
 }
 
 /// The settings of a client, checked.
@@ -258,21 +264,10 @@ impl ClientBuilder {
         for url in self.agents {
             config.agents.push(url.parse()?);
         }
-        let has_spool = !self.spool.directory.as_os_str().is_empty();
-        let fitting = if has_spool {
-            Reliability::EndToEnd
-        } else {
-            Reliability::default()
-        };
-        let reliability = self.reliability.unwrap_or(fitting);
-        match (reliability, has_spool) {
-            (Reliability::EndToEnd, false) => return Err(BuildError::NoSpool),
-            (Reliability::EndToEnd, true) => config.spool = Some(self.spool),
-            (_, true) => return Err(BuildError::IdleSpool { reliability }),
-            (_, false) => {}
-        }
-        config.delivery.reliability = reliability;
-        let may_double = reliability != Reliability::BestEffort;
+        config.spool = self
+            .spool
+            .of_level(self.reliability, &mut config.delivery)?;
+        let may_double = config.delivery.reliability != Reliability::BestEffort;
         config.event_ids = self.event_ids.unwrap_or(may_double);
         config.delivery.agents = config.agents.len();
         config.delivery.bound_times();
@@ -296,6 +291,9 @@ impl ClientBuilder {
         )?;
         if let Some(spool) = &config.spool {
             spool.check(config.event_bytes_max)?;
+            if config.overflow == Overflow::DropOldest {
+                return Err(BuildError::DropsStored);
+            }
         }
         for (setting, value) in [
             ("connect_timeout", delivery.connect_timeout),

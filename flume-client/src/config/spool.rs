@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::builder::within;
 use crate::chunk::CHUNK_BYTES;
+use crate::delivery;
 use crate::error::BuildError;
 use crate::event_id::EVENT_ID_BYTES_MAX;
+use crate::reliability::Reliability;
 use crate::spool::{
     CURSOR_BYTES, Flushing, NetworkFileSystem, SEGMENT_HEADER_BYTES, Settings, frame_bytes,
 };
@@ -64,6 +66,28 @@ impl Default for SpoolConfig {
 }
 
 impl SpoolConfig {
+    /// Settles the level, and whether it has a spool.
+    pub(crate) fn of_level(
+        self,
+        wanted: Option<Reliability>,
+        delivery: &mut delivery::Settings,
+    ) -> Result<Option<Self>, BuildError> {
+        let has_spool = !self.directory.as_os_str().is_empty();
+        let fitting = if has_spool {
+            Reliability::EndToEnd
+        } else {
+            Reliability::default()
+        };
+        let reliability = wanted.unwrap_or(fitting);
+        delivery.reliability = reliability;
+        match (reliability, has_spool) {
+            (Reliability::EndToEnd, false) => Err(BuildError::NoSpool),
+            (Reliability::EndToEnd, true) => Ok(Some(self)),
+            (_, true) => Err(BuildError::IdleSpool { reliability }),
+            (_, false) => Ok(None),
+        }
+    }
+
     pub(crate) fn check(&self, event_bytes_max: usize) -> Result<(), BuildError> {
         let segments = SEGMENTS_MIN * segment_bytes_min(event_bytes_max);
         let least = segments + CURSOR_BYTES as u64;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Settings, Time};
+use super::{Loss, Settings, Time};
 
 /// Events with consecutive sequence numbers that travel in one call, and are retried as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,16 @@ pub struct Batch {
     pub bytes: u32,
     /// How often it was sent.
     pub attempts: u32,
+}
+
+impl Batch {
+    /// How it is lost if it is given up: as `loss`, unless an agent may have it.
+    pub(super) fn unless_sent(&self, loss: Loss) -> Loss {
+        match self.attempts {
+            0 => loss,
+            _ => Loss::Unknown,
+        }
+    }
 }
 
 /// The open batch and the closed ones that wait to be sent, oldest first.

@@ -75,6 +75,7 @@ impl Core {
             }
             Input::Closed { epoch, unsent_from } => self.on_closed(epoch, unsent_from),
             Input::Flush => self.batches.seal(),
+            Input::Shed { bytes } => self.shed(bytes),
             Input::Abandon => self.abandon(),
             Input::Tick => {}
         }
@@ -269,14 +270,21 @@ impl Core {
                 self.retire(&call.batch, Outcome::Lost(Loss::Unknown));
             }
         }
-        let fate = |batch: &Batch| {
-            if batch.attempts > 0 {
-                Loss::Unknown
-            } else {
-                Loss::Closed
+        self.drop_waiting(|batch| batch.unless_sent(Loss::Closed));
+    }
+
+    fn shed(&mut self, bytes: u64) {
+        let mut left = bytes;
+        while left > 0 {
+            if !self.batches.is_ready() {
+                self.batches.seal();
             }
-        };
-        self.drop_waiting(fate);
+            let Some(batch) = self.batches.pop() else {
+                return;
+            };
+            left = left.saturating_sub(batch.bytes.into());
+            self.retire(&batch, Outcome::Lost(batch.unless_sent(Loss::Shed)));
+        }
     }
 
     fn drop_waiting(&mut self, fate: impl Fn(&Batch) -> Loss) {

@@ -103,6 +103,12 @@ pub enum Input<'a> {
     },
     /// Close the open batch now.
     Flush,
+    /// Give up the oldest events that wait, until they are so many bytes or none wait. Those in
+    /// flight stay.
+    Shed {
+        /// Bytes of events.
+        bytes: u64,
+    },
     /// Give up everything that is pending.
     Abandon,
     /// Time has passed.
@@ -190,6 +196,8 @@ pub enum Loss {
     Unknown,
     /// The client was closed before it was sent.
     Closed,
+    /// There was no room, and it was the oldest.
+    Shed,
     /// It was in the spool and cannot be read any more. The core never sees such an event.
     Corrupt,
 }
@@ -204,6 +212,7 @@ pub struct Counters {
     pub rejected: u64,
     pub unknown: u64,
     pub closed: u64,
+    pub shed: u64,
     /// Batches sent, retries included.
     pub batches: u64,
     /// Batches sent again.
@@ -216,7 +225,7 @@ impl Counters {
     /// All events that are done with.
     #[must_use]
     pub fn retired(&self) -> u64 {
-        self.delivered + self.unreachable + self.rejected + self.unknown + self.closed
+        self.delivered + self.unreachable + self.rejected + self.unknown + self.closed + self.shed
     }
 
     fn retire(&mut self, events: u32, outcome: Outcome) {
@@ -226,6 +235,7 @@ impl Counters {
             Outcome::Lost(Loss::Rejected) => &mut self.rejected,
             Outcome::Lost(Loss::Unknown) => &mut self.unknown,
             Outcome::Lost(Loss::Closed) => &mut self.closed,
+            Outcome::Lost(Loss::Shed) => &mut self.shed,
             Outcome::Lost(Loss::Corrupt) => return,
         };
         *counter += u64::from(events);

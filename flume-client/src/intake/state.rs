@@ -232,17 +232,18 @@ impl IntakeState {
                 limit: capacity,
             });
         }
+        let trouble = self.stats.spool.as_ref().and_then(|it| it.trouble.as_ref());
         if used + needed > capacity {
             return Err(Refusal::Full {
                 used,
                 capacity,
                 needed,
-                trouble: self.stats.spool.as_ref().and_then(|it| it.trouble.clone()),
+                trouble: trouble.cloned(),
             });
         }
         self.disk
             .as_ref()
-            .map_or(Ok(()), |disk| disk.check_room(needed, events))
+            .map_or(Ok(()), |disk| disk.check_room(needed, events, trouble))
     }
 
     pub(super) fn push(&mut self, event: &Event, adds_id: bool) -> Receipt {

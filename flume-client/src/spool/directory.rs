@@ -6,16 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::handle::Handle;
 use super::lock::{self, Holder};
 use super::storage::{FileName, Storage};
-use super::system::{free_bytes, network_kind, owner_only, read_at, sync_directory, write_at};
-
-/// Zeros written at once into a new file.
-const ZEROS_BYTES: usize = 1024 * 1024;
+use super::system::{free_bytes, network_kind, owner_only, read_at, sync_directory};
 
 /// Descriptors that are kept for writing.
 const HANDLES_MAX: usize = 6;
@@ -30,7 +28,7 @@ pub struct Directory {
     path: PathBuf,
     /// Files are synced through the descriptor that wrote: kernels tell a failed write-back to
     /// descriptors that were open at the time. And it saves the system calls.
-    open: Mutex<BTreeMap<FileName, Arc<File>>>,
+    open: Mutex<BTreeMap<FileName, Arc<Handle>>>,
     /// The one that is read, if it is not written.
     reading: Mutex<Option<(FileName, Arc<File>)>>,
     /// `None` for who only looks.
@@ -151,7 +149,7 @@ impl Directory {
         // Not under the lock: whoever writes or reads a file meanwhile needs it.
         let handles: Vec<_> = self.handles().values().cloned().collect();
         for handle in handles {
-            handle.sync_data()?;
+            handle.file.sync_data()?;
         }
         sync_directory(&self.path)
     }
@@ -160,12 +158,12 @@ impl Directory {
         self.path.join(file.to_string())
     }
 
-    fn handles(&self) -> MutexGuard<'_, BTreeMap<FileName, Arc<File>>> {
+    fn handles(&self) -> MutexGuard<'_, BTreeMap<FileName, Arc<Handle>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The descriptor to write with.
-    fn writing(&self, file: FileName) -> io::Result<Arc<File>> {
+    fn writing(&self, file: FileName) -> io::Result<Arc<Handle>> {
         if let Some(handle) = self.handles().get(&file) {
             return Ok(Arc::clone(handle));
         }
@@ -173,10 +171,12 @@ impl Directory {
             .read(true)
             .write(true)
             .open(self.at(file))?;
-        self.keep(file, handle)
+        // A segment that was found is not written on.
+        let is_written = !matches!(file, FileName::Spare(_));
+        self.keep(file, Handle::of(handle, is_written)?)
     }
 
-    fn keep(&self, file: FileName, handle: File) -> io::Result<Arc<File>> {
+    fn keep(&self, file: FileName, handle: Handle) -> io::Result<Arc<Handle>> {
         let handle = Arc::new(handle);
         let mut handles = self.handles();
         handles.insert(file, Arc::clone(&handle));
@@ -189,30 +189,34 @@ impl Directory {
             let full = handles.remove(&file);
             if self.flushing == Flushing::OnRequest {
                 // The next flush would not find it.
-                full.map_or(Ok(()), |file| file.sync_data())?;
+                full.map_or(Ok(()), |full| full.file.sync_data())?;
             }
         }
         Ok(handle)
     }
 
-    /// The descriptor to read with.
-    fn reading(&self, file: FileName) -> io::Result<Arc<File>> {
-        if let Some(handle) = self.handles().get(&file) {
-            return Ok(Arc::clone(handle));
+    /// Reads with the descriptor that is at hand, or a new one.
+    fn read_with(
+        &self,
+        file: FileName,
+        read: impl FnOnce(&File) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let written = self.handles().get(&file).cloned();
+        if let Some(handle) = written {
+            return read(&handle.file);
         }
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        match reading.as_ref() {
-            Some((open, handle)) if *open == file => Ok(Arc::clone(handle)),
-            _ => {
-                let handle = Arc::new(File::open(self.at(file))?);
-                *reading = Some((file, Arc::clone(&handle)));
-                Ok(handle)
-            }
-        }
+        let open = match reading.take() {
+            Some((open, handle)) if open == file => handle,
+            _ => Arc::new(File::open(self.at(file))?),
+        };
+        *reading = Some((file, Arc::clone(&open)));
+        drop(reading);
+        read(&open)
     }
 
     /// Forgets descriptors of a name that will be another file's.
-    fn forget(&self, file: FileName) -> Option<Arc<File>> {
+    fn forget(&self, file: FileName) -> Option<Arc<Handle>> {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         reading.take_if(|(open, _)| *open == file);
         self.handles().remove(&file)
@@ -235,36 +239,31 @@ impl Storage for Directory {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true);
         owner_only(&mut options);
-        let mut handle = options.open(self.at(file))?;
-        // Written zeros, not only reserved space: the first write to reserved space costs a change
-        // of the file system's metadata, and so a second flush of the device in each commit.
-        let zeros = vec![0; ZEROS_BYTES.min(bytes as usize)];
-        let mut left = bytes;
-        while left > 0 {
-            let now = zeros.get(..left as usize).unwrap_or(&zeros);
-            handle.write_all(now)?;
-            left -= now.len() as u64;
-        }
+        let handle = Handle::make(options.open(self.at(file))?, bytes)?;
         self.forget(file);
         self.keep(file, handle)?;
         Ok(())
     }
 
     fn write(&self, file: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        write_at(self.writing(file)?.as_ref(), offset, bytes)
+        let handle = self.writing(file)?;
+        match file {
+            FileName::Segment(_) => handle.append(offset, bytes),
+            _ => handle.write(offset, bytes),
+        }
     }
 
     fn read(&self, file: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-        read_at(self.reading(file)?.as_ref(), offset, bytes)
+        self.read_with(file, |open| read_at(open, offset, bytes))
     }
 
     fn truncate(&self, file: FileName, bytes: u64) -> io::Result<()> {
-        self.writing(file)?.set_len(bytes)
+        self.writing(file)?.file.set_len(bytes)
     }
 
     fn sync(&self, file: FileName) -> io::Result<()> {
         match self.flushing {
-            Flushing::Always => self.writing(file)?.sync_data(),
+            Flushing::Always => self.writing(file)?.file.sync_data(),
             Flushing::OnRequest => Ok(()),
         }
     }

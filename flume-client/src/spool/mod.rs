@@ -8,6 +8,7 @@
 //! | [`storage`](Storage) | all that is done to a disk, as a trait |
 //! | [`directory`](Directory) | the real one |
 //! | [`lock`](Holder) | which process has a directory |
+//! | `handle` | a file that it has open for writing |
 //! | `system` | what it asks of the system |
 //! | [`frame`](FrameHeader) | events of one commit, as bytes. Pure |
 //! | [`header`](SegmentHeader) | a segment's first block, as bytes. Pure |
@@ -40,6 +41,7 @@ mod cursor;
 mod directory;
 mod fields;
 mod frame;
+mod handle;
 mod header;
 mod lock;
 mod log;

@@ -19,7 +19,7 @@ struct PendingFrame {
 }
 
 /// Memory of the frames that is kept for the next ones.
-const BYTES_KEPT: usize = 4 * 1024 * 1024;
+const BYTES_KEPT: usize = 8 * 1024 * 1024;
 
 impl Pending {
     pub(super) fn is_empty(&self) -> bool {

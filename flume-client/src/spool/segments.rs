@@ -27,6 +27,8 @@ pub(super) struct Segments {
     spares: Vec<(u64, u64)>,
     /// What is neither read nor reused, and its bytes.
     others: Vec<(FileName, u64)>,
+    /// What holds nothing and could not be removed.
+    leftovers: Vec<(FileName, u64)>,
     cursor_bytes: u64,
     next_id: u64,
     wrote: bool,
@@ -63,7 +65,8 @@ impl Segments {
     pub(super) fn disk_bytes(&self) -> u64 {
         let entries = self.entries.iter().map(|entry| entry.readable.bytes);
         let spares = self.spares.iter().map(|(_, bytes)| *bytes);
-        let others = self.others.iter().map(|(_, bytes)| *bytes);
+        let others = self.others.iter().chain(&self.leftovers);
+        let others = others.map(|(_, bytes)| *bytes);
         self.cursor_bytes + entries.chain(spares).chain(others).sum::<u64>()
     }
 
@@ -165,11 +168,9 @@ impl Segments {
         let begun = self.write_header(storage, FileName::Spare(spare), segment, header);
         if let Err(error) = begun {
             // It has one of the two names. If it cannot be removed, it still takes room.
-            let removed = storage.0.remove(FileName::Spare(spare));
-            let removed = removed.or_else(|_| storage.0.remove(segment));
-            if removed.and_then(|()| storage.0.sync_directory()).is_err() {
-                self.others.push((segment, bytes));
-            }
+            self.leftovers.push((FileName::Spare(spare), bytes));
+            self.leftovers.push((segment, 0));
+            let _ = self.remove_leftovers(storage);
             return Err(error.into());
         }
         self.wrote = true;
@@ -255,7 +256,12 @@ impl Segments {
         spares: u64,
     ) -> Result<(u64, u64), Trouble> {
         let bytes = settings.segment_bytes;
-        if self.disk_bytes() + spares * bytes > settings.bytes_max {
+        let is_over = |it: &Self| it.disk_bytes() + spares * bytes > settings.bytes_max;
+        if is_over(self) {
+            // A disk that failed is what is told, not that its leftovers use up the quota.
+            self.remove_leftovers(storage)?;
+        }
+        if is_over(self) {
             return Err(Trouble::Quota);
         }
         // The room of the reserve, too, is kept free until it is made.
@@ -266,16 +272,25 @@ impl Segments {
         let file = FileName::Spare(id);
         if let Err(error) = storage.0.create(file, bytes) {
             // It may be there, of any length.
-            if storage
-                .0
-                .remove(file)
-                .is_err_and(|it| it.kind() != io::ErrorKind::NotFound)
-            {
-                self.others.push((file, bytes));
-            }
+            self.leftovers.push((file, bytes));
+            let _ = self.remove_leftovers(storage);
             return Err(error.into());
         }
         Ok((id, bytes))
+    }
+
+    fn remove_leftovers(&mut self, storage: &Shared) -> io::Result<()> {
+        for (file, _) in &self.leftovers {
+            match storage.0.remove(*file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        if !self.leftovers.is_empty() {
+            storage.0.sync_directory()?;
+            self.leftovers.clear();
+        }
+        Ok(())
     }
 
     fn write_header(

@@ -19,7 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::chunk::Chunk;
 use crate::client::Report;
-use crate::config::{AgentUrl, Config};
+use crate::config::{AgentUrl, Config, Overflow};
 use crate::delivery::{AgentIndex, Core, Disconnect, Epoch, Input, Output, Settings};
 use crate::error::AgentError;
 use crate::handover::Handover;
@@ -86,6 +86,8 @@ struct Worker {
     links: BTreeMap<Epoch, Link>,
     agents: Vec<AgentUrl>,
     settings: Settings,
+    /// Bytes of events above which the oldest are given up.
+    shed_above: Option<usize>,
     intake: Arc<Intake>,
     epoch: Instant,
     timer: Pin<Box<Sleep>>,
@@ -111,6 +113,8 @@ impl Worker {
             links: BTreeMap::new(),
             agents: config.agents.clone(),
             settings: config.delivery.clone(),
+            shed_above: (config.overflow == Overflow::DropOldest)
+                .then_some(config.buffer_bytes_max / 4 * 3),
             intake,
             epoch,
             timer: Box::pin(sleep_until(epoch)),
@@ -245,6 +249,7 @@ impl Worker {
             state.take_chunks(&mut self.turn.chunks, usize::MAX);
         }
         state.take_requests(&mut self.turn.requests);
+        let pending_bytes = state.stats.pending_bytes;
         drop(state);
         self.turn.wakers.drain(..).for_each(Waker::wake);
         let came_in = !self.turn.chunks.is_empty() || !self.turn.requests.is_empty();
@@ -253,12 +258,23 @@ impl Worker {
             self.take_in(chunk);
         }
         self.turn.chunks = chunks;
+        self.shed(pending_bytes);
         let mut requests = std::mem::take(&mut self.turn.requests);
         for request in requests.drain(..) {
             self.on_request(request);
         }
         self.turn.requests = requests;
         came_in
+    }
+
+    /// Gives up the oldest events if there are more than may be, and that was chosen.
+    fn shed(&mut self, pending_bytes: usize) {
+        if let Some(most) = self.shed_above
+            && pending_bytes > most
+        {
+            let bytes = (pending_bytes - most) as u64;
+            self.step(Input::Shed { bytes });
+        }
     }
 
     fn take_in(&mut self, chunk: Chunk) {

@@ -60,6 +60,8 @@ pub(super) struct Book {
     pub(super) counters: Counters,
     pub(super) duplicates: u64,
     pub(super) abandoned: bool,
+    /// Events are being given up for want of room, so many bytes more.
+    pub(super) shedding: Option<u64>,
     pub(super) calm: bool,
     /// In a calm ordered run: the event that must be stored next.
     next_stored: Option<u64>,
@@ -80,6 +82,7 @@ impl Book {
             counters: Counters::default(),
             duplicates: 0,
             abandoned: false,
+            shedding: None,
             calm,
             next_stored: (calm && in_order).then_some(0),
             skipped: Vec::new(),
@@ -145,6 +148,20 @@ impl Book {
             self.low += 1;
         }
         Some(self.records[self.low].accepted_at)
+    }
+
+    /// The first event that waits.
+    fn oldest(&self) -> usize {
+        let later = self.records.iter().skip(self.low);
+        let retired = later.take_while(|record| record.state != State::Waiting);
+        self.low + retired.count()
+    }
+
+    /// Bytes of the events that wait.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        let waiting = self.records.iter().skip(self.low);
+        let waiting = waiting.filter(|record| record.state == State::Waiting);
+        waiting.map(|record| u64::from(record.bytes)).sum()
     }
 
     /// A batch leaves for an agent.
@@ -277,6 +294,10 @@ impl Book {
             record.state = State::Retired;
             sum += record.bytes;
         }
+        if let (Outcome::Lost(_), Some(left)) = (outcome, &mut self.shedding) {
+            ensure(*left > 0, "shed too much", || format!("{first}+{events}"))?;
+            *left = left.saturating_sub(u64::from(bytes));
+        }
         ensure(sum == bytes, "retired bytes", || {
             format!("{first}+{events}: {bytes}, not {sum}")
         })?;
@@ -308,13 +329,16 @@ impl Book {
     fn check_loss(&self, first: u64, loss: Loss) -> Check {
         let record = &self.records[first as usize];
         let is_kept = self.reliability == Reliability::InMemory || self.calm;
-        if is_kept && !self.abandoned {
+        if is_kept && !self.abandoned && self.shedding.is_none() {
             return broken("lost", format!("event {first} is lost: {loss:?}"));
         }
         let is_true = match loss {
             Loss::Unreachable => !self.abandoned && record.attempts == 0,
             Loss::Rejected => !self.abandoned && record.last_end == Some(Ending::Refused),
-            Loss::Unknown if self.abandoned => record.attempts > 0,
+            Loss::Unknown if self.abandoned || self.shedding.is_some() => record.attempts > 0,
+            Loss::Shed => {
+                self.shedding.is_some() && record.attempts == 0 && first as usize == self.oldest()
+            }
             Loss::Unknown => matches!(record.last_end, Some(Ending::Unknown { .. })),
             Loss::Closed => self.abandoned && record.attempts == 0,
             Loss::Corrupt => false,
@@ -333,6 +357,7 @@ impl Book {
             Outcome::Lost(Loss::Rejected) => &mut self.counters.rejected,
             Outcome::Lost(Loss::Unknown) => &mut self.counters.unknown,
             Outcome::Lost(Loss::Closed) => &mut self.counters.closed,
+            Outcome::Lost(Loss::Shed) => &mut self.counters.shed,
             // Found out by check_loss.
             Outcome::Lost(Loss::Corrupt) => return,
         };

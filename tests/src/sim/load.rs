@@ -2,9 +2,9 @@
 
 use flume_client::delivery::Input;
 
-use super::Check;
 use super::options::{Kind, MS};
 use super::world::{Happening, World};
+use super::{Check, ensure};
 
 const BURST_EVENTS_MAX: usize = 1_000;
 /// Batches that may wait before the application is held back, as by a bounded buffer.
@@ -27,6 +27,7 @@ impl World {
                 let events = self.rng.usize(1..=10);
                 self.append(events)?;
             }
+            18 if !self.book.calm => self.shed()?,
             17..=18 => {
                 self.trace.note(self.now, "flush", []);
                 self.step(Input::Flush)?;
@@ -44,6 +45,21 @@ impl World {
         if next < span.until {
             self.schedule(next, Happening::Load { episode });
         }
+        Ok(())
+    }
+
+    /// There is room for so many bytes less, so the oldest events go that wait.
+    fn shed(&mut self) -> Check {
+        let waiting = self.book.waiting_bytes();
+        let bytes = self.rng.u64(0..=waiting + 100);
+        self.trace.note(self.now, "shed {} bytes", [bytes]);
+        self.book.shedding = Some(bytes);
+        self.step(Input::Shed { bytes })?;
+        self.book.shedding = None;
+        let left = self.book.waiting_bytes();
+        ensure(left <= waiting.saturating_sub(bytes), "shed enough", || {
+            format!("{left} of {waiting} bytes wait after {bytes}")
+        })?;
         Ok(())
     }
 

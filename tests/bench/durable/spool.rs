@@ -1,0 +1,194 @@
+//! Ours: the client with a spool, and the spool's log alone as a [`Store`], whose syncs are counted.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use flume_client::spool::{
+    CURSOR_BYTES, Directory, FileName, Level, Log, NetworkFileSystem, Settings, Storage,
+};
+use flume_client::{Client, Event, Reliability};
+
+use crate::callers::DurableQueue;
+use crate::store::Store;
+use crate::{EVENT_BYTES, Result};
+
+const SETTINGS: Settings = Settings {
+    segment_bytes: 16 * 1024 * 1024,
+    frame_bytes_max: 2 * 1024 * 1024,
+    bytes_max: 8 * 16 * 1024 * 1024 + CURSOR_BYTES as u64,
+    free_bytes_min: 0,
+};
+
+/// Room for the bursts of all rounds.
+const SPOOLED_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+/// How long a caller waits, at the most.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long an event that is done with waits for the cursor, as in the client.
+const SAVE_AFTER: Duration = Duration::from_millis(100);
+
+/// The client and an agent that is away, so that nothing is sent and all that is stored stays.
+pub(crate) struct Spooled {
+    client: Client,
+}
+
+/// The log with an agent that acknowledges at once, so that segments are used again.
+pub(crate) struct Spool {
+    log: Log,
+    ends: Vec<u32>,
+    saved: Instant,
+    unsaved_bytes: usize,
+    counts: Arc<SyncCounts>,
+}
+
+/// What the log asked its storage for.
+#[derive(Debug, Default)]
+pub(crate) struct SyncCounts {
+    commits: AtomicU64,
+    segments: AtomicU64,
+    others: AtomicU64,
+}
+
+/// A directory whose syncs are counted.
+struct Counted {
+    directory: Directory,
+    counts: Arc<SyncCounts>,
+}
+
+impl Spooled {
+    pub(crate) fn open(directory: &Path) -> Result<Self> {
+        let port = flume_tests::free_ports(1)?.first().copied();
+        let client = Client::builder()
+            .agent(format!(
+                "avro://127.0.0.1:{}",
+                port.ok_or("no port is free")?
+            ))
+            .reliability(Reliability::EndToEnd)
+            .spool(directory.join("client"))
+            .spool_bytes(SPOOLED_BYTES_MAX)
+            .build()?;
+        Ok(Self { client })
+    }
+}
+
+impl DurableQueue for Spooled {
+    fn append_durable(&self, event: &Event) -> Result<()> {
+        self.append_all(event, 1)
+    }
+
+    fn append_all(&self, event: &Event, count: usize) -> Result<()> {
+        let mut last = None;
+        for _ in 0..count {
+            last = Some(self.client.append_within(event.clone(), PATIENCE)?);
+        }
+        last.map_or(Ok(()), |last| Ok(last.wait_stored(PATIENCE)?))
+    }
+
+    fn commits(&self) -> Option<u64> {
+        Some(self.client.stats().spool?.commits)
+    }
+}
+
+impl Spool {
+    pub(crate) fn open(directory: &Path, counts: &Arc<SyncCounts>) -> Result<Self> {
+        let storage = Counted {
+            directory: Directory::open(&directory.join("spool"), NetworkFileSystem::Refused)?,
+            counts: Arc::clone(counts),
+        };
+        let (log, _) = Log::open(Arc::new(storage), SETTINGS, 1)?;
+        Ok(Self {
+            log,
+            ends: Vec::new(),
+            saved: Instant::now(),
+            unsaved_bytes: 0,
+            counts: Arc::clone(counts),
+        })
+    }
+}
+
+impl Store for Spool {
+    fn commit(&mut self, events: &[u8]) -> Result<()> {
+        let count = events.len() / EVENT_BYTES;
+        self.ends.clear();
+        self.ends
+            .extend((1..=count).map(|event| (event * EVENT_BYTES) as u32));
+        let first = self.log.push(&self.ends, events, Level::EndToEnd);
+        self.log.flush(0)?;
+        self.log.retire(first, first + count as u64);
+        self.counts.commits.fetch_add(1, Ordering::Relaxed);
+        self.unsaved_bytes += events.len();
+        if self.saved.elapsed() >= SAVE_AFTER || self.unsaved_bytes as u64 >= SETTINGS.segment_bytes
+        {
+            self.log.save()?;
+            self.log.reserve()?;
+            self.saved = Instant::now();
+            self.unsaved_bytes = 0;
+        }
+        Ok(())
+    }
+}
+
+impl Storage for Counted {
+    fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
+        self.directory.list()
+    }
+
+    fn create(&self, file: FileName, bytes: u64) -> io::Result<()> {
+        self.directory.create(file, bytes)
+    }
+
+    fn write(&self, file: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.directory.write(file, offset, bytes)
+    }
+
+    fn read(&self, file: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        self.directory.read(file, offset, bytes)
+    }
+
+    fn truncate(&self, file: FileName, bytes: u64) -> io::Result<()> {
+        self.directory.truncate(file, bytes)
+    }
+
+    fn sync(&self, file: FileName) -> io::Result<()> {
+        let count = match file {
+            FileName::Segment(_) => &self.counts.segments,
+            _ => &self.counts.others,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.directory.sync(file)
+    }
+
+    fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
+        self.directory.rename(from, to)
+    }
+
+    fn remove(&self, file: FileName) -> io::Result<()> {
+        self.directory.remove(file)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        self.counts.others.fetch_add(1, Ordering::Relaxed);
+        self.directory.sync_directory()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        self.directory.free_bytes()
+    }
+}
+
+impl fmt::Display for SyncCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [commits, segments, others] =
+            [&self.commits, &self.segments, &self.others].map(|it| it.load(Ordering::Relaxed));
+        write!(
+            f,
+            "the log: {commits} commits, {segments} syncs of segments ({:.4} per commit), \
+             {others} of the cursor, spares and the directory",
+            segments as f64 / commits as f64
+        )
+    }
+}

@@ -1,0 +1,375 @@
+//! [`Book`]: what was reported stored and what arrived, and whether that is as promised. No clock,
+//! no IO.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use flume_client::Event;
+use flume_client::event_id::EVENT_ID_HEADER;
+
+use super::plan::{BATCH_EVENTS, BATCHES_IN_FLIGHT};
+use super::writer::Number;
+
+/// Broken promises that are told one by one.
+const TOLD_MAX: usize = 20;
+
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    /// By round and thread.
+    lanes: BTreeMap<(u32, u32), Lane>,
+    rounds: BTreeMap<u32, Round>,
+    /// All events are of one spool, so of one client.
+    client: Option<String>,
+    broken: Vec<String>,
+    broken_untold: u64,
+}
+
+/// The events of one thread of one process.
+#[derive(Debug, Default)]
+struct Lane {
+    /// Events below were reported stored, or appended.
+    stored: u64,
+    appended: u64,
+    arrivals: Vec<Option<Arrival>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    /// The number in its id.
+    sequence: u64,
+    /// The round in which it came last.
+    round: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Round {
+    arrived: u64,
+    is_unordered: bool,
+    /// Events that came last, within the time that the cursor may lag behind.
+    latest: u64,
+    /// Events that had come by the end of this round, and came again later.
+    again: u64,
+}
+
+/// A kill, and the events that came again because of it. One before which fewer events came than
+/// may come again tells nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Worst {
+    pub(super) round: u32,
+    pub(super) again: u64,
+    /// How many may have.
+    pub(super) bound: u64,
+}
+
+/// All of it, added up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sums {
+    pub(super) appended: u64,
+    pub(super) stored: u64,
+    pub(super) arrived: u64,
+    pub(super) unique: u64,
+    pub(super) lost: u64,
+    pub(super) worst: Worst,
+    /// Kills after which events came again, and those before which more had come than may again.
+    pub(super) doubling: u64,
+    pub(super) telling: u64,
+}
+
+impl Book {
+    /// A process reported its events below these counts.
+    pub(super) fn report(&mut self, round: u32, thread: u32, stored: u64, appended: u64) {
+        let lane = self.lanes.entry((round, thread)).or_default();
+        lane.stored = lane.stored.max(stored);
+        lane.appended = lane.appended.max(appended);
+    }
+
+    /// These events arrived during a round, in this order.
+    pub(super) fn arrive(&mut self, round: u32, events: &[Event]) {
+        for event in events {
+            if let Err(text) = self.arrive_one(round, event) {
+                self.fault(text);
+            }
+        }
+        let ids = events.iter();
+        let ids = ids.filter_map(|event| event.header_value(EVENT_ID_HEADER));
+        let entry = self.rounds.entry(round).or_default();
+        entry.arrived += events.len() as u64;
+        entry.is_unordered = !ids.is_sorted();
+    }
+
+    fn arrive_one(&mut self, round: u32, event: &Event) -> Result<(), String> {
+        let number = Number::of(event.body());
+        let number = number.ok_or("an event arrived that nobody appended")?;
+        let id = event.header_value(EVENT_ID_HEADER);
+        let id = id.and_then(|id| id.split_once('-'));
+        let (client, sequence) = id.ok_or(format!("event {number} has no id"))?;
+        let sequence = u64::from_str_radix(sequence, 16);
+        let sequence = sequence.map_err(|e| format!("the id of event {number}: {e}"))?;
+        let known = self.client.get_or_insert_with(|| client.to_owned());
+        if known != client {
+            return Err(format!("event {number} is of client {client}, not {known}"));
+        }
+        let lane = self.lanes.entry((number.round, number.thread)).or_default();
+        let count = usize::try_from(number.count).map_err(|e| e.to_string())?;
+        if lane.arrivals.len() <= count {
+            lane.arrivals.resize(count + 1, None);
+        }
+        let place = lane.arrivals.get_mut(count);
+        let place = place.expect("there are as many places now");
+        let Some(before) = place else {
+            *place = Some(Arrival { sequence, round });
+            return Ok(());
+        };
+        let (first, last) = (before.sequence, before.round);
+        before.round = round;
+        if first != sequence {
+            return Err(format!(
+                "event {number} came under two ids: {first:016x} and {sequence:016x}"
+            ));
+        }
+        if last == round {
+            return Err(format!("event {number} came twice from one process"));
+        }
+        self.rounds.entry(last).or_default().again += 1;
+        Ok(())
+    }
+
+    /// In this round each batch waited for the one before.
+    pub(super) fn expect_order(&mut self, round: u32) {
+        if self.rounds.entry(round).or_default().is_unordered {
+            self.fault(format!("the events of round {round} came out of order"));
+        }
+    }
+
+    /// When batches were stored during a round, how many events each had, and how long the cursor
+    /// may have lagged behind.
+    pub(super) fn pace(&mut self, round: u32, batches: &[(Duration, u64)], lag: Duration) {
+        let last = batches.iter().map(|(at, _)| *at).max().unwrap_or_default();
+        let latest = batches.iter().filter(|(at, _)| *at + lag >= last);
+        self.rounds.entry(round).or_default().latest = latest.map(|(_, events)| events).sum();
+    }
+
+    /// Something is not as promised.
+    pub(super) fn fault(&mut self, text: String) {
+        if self.broken.len() < TOLD_MAX {
+            self.broken.push(text);
+        } else {
+            self.broken_untold += 1;
+        }
+    }
+
+    /// Looks for what can be told at the end only, and adds up.
+    pub(super) fn close(&mut self) -> Sums {
+        self.check_loss();
+        self.check_ids();
+        let sums = self.sums();
+        let Worst {
+            round,
+            again,
+            bound,
+        } = sums.worst;
+        if again > bound {
+            self.fault(format!(
+                "{again} events came again after the kill of round {round}, {bound} may have"
+            ));
+        }
+        sums
+    }
+
+    /// What is not as promised.
+    pub(super) fn broken(&self) -> Broken<'_> {
+        Broken(self)
+    }
+
+    fn check_loss(&mut self) {
+        let mut texts = Vec::new();
+        for ((round, thread), lane) in &self.lanes {
+            let missing = lane.missing();
+            if let Some(first) = missing.first() {
+                texts.push(format!(
+                    "lost: {} of {} events that were stored in round {round} by thread {thread}, \
+                     from {first} on",
+                    missing.len(),
+                    lane.stored
+                ));
+            }
+        }
+        texts.into_iter().for_each(|text| self.fault(text));
+    }
+
+    fn check_ids(&mut self) {
+        let lanes = self.lanes.values();
+        let mut ids: Vec<u64> = lanes
+            .flat_map(|lane| lane.arrivals.iter().flatten().map(|it| it.sequence))
+            .collect();
+        ids.sort_unstable();
+        let shared = ids.windows(2).filter(|pair| pair.first() == pair.last());
+        let shared = shared.count();
+        if shared > 0 {
+            self.fault(format!("{shared} events have an id that is another one's"));
+        }
+    }
+
+    fn sums(&self) -> Sums {
+        let mut sums = Sums::default();
+        for lane in self.lanes.values() {
+            sums.appended += lane.appended;
+            sums.stored += lane.stored;
+            sums.unique += lane.arrivals.iter().flatten().count() as u64;
+            sums.lost += lane.missing().len() as u64;
+        }
+        for (round, it) in &self.rounds {
+            sums.arrived += it.arrived;
+            sums.doubling += u64::from(it.again > 0);
+            let bound = it.latest + u64::from(BATCH_EVENTS * BATCHES_IN_FLIGHT);
+            if it.arrived <= bound {
+                continue;
+            }
+            sums.telling += 1;
+            let kill = Worst {
+                round: *round,
+                again: it.again,
+                bound,
+            };
+            if kill.share() > sums.worst.share() {
+                sums.worst = kill;
+            }
+        }
+        sums
+    }
+}
+
+impl Lane {
+    /// Stored events that did not arrive.
+    fn missing(&self) -> Vec<u64> {
+        let arrived = |count: u64| {
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            self.arrivals.get(count).is_some_and(Option::is_some)
+        };
+        (0..self.stored).filter(|it| !arrived(*it)).collect()
+    }
+}
+
+impl Worst {
+    /// How near it came to its bound, in percent.
+    pub(super) fn share(&self) -> u64 {
+        (self.again * 100).checked_div(self.bound).unwrap_or(0)
+    }
+}
+
+/// [`Book::broken`] as text.
+pub(super) struct Broken<'a>(&'a Book);
+
+impl fmt::Display for Broken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for text in &self.0.broken {
+            writeln!(f, "{text}")?;
+        }
+        match self.0.broken_untold {
+            0 => Ok(()),
+            untold => writeln!(f, "and {untold} more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(round: u32, count: u64, id: u64) -> Event {
+        let thread = 0;
+        let number = Number {
+            round,
+            thread,
+            count,
+        };
+        Event::new(format!("{number} ")).header(EVENT_ID_HEADER, format!("00ff-{id:016x}"))
+    }
+
+    /// What a book says of events that came in two rounds, the first three of which were stored.
+    fn check(rounds: [&[Event]; 2]) -> (Sums, String) {
+        let mut book = Book::default();
+        book.report(1, 0, 3, 5);
+        for (round, events) in (1..).zip(rounds) {
+            book.arrive(round, events);
+        }
+        let sums = book.close();
+        (sums, book.broken().to_string())
+    }
+
+    fn events(counts: impl IntoIterator<Item = u64>) -> Vec<Event> {
+        let counts = counts.into_iter();
+        counts.map(|count| event(1, count, 10 + count)).collect()
+    }
+
+    #[test]
+    fn events_may_come_again_after_a_kill_and_those_not_stored_may_stay_away() {
+        let (sums, told) = check([&events([0, 1, 3]), &events([1, 2, 3])]);
+        assert_eq!(told, "");
+        assert_eq!((sums.appended, sums.stored, sums.lost), (5, 3, 0));
+        assert_eq!((sums.arrived, sums.unique), (6, 4));
+        assert_eq!((sums.doubling, sums.telling), (1, 0));
+    }
+
+    #[test]
+    fn a_stored_event_that_stays_away_is_lost() {
+        let (sums, told) = check([&events([0]), &events([2])]);
+        assert_eq!(sums.lost, 1);
+        assert!(told.contains("1 of 3 events"), "{told}");
+        assert!(told.contains("round 1 by thread 0, from 1 on"), "{told}");
+    }
+
+    #[test]
+    fn one_process_sends_an_event_once() {
+        let (_, told) = check([&events([0, 1, 2, 1]), &[]]);
+        assert!(told.contains("event 1 0 1 came twice"), "{told}");
+    }
+
+    #[test]
+    fn a_copy_has_the_id_of_its_event_and_another_event_has_not() {
+        let (_, told) = check([&events(0..3), &[event(1, 0, 99)]]);
+        assert!(told.contains("two ids"), "{told}");
+        let (_, told) = check([&events(0..3), &[event(2, 0, 10)]]);
+        assert!(told.contains("1 events have an id"), "{told}");
+        let (_, told) = check([&events(0..3), &[Event::new("1 0 3 ")]]);
+        assert!(told.contains("event 1 0 3 has no id"), "{told}");
+    }
+
+    #[test]
+    fn more_events_come_again_than_may() {
+        let most = u64::from(BATCH_EVENTS * BATCHES_IN_FLIGHT);
+        let came = events(0..most + 10);
+        let (sums, told) = check([&came, &events(0..most)]);
+        assert_eq!((told.as_str(), sums.telling), ("", 1));
+        assert_eq!((sums.worst.round, sums.worst.again), (1, most));
+        let (_, told) = check([&came, &events(0..most + 1)]);
+        assert!(told.contains("1601 events came again"), "{told}");
+    }
+
+    #[test]
+    fn order_is_by_id() {
+        let mut book = Book::default();
+        book.arrive(1, &events(0..3));
+        book.expect_order(1);
+        assert_eq!(book.broken().to_string(), "");
+        book.arrive(2, &events([3, 5, 4]));
+        book.expect_order(2);
+        assert!(
+            book.broken()
+                .to_string()
+                .contains("round 2 came out of order")
+        );
+    }
+
+    #[test]
+    fn what_came_last_may_come_again_after_a_kill() {
+        let at = |ms, events| (Duration::from_millis(ms), events);
+        let mut book = Book::default();
+        let batches = [at(0, 5), at(50, 10), at(149, 20), at(150, 40), at(100, 1)];
+        book.pace(1, &batches, Duration::from_millis(100));
+        assert_eq!(book.rounds[&1].latest, 71);
+        book.pace(2, &[], Duration::ZERO);
+        assert_eq!(book.rounds[&2].latest, 0);
+    }
+}
