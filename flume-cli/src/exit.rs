@@ -8,6 +8,7 @@ Exit codes:
     0  everything was acknowledged
     1  something unexpected, such as a file that cannot be read
     2  wrong usage
+    3  what was not acknowledged is on the disk, in the directory of --spool: nothing is lost
     4  nothing was delivered: no agent could be used
     5  a part was delivered, or something was refused; the summary has the counts
     6  a spool is damaged; what can be read of it was read
@@ -21,6 +22,7 @@ pub(crate) enum Exit {
     Complete = 0,
     Unexpected = 1,
     Usage = 2,
+    Stored = 3,
     Undelivered = 4,
     Partial = 5,
     Damaged = 6,

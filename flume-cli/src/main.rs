@@ -6,7 +6,10 @@
 //! | `ping` | one agent after the other: connect, handshake, empty batches |
 //! | `agent` | the mini-agent as a program |
 //! | `demo` | a failover, told as a story and proven |
-//! | `spool` | events on a disk: listed, checked, exported, copied out of damage |
+//! | `spool` | events on a disk: listed, checked, delivered, exported, copied out of damage |
+//! | `agents` | the agents of a delivery, and what is told of them at the end |
+//! | `patience` | when to give up |
+//! | `watch` | what agents do meanwhile, said once each |
 //! | `lines` | a stream cut into lines with bounded memory |
 //! | `exit` | the exit codes, which are a contract |
 //! | `text` | durations and numbers, read and written |
@@ -18,16 +21,19 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod agent;
+mod agents;
 mod demo;
 mod exit;
 mod interrupts;
 mod lines;
 mod output;
+mod patience;
 mod ping;
 mod send;
 mod spool;
 mod text;
 mod trouble;
+mod watch;
 
 use std::process::ExitCode;
 

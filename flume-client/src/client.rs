@@ -16,7 +16,7 @@ use crate::handover::Handover;
 use crate::health::Health;
 use crate::intake::Intake;
 use crate::receipt::Receipt;
-use crate::spool::{Log, open_first_free};
+use crate::spool::{Directory, Log, open_first_free};
 use crate::stats::{Lost, Stats};
 use crate::stored::StoredMark;
 use crate::ticket::{Ticket, Waited, ticket};
@@ -176,7 +176,10 @@ fn open_spool(
     config: &Config,
     spool: &SpoolConfig,
 ) -> Result<(Arc<Intake>, (Committer, Backlog)), BuildError> {
-    let directory = open_first_free(&spool.directory, spool.network)?;
+    let directory = match spool.shared {
+        true => open_first_free(&spool.directory, spool.network)?,
+        false => Directory::open(&spool.directory, spool.network)?,
+    };
     let directory = directory.with_flushing(spool.flushing());
     let directory = Arc::new(directory);
     let settings = spool.settings(config.event_bytes_max);

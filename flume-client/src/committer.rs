@@ -188,7 +188,9 @@ impl Committer {
     fn look_for_abandoned(&mut self) {
         if self.adoption.is_none() && self.timers.look <= Instant::now() {
             self.timers.look = Instant::now() + LOOK_AGAIN;
-            self.adoption = Adoption::find(&self.spool, &self.directory, &self.settings);
+            if self.spool.shared {
+                self.adoption = Adoption::find(&self.spool, &self.directory, &self.settings);
+            }
         }
         // Not under the intake's lock: it reads the disk.
         if let Some(adoption) = &mut self.adoption {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use flume_client::error::{AppendError, Refusal};
-use flume_client::spool::{Directory, Survey};
+use flume_client::spool::{Directory, DirectoryError, Survey};
 use flume_client::{
     BuildError, Client, ClientBuilder, DeliveryError, Event, Overflow, SyncMode, WindowMode,
 };
@@ -272,6 +272,37 @@ fn clients_that_share_a_directory_have_places_of_their_own_and_the_next_one_inhe
         .map(|event| header(&event, "guid")[..16].to_owned())
         .collect();
     assert_eq!(owners.len(), 3, "each event keeps the name it had");
+}
+
+#[test]
+fn a_spool_that_is_not_shared_is_the_directory_itself_or_nothing() {
+    let home = TempDir::new().unwrap();
+    let clients: Vec<Client> = (0..2).map(|_| spooled(nowhere(), home.path())).collect();
+    for client in &clients {
+        append_all(client, 0..100);
+    }
+    let agent = Agent::good();
+    let alone = || client_of(&[&agent]).spool_shared(false);
+    let refused = try_spooled(alone(), home.path()).unwrap_err();
+    let holder = DirectoryError::Locked {
+        directory: home.path().to_owned(),
+        holder: Directory::holder(home.path()).unwrap().unwrap(),
+    };
+    assert_eq!(refused.to_string(), holder.to_string());
+    for client in clients {
+        assert_eq!(give_up(&client, Duration::ZERO).on_disk, 100);
+    }
+
+    let client = spooled(alone(), home.path());
+    // Whoever takes over begins to before the first commit.
+    let receipt = client.append(event(100)).unwrap();
+    receipt.wait_stored(PATIENCE).unwrap();
+    assert_eq!(client.stats().recovered, 100);
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), 101);
+    let second = home.path().join("process-2");
+    assert_eq!((left_in(home.path()), left_in(&second)), (0, 100));
+    assert!(!home.path().join("process-3").exists());
 }
 
 #[test]

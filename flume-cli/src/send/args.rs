@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use flume_client::event::{
     HEADER_BYTES_MAX, HEADER_KEY_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX,
 };
-use flume_client::{AgentUrl, BuildError, Client, WindowMode};
+use flume_client::spool::Trouble;
+use flume_client::{AgentUrl, BuildError, Client, Reliability, WindowMode};
 
 use super::pump::EVENT_BYTES_MAX;
+use crate::agents;
 use crate::exit;
-use crate::text::parse_duration;
+use crate::text::{bytes, parse_duration};
 
 /// Send lines to an agent, each line as one event.
 ///
@@ -37,6 +39,17 @@ pub(crate) struct SendArgs {
     #[arg(long, short = 'H', value_name = "KEY=VALUE", value_parser = parse_header)]
     pub(super) header: Vec<(String, String)>,
 
+    /// Keep events on the disk, in a spool in this directory, until an agent acknowledges them.
+    /// What earlier runs left there is sent first. It takes up to 1 GiB, and leaves 512 MiB of its
+    /// disk free. Each event gets a header `guid` that names it, so that copies can be told
+    #[arg(long, value_name = "DIR")]
+    pub(super) spool: Option<PathBuf>,
+
+    /// What becomes of events that an agent does not take [default: in-memory; end-to-end with
+    /// --spool]
+    #[arg(long, value_name = "LEVEL")]
+    pub(super) reliability: Option<Level>,
+
     /// Most events in one batch. An agent refuses batches over its channel's transactionCapacity
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) batch: u32,
@@ -59,23 +72,70 @@ pub(crate) struct SendArgs {
     pub(super) files: Vec<PathBuf>,
 }
 
+/// The client's levels, by the names that Flume gave them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Level {
+    /// They stay on the disk and are sent again, by this run or the next; needs --spool
+    EndToEnd,
+    /// They stay in memory and are sent again, until the command gives up
+    InMemory,
+    /// They are tried once with each agent, and dropped
+    BestEffort,
+}
+
 const EXAMPLES: &str = "\
 Examples:
   flume send --agent avro://collector:4141 app.log
   tail -F app.log | flume send --agent avro://a:4141 --agent avro://b:4141 -H host=web-1
   journalctl -o json | flume send --agent avro://collector:4141 --json >summary.json
+  flume send --agent avro://collector:4141 --spool /var/spool/app app.log
 
 Ctrl-C stops reading and sends what was read; a second Ctrl-C ends at once.";
 
-/// Most of the time-out that the agents may use up, so that each is tried and its error is seen.
-const TIMEOUT_SHARE: f64 = 0.75;
-/// Longest wait for a connection, and for an answer: the client's defaults.
-const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
-const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(20);
+/// Most that a spool takes, and what it leaves free: the client's own defaults, named for messages.
+const SPOOL_BYTES: u64 = 1024 * 1024 * 1024;
+const SPOOL_FREE_BYTES: u64 = 512 * 1024 * 1024;
+
+/// What keeps events from being stored, in a sentence about the spool.
+pub(crate) fn storing(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Quota => format!(
+            "it is full, with {}: agents must acknowledge older events",
+            bytes(SPOOL_BYTES)
+        ),
+        Trouble::DiskFull => format!(
+            "its disk is full, or has less than {} free: make room there",
+            bytes(SPOOL_FREE_BYTES)
+        ),
+        other => other.to_string(),
+    }
+}
 
 impl SendArgs {
-    /// What no single value tells: the headers together.
+    /// What no single value tells: the level and the spool, and the headers together.
     pub(super) fn check(&self) -> Result<(), String> {
+        self.check_reliability()?;
+        self.check_headers()
+    }
+
+    fn check_reliability(&self) -> Result<(), String> {
+        match (self.reliability, &self.spool) {
+            (Some(Level::EndToEnd), None) => Err(
+                "--reliability end-to-end keeps events on the disk: name a directory with --spool DIR"
+                    .to_owned(),
+            ),
+            (Some(Level::InMemory | Level::BestEffort), Some(_)) => Err(
+                "with --spool events are kept end to end: leave out either --spool or --reliability"
+                    .to_owned(),
+            ),
+            (_, Some(spool)) if spool.as_os_str().is_empty() => {
+                Err("--spool is empty: name a directory".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_headers(&self) -> Result<(), String> {
         let mut keys: Vec<&str> = self.header.iter().map(|(key, _)| key.as_str()).collect();
         keys.sort_unstable();
         let twice = keys.windows(2).find(|pair| pair.first() == pair.last());
@@ -103,23 +163,44 @@ impl SendArgs {
         Ok(())
     }
 
+    pub(super) fn is_best_effort(&self) -> bool {
+        self.reliability == Some(Level::BestEffort)
+    }
+
     pub(super) fn client(&self) -> Result<Client, BuildError> {
-        let share = self.timeout.mul_f64(TIMEOUT_SHARE) / self.agent.len() as u32;
         let window = if self.ordered {
             WindowMode::Ordered
         } else {
             WindowMode::ADAPTIVE
         };
-        Client::builder()
-            .agents(self.agent.iter().map(AgentUrl::to_string))
+        let client = agents::client(&self.agent, self.timeout)
             .batch_events(self.batch)
             .window(window)
-            .connect_timeout(share.min(CONNECT_TIMEOUT_MAX))
-            .request_timeout(share.min(REQUEST_TIMEOUT_MAX))
             .event_bytes(EVENT_BYTES_MAX)
-            // What is sent is what the user wrote.
-            .event_ids(false)
-            .build()
+            // Without a spool, what is sent is what the user wrote.
+            .event_ids(self.spool.is_some());
+        let client = match &self.spool {
+            Some(directory) => client
+                .spool(directory)
+                .spool_bytes(SPOOL_BYTES)
+                .spool_free_bytes(SPOOL_FREE_BYTES),
+            None => client,
+        };
+        let client = match self.reliability {
+            Some(level) => client.reliability(level.into()),
+            None => client,
+        };
+        client.build()
+    }
+}
+
+impl From<Level> for Reliability {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::EndToEnd => Self::EndToEnd,
+            Level::InMemory => Self::InMemory,
+            Level::BestEffort => Self::BestEffort,
+        }
     }
 }
 

@@ -5,33 +5,33 @@
 //! | `args` | the command line |
 //! | `input` | files and standard input |
 //! | `pump` | the thread that reads and hands over |
-//! | `patience` | when to give up |
-//! | `watch`, `screen` | what the user sees while it runs |
+//! | `screen` | what the user sees while it runs |
 //! | `summary` | what the user, scripts and the shell are told at the end |
 
 mod args;
 mod input;
-mod patience;
 mod pump;
 mod screen;
 mod summary;
-mod watch;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use flume_client::Client;
+use flume_client::{Client, Stats};
 
 pub(crate) use self::args::SendArgs;
+use self::args::storing;
 use self::input::Input;
-use self::patience::Patience;
 use self::pump::{News, Pump};
 use self::screen::Screen;
 use self::summary::{Ending, Summary};
-use self::watch::Watch;
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::output;
+use crate::patience::Patience;
+use crate::spool;
 use crate::text;
+use crate::watch::Watch;
 
 /// How often the counters are looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -43,11 +43,18 @@ pub(crate) fn run(args: &SendArgs) -> Exit {
     }
     let client = match args.client() {
         Ok(client) => client,
-        Err(error) => {
-            output::note(error);
-            return Exit::Usage;
-        }
+        Err(error) => return spool::refuse(error),
     };
+    let stats = client.stats();
+    if let Some(spool) = &stats.spool
+        && stats.recovered > 0
+    {
+        output::note(format_args!(
+            "{} in {} from an earlier run, sent first",
+            text::plural(stats.recovered, "event"),
+            spool.directory.display()
+        ));
+    }
     let inputs = Input::all(&args.files);
     let interactive = inputs.iter().any(Input::is_terminal);
     if interactive {
@@ -77,6 +84,7 @@ pub(crate) fn run(args: &SendArgs) -> Exit {
         input_ended: false,
         screen: Screen::new(bytes, !interactive),
         watch: Watch::default(),
+        trouble: None,
     };
     delivery.finish(args)
 }
@@ -93,6 +101,8 @@ struct Delivery {
     input_ended: bool,
     screen: Screen,
     watch: Watch,
+    /// What was said last of the spool.
+    trouble: Option<String>,
 }
 
 impl Delivery {
@@ -102,15 +112,18 @@ impl Delivery {
         while let News::Note(note) = self.pump.wait(Duration::ZERO) {
             self.screen.note(&note);
         }
+        self.wait_until_stored(args.timeout);
         let report = self.client.close(Duration::ZERO).wait();
-        debug_assert_eq!(
-            report.pending, 0,
-            "a client that ended has decided everything"
+        debug_assert!(
+            args.spool.is_some() || report.pending == 0,
+            "a client that ended has decided everything, unless it waits for a disk"
         );
         self.screen.clear();
+        let stats = self.client.stats();
         let summary = Summary {
             tally: self.pump.tally(),
-            stats: self.client.stats(),
+            left_elsewhere: left_elsewhere(args, &stats),
+            stats,
             ending,
             stopped_at: self.stopped_at(),
             elapsed: self.screen.elapsed(),
@@ -131,14 +144,16 @@ impl Delivery {
             let now = Instant::now();
             let waiting = self.input_ended || tally.waits_for_room;
             let retrying = match waiting {
+                _ if args.is_best_effort() => "what no agent takes is dropped".to_owned(),
                 true => format!("retrying for up to {}", text::duration(args.timeout)),
                 false => "retrying".to_owned(),
             };
-            for note in self.watch.look(&stats, now, &retrying) {
+            for note in self.watch.look(&stats.agents, now, &retrying) {
                 self.screen.note(&note);
             }
+            self.tell_trouble(&stats);
             self.screen.progress(tally, stats.delivered);
-            if self.input_ended && stats.pending == 0 {
+            if self.input_ended && stats.pending == 0 && !Self::is_taking_over(args, &stats) {
                 return Ending::Complete;
             }
             if patience.is_over(now, stats.delivered, waiting) {
@@ -166,6 +181,40 @@ impl Delivery {
         None
     }
 
+    /// What keeps events from being stored, once.
+    fn tell_trouble(&mut self, stats: &Stats) {
+        if let Some(spool) = &stats.spool
+            && let Some(trouble) = &spool.trouble
+        {
+            let note = format!("{}: {}", spool.directory.display(), storing(trouble));
+            if self.trouble.as_ref() != Some(&note) {
+                self.screen.note(&note);
+                self.trouble = Some(note);
+            }
+        }
+    }
+
+    /// Gives a slow disk time; one in trouble has none.
+    fn wait_until_stored(&self, limit: Duration) {
+        let started = Instant::now();
+        let is_storing = || {
+            let spool = self.client.stats().spool;
+            spool.is_some_and(|spool| spool.unstored > 0 && spool.trouble.is_none())
+        };
+        while is_storing() && started.elapsed() < limit {
+            // What is stored is not told by it, but the wait is over early if all is delivered.
+            let _ = self.client.flush(TICK).wait();
+        }
+    }
+
+    /// Whether the client still copies what another run left in a place of its own.
+    fn is_taking_over(args: &SendArgs, stats: &Stats) -> bool {
+        match (&args.spool, &stats.spool) {
+            (Some(root), Some(own)) => spool::is_taking_over(root, &own.directory),
+            _ => false,
+        }
+    }
+
     fn stopped_at(&self) -> Option<String> {
         if self.all_read {
             return None;
@@ -184,5 +233,13 @@ impl Delivery {
              Ctrl-C again ends at once",
             text::duration(args.timeout)
         ));
+    }
+}
+
+/// What other runs left in places of their own and nobody has taken over.
+fn left_elsewhere(args: &SendArgs, stats: &Stats) -> Vec<(PathBuf, u64)> {
+    match (&args.spool, &stats.spool) {
+        (Some(root), Some(own)) => spool::left_elsewhere(root, &own.directory),
+        _ => Vec::new(),
     }
 }

@@ -47,7 +47,7 @@ pub(super) struct Tally {
     pub(super) bytes: u64,
     /// Which input is being read, from 0, and how many of its lines are done with.
     pub(super) position: (usize, u64),
-    /// Whether a line waits for room in the client's buffer.
+    /// Whether a line waits for room in the client's buffer or spool.
     pub(super) waits_for_room: bool,
     stopped: bool,
 }
@@ -196,18 +196,18 @@ impl Reader {
                 }
                 Err(error) => error,
             };
-            match error.refusal() {
-                Refusal::Full { needed, .. } => {
-                    tally.waits_for_room = true;
-                    drop(tally);
-                    self.shared.client.ready(*needed).wait(ROOM_WAIT);
-                }
+            let needed = match error.refusal() {
+                Refusal::Full { needed, .. } => *needed,
+                Refusal::SpoolFull { needed, .. } => *needed as usize,
                 Refusal::Closed => return Taken::Stopped,
                 refusal => {
                     drop(tally);
                     return self.refuse_for(Some(refusal.clone()));
                 }
-            }
+            };
+            tally.waits_for_room = true;
+            drop(tally);
+            self.shared.client.ready(needed).wait(ROOM_WAIT);
             event = error.into_event();
         }
     }

@@ -1,4 +1,4 @@
-//! `flume spool`: what a spool holds, whether it is sound, and ways out when it is not.
+//! `flume spool`: what a spool holds, whether it is sound, and ways out for its events.
 //!
 //! | file | holds |
 //! |---|---|
@@ -7,6 +7,8 @@
 //! | `finding` | what is wrong, in words and for scripts |
 //! | `event` | an event as it is shown |
 //! | `ls`, `inspect`, `verify` | what is found, told at three lengths |
+//! | `drain` | its events, delivered |
+//! | `elsewhere` | what lies beside one's own place in a directory |
 //! | `export`, `avro_file`, `new_file` | its events as a file |
 //! | `repair` | its events as a new spool |
 //! | `prune` | what of its files nobody needs |
@@ -17,6 +19,8 @@
 //! [`SpoolCommand`].
 
 mod avro_file;
+mod drain;
+mod elsewhere;
 mod event;
 mod examined;
 mod export;
@@ -33,16 +37,20 @@ mod table;
 mod verify;
 
 use clap::{Args, Subcommand};
+use flume_client::BuildError;
 
+use self::drain::DrainArgs;
+pub(crate) use self::elsewhere::{is_taking_over, left_elsewhere};
 use self::export::ExportArgs;
 use self::inspect::InspectArgs;
 use self::ls::LsArgs;
+use self::problem::Problem;
 use self::prune::PruneArgs;
 use self::repair::RepairArgs;
 use self::verify::VerifyArgs;
 use crate::exit::Exit;
 
-/// Look into spools: events on a disk that no agent has acknowledged yet.
+/// Look into spools, and empty them: events on a disk that no agent has acknowledged yet.
 ///
 /// A spool is a directory in which a service keeps events from `append` to the acknowledgement.
 #[derive(Debug, Args)]
@@ -57,6 +65,7 @@ enum SpoolCommand {
     Ls(LsArgs),
     Inspect(InspectArgs),
     Verify(VerifyArgs),
+    Drain(DrainArgs),
     Export(ExportArgs),
     Repair(RepairArgs),
     Prune(PruneArgs),
@@ -70,15 +79,24 @@ Exit codes:
     0  all went well
     1  something cannot be read or written, or there is no spool
     2  wrong usage
+    4  drain delivered nothing: no agent could be used
+    5  drain delivered a part, the rest is still in the spool
     6  a spool is damaged; what can be read of it was read
     7  a spool is in use by another process, and the command needs it for itself
+  124  drain delivered nothing in time, and an agent still owed an answer
   130  interrupted";
+
+/// Tells the user why there is no client, for whoever needs one.
+pub(crate) fn refuse(error: BuildError) -> Exit {
+    Problem::from(error).tell()
+}
 
 pub(crate) fn run(args: &SpoolArgs) -> Exit {
     let done = match &args.command {
         SpoolCommand::Ls(args) => ls::run(args),
         SpoolCommand::Inspect(args) => inspect::run(args),
         SpoolCommand::Verify(args) => verify::run(args),
+        SpoolCommand::Drain(args) => drain::run(args),
         SpoolCommand::Export(args) => export::run(args),
         SpoolCommand::Repair(args) => repair::run(args),
         SpoolCommand::Prune(args) => prune::run(args),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use flume_client::BuildError;
 use flume_client::spool::{DirectoryError, Holder, Trouble};
 
 use crate::exit::Exit;
@@ -18,6 +19,8 @@ pub(super) enum Problem {
     NoSpool(PathBuf),
     /// A file or directory, and what was tried with it.
     Io(&'static str, PathBuf, io::Error),
+    /// What is to deliver its events cannot be started.
+    Client(BuildError),
     /// A new spool cannot be written.
     Spool(PathBuf, Trouble),
     /// What was written is not what is read back.
@@ -42,7 +45,7 @@ impl Problem {
     pub(super) fn tell(&self) -> Exit {
         output::note(self);
         match self {
-            Self::Usage(_) => Exit::Usage,
+            Self::Usage(_) | Self::Client(_) => Exit::Usage,
             Self::Directory(DirectoryError::Locked { .. }) => Exit::InUse,
             Self::Interrupted => Exit::Interrupted,
             _ => Exit::Unexpected,
@@ -53,6 +56,18 @@ impl Problem {
 impl From<DirectoryError> for Problem {
     fn from(error: DirectoryError) -> Self {
         Self::Directory(error)
+    }
+}
+
+impl From<BuildError> for Problem {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Spool(error) => Self::Directory(error),
+            BuildError::SpoolUnreadable { directory, source } => {
+                Self::Io("read the directory", directory, source)
+            }
+            error => Self::Client(error),
+        }
     }
 }
 
@@ -77,6 +92,7 @@ impl fmt::Display for Problem {
                 write!(f, "cannot {action} {}: {}", path.display(), reason(source))
             }
             Self::Directory(error) => error.fmt(f),
+            Self::Client(error) => error.fmt(f),
             Self::NoSpool(path) => write!(
                 f,
                 "there is no spool in {}: it has neither segments nor a cursor; \

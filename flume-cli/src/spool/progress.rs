@@ -1,8 +1,11 @@
-//! [`Progress`]: how much of a spool has been read, on a terminal.
+//! [`Progress`]: how much of a spool has been read or delivered, on a terminal.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output;
 
 /// A line on stderr, if that is a terminal.
 #[derive(Debug, Default)]
@@ -18,16 +21,44 @@ const DRAWS_PER_SECOND: u8 = 10;
 
 impl Progress {
     pub(super) fn of(bytes: u64, what: String) -> Self {
-        let shown = bytes >= BYTES_MIN && io::stderr().is_terminal();
-        let bar = shown.then(|| {
+        match bytes >= BYTES_MIN {
+            true => Self::shown(bytes, what),
+            false => Self::default(),
+        }
+    }
+
+    /// Of so many events, however few they are.
+    pub(super) fn of_events(events: u64) -> Self {
+        Self::shown(events, String::new())
+    }
+
+    fn shown(total: u64, what: String) -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
             let target = ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND);
             let style = ProgressStyle::with_template("{bar:24} {percent:>3}%  {msg}")
                 .expect("the template is well-formed");
-            ProgressBar::with_draw_target(Some(bytes), target)
+            ProgressBar::with_draw_target(Some(total), target)
                 .with_style(style)
                 .with_message(what)
         });
         Self { bar }
+    }
+
+    /// Shows how far it is.
+    pub(super) fn at(&self, position: u64, what: impl FnOnce() -> String) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(position);
+            bar.set_message(what());
+            bar.tick();
+        }
+    }
+
+    /// Writes a line for the user above it.
+    pub(super) fn note(&self, text: impl Display) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| output::note(text)),
+            None => output::note(text),
+        }
     }
 
     pub(super) fn add(&self, bytes: usize) {

@@ -158,7 +158,11 @@ fn as_nobody(file: &PropertyFile) -> Running {
 
     let directory = file.path().parent().unwrap().to_owned();
     let program = directory.join("flume");
-    fs::copy(env!("CARGO_BIN_EXE_flume"), &program).unwrap();
+    // A process of its own: a child of another test, begun while this one writes, would hold the
+    // file open and keep it from being run.
+    let mut copy = std::process::Command::new("cp");
+    copy.arg(env!("CARGO_BIN_EXE_flume")).arg(&program);
+    assert!(copy.status().unwrap().success());
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = std::process::Command::new(program);
     let path = file.path();

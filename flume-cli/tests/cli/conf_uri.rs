@@ -97,7 +97,7 @@ fn another_document_is_followed_and_trouble_is_told_once() {
         0,
         &["the answer is 503 Service Unavailable", "the agent goes on"],
     );
-    assert_eq!(run.stderr.matches("503").count(), 1, "{run:?}");
+    assert_eq!(run.stderr.matches("503 Service").count(), 1, "{run:?}");
 }
 
 #[test]

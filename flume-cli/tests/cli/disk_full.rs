@@ -1,4 +1,4 @@
-//! `flume agent` with a file channel on a small disk that is full.
+//! `flume agent` with a file channel, and `flume send` with a spool, on a small disk that is full.
 //!
 //! The disk is a tmpfs in a mount namespace of its own: this test binary again, under `unshare`.
 
@@ -139,4 +139,32 @@ fn clients_are_refused_the_reason_is_told_and_room_helps_without_a_restart() {
     assert_eq!(run.code, None, "{run:?}");
     let kept = format!("{} events kept by file channel c1", stored + more);
     file.start(&[]).stop().check(0, &[&kept]);
+}
+
+#[test]
+fn a_spool_without_room_is_told_and_so_is_every_event_that_is_lost_by_it() {
+    if !inside("a_spool_without_room_is_told_and_so_is_every_event_that_is_lost_by_it") {
+        return;
+    }
+    let disk = small_disk();
+    let dir = disk.path().join("app").display().to_string();
+    let agent = crate::support::agent();
+    let url = agent.url();
+    let args = [
+        "send",
+        "--agent",
+        &url,
+        "--spool",
+        &dir,
+        "--timeout",
+        "500ms",
+    ];
+    let full = "its disk is full, or has less than 512 MiB free: make room there";
+    let run = flume_reading(&args, b"a\nb\n");
+    run.check(
+        1,
+        &[&format!("{dir}: {full}"), "0 of 2 events acknowledged"],
+    );
+    run.check(1, &[&format!("2 lost: could not be stored: {full}")]);
+    assert_eq!(agent.received_count(), 0);
 }

@@ -53,6 +53,8 @@ fn no_command_ignores_json() {
 
 #[test]
 fn no_command_for_spools_ignores_json() {
+    let agent = agent();
+    let url = agent.url();
     let commands = commands(&["spool"]);
     assert!(commands.len() > 5, "{commands:?}");
     for command in commands.iter().filter(|name| *name != "help") {
@@ -62,6 +64,7 @@ fn no_command_for_spools_ignores_json() {
         let dir = spool.dir();
         let own: &[&str] = match command.as_str() {
             "ls" | "inspect" | "verify" | "prune" => &[],
+            "drain" => &["--agent", &url],
             "export" => &["--format", "avro", "--output", &beside],
             "repair" => &["--output", &beside],
             other => panic!("say here how to run {other} with --json"),

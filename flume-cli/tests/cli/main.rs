@@ -16,6 +16,8 @@ mod ping;
 mod process;
 mod reload;
 mod send;
+mod send_spool;
+mod spool_drain;
 mod spool_export;
 mod spool_look;
 mod spool_prune;

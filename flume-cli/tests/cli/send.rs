@@ -128,6 +128,7 @@ fn the_summary_accounts_for_every_event_in_words_and_in_json() {
     assert!(peak >= 1);
     let expected = serde_json::json!({
         "schema": 1, "read": 2500, "acked": 2500, "pending": 0, "refused": 0, "retries": 0,
+        "spool": null,
         "agents": [
             {"agent": url, "acked": 2500, "failures": 0, "window_peak": peak, "last_error": null},
         ],

@@ -22,6 +22,18 @@ fn wrong_usage_is_told_with_the_value_and_the_way_out() {
     check_usage(&with(&["-H", "k"]), "KEY=VALUE");
     check_usage(&with(&["-H", "=v"]), "the key is empty");
     check_usage(&with(&["-H", "k=1", "-H", "k=2"]), "\"k\" is given twice");
+    check_usage(
+        &with(&["--reliability", "end-to-end"]),
+        "name a directory with --spool DIR",
+    );
+    for level in ["in-memory", "best-effort"] {
+        check_usage(
+            &with(&["--spool", "/nowhere", "--reliability", level]),
+            "leave out either --spool or --reliability",
+        );
+    }
+    check_usage(&with(&["--spool", ""]), "--spool");
+    check_usage(&with(&["--reliability", "exactly-once"]), "best-effort");
     check_usage(&with(&["--timeout", "10"]), "500ms, 10s, 2m");
     check_usage(&with(&["--batch", "0"]), "0 is not in 1..=100000");
     check_usage(

@@ -158,6 +158,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether the directory is shared with other processes and clients. Default yes. If not, it is
+    /// the directory itself or nothing: [`build`](Self::build) fails with
+    /// [`DirectoryError::Locked`](crate::spool::DirectoryError::Locked) when another one has it,
+    /// and what lies in further places of it is left alone.
+    pub fn spool_shared(mut self, shared: bool) -> Self {
+        self.spool.shared = shared;
+        self
+    }
+
     /// Whether the spool may be on a network file system. Default no.
     pub fn spool_on_network(mut self, network: NetworkFileSystem) -> Self {
         self.spool.network = network;

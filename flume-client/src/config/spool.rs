@@ -39,6 +39,7 @@ pub(crate) struct SpoolConfig {
     pub(crate) directory: PathBuf,
     pub(crate) bytes_max: u64,
     pub(crate) free_bytes_min: u64,
+    pub(crate) shared: bool,
     pub(crate) network: NetworkFileSystem,
     pub(crate) sync: SyncMode,
 }
@@ -57,6 +58,7 @@ impl Default for SpoolConfig {
             directory: PathBuf::new(),
             bytes_max: 1024 * 1024 * 1024,
             free_bytes_min: 512 * 1024 * 1024,
+            shared: true,
             network: NetworkFileSystem::Refused,
             sync: SyncMode::Always,
         }

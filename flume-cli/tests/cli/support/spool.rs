@@ -70,6 +70,11 @@ impl TestSpool {
         Writer::open(&self.path(), SETTINGS)
     }
 
+    /// Opens a spool elsewhere to write.
+    pub(crate) fn at(path: &Path) -> Writer {
+        Writer::open(path, SETTINGS)
+    }
+
     /// All files and what is in them, but for the lock's.
     pub(crate) fn content(&self) -> BTreeMap<String, Vec<u8>> {
         let entries = fs::read_dir(self.path()).unwrap().map(Result::unwrap);

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 /// Runs out when acknowledgements are waited for and none comes. Pure: it is told the time.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     limit: Duration,
     acked: u64,
     waiting_since: Option<Instant>,
 }
 
 impl Patience {
-    pub(super) fn new(limit: Duration) -> Self {
+    pub(crate) fn new(limit: Duration) -> Self {
         Self {
             limit,
             acked: 0,
@@ -20,7 +20,7 @@ impl Patience {
     }
 
     /// Whether it has run out. `waiting`: nothing can go on before an acknowledgement comes.
-    pub(super) fn is_over(&mut self, now: Instant, acked: u64, waiting: bool) -> bool {
+    pub(crate) fn is_over(&mut self, now: Instant, acked: u64, waiting: bool) -> bool {
         if !waiting {
             self.waiting_since = None;
         } else if acked > self.acked || self.waiting_since.is_none() {

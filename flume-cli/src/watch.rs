@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flume_client::AgentError;
-use flume_client::stats::{AgentStats, Stats};
+use flume_client::stats::AgentStats;
 
 use crate::trouble;
 
@@ -12,7 +12,7 @@ use crate::trouble;
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     agents: Vec<Seen>,
 }
 
@@ -27,9 +27,14 @@ struct Seen {
 
 impl Watch {
     /// What there is to say now. `retrying` ends each sentence about a failure.
-    pub(super) fn look(&mut self, stats: &Stats, now: Instant, retrying: &str) -> Vec<String> {
-        self.agents.resize_with(stats.agents.len(), Seen::default);
-        let pairs = self.agents.iter_mut().zip(&stats.agents);
+    pub(crate) fn look(
+        &mut self,
+        agents: &[AgentStats],
+        now: Instant,
+        retrying: &str,
+    ) -> Vec<String> {
+        self.agents.resize_with(agents.len(), Seen::default);
+        let pairs = self.agents.iter_mut().zip(agents);
         pairs
             .filter_map(|(seen, agent)| seen.look(agent, now, retrying))
             .collect()

@@ -1,0 +1,84 @@
+//! The agents of a delivery: how long each is waited for, and what is told of them at the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flume_client::stats::AgentStats;
+use flume_client::{AgentError, AgentUrl, Client, ClientBuilder};
+use serde::Serialize;
+
+use crate::text::{count, plural};
+use crate::trouble;
+
+/// Most of the time-out that the agents may use up, so that each is tried and its error is seen.
+const TIMEOUT_SHARE: f64 = 0.75;
+/// Longest wait for a connection, and for an answer: the client's defaults.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(20);
+
+/// An agent, for scripts.
+#[derive(Debug, Serialize)]
+pub(crate) struct AgentLine {
+    agent: String,
+    acked: u64,
+    failures: u64,
+    window_peak: u32,
+    last_error: Option<String>,
+}
+
+/// A client of these agents that has tried each of them before `timeout` is over.
+pub(crate) fn client(agents: &[AgentUrl], timeout: Duration) -> ClientBuilder {
+    let share = timeout.mul_f64(TIMEOUT_SHARE) / agents.len() as u32;
+    Client::builder()
+        .agents(agents.iter().map(AgentUrl::to_string))
+        .connect_timeout(share.min(CONNECT_TIMEOUT_MAX))
+        .request_timeout(share.min(REQUEST_TIMEOUT_MAX))
+}
+
+/// Whether some agent accepted a connection, or was still being tried, and did not answer.
+pub(crate) fn is_answer_owed(agents: &[AgentStats]) -> bool {
+    let owes = |error: &Option<Arc<AgentError>>| error.as_deref().is_none_or(trouble::is_silence);
+    agents.iter().any(|agent| owes(&agent.last_error))
+}
+
+/// What each did, and what the user can check if something is `missing`.
+pub(crate) fn text(agents: &[AgentStats], missing: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut advice = Vec::new();
+    for agent in agents {
+        let mut line = format!("{}: {} acknowledged", agent.agent, count(agent.delivered));
+        if agent.failures > 0 {
+            line.push_str(&format!(", {}", plural(agent.failures, "failure")));
+        }
+        if let Some(error) = &agent.last_error {
+            line.push_str(&format!(", the last: {}", trouble::sentence(error)));
+        }
+        lines.push(line);
+        let error = agent.last_error.as_deref().filter(|_| agent.delivered == 0);
+        advice.extend(error.and_then(trouble::advice).map(str::to_owned));
+    }
+    if missing {
+        advice.dedup();
+        lines.append(&mut advice);
+    }
+    lines
+}
+
+/// That events may have come twice, if so.
+pub(crate) fn sent_again(batches: u64) -> Option<String> {
+    let again = count(batches);
+    (batches > 0)
+        .then(|| format!("batches sent again: {again}; their events may have arrived twice"))
+}
+
+/// The same as `text`, for scripts.
+pub(crate) fn lines(agents: &[AgentStats]) -> Vec<AgentLine> {
+    let line = |agent: &AgentStats| AgentLine {
+        agent: agent.agent.to_string(),
+        acked: agent.delivered,
+        failures: agent.failures,
+        window_peak: agent.window_peak,
+        last_error: agent.last_error.as_deref().map(trouble::sentence),
+    };
+    agents.iter().map(line).collect()
+}

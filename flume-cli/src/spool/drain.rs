@@ -1,0 +1,359 @@
+//! `flume spool drain`: what waits in a spool is delivered, with no service needed for it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use flume_client::spool::{Directory, NetworkFileSystem, places};
+use flume_client::stats::AgentStats;
+use flume_client::{AgentUrl, Client, Stats};
+use serde::Serialize;
+
+use super::examined::Examined;
+use super::problem::Problem;
+use super::progress::Progress;
+use super::source::Spool;
+use crate::agents::{self, AgentLine};
+use crate::exit::Exit;
+use crate::interrupts::Interrupts;
+use crate::output::{self, SCHEMA};
+use crate::patience::Patience;
+use crate::text::{self, count, parse_duration, plural};
+use crate::watch::Watch;
+
+/// Deliver what waits in a spool, and report what became of it.
+///
+/// The spool must not be in use: a service that runs delivers its events itself. What further
+/// processes left in `process-2` and so on in the directory is delivered too, each from where it
+/// lies. An event leaves the disk when an agent has acknowledged it.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(super) struct DrainArgs {
+    /// The spool
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+
+    /// Agent to deliver to, as avro://HOST:PORT. Given several times, or several with commas: the
+    /// first that works gets everything, the others stand by
+    #[arg(
+        long,
+        short,
+        value_name = "URL",
+        required = true,
+        env = "FLUME_AGENT",
+        value_delimiter = ','
+    )]
+    agent: Vec<AgentUrl>,
+
+    /// Give up when nothing is acknowledged for this long: 500ms, 10s, 2m
+    #[arg(long, value_name = "TIME", default_value = "30s", env = "FLUME_TIMEOUT", value_parser = parse_duration)]
+    timeout: Duration,
+
+    /// Print the report as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const HELP: &str = "\
+Example:
+  flume spool drain /var/spool/orders --agent avro://collector:4141
+
+Ctrl-C stops the delivery. What was not acknowledged stays in the spool, then as after the
+time-out; what was under way may arrive twice, under the same `guid`.
+
+Exits with 0 only if nothing is left. Otherwise with 5 if a part was delivered, 4 if nothing was
+because no agent could be used, 124 if nothing was and an agent still owed an answer, 6 if all that
+can be read was delivered and the rest is damaged; 7 if the spool or one in it is in use, and then
+nothing is sent.";
+
+/// How often the counters are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Bytes of events in memory, of all spools together, unless that is less than an event may have.
+const BUFFER_BYTES: usize = 32 * 1024 * 1024;
+const BUFFER_BYTES_MIN: usize = 1024 * 1024;
+
+#[derive(Serialize)]
+struct Line {
+    schema: u32,
+    directory: String,
+    #[serde(flatten)]
+    events: Events,
+    retries: u64,
+    spools: Vec<SpoolLine>,
+    agents: Vec<AgentLine>,
+}
+
+#[derive(Serialize)]
+struct SpoolLine {
+    directory: String,
+    #[serde(flatten)]
+    events: Events,
+}
+
+/// What became of the events of a spool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct Events {
+    delivered: u64,
+    /// Still on the disk.
+    left: u64,
+    /// Damaged on the disk.
+    lost: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Complete,
+    GaveUp,
+    Interrupted,
+}
+
+pub(super) fn run(args: &DrainArgs) -> Result<Exit, Problem> {
+    let spools = spools(&args.dir)?;
+    let interrupts = Interrupts::watch().map_err(Problem::io("watch signals for", &args.dir))?;
+    let started = Instant::now();
+    let clients = spools.iter().map(|it| client(args, it, spools.len()));
+    let clients = clients.collect::<Result<Vec<_>, _>>()?;
+    let ending = deliver(args, &clients, &interrupts, started);
+    let closes: Vec<_> = clients.iter().map(|it| it.close(Duration::ZERO)).collect();
+    let is_clean = closes.into_iter().all(|close| close.wait().pending == 0);
+    debug_assert!(is_clean, "what is not delivered is on the disk");
+    let report = Report {
+        args,
+        ending,
+        elapsed: started.elapsed(),
+        stats: clients.iter().map(Client::stats).collect(),
+        is_unread: ending == Ending::Complete && is_any_unread(&spools)?,
+        spools,
+    };
+    report.tell()
+}
+
+/// The spools of a directory. It is an error if there is none, or one of them is in use.
+fn spools(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
+    let mut spools = Vec::new();
+    for place in places(dir).filter(|it| it == dir || it.is_dir()) {
+        if let Some(holder) = Directory::holder(&place)? {
+            return Err(Problem::in_use(&place, holder));
+        }
+        if Spool::find(&place)?.is_some() {
+            spools.push(place);
+        }
+    }
+    match spools.is_empty() {
+        true => Err(Problem::NoSpool(dir.to_owned())),
+        false => Ok(spools),
+    }
+}
+
+/// Takes the spool and begins to deliver.
+fn client(args: &DrainArgs, spool: &Path, spools: usize) -> Result<Client, Problem> {
+    let client = agents::client(&args.agent, args.timeout)
+        .spool(spool)
+        .spool_shared(false)
+        .spool_on_network(NetworkFileSystem::Allowed)
+        .buffer_bytes((BUFFER_BYTES / spools).max(BUFFER_BYTES_MIN));
+    Ok(client.build()?)
+}
+
+fn deliver(
+    args: &DrainArgs,
+    clients: &[Client],
+    interrupts: &Interrupts,
+    started: Instant,
+) -> Ending {
+    let snapshot = || -> Vec<Stats> { clients.iter().map(Client::stats).collect() };
+    let total = snapshot().iter().map(|stats| stats.recovered).sum();
+    let progress = Progress::of_events(total);
+    let mut patience = Patience::new(args.timeout);
+    let mut watch = Watch::default();
+    let retrying = format!("retrying for up to {}", text::duration(args.timeout));
+    let ending = loop {
+        let (stats, now) = (snapshot(), Instant::now());
+        for note in watch.look(&merged(&stats), now, &retrying) {
+            progress.note(note);
+        }
+        let Events {
+            delivered,
+            left,
+            lost,
+        } = sum(&stats);
+        progress.at(total - left, || {
+            let (done, rate) = (count(delivered), per_second(delivered, now - started));
+            format!("{done} of {} delivered, {rate}/s", plural(total, "event"))
+        });
+        if left == 0 {
+            break Ending::Complete;
+        }
+        if interrupts.wait(TICK) {
+            break Ending::Interrupted;
+        }
+        if patience.is_over(now, delivered + lost, true) {
+            break Ending::GaveUp;
+        }
+    };
+    progress.clear();
+    ending
+}
+
+/// Whether something was passed over that may hold events, now that all others are delivered.
+fn is_any_unread(spools: &[PathBuf]) -> Result<bool, Problem> {
+    for place in spools {
+        if let Some(spool) = Spool::find(place)? {
+            let examined = Examined::of(&spool, 0)?;
+            if examined.exit() == Exit::Unexpected || examined.survey.events() > 0 {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn sum(stats: &[Stats]) -> Events {
+    let each = stats.iter().map(Events::of);
+    each.fold(Events::default(), |sum, it| Events {
+        delivered: sum.delivered + it.delivered,
+        left: sum.left + it.left,
+        lost: sum.lost + it.lost,
+    })
+}
+
+/// Each agent once, though each spool has a connection of its own to it.
+fn merged(stats: &[Stats]) -> Vec<AgentStats> {
+    let mut clients = stats.iter().map(|it| it.agents.clone());
+    let first = clients.next().unwrap_or_default();
+    clients.fold(first, |mut sum, more| {
+        for (agent, other) in sum.iter_mut().zip(more) {
+            agent.delivered += other.delivered;
+            agent.failures += other.failures;
+            agent.window_peak = agent.window_peak.max(other.window_peak);
+            agent.last_error = agent.last_error.take().or(other.last_error);
+        }
+        sum
+    })
+}
+
+fn per_second(events: u64, time: Duration) -> String {
+    count((events as f64 / time.as_secs_f64().max(0.001)) as u64)
+}
+
+impl Events {
+    fn of(stats: &Stats) -> Self {
+        Self {
+            delivered: stats.delivered,
+            left: stats.pending,
+            lost: stats.lost.total(),
+        }
+    }
+
+    fn total(self) -> u64 {
+        self.delivered + self.left + self.lost
+    }
+}
+
+/// What came of it.
+struct Report<'a> {
+    args: &'a DrainArgs,
+    ending: Ending,
+    elapsed: Duration,
+    spools: Vec<PathBuf>,
+    /// The counters of each spool's client after it was closed.
+    stats: Vec<Stats>,
+    is_unread: bool,
+}
+
+impl Report<'_> {
+    fn tell(&self) -> Result<Exit, Problem> {
+        let written = match self.args.json {
+            true => output::json(&self.line()),
+            false => output::data(self.text()),
+        };
+        Ok(self.exit().unless(!written))
+    }
+
+    fn exit(&self) -> Exit {
+        let events = sum(&self.stats);
+        match events.left {
+            _ if self.ending == Ending::Interrupted => Exit::Interrupted,
+            0 if self.is_unread => Exit::Unexpected,
+            0 if events.lost > 0 => Exit::Damaged,
+            0 => Exit::Complete,
+            _ if events.delivered > 0 => Exit::Partial,
+            _ if agents::is_answer_owed(&merged(&self.stats)) => Exit::TimedOut,
+            _ => Exit::Undelivered,
+        }
+    }
+
+    fn text(&self) -> String {
+        let (events, dir) = (sum(&self.stats), self.args.dir.display());
+        let time = text::duration(self.elapsed);
+        let mut lines = vec![match (events.total(), events.left + events.lost) {
+            (0, _) => format!("{dir}: nothing to deliver"),
+            (total, 0) => format!(
+                "{dir}: all {} delivered in {time} ({}/s)",
+                plural(total, "event"),
+                per_second(total, self.elapsed)
+            ),
+            (total, _) => format!(
+                "{dir}: {} of {} delivered in {time}",
+                count(events.delivered),
+                plural(total, "event")
+            ),
+        }];
+        if events.left > 0 {
+            let why = match self.ending {
+                Ending::GaveUp => format!(
+                    "gave up after {} without an acknowledgement (--timeout)",
+                    text::duration(self.args.timeout)
+                ),
+                Ending::Interrupted | Ending::Complete => "interrupted".to_owned(),
+            };
+            lines.push(format!("{} still on the disk; {why}", count(events.left)));
+        }
+        if events.lost > 0 {
+            let lost = count(events.lost);
+            lines.push(format!(
+                "{lost} lost: damaged on the disk; `flume spool prune` lists what is set aside"
+            ));
+        }
+        if self.is_unread {
+            lines.push(
+                "not all of it can be read; `flume spool verify` tells what cannot".to_owned(),
+            );
+        }
+        if self.spools.len() > 1 && events.total() > 0 {
+            let each = self.spools.iter().zip(&self.stats);
+            lines.extend(each.map(|(spool, stats)| {
+                let it = Events::of(stats);
+                let (spool, delivered) = (spool.display(), count(it.delivered));
+                format!("{spool}: {delivered} delivered, {} left", count(it.left))
+            }));
+        }
+        lines.extend(agents::sent_again(self.retries()));
+        if events.total() > 0 {
+            lines.extend(agents::text(&merged(&self.stats), events.left > 0));
+        }
+        lines.join("\n  ")
+    }
+
+    fn line(&self) -> Line {
+        let each = self.spools.iter().zip(&self.stats);
+        Line {
+            schema: SCHEMA,
+            directory: self.args.dir.display().to_string(),
+            events: sum(&self.stats),
+            retries: self.retries(),
+            spools: each
+                .map(|(spool, stats)| SpoolLine {
+                    directory: spool.display().to_string(),
+                    events: Events::of(stats),
+                })
+                .collect(),
+            agents: agents::lines(&merged(&self.stats)),
+        }
+    }
+
+    fn retries(&self) -> u64 {
+        self.stats.iter().map(|it| it.batches_retried).sum()
+    }
+}
