@@ -2,6 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, abort};
+
+use flume_client::Reliability;
+
+use crate::support::{Agent, GOOD, PATIENCE, append_all, client_at, client_of};
 
 #[test]
 fn every_test_that_the_guarantees_name_is_in_the_file_that_they_name() {
@@ -13,10 +18,37 @@ fn every_test_that_the_guarantees_name_is_in_the_file_that_they_name() {
         let path = link.1.split(')').next().unwrap();
         let file = fs::read_to_string(root.join(path));
         let file = file.unwrap_or_else(|error| panic!("{path}: {error}"));
-        if let Some((_, test)) = name.split_once("::") {
+        let test = name.rsplit("::").next().unwrap();
+        if test.contains('_') {
             assert!(file.contains(&format!("fn {test}(")), "{test} in {path}");
             named += 1;
         }
     }
-    assert!(named >= 25, "{named} tests are named");
+    assert!(named >= 45, "{named} tests are named");
+}
+
+#[test]
+fn what_is_only_in_memory_goes_with_its_process() {
+    const URL: &str = "FLUME_TEST_KILLED";
+    let levels = [Reliability::InMemory, Reliability::BestEffort];
+    if let Ok(url) = std::env::var(URL) {
+        let clients = levels.map(|level| client_at([url.clone()]).reliability(level).build());
+        for client in &clients {
+            append_all(client.as_ref().unwrap(), 0..100);
+        }
+        abort();
+    }
+    let mut agent = Agent::good();
+    agent.stop();
+    let mut killed = Command::new(std::env::current_exe().unwrap());
+    let test = "guarantees::what_is_only_in_memory_goes_with_its_process";
+    killed.args(["--exact", test]).env(URL, agent.url());
+    assert!(!killed.output().unwrap().status.success(), "it was killed");
+    agent.start_again([GOOD]);
+    for (level, number) in levels.into_iter().zip(1000..) {
+        let client = client_of(&[&agent]).reliability(level).build().unwrap();
+        append_all(&client, number..=number);
+        assert!(client.close(PATIENCE).wait().is_complete());
+    }
+    assert_eq!(agent.stored(), [1000, 1001]);
 }
