@@ -3,6 +3,7 @@
 //! Events are copied as they are, with the names they had, and are done with there once they are
 //! durable here. A crash in between makes some of them come twice, under the same name.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::chunk::Chunk;
@@ -27,8 +28,15 @@ pub(crate) struct Adoption {
 
 impl Adoption {
     /// The first spool that nobody holds and that has events, in another place than `own`.
-    pub(crate) fn find(spool: &SpoolConfig, own: &Directory, settings: &Settings) -> Option<Self> {
-        let mut others = abandoned(&spool.directory, own.path(), spool.network);
+    /// Those in `left` are not looked at.
+    pub(crate) fn find(
+        spool: &SpoolConfig,
+        own: &Directory,
+        settings: &Settings,
+        left: &[PathBuf],
+    ) -> Option<Self> {
+        let others = abandoned(&spool.directory, own.path(), spool.network);
+        let mut others = others.filter(|it| left.iter().all(|left| left != it.path()));
         others.find_map(|directory| {
             let directory = Arc::new(directory.with_flushing(spool.flushing()));
             let files = directory.list().ok()?;
@@ -50,6 +58,11 @@ impl Adoption {
                 is_through: false,
             })
         })
+    }
+
+    /// Where it is.
+    pub(crate) fn place(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Reads the next events, unless those before are not settled. This is disk work.

@@ -13,6 +13,7 @@
 //! While there is trouble, events wait in memory: those of one round here, the others in the
 //! intake, whose bound holds.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Waker;
 use std::thread;
@@ -46,6 +47,8 @@ pub(crate) struct Committer {
     settings: Settings,
     partners: Partners,
     adoption: Option<Adoption>,
+    /// Places that could not be emptied.
+    left: Vec<PathBuf>,
     /// Chunks in the log that are not durable.
     committing: Vec<Chunk>,
     /// Chunks that are, to be handed on.
@@ -96,6 +99,7 @@ impl Committer {
             settings,
             partners,
             adoption: None,
+            left: Vec::new(),
             committing: Vec::new(),
             stored: Vec::new(),
             taken: Vec::new(),
@@ -189,13 +193,17 @@ impl Committer {
         if self.adoption.is_none() && self.timers.look <= Instant::now() {
             self.timers.look = Instant::now() + LOOK_AGAIN;
             if self.spool.shared {
-                self.adoption = Adoption::find(&self.spool, &self.directory, &self.settings);
+                self.adoption = self.find_abandoned();
             }
         }
         // Not under the intake's lock: it reads the disk.
         if let Some(adoption) = &mut self.adoption {
             adoption.read_ahead();
         }
+    }
+
+    fn find_abandoned(&self) -> Option<Adoption> {
+        Adoption::find(&self.spool, &self.directory, &self.settings, &self.left)
     }
 
     /// Lets go of another one's events that are durable here.
@@ -206,9 +214,11 @@ impl Committer {
             adoption.settle();
         }
         let is_over = |adoption: &mut Adoption| is_exhausted || adoption.is_through();
-        if let Some(adoption) = self.adoption.take_if(is_over)
-            && adoption.finish()
-        {
+        if let Some(adoption) = self.adoption.take_if(is_over) {
+            let place = adoption.place().to_owned();
+            if !adoption.finish() {
+                self.left.push(place);
+            }
             // There may be more of them.
             self.timers.look = Instant::now();
         }

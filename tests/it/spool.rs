@@ -361,3 +361,36 @@ fn who_waits_for_room_in_the_spool_sleeps_even_if_the_event_is_as_large_as_the_b
     let offered = client.stats().refused.spool_full - before;
     assert!(offered < 10, "offered {offered} times");
 }
+
+#[test]
+fn a_place_that_cannot_be_taken_over_does_not_keep_the_others_from_it() {
+    let home = TempDir::new().unwrap();
+    let wide = nowhere().spool(home.path()).event_bytes(512 * 1024);
+    let clients = [
+        spooled(nowhere(), home.path()),
+        wide.spool_bytes(16 << 20)
+            .spool_free_bytes(0)
+            .build()
+            .unwrap(),
+        spooled(nowhere(), home.path()),
+    ];
+    append_all(&clients[0], 0..1);
+    // More than the next client takes at once.
+    drop(clients[1].append(Event::new([b'x'; 400 * 1024])).unwrap());
+    append_all(&clients[2], 1..2);
+    for client in &clients {
+        assert_eq!(give_up(client, Duration::ZERO).on_disk, 1);
+    }
+    drop(clients);
+
+    let agent = Agent::good();
+    let client = spooled(client_of(&[&agent]), home.path());
+    agent.wait_for("both events", |agent| {
+        (agent.stored().len() >= 2).then_some(())
+    });
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_eq!(client.stats().recovered, 2);
+    assert_each_once(agent.stored(), 2);
+    let places = ["", "process-2", "process-3"].map(|place| left_in(&home.path().join(place)));
+    assert_eq!(places, [0, 1, 0]);
+}
