@@ -75,7 +75,7 @@ impl Core {
             }
             Input::Closed { epoch, unsent_from } => self.on_closed(epoch, unsent_from),
             Input::Flush => self.batches.seal(),
-            Input::Shed { bytes } => self.shed(bytes),
+            Input::Shed { bytes } => self.drop_oldest(bytes, Loss::Shed),
             Input::Abandon => self.abandon(),
             Input::Tick => {}
         }
@@ -241,7 +241,7 @@ impl Core {
         }
         let all_rest = self.links.iter().all(|link| link.is_resting(self.now));
         if self.settings.reliability == Reliability::BestEffort && all_rest {
-            self.drop_waiting(|_| Loss::Unreachable);
+            self.drop_oldest(u64::MAX, Loss::Unreachable);
         }
     }
 
@@ -270,10 +270,11 @@ impl Core {
                 self.retire(&call.batch, Outcome::Lost(Loss::Unknown));
             }
         }
-        self.drop_waiting(|batch| batch.unless_sent(Loss::Closed));
+        self.drop_oldest(u64::MAX, Loss::Closed);
     }
 
-    fn shed(&mut self, bytes: u64) {
+    /// Gives up waiting events until they are so many bytes, or none wait.
+    fn drop_oldest(&mut self, bytes: u64, loss: Loss) {
         let mut left = bytes;
         while left > 0 {
             if !self.batches.is_ready() {
@@ -283,14 +284,7 @@ impl Core {
                 return;
             };
             left = left.saturating_sub(batch.bytes.into());
-            self.retire(&batch, Outcome::Lost(batch.unless_sent(Loss::Shed)));
-        }
-    }
-
-    fn drop_waiting(&mut self, fate: impl Fn(&Batch) -> Loss) {
-        self.batches.seal();
-        while let Some(batch) = self.batches.pop() {
-            self.retire(&batch, Outcome::Lost(fate(&batch)));
+            self.retire(&batch, Outcome::Lost(batch.unless_sent(loss)));
         }
     }
 
