@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let b = agent_before(&c)?;
     let a = agent_before(&b)?;
     let service = Client::builder().agent(a.url()).batch_events(1);
-    let service = service.event_bytes(100).buffer_bytes(1_000).build()?;
+    let service = service.event_bytes(100).event_ids(false);
+    let service = service.buffer_bytes(1_000).build()?;
     c.pause_sink();
     let event = |number| Event::new([b'x'; 89]).header("id", format!("{number:02}"));
     for number in 1..=40_u64 {
