@@ -22,7 +22,7 @@ use crate::stored::StoredMark;
 use crate::ticket::{Ticket, Waited, ticket};
 use crate::worker::{self, Backlog, Request};
 
-/// Sends events to Flume agents. Cheap to clone; all clones share one buffer and one thread.
+/// Sends events to Flume agents. Cheap to clone; all clones share one buffer and the threads behind it.
 ///
 /// `append` may be called from anywhere: async code, plain threads, before any runtime exists and
 /// after it ended. It copies the event into a bounded buffer and returns; the client's own thread
@@ -148,8 +148,9 @@ impl Client {
         }
     }
 
-    /// Takes no more events, sends what is there for up to `timeout`, gives up the rest and ends
-    /// the client's thread. The report says what became of everything.
+    /// Takes no more events, sends what is there for up to `timeout`, and ends the client's threads.
+    /// What is left then stays in the spool, or is given up if there is none. The report says what
+    /// became of everything.
     pub fn close(&self, timeout: Duration) -> Close {
         let ticket = self.handle.close(timeout);
         Close {

@@ -250,8 +250,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Checks the settings and starts the client's thread, named `flume-client`. Needs no runtime,
-    /// and connects with the first event.
+    /// Checks the settings and starts the client's thread, named `flume-client`, and with a spool
+    /// another one, `flume-spool`. Needs no runtime, and connects with the first event, of this
+    /// run or an earlier one.
     pub fn build(self) -> Result<Client, BuildError> {
         Client::start(self.check()?)
     }
