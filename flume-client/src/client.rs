@@ -22,7 +22,8 @@ use crate::stored::StoredMark;
 use crate::ticket::{Ticket, Waited, ticket};
 use crate::worker::{self, Backlog, Request};
 
-/// Sends events to Flume agents. Cheap to clone; all clones share one buffer and the threads behind it.
+/// Sends events to Flume agents. Cheap to clone; all clones share one buffer and the threads
+/// behind it.
 ///
 /// `append` may be called from anywhere: async code, plain threads, before any runtime exists and
 /// after it ended. It copies the event into a bounded buffer and returns; the client's own thread
