@@ -50,6 +50,8 @@ impl World {
 
     /// There is room for so many bytes less, so the oldest events go that wait.
     fn shed(&mut self) -> Check {
+        // What is due now is not part of it.
+        self.step(Input::Flush)?;
         let waiting = self.book.waiting_bytes();
         let bytes = self.rng.u64(0..=waiting + 100);
         self.trace.note(self.now, "shed {} bytes", [bytes]);
