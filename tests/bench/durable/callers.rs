@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use flume_client::Event;
 
 use crate::store::{Store, written};
-use crate::{CALLERS, EVENT_BYTES, Result, table::median};
+use crate::{CALLERS, Result, event_bytes, table::median};
 
 /// Makes events durable, for many callers at once.
 pub(crate) trait DurableQueue: Send + Sync {
@@ -52,7 +52,9 @@ pub(crate) struct Turn {
 }
 
 /// Events of each caller in a burst: 64 MiB in all.
-pub(crate) const BURST_EVENTS: usize = DISK_BYTES / EVENT_BYTES / CALLERS;
+pub(crate) fn burst_events() -> usize {
+    DISK_BYTES / event_bytes() / CALLERS
+}
 
 /// Bytes that are written to the disk before they are synced, and in which pieces.
 const DISK_BYTES: usize = 64 * 1024 * 1024;
@@ -174,9 +176,9 @@ impl Contender for Burst {
     fn turn(&mut self) -> Result<Turn> {
         let queue = self.queue.as_ref();
         let commits = queue.commits();
-        let (seconds, _) = time_callers(|event| queue.append_all(event, BURST_EVENTS))?;
+        let (seconds, _) = time_callers(|event| queue.append_all(event, burst_events()))?;
         Ok(Turn {
-            events: (BURST_EVENTS * CALLERS) as u64,
+            events: (burst_events() * CALLERS) as u64,
             seconds,
             micros: None,
             commits: since(commits, queue),
@@ -208,7 +210,7 @@ impl Contender for Disk {
         }
         self.file.sync_data()?;
         Ok(Turn {
-            events: (DISK_BYTES / EVENT_BYTES) as u64,
+            events: (DISK_BYTES / event_bytes()) as u64,
             seconds: begin.elapsed().as_secs_f64(),
             micros: None,
             commits: None,
@@ -269,9 +271,9 @@ fn since(commits: Option<u64>, queue: &dyn DurableQueue) -> Option<u64> {
 
 /// The event that all contenders store, as it travels.
 fn event() -> Event {
-    let event = Event::new(vec![b'x'; 174])
+    let event = Event::new(vec![b'x'; event_bytes() - 26])
         .header("host", "web-1")
         .header("level", "INFO");
-    assert_eq!(event.as_datum().len(), EVENT_BYTES);
+    assert_eq!(event.as_datum().len(), event_bytes());
     event
 }

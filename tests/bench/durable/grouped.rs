@@ -7,7 +7,7 @@ use flume_client::Event;
 
 use crate::callers::DurableQueue;
 use crate::store::Store;
-use crate::{EVENT_BYTES, Result};
+use crate::{Result, event_bytes};
 
 /// Callers put their events into one buffer and wait; a thread commits what has come together
 /// while the commit before it was under way.
@@ -121,7 +121,7 @@ impl Shared {
 
     /// The number of the commit that the event will be in.
     fn append(&self, event: &[u8]) -> Result<u64> {
-        let has_room = |state: &State| state.pending.len() + EVENT_BYTES <= PENDING_BYTES_MAX;
+        let has_room = |state: &State| state.pending.len() + event_bytes() <= PENDING_BYTES_MAX;
         let mut state = self.wait(&self.room, self.lock(), has_room)?;
         if state.pending.is_empty() {
             self.work.notify_one();
@@ -157,7 +157,7 @@ impl Shared {
             let commit = state.next;
             state.next += 1;
             drop(state);
-            if taken.len() + EVENT_BYTES > PENDING_BYTES_MAX {
+            if taken.len() + event_bytes() > PENDING_BYTES_MAX {
                 self.room.notify_all();
             }
             store.commit(&taken)?;

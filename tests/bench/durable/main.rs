@@ -6,7 +6,7 @@
 //! cargo bench -p flume-tests --features peers --bench durable -- waiting burst   64 callers
 //! ```
 //!
-//! `--rounds N` (default 5). Each round gives every contender one turn, beginning with another one
+//! `--rounds N` (default 5), `--bytes N` of each event (default 200, 100 to 8000). Each round gives every contender one turn, beginning with another one
 //! each time; a ratio is the median of the rounds' ratios. Only storing is measured: nobody reads.
 //! Flushes are those of the whole disk, so they tell little while others write to it.
 //!
@@ -33,7 +33,7 @@ mod table;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use callers::{Burst, Contender, Disk, Waiting, one_caller, one_of_many};
 use disk::Flushes;
@@ -45,8 +45,12 @@ use table::{By, Table};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Of each event, as it is stored.
-const EVENT_BYTES: usize = 200;
+/// Bytes of each event, as it is stored: `--bytes N`.
+static EVENT_BYTES: OnceLock<usize> = OnceLock::new();
+
+fn event_bytes() -> usize {
+    *EVENT_BYTES.get_or_init(|| 200)
+}
 const CALLERS: usize = 64;
 /// Rounds of the tables with short turns, for each one that was asked for.
 const SHORT_ROUNDS: usize = 5;
@@ -65,6 +69,12 @@ fn main() -> ExitCode {
 fn run(args: &[String]) -> Result<()> {
     let rounds = args.iter().skip_while(|arg| *arg != "--rounds").nth(1);
     let rounds = rounds.map_or(Ok(5), |it| it.parse())?;
+    let bytes = args.iter().skip_while(|arg| *arg != "--bytes").nth(1);
+    let bytes = bytes.map_or(Ok(200), |it| it.parse())?;
+    if !(100..=8000).contains(&bytes) {
+        return Err("--bytes takes 100 to 8000".into());
+    }
+    EVENT_BYTES.get_or_init(|| bytes);
     let jobs: [(&str, Job); 3] = [("one", one), ("waiting", waiting), ("burst", burst)];
     let named = |name: &str| args.iter().any(|arg| arg == name);
     let all = !jobs.iter().any(|(name, _)| named(name));
@@ -79,6 +89,7 @@ fn run(args: &[String]) -> Result<()> {
 type Job = fn(&Path, usize) -> Result<()>;
 
 fn one(directory: &Path, rounds: usize) -> Result<()> {
+    let bytes = event_bytes();
     let rounds = rounds * SHORT_ROUNDS;
     let syncs = Arc::<SyncCounts>::default();
     let mut contenders = vec![
@@ -90,9 +101,7 @@ fn one(directory: &Path, rounds: usize) -> Result<()> {
         one_caller("okaywal, an entry each", OkayWal::open(directory)?),
     ];
     let table = Table::measure(&mut contenders, rounds, &Flushes::of(directory)?)?;
-    println!(
-        "\nOne caller, one event of {EVENT_BYTES} bytes per commit, median of {rounds} rounds"
-    );
+    println!("\nOne caller, one event of {bytes} bytes per commit, median of {rounds} rounds");
     table.print(By::Time);
     let slower = 1.0 / table.ratio("raw", By::Time);
     println!("{syncs}\nours takes {slower:.2}x the time of the raw calls");
@@ -100,6 +109,7 @@ fn one(directory: &Path, rounds: usize) -> Result<()> {
 }
 
 fn waiting(directory: &Path, rounds: usize) -> Result<()> {
+    let bytes = event_bytes();
     let rounds = rounds * SHORT_ROUNDS;
     let syncs = Arc::<SyncCounts>::default();
     let mut contenders = many(directory, &syncs, |name, queue| {
@@ -107,7 +117,7 @@ fn waiting(directory: &Path, rounds: usize) -> Result<()> {
     })?;
     let table = Table::measure(&mut contenders, rounds, &Flushes::of(directory)?)?;
     println!(
-        "\n{CALLERS} callers, each waits until its event of {EVENT_BYTES} bytes is durable, \
+        "\n{CALLERS} callers, each waits until its event of {bytes} bytes is durable, \
          median of {rounds} rounds"
     );
     table.print(By::Rate);
@@ -116,15 +126,16 @@ fn waiting(directory: &Path, rounds: usize) -> Result<()> {
 }
 
 fn burst(directory: &Path, rounds: usize) -> Result<()> {
+    let bytes = event_bytes();
     let syncs = Arc::<SyncCounts>::default();
     let mut contenders = many(directory, &syncs, |name, queue| {
         Box::new(Burst::new(name, queue))
     })?;
     let table = Table::measure(&mut contenders, rounds, &Flushes::of(directory)?)?;
     println!(
-        "\n{CALLERS} callers, each appends {} events of {EVENT_BYTES} bytes and then waits until \
+        "\n{CALLERS} callers, each appends {} events of {bytes} bytes and then waits until \
          all are durable,\nmedian of {rounds} rounds",
-        callers::BURST_EVENTS
+        callers::burst_events()
     );
     table.print(By::Rate);
     let share = table.ratio("disk", By::Rate);

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use crate::callers::DurableQueue;
 use crate::store::Store;
-use crate::{EVENT_BYTES, Result};
+use crate::{Result, event_bytes};
 
 /// A table of events.
 pub(crate) struct Sqlite {
@@ -51,7 +51,7 @@ impl Store for Sqlite {
         {
             let mut insert =
                 transaction.prepare_cached("INSERT INTO events (datum) VALUES (?1)")?;
-            for event in events.chunks_exact(EVENT_BYTES) {
+            for event in events.chunks_exact(event_bytes()) {
                 insert.execute([event])?;
             }
         }
@@ -86,13 +86,13 @@ impl Fjall {
 
 impl Store for Fjall {
     fn commit(&mut self, events: &[u8]) -> Result<()> {
-        if events.len() == EVENT_BYTES {
+        if events.len() == event_bytes() {
             self.events.insert(self.key(), events)?;
             return Ok(self.database.persist(PersistMode::SyncData)?);
         }
         let batch = self.database.batch();
         let mut batch = batch.durability(Some(PersistMode::SyncData));
-        for event in events.chunks_exact(EVENT_BYTES) {
+        for event in events.chunks_exact(event_bytes()) {
             batch.insert(&self.events, self.key(), event);
         }
         Ok(batch.commit()?)
@@ -133,7 +133,7 @@ impl OkayWal {
 impl Store for OkayWal {
     fn commit(&mut self, events: &[u8]) -> Result<()> {
         let mut entry = self.log.begin_entry()?;
-        for event in events.chunks_exact(EVENT_BYTES) {
+        for event in events.chunks_exact(event_bytes()) {
             entry.write_chunk(event)?;
         }
         entry.commit()?;

@@ -14,7 +14,7 @@ use flume_client::{Client, Event, Reliability};
 
 use crate::callers::DurableQueue;
 use crate::store::Store;
-use crate::{EVENT_BYTES, Result};
+use crate::{Result, event_bytes};
 
 const SETTINGS: Settings = Settings {
     segment_bytes: 16 * 1024 * 1024,
@@ -112,10 +112,10 @@ impl Spool {
 
 impl Store for Spool {
     fn commit(&mut self, events: &[u8]) -> Result<()> {
-        let count = events.len() / EVENT_BYTES;
+        let count = events.len() / event_bytes();
         self.ends.clear();
         self.ends
-            .extend((1..=count).map(|event| (event * EVENT_BYTES) as u32));
+            .extend((1..=count).map(|event| (event * event_bytes()) as u32));
         let first = self.log.push(&self.ends, events, Level::EndToEnd);
         self.log.flush(0)?;
         self.log.retire(first, first + count as u64);

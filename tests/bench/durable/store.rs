@@ -8,7 +8,7 @@ use crate::Result;
 
 /// Makes events durable, for one caller at a time.
 pub(crate) trait Store: Send {
-    /// Returns when these events of [`EVENT_BYTES`](crate::EVENT_BYTES) each are durable.
+    /// Returns when these events of [`event_bytes`](crate::event_bytes) each are durable.
     fn commit(&mut self, events: &[u8]) -> Result<()>;
 
     /// Does what it had put off. Not timed, so that it falls into nobody else's turn.

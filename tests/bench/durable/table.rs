@@ -2,7 +2,7 @@
 
 use crate::callers::{Contender, Turn};
 use crate::disk::Flushes;
-use crate::{EVENT_BYTES, Result};
+use crate::{Result, event_bytes};
 
 /// The figures of all rounds. The first contender is the one the others are compared with.
 pub(crate) struct Table {
@@ -65,7 +65,7 @@ impl Table {
                 "{:<40} {:>10} {rate:>10.0} {:>8.1} {ratio:>10.2}x {:>13} {:>13}",
                 row.name,
                 text(row.median(|(turn, _)| turn.micros), 1),
-                rate * EVENT_BYTES as f64 / f64::from(1 << 20),
+                rate * event_bytes() as f64 / f64::from(1 << 20),
                 text(in_commit, 1),
                 text(flushes, 4),
             );
