@@ -182,7 +182,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "more room promised than there is",
         "log.rs",
-        ".saturating_sub(self.pending.bytes.len() as u64)",
+        ".saturating_sub(self.pending.bytes())",
         "+ self.settings.segment_bytes",
     ),
     bug(
