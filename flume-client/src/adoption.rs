@@ -109,7 +109,10 @@ impl Adoption {
             return false;
         }
         let ours = |file: &FileName| !matches!(file, FileName::Quarantine(_));
-        for (file, _) in self.directory.list().unwrap_or_default() {
+        // The cursor goes last: while it is there, what is left counts as done with.
+        let mut files = self.directory.list().unwrap_or_default();
+        files.sort_unstable_by(|a, b| b.cmp(a));
+        for (file, _) in files {
             if ours(&file) {
                 // What stays is found empty by the next one.
                 let _ = self.directory.remove(file);

@@ -73,7 +73,7 @@ impl Handover {
         }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, HandoverState> {
+    fn lock(&self) -> MutexGuard<'_, HandoverState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

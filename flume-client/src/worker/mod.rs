@@ -75,9 +75,11 @@ impl Drop for Ending {
 /// Without that, callers who never pause would keep the answers from being read.
 const TURNS_MAX: u32 = 8;
 
-/// Bytes of events that are read from a spool and not done with, in batches and in all.
+/// Events that came from a spool and are not done with: so many batches of the largest size,
 const HELD_BATCHES: usize = 4;
+/// or so many bytes, if that is more.
 const HELD_BYTES_MIN: usize = 8 * 1024 * 1024;
+
 struct Worker {
     core: Core,
     store: Store,
