@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flume_client::spool::{
     CURSOR_BYTES, CursorState, FileName, FrameHeader, HeaderBlock, Level, Log, Opened, Place,
-    Reader, SEGMENT_HEADER_BYTES, Settings, Step,
+    Reader, SEGMENT_HEADER_BYTES, SEGMENTS_MIN, Settings, Step,
 };
 use flume_tests::spool_sim::disk::SimDisk;
 
@@ -190,4 +190,36 @@ fn a_damaged_byte_of_the_cursor_loses_nothing_and_is_told() {
         assert_eq!(found.events, all, "byte {byte}");
         assert_eq!(found.opened.cursor, CursorState::Repaired, "byte {byte}");
     }
+}
+
+#[test]
+fn damaged_segments_that_are_set_aside_leave_room_for_events_in_the_smallest_quota() {
+    let settings = Settings {
+        segment_bytes: 64 * 1024,
+        frame_bytes_max: 16 * 1024,
+        bytes_max: SEGMENTS_MIN * 64 * 1024 + CURSOR_BYTES as u64,
+        free_bytes_min: 0,
+    };
+    let disk = Arc::new(SimDisk::new(1, u64::MAX / 2));
+    let (mut log, _) = Log::open(Arc::clone(&disk) as _, settings, 1).unwrap();
+    let mut begun = None;
+    for _ in 0..40 {
+        log.push(&[15_000], &[7; 15_000], Level::EndToEnd);
+        log.flush(0).unwrap();
+        if begun != log.newest_segment() {
+            begun = log.newest_segment();
+            log.mark_damaged(begun.unwrap());
+        }
+        log.retire(0, log.next());
+        log.save().unwrap();
+    }
+    let files = disk.files();
+    let is_set_aside = |(file, _): &&(FileName, u64)| matches!(file, FileName::Quarantine(_));
+    let set_aside: u64 = files
+        .iter()
+        .filter(is_set_aside)
+        .map(|(_, bytes)| bytes)
+        .sum();
+    assert!(set_aside > 0, "{files:?}");
+    assert!(set_aside <= settings.bytes_max / SEGMENTS_MIN, "{files:?}");
 }

@@ -11,7 +11,7 @@ use flume_tests::spool_sim::disk::SimDisk;
 const SETTINGS: Settings = Settings {
     segment_bytes: 8 * 1024,
     frame_bytes_max: 2 * 1024,
-    bytes_max: 32 * 1024,
+    bytes_max: 40 * 1024,
     free_bytes_min: 0,
 };
 const SEED: u64 = 1;

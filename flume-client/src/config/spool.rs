@@ -10,7 +10,8 @@ use crate::error::BuildError;
 use crate::event_id::EVENT_ID_BYTES_MAX;
 use crate::reliability::Reliability;
 use crate::spool::{
-    CURSOR_BYTES, Flushing, NetworkFileSystem, SEGMENT_HEADER_BYTES, Settings, frame_bytes,
+    CURSOR_BYTES, Flushing, NetworkFileSystem, SEGMENT_HEADER_BYTES, SEGMENTS_MIN, Settings,
+    frame_bytes,
 };
 
 /// When what is written to the spool is made to reach the device.
@@ -47,8 +48,6 @@ pub(crate) struct SpoolConfig {
 /// Bytes of a segment, if the quota allows so many and events need no more.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 const PAGE_BYTES: u64 = 4096;
-/// Segments that a quota is divided into, at least.
-const SEGMENTS_MIN: u64 = 4;
 /// Upper bound of [`ClientBuilder::spool_bytes`](super::ClientBuilder::spool_bytes).
 const SPOOL_BYTES_LIMIT: u64 = 1 << 50;
 

@@ -69,6 +69,10 @@ pub use reader::{Frame, Gap, Readable, Reader, Step};
 pub use storage::{FileName, Storage};
 pub use survey::{SegmentTrouble, StoredEvent, Survey, SurveyedSegment};
 
+/// Segments that a quota has room for, at least: one is written, one is read, one is the reserve,
+/// and one may be damaged and set aside.
+pub const SEGMENTS_MIN: u64 = 4;
+
 /// Sizes and limits of a spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -76,7 +80,7 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// Bytes of the largest frame, see [`frame_bytes`].
     pub frame_bytes_max: u64,
-    /// Bytes all files may take together. At least two segments and the cursor.
+    /// Bytes all files may take together. At least [`SEGMENTS_MIN`] segments and the cursor.
     pub bytes_max: u64,
     /// Bytes that stay free on the disk: no file is made that would leave less.
     pub free_bytes_min: u64,
@@ -86,9 +90,11 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Trouble {
-    /// The files take as much as they may. Goes when events are done with.
+    /// The files take as much as they may. Goes when events are done with, or what was set aside is
+    /// removed.
     #[error(
-        "the spool's files take all that spool_bytes allows: agents must acknowledge older events"
+        "the spool's files take all that spool_bytes allows: agents must acknowledge older events, \
+         or damaged segments that were set aside (quarantine-...) be removed"
     )]
     Quota,
     /// The disk has no room, or less than is to stay free.
@@ -109,7 +115,7 @@ impl Settings {
     #[must_use]
     pub fn are_sound(&self) -> bool {
         let least = SEGMENT_HEADER_BYTES as u64 + 2 * self.frame_bytes_max;
-        let files = 2 * self.segment_bytes + CURSOR_BYTES as u64;
+        let files = SEGMENTS_MIN * self.segment_bytes + CURSOR_BYTES as u64;
         self.frame_bytes_max >= frame_bytes(1, 1) as u64
             && self.frame_bytes_max <= u64::from(u32::MAX)
             && self.segment_bytes >= least

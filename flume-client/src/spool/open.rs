@@ -294,7 +294,8 @@ fn take_in(
         }
         Ok(HeaderBlock::Whole(..) | HeaderBlock::Damaged) => {
             let quarantine = FileName::Quarantine(id);
-            if !segments.quarantine_is_full() && storage.0.rename(file, quarantine).is_ok() {
+            let takes = segments.quarantine_takes(bytes, settings);
+            if takes && storage.0.rename(file, quarantine).is_ok() {
                 opened.quarantined.push(quarantine);
                 segments.found_other(quarantine, bytes);
             } else {

@@ -17,7 +17,7 @@ use super::header::SegmentHeader;
 use super::log::Shared;
 use super::reader::Readable;
 use super::storage::FileName;
-use super::{Settings, Trouble};
+use super::{SEGMENTS_MIN, Settings, Trouble};
 
 /// The files of a spool, by what the directory says.
 #[derive(Debug, Default)]
@@ -47,6 +47,8 @@ const SPARES_MAX: usize = 2;
 
 /// Damaged segments that are set aside; of further ones only the report remains.
 const QUARANTINE_MAX: usize = 4;
+/// They take at most this part of the quota, so that there is always room for events.
+const QUARANTINE_PART: u64 = SEGMENTS_MIN;
 
 impl Segments {
     /// No segments yet; new files get ids from `next_id` on.
@@ -95,9 +97,13 @@ impl Segments {
         self.others.push((file, bytes));
     }
 
-    pub(super) fn quarantine_is_full(&self) -> bool {
-        let quarantined = |(file, _): &&(FileName, u64)| matches!(file, FileName::Quarantine(_));
-        self.others.iter().filter(quarantined).count() >= QUARANTINE_MAX
+    /// Whether a damaged segment of so many bytes can be set aside.
+    pub(super) fn quarantine_takes(&self, bytes: u64, settings: &Settings) -> bool {
+        let is_quarantined = |(file, _): &&(FileName, u64)| matches!(file, FileName::Quarantine(_));
+        let quarantined = self.others.iter().filter(is_quarantined);
+        let taken: u64 = quarantined.clone().map(|(_, bytes)| *bytes).sum();
+        quarantined.count() < QUARANTINE_MAX
+            && taken + bytes <= settings.bytes_max / QUARANTINE_PART
     }
 
     pub(super) fn mark_damaged(&mut self, id: u64) {
@@ -316,7 +322,7 @@ impl Segments {
     ) -> Result<(), Trouble> {
         let Readable { header, bytes } = entry.readable;
         let segment = FileName::Segment(header.id);
-        if entry.damaged && !self.quarantine_is_full() {
+        if entry.damaged && self.quarantine_takes(bytes, settings) {
             let quarantine = FileName::Quarantine(header.id);
             storage.0.rename(segment, quarantine)?;
             self.others.push((quarantine, bytes));

@@ -1,15 +1,20 @@
 //! [`Book`]: what was promised to whom, kept apart from the spool.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
-/// Every event that was ever pushed, by its number.
+/// Every event that was ever pushed, by its client and its number.
 #[derive(Debug, Default)]
 pub(super) struct Book {
+    /// Whose events the spool has taken since the last start.
+    client: u64,
     events: BTreeMap<u64, Entry>,
-    /// Read since the last start.
-    read: BTreeSet<u64>,
     /// Told to be missing, since the first start.
     missing: BTreeSet<u64>,
+    /// Read since the last start.
+    read: BTreeSet<u64>,
+    /// The events and the missing ones of other clients.
+    others: BTreeMap<u64, (BTreeMap<u64, Entry>, BTreeSet<u64>)>,
 }
 
 #[derive(Debug)]
@@ -46,8 +51,23 @@ impl Book {
         new
     }
 
-    pub(super) fn start(&mut self) {
+    /// The spool was opened and says whose it is. Only if damage hid that may it be another's than
+    /// before: then numbers begin anew, and together with the client they are still given once.
+    pub(super) fn start(&mut self, client: u64, damaged: bool) -> Result<(), Broken> {
         self.read.clear();
+        if client == self.client {
+            return Ok(());
+        }
+        if !damaged && self.events.values().any(|entry| entry.stored) {
+            let details = format!("{:x} became {client:x}", self.client);
+            return Err(("a spool keeps its client", details));
+        }
+        let now = self.others.remove(&client).unwrap_or_default();
+        let events = mem::replace(&mut self.events, now.0);
+        let missing = mem::replace(&mut self.missing, now.1);
+        self.others.insert(self.client, (events, missing));
+        self.client = client;
+        Ok(())
     }
 
     pub(super) fn read(&mut self, number: u64, datum: &[u8]) -> Result<(), Broken> {

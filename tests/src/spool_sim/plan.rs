@@ -1,7 +1,7 @@
 //! [`Plan`]: what may go wrong in a run, and the sizes of its spool.
 
 use fastrand::Rng;
-use flume_client::spool::{CURSOR_BYTES, SEGMENT_HEADER_BYTES, Settings};
+use flume_client::spool::{CURSOR_BYTES, SEGMENT_HEADER_BYTES, SEGMENTS_MIN, Settings};
 
 use super::disk::Faults;
 
@@ -23,7 +23,9 @@ pub(super) fn settings(random: &mut Rng) -> Settings {
     Settings {
         segment_bytes,
         frame_bytes_max,
-        bytes_max: segment_bytes * random.u64(2..9) + CURSOR_BYTES as u64 + random.u64(0..4096),
+        bytes_max: segment_bytes * random.u64(SEGMENTS_MIN..9)
+            + CURSOR_BYTES as u64
+            + random.u64(0..4096),
         free_bytes_min: 0,
     }
 }

@@ -181,9 +181,9 @@ impl World {
         self.tally = self.disk.tally();
         self.reader = Reader::new(log.retired().watermark(), opened.witnessed);
         self.first = log.next();
+        let started = self.book.start(log.client(), self.damaged);
         self.log = Some(log);
-        self.book.start();
-        Ok(())
+        started
     }
 
     fn append(&mut self) -> Result<(), Broken> {
