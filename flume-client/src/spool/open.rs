@@ -12,7 +12,8 @@
 //! | a last segment that ends in an unfinished write | cut behind the last whole frame |
 //!
 //! The last segment is never written again: a new run begins a new one, and its numbers begin with
-//! the next multiple of 2^32, so a number that went to an unfinished write is nobody else's.
+//! the next multiple of 2^32, so a number that went to an unfinished write is nobody else's. They
+//! begin further on if a part of the cursor is lost, which may have told of later runs.
 
 use std::io;
 
@@ -74,6 +75,11 @@ pub(super) struct Found {
 
 /// Events of one run at most. Their numbers never meet those of the next one.
 const RUN_BITS: u32 = 32;
+/// How far the new run is behind the last one that is known if a slot of the cursor is lost, which
+/// may have told of one more,
+const RUNS_OF_A_SLOT: u64 = 2;
+/// and if both are: of runs whose segments are drained nothing else tells.
+const RUNS_OF_A_CURSOR: u64 = 1 << 20;
 
 /// How often a file is read until an error is believed.
 const READ_TRIES: u32 = 3;
@@ -122,11 +128,13 @@ pub(super) fn open(
         .map_or(0, |it| it.header.first);
     let known = opened.witnessed.max(retired.watermark()).max(last_first);
     let given = known.max(end.unwrap_or(known)).max(cursor.run);
-    let first = if fresh {
-        0
-    } else {
-        ((given >> RUN_BITS) + 1) << RUN_BITS
+    let runs = match opened.cursor {
+        _ if fresh => 0,
+        CursorState::Whole => 1,
+        CursorState::Repaired => RUNS_OF_A_SLOT,
+        CursorState::Missing | CursorState::Damaged => RUNS_OF_A_CURSOR,
     };
+    let first = ((given >> RUN_BITS) + runs) << RUN_BITS;
     // If the end cannot be read now, reading tells later what is there.
     let skipped_from = end.map_or(first, |end| end.max(known));
     retired.add(skipped_from, first);
