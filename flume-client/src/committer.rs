@@ -30,6 +30,8 @@ use crate::stored::{StoredMark, Unpark};
 
 /// Bytes of events taken into one commit, but for the last chunk.
 const COMMIT_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of them that are written at once, so that the disk begins with them.
+const WRITE_BYTES: u64 = 1024 * 1024;
 /// How long an event that is done with waits for the cursor: what a crash makes come again.
 const SAVE_AFTER: Duration = Duration::from_millis(100);
 /// How long after the last commit the cursor notes that it is durable.
@@ -167,7 +169,7 @@ impl Committer {
 
     /// Takes what came in, unless what came before cannot be stored. `true`: nothing more comes.
     fn take_chunks(&mut self) -> bool {
-        let mut state = self.partners.intake.lock();
+        let mut state = self.partners.intake.lock_soon();
         if self.committing.is_empty() {
             state.take_chunks(&mut self.taken, COMMIT_BYTES);
             if let Some(adoption) = &mut self.adoption {
@@ -179,10 +181,16 @@ impl Committer {
         }
         let is_exhausted = state.is_exhausted();
         drop(state);
+        let mut unwritten = 0;
         for chunk in self.taken.drain(..) {
             let first = self.log.push(&chunk.ends, &chunk.bytes, Level::EndToEnd);
             assert_eq!(first, chunk.first, "intake and log number events alike");
             self.news.counted += chunk.frame_bytes();
+            unwritten += chunk.frame_bytes();
+            if unwritten >= WRITE_BYTES {
+                self.log.write(now_ms());
+                unwritten = 0;
+            }
             self.committing.push(chunk);
         }
         is_exhausted
@@ -193,17 +201,14 @@ impl Committer {
         if self.adoption.is_none() && self.timers.look <= Instant::now() {
             self.timers.look = Instant::now() + LOOK_AGAIN;
             if self.spool.shared {
-                self.adoption = self.find_abandoned();
+                self.adoption =
+                    Adoption::find(&self.spool, &self.directory, &self.settings, &self.left);
             }
         }
         // Not under the intake's lock: it reads the disk.
         if let Some(adoption) = &mut self.adoption {
             adoption.read_ahead();
         }
-    }
-
-    fn find_abandoned(&self) -> Option<Adoption> {
-        Adoption::find(&self.spool, &self.directory, &self.settings, &self.left)
     }
 
     /// Lets go of another one's events that are durable here.
@@ -264,12 +269,8 @@ impl Committer {
 
     /// Makes what was written durable, if that is not done with each commit.
     fn sync(&mut self) {
-        if self
-            .timers
-            .sync
-            .take_if(|at| *at <= Instant::now())
-            .is_some()
-        {
+        let due = self.timers.sync.take_if(|at| *at <= Instant::now());
+        if due.is_some() {
             let synced = self.directory.flush();
             self.upkeep_trouble = synced.map_err(Trouble::from).err().map(Arc::new);
         }
@@ -308,7 +309,7 @@ impl Committer {
             self.saved = false;
         }
         let mut wakers = Vec::new();
-        let mut state = self.partners.intake.lock();
+        let mut state = self.partners.intake.lock_soon();
         for chunk in self.stored.drain(..) {
             state.give_back(chunk);
         }
@@ -340,7 +341,7 @@ impl Committer {
         if takes && adopts.is_some_and(|bytes| bytes <= self.log.room()) {
             return;
         }
-        if takes && !self.partners.intake.lock().sleep(waker, 1, 1) {
+        if takes && !self.partners.intake.lock_soon().sleep(waker, 1, 1) {
             return;
         }
         // What is done with can wait for the timer that it starts.

@@ -174,6 +174,11 @@ impl Event {
         out.extend_from_slice(rest.expect(OWN_DATUM));
     }
 
+    /// Whether it carries a header of this key.
+    pub(crate) fn has_header(&self, key: &str) -> bool {
+        self.value_place(key).is_some()
+    }
+
     pub(crate) fn fault(&self) -> Option<&HeaderFault> {
         self.fault.as_ref()
     }

@@ -46,8 +46,20 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "segment written on after a failed sync",
         "log.rs",
-        "        self.active = None;\n        self.segments.give_up",
-        "        self.segments.give_up",
+        "        self.active = None;\n        self.pending.unwrite();",
+        "        self.pending.unwrite();",
+    ),
+    bug(
+        "frames of a segment that was given up not written again",
+        "log.rs",
+        "        self.pending.unwrite();\n",
+        "",
+    ),
+    bug(
+        "frames written ahead lie where they were to be alone",
+        "pending.rs",
+        "place.offset + (frame.start - start) as u64",
+        "place.offset + frame.start as u64",
     ),
     bug(
         "early receipt",
@@ -145,7 +157,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "numbers of a torn write given again",
         "open.rs",
-        "((given >> RUN_BITS) + 1) << RUN_BITS",
+        "((given >> RUN_BITS) + runs) << RUN_BITS",
         "cursor.durable_upto",
     ),
     bug(
@@ -182,7 +194,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "more room promised than there is",
         "log.rs",
-        ".saturating_sub(self.pending.bytes())",
+        ".saturating_sub(self.pending.unwritten_bytes())",
         "+ self.settings.segment_bytes",
     ),
     bug(

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::system::{reserve, write_at};
+use super::system::{begin_write_back, reserve, write_at};
 
 /// An open file.
 ///
@@ -29,6 +29,8 @@ const SMALL_BYTES: usize = 64 * 1024;
 const AHEAD_BYTES: u64 = 256 * 1024;
 /// in pieces: after large ones kernels handle the file in large pieces, at every later write.
 const ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
+/// Large writes are made in pieces: the disk takes in the last one while the next is copied.
+const PIECE_BYTES: usize = 512 * 1024;
 
 impl Handle {
     /// A new file of so many zero bytes, with disk space behind them.
@@ -73,7 +75,16 @@ impl Handle {
             // Without them the sync takes longer. If the disk fails, the write that follows tells.
             let _ = self.zero_upto((end + AHEAD_BYTES).min(self.bytes), end);
         }
-        self.write(offset, bytes)
+        if bytes.len() < PIECE_BYTES {
+            return self.write(offset, bytes);
+        }
+        let mut offset = offset;
+        for piece in bytes.chunks(PIECE_BYTES) {
+            self.write(offset, piece)?;
+            begin_write_back(&self.file, offset, piece.len());
+            offset += piece.len() as u64;
+        }
+        Ok(())
     }
 
     /// Writes zeros behind what was written, but not before `from`.

@@ -3,7 +3,8 @@
 //! | step | writes | durable with |
 //! |---|---|---|
 //! | [`push`](Log::push) | nothing, the events are kept in memory | |
-//! | [`flush`](Log::flush) | their frames, in one write | one sync |
+//! | [`write`](Log::write) | their frames, so that the disk can begin with them | nothing |
+//! | [`flush`](Log::flush) | the other frames, in one write | one sync |
 //! | [`save`](Log::save) | a slot of the cursor | one sync, then drained segments are reused |
 //!
 //! A write or sync that fails costs the segment: nothing is written to it any more, for after a
@@ -21,7 +22,7 @@ use super::open::{self, Opened};
 use super::pending::Pending;
 use super::reader::Readable;
 use super::segments::Segments;
-use super::storage::{FileName, Storage};
+use super::storage::{FileName, Shared, Storage};
 use super::{Settings, Trouble};
 
 /// The writing side of a spool. It never blocks but for its storage, and knows no threads.
@@ -61,10 +62,6 @@ pub(super) struct Run {
     /// The cursor knows of it. Not before are its numbers given to events on the disk.
     pub(super) is_saved: bool,
 }
-
-/// A storage that can be printed.
-#[derive(Clone)]
-pub(super) struct Shared(pub(super) Arc<dyn Storage>);
 
 impl Log {
     /// Opens a spool with whatever its directory holds. Fails only if the directory cannot be
@@ -195,7 +192,7 @@ impl Log {
                 .saturating_sub(self.settings.frame_bytes_max)
         });
         let more = self.segments.available(&self.settings) * self.settings.segment_room();
-        (rest + more).saturating_sub(self.pending.bytes())
+        (rest + more).saturating_sub(self.pending.unwritten_bytes())
     }
 
     /// Takes events, to be written by the next [`flush`](Self::flush), and says the number of the
@@ -216,6 +213,17 @@ impl Log {
         self.pending.push(first, ends, datums, level);
         self.next += ends.len() as u64;
         first
+    }
+
+    /// Writes what was pushed to the segment at hand, as far as it fits. That is for a commit of
+    /// many frames: the disk is busy with the first ones while the next are made. After an error
+    /// the flush writes all of it again, to a fresh segment.
+    pub fn write(&mut self, now_ms: u64) {
+        if let Some(active) = self.active
+            && let Err(_) = self.write_fitting(active, now_ms)
+        {
+            self.give_up(active);
+        }
     }
 
     /// Makes everything that was pushed durable. After an error all of it is still here, and the
@@ -303,14 +311,9 @@ impl Log {
                 Some(active) => active,
                 None => self.begin_segment(now_ms)?,
             };
-            let fitting = self
-                .pending
-                .fitting(self.settings.segment_bytes - active.offset);
-            if fitting > 0 {
-                let written = self.write(active, fitting, now_ms);
-                self.sync_active(written)?;
-                self.durable_upto = self.pending.end_of(fitting).unwrap_or(self.durable_upto);
-                self.pending.forget(fitting);
+            let written = self.write_fitting(active, now_ms);
+            if self.pending.written() > 0 || written.is_err() {
+                self.sync_active(active, written)?;
             }
             if !self.pending.is_empty() {
                 // The segment is full.
@@ -320,37 +323,46 @@ impl Log {
         Ok(())
     }
 
-    /// Writes the first frames to the segment.
-    fn write(&mut self, active: Active, fitting: usize, time_ms: u64) -> io::Result<()> {
+    /// Writes the frames that fit into the rest of the segment.
+    fn write_fitting(&mut self, active: Active, time_ms: u64) -> io::Result<()> {
         let place = Place {
             salt: active.salt,
             offset: active.offset,
         };
+        let rest = self.settings.segment_bytes - active.offset;
         let bytes = self
             .pending
-            .stamped(fitting, place, self.durable_upto, time_ms);
-        let file = FileName::Segment(active.id);
-        self.storage.0.write(file, active.offset, bytes)?;
-        self.active = Some(Active {
-            offset: active.offset + bytes.len() as u64,
-            ..active
-        });
+            .stamped(rest, place, self.durable_upto, time_ms);
+        let length = bytes.len();
+        if length > 0 {
+            let file = FileName::Segment(active.id);
+            self.storage.0.write(file, active.offset, bytes)?;
+            self.pending.wrote(length);
+            self.active = Some(Active {
+                offset: active.offset + length as u64,
+                ..active
+            });
+        }
         Ok(())
     }
 
     /// Syncs what was written to the active segment, or gives the segment up.
-    fn sync_active(&mut self, written: io::Result<()>) -> Result<(), Trouble> {
-        let Some(active) = self.active else {
-            return Ok(());
-        };
+    fn sync_active(&mut self, active: Active, written: io::Result<()>) -> Result<(), Trouble> {
         let synced = written.and_then(|()| self.storage.0.sync(FileName::Segment(active.id)));
-        let Err(error) = synced else {
-            self.segments.mark_used(active.id);
-            return Ok(());
-        };
+        if let Err(error) = synced {
+            self.give_up(active);
+            return Err(error.into());
+        }
+        self.segments.mark_used(active.id);
+        let end = self.pending.forget_written();
+        self.durable_upto = end.unwrap_or(self.durable_upto);
+        Ok(())
+    }
+
+    fn give_up(&mut self, active: Active) {
         self.active = None;
+        self.pending.unwrite();
         self.segments.give_up(&self.storage, active.id);
-        Err(error.into())
     }
 
     fn begin_segment(&mut self, time_ms: u64) -> Result<Active, Trouble> {
@@ -382,11 +394,5 @@ impl Log {
         };
         self.active = Some(active);
         Ok(active)
-    }
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Storage")
     }
 }

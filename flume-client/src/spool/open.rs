@@ -19,10 +19,10 @@ use std::io;
 
 use super::cursor::{CURSOR_BYTES, Cursor, Retired};
 use super::header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::log::{Run, Shared};
+use super::log::Run;
 use super::reader::{Readable, SegmentEnd, segment_end};
 use super::segments::Segments;
-use super::storage::{FileName, Storage};
+use super::storage::{FileName, Shared, Storage};
 use super::{Settings, Trouble};
 
 /// What was found when a spool was opened.

@@ -7,6 +7,8 @@ use super::frame::{Level, Place, Stamp, put_payload, stamp};
 pub(super) struct Pending {
     bytes: Vec<u8>,
     frames: Vec<PendingFrame>,
+    /// So many of the first frames are written.
+    written: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,20 +28,24 @@ impl Pending {
         self.frames.is_empty()
     }
 
-    /// Bytes of all frames.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes.len() as u64
+    /// How many of the first frames are written.
+    pub(super) fn written(&self) -> usize {
+        self.written
+    }
+
+    /// Bytes of the frames that are not written.
+    pub(super) fn unwritten_bytes(&self) -> u64 {
+        (self.bytes.len() - self.unwritten_start()) as u64
+    }
+
+    fn unwritten_start(&self) -> usize {
+        let first = self.frames.get(self.written);
+        first.map_or(self.bytes.len(), |frame| frame.start)
     }
 
     /// The first event's number.
     pub(super) fn first(&self) -> Option<u64> {
         self.frames.first().map(|frame| frame.first)
-    }
-
-    /// The number behind the events of the first frames.
-    pub(super) fn end_of(&self, frames: usize) -> Option<u64> {
-        let last = self.frames.get(frames.checked_sub(1)?)?;
-        Some(last.first + u64::from(last.events))
     }
 
     /// Adds a frame of events from number `first` on.
@@ -55,25 +61,24 @@ impl Pending {
         });
     }
 
-    /// How many of the frames fit into so many bytes.
-    pub(super) fn fitting(&self, bytes: u64) -> usize {
-        self.frames
-            .partition_point(|frame| frame.end as u64 <= bytes)
-    }
-
-    /// The first frames, ready to be written at this place.
+    /// The frames that are not written, as many as fit into so many bytes, ready to be written at
+    /// this place.
     pub(super) fn stamped(
         &mut self,
-        frames: usize,
+        bytes: u64,
         place: Place,
         durable_upto: u64,
         time_ms: u64,
     ) -> &[u8] {
-        let mut end = 0;
-        for frame in self.frames.iter().take(frames) {
+        let start = self.unwritten_start();
+        let mut end = start;
+        for frame in self.frames.iter().skip(self.written) {
+            if (frame.end - start) as u64 > bytes {
+                break;
+            }
             let header = Stamp {
                 place: Place {
-                    offset: place.offset + frame.start as u64,
+                    offset: place.offset + (frame.start - start) as u64,
                     ..place
                 },
                 first: frame.first,
@@ -86,21 +91,31 @@ impl Pending {
             stamp(bytes.unwrap_or_default(), header);
             end = frame.end;
         }
-        self.bytes.get(..end).unwrap_or_default()
+        self.bytes.get(start..end).unwrap_or_default()
     }
 
-    /// Forgets the first frames, which are durable now.
-    pub(super) fn forget(&mut self, frames: usize) {
-        let bytes = self
-            .frames
-            .get(frames)
-            .map_or(self.bytes.len(), |it| it.start);
+    /// So many more bytes of frames are written.
+    pub(super) fn wrote(&mut self, bytes: usize) {
+        let end = self.unwritten_start() + bytes;
+        self.written = self.frames.partition_point(|frame| frame.end <= end);
+    }
+
+    /// What was written is not to be relied on: all of it has to be written again.
+    pub(super) fn unwrite(&mut self) {
+        self.written = 0;
+    }
+
+    /// Forgets what is written, which is durable now; says where its numbers end.
+    pub(super) fn forget_written(&mut self) -> Option<u64> {
+        let bytes = self.unwritten_start();
+        let written = std::mem::take(&mut self.written);
+        let last = self.frames.drain(..written).next_back();
         self.bytes.drain(..bytes);
         self.bytes.shrink_to(BYTES_KEPT);
-        self.frames.drain(..frames);
         for frame in &mut self.frames {
             frame.start -= bytes;
             frame.end -= bytes;
         }
+        last.map(|frame| frame.first + u64::from(frame.events))
     }
 }

@@ -14,9 +14,8 @@
 use std::io;
 
 use super::header::SegmentHeader;
-use super::log::Shared;
 use super::reader::Readable;
-use super::storage::FileName;
+use super::storage::{FileName, Shared};
 use super::{SEGMENTS_MIN, Settings, Trouble};
 
 /// The files of a spool, by what the directory says.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 /// A file of a spool's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +52,16 @@ pub trait Storage: Send + Sync {
 
     /// The bytes that are free on the disk.
     fn free_bytes(&self) -> io::Result<u64>;
+}
+
+/// A storage that can be printed.
+#[derive(Clone)]
+pub(super) struct Shared(pub(super) Arc<dyn Storage>);
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Storage")
+    }
 }
 
 impl FileName {

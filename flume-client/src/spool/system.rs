@@ -52,6 +52,19 @@ pub(super) fn reserve(_: &File, _: u64) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Has the disk begin with what was written there. The sync that follows tells of its errors.
+#[cfg(target_os = "linux")]
+pub(super) fn begin_write_back(file: &File, offset: u64, bytes: usize) {
+    use rustix::fs::{Advice, fadvise};
+    // The kernel's word for it is that the pages are not needed: it writes back those that were
+    // changed. Those that are on the disk already it lets go of, so only new bytes are named.
+    let bytes = std::num::NonZeroU64::new(bytes as u64);
+    let _ = bytes.map(|bytes| fadvise(file, offset, Some(bytes), Advice::DontNeed));
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn begin_write_back(_: &File, _: u64, _: usize) {}
+
 #[cfg(unix)]
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

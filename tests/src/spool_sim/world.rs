@@ -205,6 +205,9 @@ impl World {
                     .push(number, datums[start..end as usize].to_vec())?;
                 start = end as usize;
             }
+            if self.random.u32(0..4) == 0 {
+                log.write(1_700_000_000_000);
+            }
         }
         let flushed = self.flush(&mut log, frames);
         self.log = Some(log);
