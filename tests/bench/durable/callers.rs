@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
@@ -87,9 +87,12 @@ pub(crate) struct Burst {
     queue: Arc<dyn DurableQueue>,
 }
 
-/// The disk's bandwidth: big writes into blocks it has.
+/// The disk's bandwidth: big writes.
 pub(crate) struct Disk {
+    name: &'static str,
     file: File,
+    /// Of a file that is made anew for each turn.
+    path: Option<PathBuf>,
 }
 
 pub(crate) fn one_caller(name: &'static str, store: impl Store + 'static) -> Box<dyn Contender> {
@@ -191,15 +194,31 @@ impl Contender for Burst {
 }
 
 impl Disk {
-    pub(crate) fn open(directory: &Path) -> Result<Self> {
-        let file = written(&directory.join("disk"), DISK_BYTES as u64, PIECE_BYTES)?;
-        Ok(Self { file })
+    /// Into blocks that it has.
+    pub(crate) fn rewritten(directory: &Path) -> Result<Self> {
+        let path = directory.join("disk-rewritten");
+        let file = written(&path, DISK_BYTES as u64, PIECE_BYTES)?;
+        Ok(Self {
+            name: "disk: 1 MiB writes, fdatasync after 64",
+            file,
+            path: None,
+        })
+    }
+
+    /// Into a new file each turn, as whoever keeps what is written.
+    pub(crate) fn fresh(directory: &Path) -> Result<Self> {
+        let path = directory.join("disk-fresh");
+        Ok(Self {
+            name: "disk: the same into a new file",
+            file: File::create(&path)?,
+            path: Some(path),
+        })
     }
 }
 
 impl Contender for Disk {
     fn name(&self) -> &'static str {
-        "disk: 1 MiB writes, fdatasync after 64"
+        self.name
     }
 
     fn turn(&mut self) -> Result<Turn> {
@@ -218,6 +237,11 @@ impl Contender for Disk {
     }
 
     fn settle(&mut self) -> Result<()> {
+        if let Some(path) = &self.path {
+            std::fs::remove_file(path)?;
+            self.file = File::create_new(path)?;
+            self.file.sync_all()?;
+        }
         Ok(())
     }
 }
