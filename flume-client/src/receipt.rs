@@ -2,7 +2,8 @@
 //!
 //! Events share a [`Slot`] in groups of [`SLOT_EVENTS`] consecutive ones, so a receipt costs its
 //! holder a counter and nobody an allocation per event. A slot nobody holds a receipt of is never
-//! written to.
+//! written to, and is used again for later events: however many wait in a spool, they take no
+//! memory here but for a pointer per slot.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -130,6 +131,9 @@ impl Drop for Delivered<'_> {
 const SLOT_EVENTS: u64 = 256;
 /// Slots kept for reuse.
 const SPARE_SLOTS_MAX: usize = 16;
+/// Slots that are looked at when one more is begun: callers who keep the receipt of their last
+/// event hold the last one or two for a while.
+const LATEST_SLOTS: usize = 4;
 
 /// The outcomes of up to [`SLOT_EVENTS`] events.
 #[derive(Debug)]
@@ -237,7 +241,8 @@ impl LastWord {
 pub(crate) struct Receipts {
     agents: Arc<[AgentUrl]>,
     stored: Arc<StoredMark>,
-    slots: VecDeque<Arc<Slot>>,
+    /// `None` where nobody holds a receipt any more.
+    slots: VecDeque<Option<Arc<Slot>>>,
     /// Number of the front slot: its first event's sequence number over [`SLOT_EVENTS`].
     first_slot: u64,
     spare: Vec<Arc<Slot>>,
@@ -258,13 +263,25 @@ impl Receipts {
     /// The receipt of the next event; call it for each, in order.
     pub(crate) fn issue(&mut self, sequence: u64) -> Receipt {
         let wanted = (sequence / SLOT_EVENTS - self.first_slot) as usize;
-        while wanted >= self.slots.len() {
+        if wanted >= self.slots.len() {
+            self.let_go_of_latest();
+            // Those between are of numbers that were left out.
+            self.slots.resize(wanted, None);
             let slot = self.spare.pop().unwrap_or_else(|| self.new_slot());
-            self.slots.push_back(slot);
+            self.slots.push_back(Some(slot));
         }
-        let slot = self.slots.back().expect("one was pushed if there was none");
-        let slot = slot.clone();
+        let slot = self.slots.back().and_then(Clone::clone);
+        let slot = slot.expect("the last one was pushed here and is not let go of");
         Receipt { slot, sequence }
+    }
+
+    /// Takes back the latest slots that nobody holds. No further receipts of them are issued.
+    fn let_go_of_latest(&mut self) {
+        for latest in self.slots.iter_mut().rev().take(LATEST_SLOTS) {
+            if let Some(slot) = latest.take_if(|slot| Arc::strong_count(slot) == 1) {
+                reuse(&mut self.spare, slot);
+            }
+        }
     }
 
     /// Tells the holders of receipts. Wakers are added to `wakers`; wake them without locks held.
@@ -286,6 +303,7 @@ impl Receipts {
             .slots
             .range(front.min(self.slots.len())..)
             .take(back + 1 - front)
+            .flatten()
         {
             if Arc::strong_count(slot) == 1 {
                 continue;
@@ -302,7 +320,7 @@ impl Receipts {
     /// The worker ended: whoever still waits is told that nothing more comes.
     pub(crate) fn end(&mut self, last_word: LastWord, wakers: &mut Vec<Waker>) {
         self.stored.end();
-        for slot in self.slots.drain(..) {
+        for slot in self.slots.drain(..).flatten() {
             let mut state = slot.lock();
             state.last_word = Some(last_word);
             wakers.extend(state.waiters.drain(..).map(|waiter| waiter.waker));
@@ -313,20 +331,12 @@ impl Receipts {
     /// Lets go of slots whose events are all done with.
     pub(crate) fn forget_below(&mut self, watermark: u64) {
         while (self.first_slot + 1) * SLOT_EVENTS <= watermark {
-            let Some(mut slot) = self.slots.pop_front() else {
+            let Some(slot) = self.slots.pop_front() else {
                 return;
             };
             self.first_slot += 1;
-            if self.spare.len() < SPARE_SLOTS_MAX
-                && let Some(unheld) = Arc::get_mut(&mut slot)
-            {
-                let state = unheld
-                    .state
-                    .get_mut()
-                    .unwrap_or_else(PoisonError::into_inner);
-                state.outcomes.clear();
-                self.spare.push(slot);
-            }
+            slot.into_iter()
+                .for_each(|slot| reuse(&mut self.spare, slot));
         }
     }
 
@@ -337,5 +347,46 @@ impl Receipts {
             state: Mutex::default(),
             changed: Condvar::new(),
         })
+    }
+}
+
+/// Keeps a slot for later events, if nobody holds it.
+fn reuse(spare: &mut Vec<Arc<Slot>>, mut slot: Arc<Slot>) {
+    if spare.len() < SPARE_SLOTS_MAX
+        && let Some(unheld) = Arc::get_mut(&mut slot)
+    {
+        let state = unheld.state.get_mut();
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        state.outcomes.clear();
+        spare.push(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_that_nobody_asks_for_take_no_slots_however_many_wait() {
+        let stored = Arc::new(StoredMark::new(0));
+        let mut receipts = Receipts::new(&[], 0, stored);
+        let asked = receipts.issue(0);
+        let mut last = None;
+        for sequence in 1..SLOT_EVENTS * 100 {
+            last = Some(receipts.issue(sequence));
+        }
+        let held = |receipts: &Receipts| receipts.slots.iter().flatten().count();
+        assert_eq!(receipts.slots.len(), 100);
+        assert_eq!(held(&receipts), 3, "that of the first, and the last two");
+        let (lost, events) = (Outcome::Lost(Loss::Closed), SLOT_EVENTS as u32 * 100);
+        receipts.resolve(0, events, lost, &mut Vec::new());
+        for receipt in [asked, last.unwrap()] {
+            assert_eq!(receipt.wait(Duration::ZERO), Err(DeliveryError::Closed));
+        }
+        receipts.forget_below(SLOT_EVENTS * 100);
+        assert_eq!((receipts.slots.len(), receipts.first_slot), (0, 100));
+        // Numbers may be left out.
+        drop(receipts.issue(SLOT_EVENTS * 110));
+        assert_eq!((receipts.slots.len(), held(&receipts)), (11, 1));
     }
 }
