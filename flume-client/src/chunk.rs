@@ -63,6 +63,16 @@ impl Chunk {
         self.ends.is_empty() || self.bytes.len() + ends + more <= CHUNK_BYTES
     }
 
+    /// Makes room for one more event of so many bytes. A chunk that grows large is given all of its
+    /// room at once: by doubling it would get almost twice as much.
+    pub(crate) fn grow(&mut self, bytes: usize) {
+        let length = self.bytes.len();
+        if length + bytes > self.bytes.capacity() && length > CHUNK_BYTES / 8 {
+            self.bytes
+                .reserve_exact((CHUNK_BYTES - length.min(CHUNK_BYTES)).max(bytes));
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();

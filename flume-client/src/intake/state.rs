@@ -247,14 +247,13 @@ impl IntakeState {
     }
 
     pub(super) fn push(&mut self, event: &Event, adds_id: bool) -> Receipt {
-        if !self
-            .open
-            .has_room(event.as_datum().len() + EVENT_ID_BYTES_MAX)
-        {
+        let most = event.as_datum().len() + EVENT_ID_BYTES_MAX;
+        if !self.open.has_room(most) {
             let next = self.new_chunk();
             self.full.push(std::mem::replace(&mut self.open, next));
             self.filled = true;
         }
+        self.open.grow(most);
         let (bytes, frame_bytes) = (self.open.bytes.len(), self.open.frame_bytes());
         self.ids.put(&mut self.open.bytes, event, adds_id);
         self.open.ends.push(self.open.bytes.len() as u32);
