@@ -273,7 +273,8 @@ impl IntakeState {
         chunk
     }
 
-    fn has_come_in(&self, events: usize, bytes: usize) -> bool {
+    /// Whether so many events came in that are not taken, or so many bytes of them.
+    pub(crate) fn has_come_in(&self, events: usize, bytes: usize) -> bool {
         !self.full.is_empty() || self.open.ends.len() >= events || self.open.bytes.len() >= bytes
     }
 

@@ -243,14 +243,16 @@ impl Worker {
 
     /// Exchanges with the callers under one lock. `true`: something came in.
     fn exchange(&mut self) -> bool {
+        let (events, bytes) = self.wanted();
         let intake = self.intake.clone();
         let mut state = intake.lock();
         self.turn.settle(&self.core, &mut state);
         intake.offer_room(&mut state, &mut self.turn.wakers);
-        if self.feed.is_none() {
+        state.take_requests(&mut self.turn.requests);
+        let is_asked = !self.turn.requests.is_empty();
+        if self.feed.is_none() && (is_asked || state.has_come_in(events, bytes)) {
             state.take_chunks(&mut self.turn.chunks, usize::MAX);
         }
-        state.take_requests(&mut self.turn.requests);
         let pending_bytes = state.stats.pending_bytes;
         drop(state);
         self.turn.wakers.drain(..).for_each(Waker::wake);
@@ -317,6 +319,25 @@ impl Worker {
         came_in
     }
 
+    /// How many events, or bytes of them, are worth taking. With a batch open that is what fills it,
+    /// until its linger time is over: each look costs the callers their lock.
+    fn wanted(&self) -> (usize, usize) {
+        let is_urgent = !self.flushes.is_empty() || self.closing.is_some();
+        match self.core.open_batch() {
+            Some(open) if !is_urgent && !self.is_due() => (
+                (self.settings.batch_events_max - open.events) as usize,
+                (self.settings.batch_bytes_max - open.bytes) as usize,
+            ),
+            _ => (1, 1),
+        }
+    }
+
+    /// Whether the core's next deadline has passed.
+    fn is_due(&self) -> bool {
+        let deadline = self.core.deadline();
+        deadline.is_some_and(|deadline| deadline <= self.epoch.elapsed())
+    }
+
     /// Sleeps until the next deadline, or until enough came in. `false`: there is more to do.
     fn sleep(&mut self, context: &mut Context<'_>) -> bool {
         let core = self.core.deadline().map(|deadline| self.epoch + deadline);
@@ -328,18 +349,10 @@ impl Worker {
                 return false;
             }
         }
-        // With a batch open, its linger time wakes us; until then only what fills it is news.
-        let (events, bytes) = match self.core.open_batch() {
-            Some(open) => (
-                self.settings.batch_events_max - open.events,
-                self.settings.batch_bytes_max - open.bytes,
-            ),
-            None => (1, 1),
-        };
+        let (events, bytes) = self.wanted();
         let mut state = self.intake.lock();
         state.listen(context.waker())
-            && (self.feed.is_some()
-                || state.sleep(context.waker(), events as usize, bytes as usize))
+            && (self.feed.is_some() || state.sleep(context.waker(), events, bytes))
     }
 }
 
@@ -349,14 +362,12 @@ impl Future for Worker {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let worker = self.get_mut();
         for _ in 0..TURNS_MAX {
+            // What came in until then is of the batch whose linger time is over.
+            let is_due = worker.is_due();
             let mut progressed = worker.exchange();
             progressed |= worker.poll_feed(context);
             progressed |= worker.poll_links(context);
-            if worker
-                .core
-                .deadline()
-                .is_some_and(|deadline| deadline <= worker.epoch.elapsed())
-            {
+            if is_due {
                 worker.step(Input::Tick);
                 progressed = true;
             }
