@@ -7,9 +7,9 @@
 //! ```
 //!
 //! `--rounds N` (default 5), `--bytes N` of each event (default 200, 100 to 8000). Each round gives
-//! every contender one turn, beginning with another one each time; a ratio is the median of the rounds'
-//! ratios. Only storing is measured: nobody reads.
-//! Flushes are those of the whole disk, so they tell little while others write to it.
+//! every contender one turn, beginning with another one each time; a ratio is the median of the
+//! rounds' ratios. Only storing is measured: nobody reads. Flushes are those of the whole disk, so
+//! they tell little while others write to it.
 //!
 //! Every contender promises the same: when a call has returned, a sync that covers the event has.
 //!
