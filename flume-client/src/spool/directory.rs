@@ -248,7 +248,10 @@ impl Storage for Directory {
     fn write(&self, file: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let handle = self.writing(file)?;
         match file {
-            FileName::Segment(_) => handle.append(offset, bytes),
+            FileName::Segment(_) => {
+                let sync_follows = self.flushing == Flushing::Always;
+                handle.append(offset, bytes, sync_follows)
+            }
             _ => handle.write(offset, bytes),
         }
     }

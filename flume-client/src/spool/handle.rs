@@ -67,15 +67,15 @@ impl Handle {
         Ok(())
     }
 
-    /// The same for a file that is written from its start to its end.
-    pub(super) fn append(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    /// The same for a file that is written from its start to its end. `sync_follows`: at once.
+    pub(super) fn append(&self, offset: u64, bytes: &[u8], sync_follows: bool) -> io::Result<()> {
         let end = offset + bytes.len() as u64;
         let is_small = bytes.len() < SMALL_BYTES;
         if is_small && end > self.written_upto.load(Ordering::Relaxed) {
             // Without them the sync takes longer. If the disk fails, the write that follows tells.
             let _ = self.zero_upto((end + AHEAD_BYTES).min(self.bytes), end);
         }
-        if bytes.len() < PIECE_BYTES {
+        if !sync_follows || bytes.len() < PIECE_BYTES {
             return self.write(offset, bytes);
         }
         let mut offset = offset;
