@@ -138,7 +138,8 @@ impl ClientBuilder {
 
     /// Most bytes that the spool's files take together. Default 1 GiB. When they are used up,
     /// [`Client::append`] hands events back, until agents acknowledge older ones. Space is taken
-    /// and given back in segments of 16 MiB, or a quarter of this if that is less.
+    /// and given back in segments of 16 MiB, or a quarter of this if that is less. Damaged segments
+    /// that are set aside take up to a quarter of it, until somebody removes them.
     pub fn spool_bytes(mut self, bytes: u64) -> Self {
         self.spool.bytes_max = bytes;
         self
