@@ -6,10 +6,10 @@
 //! cargo bench -p flume-tests --features peers --bench durable -- waiting burst   64 callers
 //! ```
 //!
-//! `--rounds N` (default 5), `--bytes N` of each event (default 200, 100 to 8000). Each round gives
-//! every contender one turn, beginning with another one each time; a ratio is the median of the
-//! rounds' ratios. Only storing is measured: nobody reads. Flushes are those of the whole disk, so
-//! they tell little while others write to it.
+//! `--rounds N` (default 5), `--bytes N` of each event (100 to 8000; default 200, for bursts 200,
+//! 1000 and 4096 in turn). Each round gives every contender one turn, beginning with another one
+//! each time; a ratio is the median of the rounds' ratios. Only storing is measured: nobody reads.
+//! Flushes are those of the whole disk, so they tell little while others write to it.
 //!
 //! Every contender promises the same: when a call has returned, a sync that covers the event has.
 //!
@@ -34,7 +34,8 @@ mod table;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use callers::{Burst, Contender, Disk, Waiting, one_caller, one_of_many};
 use disk::Flushes;
@@ -46,11 +47,14 @@ use table::{By, Table};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Bytes of each event, as it is stored: `--bytes N`.
-static EVENT_BYTES: OnceLock<usize> = OnceLock::new();
+/// Bytes of each event, as it is stored.
+static EVENT_BYTES: AtomicUsize = AtomicUsize::new(SIZES[0]);
+/// Sizes of the events of a burst: a short log line, a long one, one with a stack trace. Small ones
+/// show what an event costs, large ones what a byte does.
+const SIZES: [usize; 3] = [200, 1000, 4096];
 
 fn event_bytes() -> usize {
-    *EVENT_BYTES.get_or_init(|| 200)
+    EVENT_BYTES.load(Ordering::Relaxed)
 }
 const CALLERS: usize = 64;
 /// Rounds of the tables with short turns, for each one that was asked for.
@@ -71,18 +75,25 @@ fn run(args: &[String]) -> Result<()> {
     let rounds = args.iter().skip_while(|arg| *arg != "--rounds").nth(1);
     let rounds = rounds.map_or(Ok(5), |it| it.parse())?;
     let bytes = args.iter().skip_while(|arg| *arg != "--bytes").nth(1);
-    let bytes = bytes.map_or(Ok(200), |it| it.parse())?;
-    if !(100..=8000).contains(&bytes) {
-        return Err("--bytes takes 100 to 8000".into());
-    }
-    EVENT_BYTES.get_or_init(|| bytes);
-    let jobs: [(&str, Job); 3] = [("one", one), ("waiting", waiting), ("burst", burst)];
+    let sizes = match bytes.map(|it| it.parse()).transpose()? {
+        None => SIZES.to_vec(),
+        Some(bytes @ 100..=8000) => vec![bytes],
+        Some(_) => return Err("--bytes takes 100 to 8000".into()),
+    };
+    let jobs: [(&str, Job, usize); 3] = [
+        ("one", one, 1),
+        ("waiting", waiting, 1),
+        ("burst", burst, SIZES.len()),
+    ];
     let named = |name: &str| args.iter().any(|arg| arg == name);
-    let all = !jobs.iter().any(|(name, _)| named(name));
+    let all = !jobs.iter().any(|(name, ..)| named(name));
     let target = env!("CARGO_TARGET_TMPDIR");
-    for (_, job) in jobs.into_iter().filter(|(name, _)| all || named(name)) {
-        let directory = tempfile::tempdir_in(target)?;
-        job(directory.path(), rounds)?;
+    for (_, job, most) in jobs.into_iter().filter(|(name, ..)| all || named(name)) {
+        for bytes in sizes.iter().take(most) {
+            EVENT_BYTES.store(*bytes, Ordering::Relaxed);
+            let directory = tempfile::tempdir_in(target)?;
+            job(directory.path(), rounds)?;
+        }
     }
     Ok(())
 }
