@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use flume_client::stats::AgentStats;
 use flume_client::{AgentError, AgentUrl, Client, ClientBuilder};
 use serde::Serialize;
@@ -26,13 +27,31 @@ pub(crate) struct AgentLine {
     last_error: Option<String>,
 }
 
-/// A client of these agents that has tried each of them before `timeout` is over.
-pub(crate) fn client(agents: &[AgentUrl], timeout: Duration) -> ClientBuilder {
-    let share = timeout.mul_f64(TIMEOUT_SHARE) / agents.len() as u32;
-    Client::builder()
-        .agents(agents.iter().map(AgentUrl::to_string))
-        .connect_timeout(share.min(CONNECT_TIMEOUT_MAX))
-        .request_timeout(share.min(REQUEST_TIMEOUT_MAX))
+/// Which agents there are.
+#[derive(Debug, Args)]
+pub(crate) struct AgentArgs {
+    /// Agent to send to, as avro://HOST:PORT. Given several times, or several with commas: the
+    /// first that works gets everything, the others stand by
+    #[arg(
+        long,
+        short,
+        value_name = "URL",
+        required = true,
+        env = "FLUME_AGENT",
+        value_delimiter = ','
+    )]
+    agent: Vec<AgentUrl>,
+}
+
+impl AgentArgs {
+    /// A client of these agents that has tried each of them before `timeout` is over.
+    pub(crate) fn client(&self, timeout: Duration) -> ClientBuilder {
+        let share = timeout.mul_f64(TIMEOUT_SHARE) / self.agent.len() as u32;
+        Client::builder()
+            .agents(self.agent.iter().map(AgentUrl::to_string))
+            .connect_timeout(share.min(CONNECT_TIMEOUT_MAX))
+            .request_timeout(share.min(REQUEST_TIMEOUT_MAX))
+    }
 }
 
 /// Whether some agent accepted a connection, or was still being tried, and did not answer.

@@ -8,10 +8,10 @@ use flume_client::event::{
     HEADER_BYTES_MAX, HEADER_KEY_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX,
 };
 use flume_client::spool::Trouble;
-use flume_client::{AgentUrl, BuildError, Client, Reliability, WindowMode};
+use flume_client::{BuildError, Client, Reliability, WindowMode};
 
 use super::pump::EVENT_BYTES_MAX;
-use crate::agents;
+use crate::agents::AgentArgs;
 use crate::exit;
 use crate::text::{bytes, parse_duration};
 
@@ -23,17 +23,8 @@ use crate::text::{bytes, parse_duration};
 #[derive(Debug, Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct SendArgs {
-    /// Agent to send to, as avro://HOST:PORT. Given several times, or several with commas: the
-    /// first that works gets everything, the others stand by
-    #[arg(
-        long,
-        short,
-        value_name = "URL",
-        required = true,
-        env = "FLUME_AGENT",
-        value_delimiter = ','
-    )]
-    pub(super) agent: Vec<AgentUrl>,
+    #[command(flatten)]
+    agents: AgentArgs,
 
     /// Header for every event; may be given several times
     #[arg(long, short = 'H', value_name = "KEY=VALUE", value_parser = parse_header)]
@@ -100,7 +91,8 @@ const SPOOL_FREE_BYTES: u64 = 512 * 1024 * 1024;
 pub(crate) fn storing(trouble: &Trouble) -> String {
     match trouble {
         Trouble::Quota => format!(
-            "it is full, with {}: agents must acknowledge older events",
+            "it is full, with {}: agents must acknowledge older events, or `flume spool prune` \
+             remove damaged ones that were set aside",
             bytes(SPOOL_BYTES)
         ),
         Trouble::DiskFull => format!(
@@ -173,7 +165,9 @@ impl SendArgs {
         } else {
             WindowMode::ADAPTIVE
         };
-        let client = agents::client(&self.agent, self.timeout)
+        let client = self
+            .agents
+            .client(self.timeout)
             .batch_events(self.batch)
             .window(window)
             .event_bytes(EVENT_BYTES_MAX)

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use flume_client::spool::{Directory, NetworkFileSystem, places};
 use flume_client::stats::AgentStats;
-use flume_client::{AgentUrl, Client, Stats};
+use flume_client::{Client, Stats};
 use serde::Serialize;
 
 use super::examined::Examined;
 use super::problem::Problem;
 use super::progress::Progress;
 use super::source::Spool;
-use crate::agents::{self, AgentLine};
+use crate::agents::{self, AgentArgs, AgentLine};
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::output::{self, SCHEMA};
@@ -33,17 +33,8 @@ pub(super) struct DrainArgs {
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 
-    /// Agent to deliver to, as avro://HOST:PORT. Given several times, or several with commas: the
-    /// first that works gets everything, the others stand by
-    #[arg(
-        long,
-        short,
-        value_name = "URL",
-        required = true,
-        env = "FLUME_AGENT",
-        value_delimiter = ','
-    )]
-    agent: Vec<AgentUrl>,
+    #[command(flatten)]
+    agents: AgentArgs,
 
     /// Give up when nothing is acknowledged for this long: 500ms, 10s, 2m
     #[arg(long, value_name = "TIME", default_value = "30s", env = "FLUME_TIMEOUT", value_parser = parse_duration)]
@@ -148,7 +139,9 @@ fn spools(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
 
 /// Takes the spool and begins to deliver.
 fn client(args: &DrainArgs, spool: &Path, spools: usize) -> Result<Client, Problem> {
-    let client = agents::client(&args.agent, args.timeout)
+    let client = args
+        .agents
+        .client(args.timeout)
         .spool(spool)
         .spool_shared(false)
         .spool_on_network(NetworkFileSystem::Allowed)

@@ -109,24 +109,23 @@ fn an_empty_input_sends_what_an_earlier_run_left() {
     flume(&args).check(0, &["nothing to send"]);
 }
 
+/// A run that has stored some of these lines, and an agent that never answers it.
+fn storing(dir: &str, lines: &[u8]) -> (BadServer, Running) {
+    let server = BadServer::silent();
+    let agent = ["send", "--agent", &server.url];
+    let args = [&agent[..], &["--spool", dir, "--timeout", "1h"]].concat();
+    let mut running = Running::start(command(args));
+    running.write(lines);
+    // It is stored before it is sent.
+    server.wait_for_connection();
+    (server, running)
+}
+
 #[test]
 fn what_a_killed_run_stored_is_drained() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().display().to_string();
-    let server = BadServer::silent();
-    let args = [
-        "send",
-        "--agent",
-        &server.url,
-        "--spool",
-        &dir,
-        "--timeout",
-        "1h",
-    ];
-    let mut running = Running::start(command(args));
-    running.write(&numbered(1_000));
-    // It is stored before it is sent.
-    server.wait_for_connection();
+    let (server, running) = storing(&dir, &numbered(1_000));
     flume(&["spool", "drain", &dir, "--agent", &server.url])
         .check(7, &[&format!("is in use by process {}", running.id())]);
     running.signal("KILL");
@@ -193,19 +192,7 @@ fn best_effort_drops_what_no_agent_takes_and_says_so() {
 fn what_runs_at_the_same_time_left_is_delivered_by_the_next_one_or_told() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().display().to_string();
-    let server = BadServer::silent();
-    let args = [
-        "send",
-        "--agent",
-        &server.url,
-        "--spool",
-        &dir,
-        "--timeout",
-        "1h",
-    ];
-    let mut first = Running::start(command(args));
-    first.write(b"line 0\n");
-    server.wait_for_connection();
+    let (_server, first) = storing(&dir, b"line 0\n");
     let nowhere = closed_port();
     let args = [
         "send",
