@@ -51,12 +51,7 @@ pub(crate) fn run_inside(home: &Path) -> Result<()> {
     let mut format = Command::new("mkfs.ext4");
     format.args(["-q", "-F", "-N", "64", "-J", "size=1", "-E", lazily]);
     call(format.arg(image))?;
-    call(
-        Command::new("mount")
-            .args(["-o", "loop"])
-            .arg(image)
-            .arg(disk),
-    )?;
+    mount(image, disk)?;
 
     let spool = disk.join("spool");
     let service = Command::new(env::current_exe()?);
@@ -81,12 +76,7 @@ pub(crate) fn run_inside(home: &Path) -> Result<()> {
     if repaired.status.code().is_none_or(|code| code > 2) {
         return Err(format!("e2fsck: {}", String::from_utf8_lossy(&repaired.stdout)).into());
     }
-    call(
-        Command::new("mount")
-            .args(["-o", "loop"])
-            .arg(image)
-            .arg(disk),
-    )?;
+    mount(image, disk)?;
     let checked = aftermath::check(&told, &spool, QUOTA);
     call(Command::new("umount").arg(disk))?;
     call(Command::new("umount").arg(small))?;
@@ -105,4 +95,9 @@ fn call(command: &mut Command) -> Result<()> {
     } else {
         Err(format!("{command:?}: {status}").into())
     }
+}
+
+fn mount(image: &Path, disk: &Path) -> Result<()> {
+    let mut mount = Command::new("mount");
+    call(mount.args(["-o", "loop"]).arg(image).arg(disk))
 }
