@@ -223,3 +223,40 @@ fn damaged_segments_that_are_set_aside_leave_room_for_events_in_the_smallest_quo
     assert!(set_aside > 0, "{files:?}");
     assert!(set_aside <= settings.bytes_max / SEGMENTS_MIN, "{files:?}");
 }
+
+/// Whether the number of an event is given again after damage to its frame, which was the only one
+/// of its run, and to the cursor: its newest slot, or both.
+fn is_given_again(damages_both_slots: bool) -> bool {
+    let disk = Arc::new(SimDisk::new(1, u64::MAX / 2));
+    let open = |seed| Log::open(Arc::clone(&disk) as _, SETTINGS, seed).unwrap().0;
+    let store = |log: &mut Log| {
+        let first = log.push(&[5], b"event", Level::EndToEnd);
+        log.flush(0).unwrap();
+        first
+    };
+    store(&mut open(1));
+    let before = disk.content(FileName::Cursor);
+    let mut log = open(2);
+    let given = store(&mut log);
+    let segment = FileName::Segment(log.newest_segment().unwrap());
+    drop(log);
+
+    let mut content = disk.content(segment);
+    content[SEGMENT_HEADER_BYTES] ^= 1;
+    disk.place(segment, content);
+    let mut cursor = disk.content(FileName::Cursor);
+    let is_newer = |byte: &usize| cursor[*byte] != before[*byte];
+    let newer = (0..cursor.len()).find(is_newer).unwrap();
+    cursor[newer] ^= 0xff;
+    if damages_both_slots {
+        cursor[(newer + CURSOR_BYTES / 2) % CURSOR_BYTES] ^= 0xff;
+    }
+    disk.place(FileName::Cursor, cursor);
+    store(&mut open(3)) <= given
+}
+
+#[test]
+fn a_number_is_not_given_again_whatever_of_the_cursor_is_damaged() {
+    assert!(!is_given_again(false));
+    assert!(!is_given_again(true));
+}
