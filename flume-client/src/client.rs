@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::blocking::BlockingThread;
 use crate::committer::{Committer, Partners};
 use crate::config::{ClientBuilder, Config, Overflow, SpoolConfig};
 use crate::disk::{Beginning, Disk};
@@ -206,7 +207,9 @@ fn open_spool(
     };
     let intake = Arc::new(Intake::new(config, beginning));
     let handover = Arc::new(Handover::new(log.next(), log.readable()));
+    let reading = BlockingThread::start("flume-read").map_err(BuildError::Thread)?;
     let backlog = Backlog {
+        reading,
         storage: directory.clone(),
         retired: Arc::new(log.retired().clone()),
         witnessed: opened.witnessed,

@@ -27,6 +27,16 @@ pub(crate) enum Waited<T> {
     TimedOut,
 }
 
+impl<T> Waited<T> {
+    /// The value, if it came.
+    pub(crate) fn done(self) -> Option<T> {
+        match self {
+            Self::Done(value) => Some(value),
+            Self::Gone | Self::TimedOut => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Cell<T> {
     state: Mutex<State<T>>,

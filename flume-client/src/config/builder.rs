@@ -252,8 +252,9 @@ impl ClientBuilder {
     }
 
     /// Checks the settings and starts the client's thread, named `flume-client`, and with a spool
-    /// another one, `flume-spool`. Needs no runtime, and connects with the first event, of this
-    /// run or an earlier one.
+    /// two others: `flume-spool`, which writes it, and `flume-read`, which reads what does not fit
+    /// into memory. Needs no runtime, and connects with the first event, of this run or an earlier
+    /// one.
     pub fn build(self) -> Result<Client, BuildError> {
         Client::start(self.check()?)
     }

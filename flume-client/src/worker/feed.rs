@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::blocking::BlockingThread;
 use crate::chunk::Chunk;
 use crate::handover::{Handover, Retirements, Supply};
 use crate::spool::{Frame, Readable, Reader, Retired, Step, Storage};
+use crate::ticket::Ticket;
 
 /// Where the events of a spool are read from, and which not.
 pub(crate) struct Backlog {
@@ -21,6 +22,8 @@ pub(crate) struct Backlog {
     /// See [`Opened::witnessed`](crate::spool::Opened::witnessed).
     pub(crate) witnessed: u64,
     pub(crate) handover: Arc<Handover>,
+    /// Where reading may block.
+    pub(crate) reading: BlockingThread,
 }
 
 /// What comes next.
@@ -48,7 +51,7 @@ pub(super) struct Feed {
     held_max: usize,
     /// Not here while it reads.
     reader: Option<Reader>,
-    reading: Option<JoinHandle<Read>>,
+    reading: Option<Ticket<Read>>,
     failures: u32,
     again: Option<Pin<Box<Sleep>>>,
     retired: Retirements,
@@ -97,13 +100,13 @@ impl Feed {
                 }
                 self.again = None;
             }
-            if let Some(reading) = &mut self.reading {
-                let Poll::Ready(read) = Pin::new(reading).poll(context) else {
+            if let Some(reading) = &self.reading {
+                let Poll::Ready(read) = reading.poll(context) else {
                     return;
                 };
                 self.reading = None;
                 // Reading panics for no bytes; if it did, the worker cannot go on either.
-                self.on_read(read.expect("reading the spool does not panic"), fed);
+                self.on_read(read.done().expect("reading the spool does not panic"), fed);
                 continue;
             }
             if self.held >= self.held_max {
@@ -140,8 +143,8 @@ impl Feed {
     /// Tells the committer to let go of the spool. `true`: it has, and nobody reads it any more.
     pub(super) fn finish(&mut self, context: &mut Context<'_>) -> bool {
         self.settle();
-        if let Some(reading) = &mut self.reading
-            && Pin::new(reading).poll(context).is_ready()
+        if let Some(reading) = &self.reading
+            && reading.poll(context).is_ready()
         {
             self.reading = None;
         }
@@ -156,7 +159,7 @@ impl Feed {
         let storage = self.backlog.storage.clone();
         let retired = self.backlog.retired.clone();
         let position = self.position;
-        self.reading = Some(spawn_blocking(move || {
+        self.reading = Some(self.backlog.reading.submit(move || {
             read(
                 reader,
                 position,
