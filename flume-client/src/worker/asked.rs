@@ -70,13 +70,13 @@ impl Worker {
                 closing.promises.push(promise);
             }
         }
-        self.step(Input::Flush);
+        self.own.step(Input::Flush);
     }
 
     /// Ends flushes that are through or out of time. `true`: something came in meanwhile.
     pub(super) fn end_flushes(&mut self) -> bool {
         let now = Instant::now();
-        let watermark = self.core.watermark();
+        let watermark = self.own.core.watermark();
         let ended = |flush: &mut Flush| {
             flush.upto <= watermark || flush.deadline <= now || flush.promise.is_given_up()
         };
@@ -109,10 +109,10 @@ impl Worker {
             return false;
         };
         let is_late = closing.deadline <= Instant::now();
-        let is_idle = self.core.pending_events() == 0;
-        let Some(feed) = &mut self.feed else {
+        let is_idle = self.own.core.pending_events() == 0;
+        let Some(feed) = &mut self.own.feed else {
             if is_late && !is_idle {
-                self.step(Input::Abandon);
+                self.own.step(Input::Abandon);
             }
             return is_late || is_idle;
         };
@@ -125,14 +125,10 @@ impl Worker {
         // What is not acknowledged stays in the spool.
         closing.finishing = true;
         closing.deadline = Instant::now() + FINISH_TIMEOUT;
-        self.links.clear();
-        feed.finish(context)
-    }
-
-    pub(super) fn is_finishing(&self) -> bool {
-        self.closing
-            .as_ref()
-            .is_some_and(|closing| closing.finishing)
+        let has_ended = feed.finish(context);
+        self.own.stop();
+        self.own.disconnect();
+        has_ended
     }
 }
 

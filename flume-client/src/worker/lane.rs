@@ -1,0 +1,271 @@
+//! [`Lane`]: the events of one numbering, on their way from memory or a spool to the agents.
+//!
+//! A lane has a delivery core, the bytes of the events that the core knows of, and connections of
+//! its own. Lanes share nothing but the thread, so none waits for another: of two that are busy each
+//! gets its turn.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use super::feed::{Backlog, Fed, Feed};
+use crate::chunk::Chunk;
+use crate::config::{AgentUrl, Config};
+use crate::delivery::{AgentIndex, Core, Disconnect, Epoch, Input, Outcome, Output, Settings};
+use crate::error::AgentError;
+use crate::store::Store;
+use crate::transport::{Connection, Progress};
+use crate::wire::avro::rpc::Reply;
+
+/// With a spool a lane takes events until it holds N batches of the largest size,
+const HELD_BATCHES: usize = 4;
+/// or this many bytes, if that is more.
+const HELD_BYTES_MIN: usize = 8 * 1024 * 1024;
+
+pub(super) struct Lane {
+    pub(super) core: Core,
+    /// With a spool.
+    pub(super) feed: Option<Feed>,
+    /// What callers are to be told.
+    pub(super) news: News,
+    store: Store,
+    links: BTreeMap<Epoch, Link>,
+    agents: Arc<[AgentUrl]>,
+    settings: Settings,
+    epoch: Instant,
+    /// Nothing more is taken in or sent.
+    is_stopped: bool,
+    /// Kept for their buffers.
+    fed: Vec<Fed>,
+    ends: Vec<u32>,
+}
+
+/// What came of a lane's events and agents since callers were told last.
+#[derive(Default)]
+pub(super) struct News {
+    pub(super) emptied: Vec<Chunk>,
+    pub(super) retired: Vec<(u64, u32, u32, Outcome)>,
+    /// Not in the spool any more: the first one, and the one after the last.
+    pub(super) lost: Vec<(u64, u64)>,
+    pub(super) errors: Vec<(AgentIndex, AgentError)>,
+}
+
+struct Link {
+    agent: AgentIndex,
+    connection: Connection,
+    /// The handshake was answered.
+    is_open: bool,
+}
+
+impl Lane {
+    pub(super) fn new(config: &Config, epoch: Instant, backlog: Option<Backlog>) -> Self {
+        let batches = HELD_BATCHES * config.delivery.batch_bytes_max as usize;
+        let held_max = batches.max(HELD_BYTES_MIN);
+        let mut lane = Self {
+            core: Core::new(config.delivery.clone(), fastrand::u64(..)),
+            feed: backlog.map(|backlog| Feed::new(backlog, held_max)),
+            news: News::default(),
+            store: Store::default(),
+            links: BTreeMap::new(),
+            agents: config.agents.clone().into(),
+            settings: config.delivery.clone(),
+            epoch,
+            is_stopped: false,
+            fed: Vec::new(),
+            ends: Vec::new(),
+        };
+        // The core counts events from 0, unless it is told of those that are done with.
+        if let Some(next) = lane.feed.as_ref().map(Feed::next) {
+            lane.step(Input::Skip { next });
+        }
+        lane
+    }
+
+    pub(super) fn step(&mut self, input: Input<'_>) {
+        self.core.step(self.epoch.elapsed(), input);
+        while let Some(output) = self.core.next_output() {
+            self.perform(output);
+        }
+    }
+
+    /// Takes in events, which are the next ones.
+    pub(super) fn take_in(&mut self, chunk: Chunk) {
+        let mut ends = std::mem::take(&mut self.ends);
+        ends.clear();
+        ends.extend_from_slice(&chunk.ends);
+        self.news.emptied.extend(self.store.add(chunk));
+        self.step(Input::Append { ends: &ends });
+        self.ends = ends;
+    }
+
+    /// Takes in what the spool has, and tells it what is done with. `true`: something came in.
+    pub(super) fn poll_feed(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(feed) = &mut self.feed else {
+            return false;
+        };
+        feed.settle();
+        if self.is_stopped {
+            return false;
+        }
+        let mut fed = std::mem::take(&mut self.fed);
+        feed.poll(context, &mut fed);
+        let came_in = !fed.is_empty();
+        for item in fed.drain(..) {
+            match item {
+                Fed::Chunk(chunk) => self.take_in(chunk),
+                Fed::Skip { next } => self.step(Input::Skip { next }),
+                Fed::Lost { first, end } => {
+                    self.news.lost.push((first, end));
+                    self.step(Input::Skip { next: end });
+                }
+            }
+        }
+        self.fed = fed;
+        came_in
+    }
+
+    /// Lets every connection work. `true`: something came of it.
+    pub(super) fn poll_links(&mut self, context: &mut Context<'_>) -> bool {
+        let mut progressed = false;
+        let epochs: Vec<Epoch> = self.links.keys().copied().collect();
+        for epoch in epochs {
+            while let Some(link) = self.links.get_mut(&epoch)
+                && let Poll::Ready(progress) = link.connection.poll(context, &self.store)
+            {
+                progressed = true;
+                self.on_progress(epoch, progress);
+            }
+        }
+        progressed
+    }
+
+    /// When the core wants to be called at the latest.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.core.deadline().map(|deadline| self.epoch + deadline)
+    }
+
+    /// Whether that time has come.
+    pub(super) fn is_due(&self) -> bool {
+        let deadline = self.core.deadline();
+        deadline.is_some_and(|deadline| deadline <= self.epoch.elapsed())
+    }
+
+    /// Whether a connection to this agent is open.
+    pub(super) fn is_connected(&self, agent: AgentIndex) -> bool {
+        let mut links = self.links.values();
+        links.any(|link| link.agent == agent && link.is_open)
+    }
+
+    /// Takes nothing more in and sends nothing more; what was sent may still be answered.
+    pub(super) fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    /// Waits for no more answers.
+    pub(super) fn disconnect(&mut self) {
+        self.links.clear();
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            // What was taken in stays in its spool, to be sent by the next client.
+            Output::Connect { .. } | Output::Send { .. } if self.is_stopped => {}
+            Output::Connect { agent, epoch } => {
+                if let Some(url) = self.agents.get(agent) {
+                    let link = Link {
+                        agent,
+                        connection: Connection::new(url.clone(), self.settings.connect_timeout),
+                        is_open: false,
+                    };
+                    self.links.insert(epoch, link);
+                }
+            }
+            Output::Send {
+                epoch,
+                serial,
+                batch,
+            } => {
+                if let Some(link) = self.links.get_mut(&epoch) {
+                    link.connection.send(serial, batch);
+                }
+            }
+            Output::Disconnect {
+                agent,
+                epoch,
+                cause,
+            } => {
+                self.links.remove(&epoch);
+                let error = self.disconnect_error(cause);
+                self.news.errors.extend(error.map(|error| (agent, error)));
+            }
+            Output::Retire {
+                first,
+                events,
+                bytes,
+                outcome,
+            } => {
+                self.store.retire(first, events, &mut self.news.emptied);
+                if let Some(feed) = &mut self.feed {
+                    feed.retire(first, first + u64::from(events), bytes as usize);
+                }
+                self.news.retired.push((first, events, bytes, outcome));
+            }
+        }
+    }
+
+    fn disconnect_error(&self, cause: Disconnect) -> Option<AgentError> {
+        match cause {
+            Disconnect::ConnectTimeout => {
+                Some(AgentError::ConnectTimeout(self.settings.connect_timeout))
+            }
+            Disconnect::HandshakeTimeout => {
+                Some(AgentError::HandshakeTimeout(self.settings.request_timeout))
+            }
+            Disconnect::RequestTimeout => {
+                Some(AgentError::RequestTimeout(self.settings.request_timeout))
+            }
+            Disconnect::UnexpectedSerial(serial) => Some(AgentError::UnexpectedSerial { serial }),
+            Disconnect::Spare | Disconnect::Closing => None,
+        }
+    }
+
+    fn on_progress(&mut self, epoch: Epoch, progress: Progress) {
+        let Some(link) = self.links.get_mut(&epoch) else {
+            return;
+        };
+        let agent = link.agent;
+        match progress {
+            Progress::Connected => self.step(Input::Connected { epoch }),
+            Progress::Opened => {
+                link.is_open = true;
+                self.step(Input::Opened { epoch });
+            }
+            Progress::Replied { serial, reply } => {
+                let committed = reply == Reply::Ok;
+                let error = refusal(reply).map(|error| (agent, error));
+                self.news.errors.extend(error);
+                self.step(Input::Replied {
+                    epoch,
+                    serial,
+                    committed,
+                });
+            }
+            Progress::Ended { error, unsent_from } => {
+                self.links.remove(&epoch);
+                self.news.errors.push((agent, error));
+                self.step(Input::Closed { epoch, unsent_from });
+            }
+        }
+    }
+}
+
+fn refusal(reply: Reply) -> Option<AgentError> {
+    match reply {
+        Reply::Ok => None,
+        Reply::Failed => Some(AgentError::Refused { status: "FAILED" }),
+        Reply::Unknown => Some(AgentError::Refused { status: "UNKNOWN" }),
+        Reply::Error(text) => Some(AgentError::Exception(text)),
+    }
+}
