@@ -21,7 +21,7 @@ const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(20);
 #[derive(Debug, Serialize)]
 pub(crate) struct AgentLine {
     agent: String,
-    acked: u64,
+    delivered: u64,
     failures: u64,
     window_peak: u32,
     last_error: Option<String>,
@@ -65,7 +65,7 @@ pub(crate) fn text(agents: &[AgentStats], missing: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let mut advice = Vec::new();
     for agent in agents {
-        let mut line = format!("{}: {} acknowledged", agent.agent, count(agent.delivered));
+        let mut line = format!("{}: {} delivered", agent.agent, count(agent.delivered));
         if agent.failures > 0 {
             line.push_str(&format!(", {}", plural(agent.failures, "failure")));
         }
@@ -94,7 +94,7 @@ pub(crate) fn sent_again(batches: u64) -> Option<String> {
 pub(crate) fn lines(agents: &[AgentStats]) -> Vec<AgentLine> {
     let line = |agent: &AgentStats| AgentLine {
         agent: agent.agent.to_string(),
-        acked: agent.delivered,
+        delivered: agent.delivered,
         failures: agent.failures,
         window_peak: agent.window_peak,
         last_error: agent.last_error.as_deref().map(trouble::sentence),

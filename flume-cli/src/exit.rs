@@ -5,16 +5,17 @@ use std::process::ExitCode;
 /// The table as `--help` shows it.
 pub(crate) const HELP: &str = "\
 Exit codes:
-    0  everything was acknowledged
+    0  everything was delivered: an agent acknowledged it
     1  something unexpected, such as a file that cannot be read
     2  wrong usage
-    3  what was not acknowledged is on the disk, in the directory of --spool: nothing is lost
+    3  what was not delivered is on the disk, in the directory of --spool: nothing is lost
     4  nothing was delivered: no agent could be used
-    5  a part was delivered, or something was refused; the summary has the counts
+    5  a part was delivered, a line was refused, or a file was cut while it was read; the summary
+       has the counts
     6  a spool is damaged; what can be read of it was read
     7  a spool is in use by another process
   124  nothing was delivered in time, and an agent still owed an answer
-  130  interrupted";
+  130  interrupted by Ctrl-C, SIGTERM, or SIGHUP when the terminal goes";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,8 @@ pub(crate) struct Lines<R> {
     bytes_max: usize,
     line: Vec<u8>,
     consumed: u64,
+    /// Why the stream ended, to be told behind the line that it left unended.
+    failed: Option<io::Error>,
 }
 
 /// What stood between two line feeds, or behind the last one.
@@ -16,6 +18,9 @@ pub(crate) struct Lines<R> {
 pub(crate) enum Line<'a> {
     /// The line without its line feed.
     Whole(&'a [u8]),
+    /// What stood behind the last line feed where the stream ends or fails: a line without line
+    /// feed, or the beginning of one.
+    Unended(&'a [u8]),
     /// A line of more than the most bytes allowed.
     TooLong,
 }
@@ -27,29 +32,35 @@ impl<R: BufRead> Lines<R> {
             bytes_max,
             line: Vec::new(),
             consumed: 0,
+            failed: None,
         }
     }
 
-    /// The next line, or `None` at the end.
+    /// The next line, or `None` at the end. An error is told behind what was read before it.
     pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         self.line.clear();
         let room = self.bytes_max as u64 + 1;
-        let read = self
-            .input
-            .by_ref()
-            .take(room)
-            .read_until(b'\n', &mut self.line)?;
-        self.consumed += read as u64;
-        if read == 0 {
-            return Ok(None);
+        let mut input = self.input.by_ref().take(room);
+        self.failed = input.read_until(b'\n', &mut self.line).err();
+        self.consumed += self.line.len() as u64;
+        if self.line.is_empty() {
+            return self.failed.take().map_or(Ok(None), Err);
         }
         if self.line.last() == Some(&b'\n') {
             self.line.pop();
-        } else if self.line.len() > self.bytes_max {
-            self.consumed += self.input.skip_until(b'\n')? as u64;
-            return Ok(Some(Line::TooLong));
+            return Ok(Some(Line::Whole(&self.line)));
         }
-        Ok(Some(Line::Whole(&self.line)))
+        if self.line.len() <= self.bytes_max {
+            return Ok(Some(Line::Unended(&self.line)));
+        }
+        match self.input.skip_until(b'\n') {
+            Ok(skipped) => self.consumed += skipped as u64,
+            Err(error) => self.failed = Some(error),
+        }
+        Ok(Some(Line::TooLong))
     }
 
     /// Bytes taken from the stream so far.
@@ -91,7 +102,7 @@ mod tests {
                 Line::Whole(b"a\r"),
                 Line::Whole(b""),
                 Line::Whole(b"\xff\xfe\0\rb"),
-                Line::Whole(b"c"),
+                Line::Unended(b"c"),
             ],
         );
     }
@@ -100,7 +111,7 @@ mod tests {
     fn a_line_at_the_limit_is_whole() {
         check(
             b"12345\n54321",
-            &[Line::Whole(b"12345"), Line::Whole(b"54321")],
+            &[Line::Whole(b"12345"), Line::Unended(b"54321")],
         );
     }
 
@@ -112,5 +123,25 @@ mod tests {
         );
         check(b"1234567890123\n", &[Line::TooLong]);
         check(b"1234567890123", &[Line::TooLong]);
+    }
+
+    #[test]
+    fn what_was_read_before_an_error_comes_before_it() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("broken"))
+            }
+        }
+        let broken = |input: &'static [u8]| Lines::new(io::BufReader::new(input.chain(Broken)), 5);
+        let mut lines = broken(b"1\n2");
+        assert_eq!(lines.next().unwrap(), Some(Line::Whole(b"1")));
+        assert_eq!(lines.next().unwrap(), Some(Line::Unended(b"2")));
+        assert_eq!(lines.next().unwrap_err().to_string(), "broken");
+        assert_eq!(lines.consumed(), 3);
+        let mut lines = broken(b"1234567");
+        assert_eq!(lines.next().unwrap(), Some(Line::TooLong));
+        assert_eq!(lines.next().unwrap_err().to_string(), "broken");
+        assert_eq!(broken(b"").next().unwrap_err().to_string(), "broken");
     }
 }

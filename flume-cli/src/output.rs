@@ -3,7 +3,8 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use serde::Serialize;
+use flume_client::stats::Lost;
+use serde::{Serialize, Serializer};
 
 /// Writes a line for the user. If stderr is gone, nobody is there to be told.
 pub(crate) fn note(text: impl Display) {
@@ -39,4 +40,25 @@ pub(crate) fn json(value: &impl Serialize) -> bool {
 }
 
 /// Version of the JSON lines: raised when a field goes or changes its meaning, not for new ones.
-pub(crate) const SCHEMA: u32 = 1;
+/// `docs/json.md` has them all.
+pub(crate) const SCHEMA: u32 = 2;
+
+/// Lost events for scripts: `total`, and each reason by its name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LostLine(pub(crate) Lost);
+
+impl LostLine {
+    /// Of events that cannot be read from the disk any more.
+    pub(crate) fn corrupt(events: u64) -> Self {
+        let mut lost = Lost::default();
+        lost.corrupt = events;
+        Self(lost)
+    }
+}
+
+impl Serialize for LostLine {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let total = [("total", self.0.total())];
+        serializer.collect_map(total.into_iter().chain(self.0.by_reason()))
+    }
+}

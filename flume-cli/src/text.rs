@@ -1,4 +1,4 @@
-//! Durations and numbers, as people write and read them.
+//! Durations, sizes and numbers, as people write and read them.
 
 use std::time::Duration;
 
@@ -24,6 +24,34 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 const MILLIS_MAX: u64 = 24 * 3_600_000;
+
+/// Reads `0B`, `64MiB`, `1GiB`, or `1GB` as disks are sold.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 9] = [
+        ("b", 1),
+        ("kib", 1 << 10),
+        ("mib", 1 << 20),
+        ("gib", 1 << 30),
+        ("tib", 1 << 40),
+        ("kb", 1_000),
+        ("mb", 1_000_000),
+        ("gb", 1_000_000_000),
+        ("tb", 1_000_000_000_000),
+    ];
+    const EXAMPLE: &str = "write a whole number and its unit, as 512KiB, 64MiB, 1GiB or 1GB";
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = text.get(digits.len()..).unwrap_or_default();
+    let unit = UNITS
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(unit));
+    let amount: Option<u64> = digits.parse().ok();
+    let (Some((_, bytes)), Some(amount)) = (unit, amount) else {
+        return Err(EXAMPLE.to_owned());
+    };
+    amount
+        .checked_mul(*bytes)
+        .ok_or_else(|| "that is more bytes than can be counted".to_owned())
+}
 
 /// A duration in the unit in which it is read most easily.
 pub(crate) fn duration(duration: Duration) -> String {
@@ -99,6 +127,22 @@ pub(crate) fn age(age: Duration) -> String {
     })
 }
 
+/// As in RFC 4648, with padding.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            let digit = DIGITS.get((bits >> (18 - 6 * place)) as usize & 63);
+            let digit = digit.filter(|_| place <= group.len());
+            text.push(digit.map_or('=', |digit| char::from(*digit)));
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +178,39 @@ mod tests {
     }
 
     #[test]
+    fn sizes_are_read_with_their_units() {
+        for (text, bytes) in [
+            ("0B", 0),
+            ("7b", 7),
+            ("512KiB", 512 * 1024),
+            ("64MiB", 64 * 1024 * 1024),
+            ("64mib", 64 * 1024 * 1024),
+            ("2GiB", 2 * 1024 * 1024 * 1024),
+            ("1TiB", 1024 * 1024 * 1024 * 1024),
+            ("5kB", 5_000),
+            ("3MB", 3_000_000),
+            ("1GB", 1_000_000_000),
+            ("2TB", 2_000_000_000_000),
+        ] {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in [
+            "",
+            "64",
+            "MiB",
+            "-1MiB",
+            "1.5GiB",
+            "1 GiB",
+            "1M",
+            "1XiB",
+            "99999999TiB",
+            "1é",
+        ] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn durations_are_written_in_the_unit_that_fits() {
         let written = |micros| duration(Duration::from_micros(micros));
         let expected = ["0.21 ms", "4.2 ms", "340 ms", "1.2 s", "30 s", "2 min 5 s"];
@@ -154,6 +231,17 @@ mod tests {
         let found = [0, 1_023, 1_024, 1_536, 16 << 20, (5 << 40) + (1 << 39)].map(bytes);
         let expected = ["0 B", "1023 B", "1 KiB", "1.5 KiB", "16 MiB", "5.5 TiB"];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn base64_is_that_of_the_standard() {
+        let examples = [
+            "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy",
+        ];
+        for (length, expected) in examples.iter().enumerate() {
+            assert_eq!(&base64(&b"foobar"[..length]), expected);
+        }
+        assert_eq!(base64(&[0xfb, 0xff, 0xfe]), "+//+");
     }
 
     #[test]

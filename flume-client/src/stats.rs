@@ -1,5 +1,6 @@
 //! [`Stats`]: what a client has done, counted so that no event is in no counter and none in two.
 
+use std::ops::Add;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -83,7 +84,44 @@ impl Lost {
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.unreachable + self.rejected + self.unknown + self.closed + self.shed + self.corrupt
+        self.by_reason().iter().map(|(_, events)| events).sum()
+    }
+
+    /// Each reason by its field's name, and how many events were lost for it.
+    #[must_use]
+    pub fn by_reason(&self) -> [(&'static str, u64); 6] {
+        let Self {
+            unreachable,
+            rejected,
+            unknown,
+            closed,
+            shed,
+            corrupt,
+        } = *self;
+        [
+            ("unreachable", unreachable),
+            ("rejected", rejected),
+            ("unknown", unknown),
+            ("closed", closed),
+            ("shed", shed),
+            ("corrupt", corrupt),
+        ]
+    }
+}
+
+/// Of several clients together.
+impl Add for Lost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            unreachable: self.unreachable + other.unreachable,
+            rejected: self.rejected + other.rejected,
+            unknown: self.unknown + other.unknown,
+            closed: self.closed + other.closed,
+            shed: self.shed + other.shed,
+            corrupt: self.corrupt + other.corrupt,
+        }
     }
 }
 

@@ -80,9 +80,10 @@ The first lines on stdout are `listening on avro://HOST:PORT`, with a property f
 When the document changes, all sources, sinks and channels are stopped and the new ones started.
 Memory channels of the same name keep their events. With a mistake in it the old set goes on.
 
-Ctrl-C or SIGTERM closes the sources, lets the sinks empty the channels and ends with exit code 0,
-or 5 if events in memory were lost; file channels keep theirs for the next start. The second ends
-at once.";
+Ctrl-C, SIGTERM, or SIGHUP when the terminal goes, closes the sources, lets the sinks empty the
+channels and ends with exit code 0, or 5 if events in memory were lost; what is in file channels is
+pending for the next start. A second Ctrl-C or SIGTERM ends at once, with 130. Exit code 1 is
+something unexpected, such as a port that is taken; 2 is wrong usage, or a mistake in the document.";
 
 pub(crate) fn run(args: &AgentArgs) -> Exit {
     match serve(args) {

@@ -171,7 +171,7 @@ impl Session {
             let events = plural(*events as u64, "event");
             if *durable {
                 output::detail(format_args!(
-                    "{events} kept by file channel {channel} for the next start"
+                    "{events} pending in file channel {channel}, for the next start"
                 ));
             } else {
                 lost = true;

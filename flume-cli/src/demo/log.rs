@@ -50,7 +50,7 @@ impl Log {
                     log.shortened = true;
                     return Ok(log);
                 }
-                Some(Line::Whole(line)) => log.lines.push(line.to_vec()),
+                Some(Line::Whole(line) | Line::Unended(line)) => log.lines.push(line.to_vec()),
             }
         }
     }

@@ -119,21 +119,21 @@ struct OutcomeLine {
     altered: u64,
     retries: u64,
     seconds: f64,
-    agents: Vec<AgentLine>,
+    held: Vec<HeldLine>,
 }
 
 #[derive(Serialize)]
-struct AgentLine {
+struct HeldLine {
     agent: String,
-    held: u64,
+    events: u64,
 }
 
 impl OutcomeLine {
     fn new(outcome: &Outcome) -> Self {
         let proof = outcome.proof;
-        let agent = |(agent, held): &(String, u64)| AgentLine {
+        let agent = |(agent, held): &(String, u64)| HeldLine {
             agent: agent.clone(),
-            held: *held,
+            events: *held,
         };
         Self {
             schema: SCHEMA,
@@ -144,7 +144,7 @@ impl OutcomeLine {
             altered: proof.altered,
             retries: outcome.batches_retried,
             seconds: (outcome.elapsed.as_secs_f64() * 1e3).round() / 1e3,
-            agents: outcome.held.iter().map(agent).collect(),
+            held: outcome.held.iter().map(agent).collect(),
         }
     }
 }

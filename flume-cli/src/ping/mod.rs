@@ -47,7 +47,7 @@ Examples:
   flume ping avro://collector:4141
   flume ping avro://a:4141 avro://b:4141 --count 100 --json
 
-Exits with 0 if all agents answered, 5 if some did, 4 or 124 if none did.";
+Exits with 0 if all agents answered, 5 if some did, 4 or 124 if none did, 2 for wrong usage.";
 
 pub(crate) fn run(args: &PingArgs) -> Exit {
     let mut probes = Vec::new();

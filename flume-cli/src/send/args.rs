@@ -13,13 +13,14 @@ use flume_client::{BuildError, Client, Reliability, WindowMode};
 use super::pump::EVENT_BYTES_MAX;
 use crate::agents::AgentArgs;
 use crate::exit;
-use crate::text::{bytes, parse_duration};
+use crate::text::{parse_bytes, parse_duration};
 
 /// Send lines to an agent, each line as one event.
 ///
 /// Lines end at a line feed and are sent as they are, byte for byte: no decoding, no trimming. An
-/// empty line is an event with an empty body. Events are acknowledged by an agent when its
-/// channels have them; the command ends when all are, and tells if some are not.
+/// empty line is an event with an empty body. An event is delivered when an agent has acknowledged
+/// it, which it does when its channels have it; the command ends when all are, and tells what became
+/// of those that are not: pending on the disk with --spool, otherwise lost.
 #[derive(Debug, Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct SendArgs {
@@ -31,10 +32,19 @@ pub(crate) struct SendArgs {
     pub(super) header: Vec<(String, String)>,
 
     /// Keep events on the disk, in a spool in this directory, until an agent acknowledges them.
-    /// What earlier runs left there is sent first. It takes up to 1 GiB, and leaves 512 MiB of its
-    /// disk free. Each event gets a header `guid` that names it, so that copies can be told
+    /// What earlier runs left there is sent first. Each event gets a header `guid` that names it,
+    /// so that copies can be told
     #[arg(long, value_name = "DIR")]
     pub(super) spool: Option<PathBuf>,
+
+    /// Most that the spool's files take on the disk: 64MiB, 1GiB, 1GB [default: 1GiB]
+    #[arg(long, value_name = "SIZE", requires = "spool", value_parser = parse_bytes)]
+    pub(super) spool_bytes: Option<u64>,
+
+    /// What stays free on the spool's disk: the spool does not grow into it. 0B uses all there is
+    /// [default: 512MiB]
+    #[arg(long, value_name = "SIZE", requires = "spool", value_parser = parse_bytes)]
+    pub(super) spool_free: Option<u64>,
 
     /// What becomes of events that an agent does not take [default: in-memory; end-to-end with
     /// --spool]
@@ -54,7 +64,7 @@ pub(crate) struct SendArgs {
     #[arg(long)]
     pub(super) ordered: bool,
 
-    /// Print the summary to stdout as one line of JSON as well
+    /// Print the summary to stdout as one line of JSON as well; docs/json.md has its fields
     #[arg(long)]
     pub(super) json: bool,
 
@@ -81,24 +91,18 @@ Examples:
   journalctl -o json | flume send --agent avro://collector:4141 --json >summary.json
   flume send --agent avro://collector:4141 --spool /var/spool/app app.log
 
-Ctrl-C stops reading and sends what was read; a second Ctrl-C ends at once.";
-
-/// Most that a spool takes, and what it leaves free: the client's own defaults, named for messages.
-const SPOOL_BYTES: u64 = 1024 * 1024 * 1024;
-const SPOOL_FREE_BYTES: u64 = 512 * 1024 * 1024;
+Ctrl-C, SIGTERM, and SIGHUP when the terminal goes, stop reading and send what was read; a second
+Ctrl-C or SIGTERM ends at once. A file that is cut while it is read (copytruncate) is told of.";
 
 /// What keeps events from being stored, in a sentence about the spool.
 pub(crate) fn storing(trouble: &Trouble) -> String {
     match trouble {
-        Trouble::Quota => format!(
-            "it is full, with {}: agents must acknowledge older events, or `flume spool prune` \
-             remove damaged ones that were set aside",
-            bytes(SPOOL_BYTES)
-        ),
-        Trouble::DiskFull => format!(
-            "its disk is full, or has less than {} free: make room there",
-            bytes(SPOOL_FREE_BYTES)
-        ),
+        Trouble::Quota => "it is full: agents must acknowledge older events, or `flume spool \
+             prune` remove damaged ones that were set aside; --spool-bytes gives it more"
+            .to_owned(),
+        Trouble::DiskFull => "its disk is full, or has less free than is to stay free: make room \
+             there, or lower --spool-free"
+            .to_owned(),
         other => other.to_string(),
     }
 }
@@ -174,10 +178,15 @@ impl SendArgs {
             // Without a spool, what is sent is what the user wrote.
             .event_ids(self.spool.is_some());
         let client = match &self.spool {
-            Some(directory) => client
-                .spool(directory)
-                .spool_bytes(SPOOL_BYTES)
-                .spool_free_bytes(SPOOL_FREE_BYTES),
+            Some(directory) => client.spool(directory),
+            None => client,
+        };
+        let client = match self.spool_bytes {
+            Some(bytes) => client.spool_bytes(bytes),
+            None => client,
+        };
+        let client = match self.spool_free {
+            Some(bytes) => client.spool_free_bytes(bytes),
             None => client,
         };
         let client = match self.reliability {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use flume_client::error::Refusal;
 use flume_client::{Client, Event};
 
-use super::input::Input;
+use super::input::{Cut, Input};
 use crate::lines::{Line, Lines};
 use crate::text;
 use crate::trouble;
@@ -43,6 +43,10 @@ pub(super) struct Tally {
     pub(super) refused: u64,
     /// Inputs that could not be opened or read to their end.
     pub(super) unreadable: u64,
+    /// Files that were cut while they were read.
+    pub(super) cut: u64,
+    /// Lines that no line feed ended, and that may be the half of one.
+    pub(super) unended: u64,
     /// Bytes taken from the inputs.
     pub(super) bytes: u64,
     /// Which input is being read, from 0, and how many of its lines are done with.
@@ -156,15 +160,25 @@ impl Reader {
         let opened = input.open();
         let mut lines = match opened {
             Ok(opened) => Lines::new(opened, EVENT_BYTES_MAX),
-            Err(error) => return self.unreadable(input, 0, &error),
+            Err(error) => return self.break_off(input, 0, &error),
         };
         let mut number = 0;
+        let mut unended = false;
         loop {
             let taken = match lines.next() {
-                Ok(None) => return true,
+                Ok(None) => break,
                 Ok(Some(Line::Whole(line))) => self.offer(line),
+                Ok(Some(Line::Unended(line))) => {
+                    unended = true;
+                    self.offer(line)
+                }
                 Ok(Some(Line::TooLong)) => self.refuse(),
-                Err(error) => return self.unreadable(input, number, &error),
+                Err(error) => {
+                    if unended {
+                        self.tell_unended(input, number, "only a part of it was read");
+                    }
+                    return self.break_off(input, number, &error);
+                }
             };
             number += 1;
             match taken {
@@ -174,6 +188,19 @@ impl Reader {
             }
             self.shared.tally().bytes = before + lines.consumed();
         }
+        if unended {
+            self.tell_unended(input, number, "if more of it follows, that is not sent");
+        }
+        true
+    }
+
+    /// Tells of a last line that may be the half of one.
+    fn tell_unended(&self, input: &Input, number: u64, what: &str) {
+        self.shared.tally().unended += 1;
+        let number = text::count(number);
+        self.tell(format!(
+            "{input}, line {number}: has no line feed and was sent as it is; {what}"
+        ));
     }
 
     /// Hands a line over, and waits for room if it must.
@@ -246,19 +273,30 @@ impl Reader {
         }
     }
 
-    fn unreadable(&self, input: &Input, number: u64, error: &io::Error) -> bool {
+    /// Tells why an input was not read to its end. `false`: stopped.
+    fn break_off(&self, input: &Input, number: u64, error: &io::Error) -> bool {
+        let cut = Cut::of(error);
         let mut tally = self.shared.tally();
-        tally.unreadable += 1;
+        match cut {
+            Some(_) => tally.cut += 1,
+            None => tally.unreadable += 1,
+        }
         let stopped = tally.stopped;
         drop(tally);
-        let place = match number {
-            0 => String::new(),
-            number => format!(" beyond line {}", text::count(number)),
-        };
-        self.tell(format!(
-            "cannot read {input}{place}: {}",
-            trouble::reason(error)
-        ));
+        let lines = text::count(number);
+        self.tell(match cut {
+            Some(Cut { had, has }) => format!(
+                "{input} was cut while it was read, behind line {lines}: it had {} and has {} now; \
+                 what stood there is lost, and what is written to it now was not read",
+                text::bytes(had),
+                text::bytes(has)
+            ),
+            None if number == 0 => format!("cannot read {input}: {}", trouble::reason(error)),
+            None => format!(
+                "cannot read {input} beyond line {lines}: {}",
+                trouble::reason(error)
+            ),
+        });
         !stopped
     }
 

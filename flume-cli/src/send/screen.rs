@@ -36,16 +36,16 @@ impl Screen {
         }
     }
 
-    pub(super) fn progress(&self, tally: Tally, acked: u64) {
+    pub(super) fn progress(&self, tally: Tally, delivered: u64) {
         let Some(bar) = &self.bar else {
             return;
         };
         bar.set_position(tally.bytes);
-        let per_second = acked as f64 / self.elapsed().as_secs_f64().max(0.001);
+        let per_second = delivered as f64 / self.elapsed().as_secs_f64().max(0.001);
         bar.set_message(format!(
-            "{} read, {} acknowledged, {}/s",
+            "{} read, {} delivered, {}/s",
             text::count(tally.read),
-            text::count(acked),
+            text::count(delivered),
             text::count(per_second as u64)
         ));
         bar.tick();

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flume_client::spool::Trouble;
-use flume_client::stats::Stats;
+use flume_client::stats::{Lost, Stats};
 use serde::Serialize;
 
 use super::args::storing;
 use super::pump::Tally;
 use crate::agents::{self, AgentLine};
 use crate::exit::Exit;
-use crate::output::{self, SCHEMA};
+use crate::output::{self, LostLine, SCHEMA};
 use crate::text::{self, count, plural};
 
 #[derive(Debug)]
@@ -39,15 +39,22 @@ pub(super) enum Ending {
     Broken,
 }
 
+/// `accepted + recovered = delivered + pending + lost.total`.
 #[derive(Serialize)]
 struct SummaryLine {
     schema: u32,
     read: u64,
-    acked: u64,
-    pending: u64,
     refused: u64,
+    unended: u64,
+    files_cut: u64,
+    files_unreadable: u64,
+    accepted: u64,
+    recovered: u64,
+    delivered: u64,
+    pending: u64,
+    lost: LostLine,
     retries: u64,
-    /// With `--spool`; then `acked` and `pending` count what an earlier run left as well.
+    /// With `--spool`.
     spool: Option<SpoolLine>,
     agents: Vec<AgentLine>,
 }
@@ -55,12 +62,8 @@ struct SummaryLine {
 #[derive(Serialize)]
 struct SpoolLine {
     directory: String,
-    /// Left by an earlier run.
-    recovered: u64,
-    /// For the next one.
-    left: u64,
-    /// The same in further places of the directory.
-    left_elsewhere: u64,
+    /// What other runs left in further places of the directory.
+    pending_elsewhere: u64,
 }
 
 impl Summary {
@@ -80,31 +83,34 @@ impl Summary {
         if self.ending == Ending::Broken {
             return Exit::Unexpected;
         }
-        let (acked, lost) = (self.stats.delivered, self.stats.lost);
-        let has_all = self.tally.refused + self.tally.unreadable == 0 && self.stopped_at.is_none();
-        match self.pending() {
-            0 if self.tally.refused > 0 => Exit::Partial,
+        let (delivered, lost) = (self.stats.delivered, self.lost());
+        let is_refused = self.tally.refused + self.tally.cut > 0;
+        let is_unread = is_refused || self.tally.unreadable > 0 || self.stopped_at.is_some();
+        match self.pending() + lost.total() {
+            0 if is_refused => Exit::Partial,
             0 if self.tally.unreadable > 0 => Exit::Unexpected,
             0 if !self.left_elsewhere.is_empty() => Exit::Stored,
             0 => Exit::Complete,
-            pending if pending == self.left() && has_all => Exit::Stored,
-            pending if pending == lost.corrupt && has_all => Exit::Damaged,
-            _ if acked > 0 => Exit::Partial,
-            pending if pending > self.left() && self.trouble().is_some() => Exit::Unexpected,
+            missing if missing == self.pending() && !is_unread => Exit::Stored,
+            missing if missing == lost.corrupt && !is_unread => Exit::Damaged,
+            _ if delivered > 0 => Exit::Partial,
+            missing if missing > self.pending() && self.trouble().is_some() => Exit::Unexpected,
             _ if agents::is_answer_owed(&self.stats.agents) => Exit::TimedOut,
             _ => Exit::Undelivered,
         }
     }
 
-    /// Taken by the client or found in the spool, and not acknowledged.
-    fn pending(&self) -> u64 {
-        self.stats.accepted + self.stats.recovered - self.stats.delivered
-    }
-
     /// In the spool, for the next run.
-    fn left(&self) -> u64 {
+    fn pending(&self) -> u64 {
         let spool = self.stats.spool.as_ref();
         spool.map_or(0, |it| self.stats.pending.saturating_sub(it.unstored))
+    }
+
+    /// Neither delivered nor pending, by reason: what waits in memory goes with this process.
+    fn lost(&self) -> Lost {
+        let mut lost = self.stats.lost;
+        lost.closed += self.stats.pending - self.pending();
+        lost
     }
 
     /// What kept events from being stored.
@@ -116,20 +122,21 @@ impl Summary {
         if self.ending == Ending::Broken {
             output::note("an internal error ended the delivery; not all of the input was read");
         }
-        let (acked, pending, refused) = (self.stats.delivered, self.pending(), self.tally.refused);
+        let (delivered, refused) = (self.stats.delivered, self.tally.refused);
+        let missing = self.pending() + self.lost().total();
         let time = text::duration(self.elapsed);
-        let per_second = (acked as f64 / self.elapsed.as_secs_f64().max(0.001)) as u64;
+        let per_second = (delivered as f64 / self.elapsed.as_secs_f64().max(0.001)) as u64;
         let recovered = self.stats.recovered;
-        output::note(match (self.tally.read + recovered, pending + refused) {
+        output::note(match (self.tally.read + recovered, missing + refused) {
             (0, _) => "nothing to send: no lines were read".to_owned(),
             (_, 0) => format!(
-                "all {} acknowledged in {time} ({}/s)",
-                plural(acked, "event"),
+                "all {} delivered in {time} ({}/s)",
+                plural(delivered, "event"),
                 count(per_second)
             ),
             (events, _) => format!(
-                "{} of {} acknowledged in {time}",
-                count(acked),
+                "{} of {} delivered in {time}",
+                count(delivered),
                 plural(events, "event")
             ),
         });
@@ -137,7 +144,7 @@ impl Summary {
             let recovered = count(recovered);
             output::detail(format!("{recovered} of them left by earlier runs"));
         }
-        self.pending_text().iter().for_each(output::detail);
+        self.missing_text().iter().for_each(output::detail);
         if let Some(place) = &self.stopped_at {
             output::detail(format!(
                 "reading stopped {place}; what follows was not read"
@@ -146,17 +153,21 @@ impl Summary {
         if refused > 0 {
             output::detail(format!("{} refused, see above", plural(refused, "line")));
         }
+        if self.tally.cut > 0 {
+            let cut = plural(self.tally.cut, "file");
+            output::detail(format!("{cut} cut while it was read, see above"));
+        }
         let again = agents::sent_again(self.stats.batches_retried);
         again.iter().for_each(output::detail);
         if self.tally.read + recovered > 0 {
-            let agents = agents::text(&self.stats.agents, pending > 0);
+            let agents = agents::text(&self.stats.agents, missing > 0);
             agents.iter().for_each(output::detail);
         }
     }
 
-    /// What is not acknowledged, by where it is and why.
-    fn pending_text(&self) -> Vec<String> {
-        let (left, lost) = (self.left(), self.stats.lost);
+    /// What is not delivered, by where it is and why.
+    fn missing_text(&self) -> Vec<String> {
+        let lost = self.lost();
         let why = match self.ending {
             Ending::GaveUp => format!(
                 "; gave up after {} without an acknowledgement (--timeout)",
@@ -165,56 +176,54 @@ impl Summary {
             Ending::Complete | Ending::Broken => String::new(),
         };
         let mut lines = Vec::new();
+        let mut unsent = lost.unreachable;
         if let Some(spool) = &self.stats.spool {
             let place = spool.directory.display();
             let next = "sent by the next run or `flume spool drain`";
-            lines.push((left, format!("in {place}, {next}{why}")));
+            lines.push((self.pending(), format!("pending in {place}, {next}{why}")));
             let trouble = self
                 .trouble()
                 .map_or_else(String::new, |it| format!(": {}", storing(it)));
-            let unstored = self.stats.pending - left + lost.closed;
-            lines.push((unstored, format!("lost: could not be stored{trouble}")));
+            lines.push((lost.closed, format!("lost: could not be stored{trouble}")));
             lines.push((lost.corrupt, format!("lost: damaged in {place}")));
             let elsewhere = self.left_elsewhere.iter();
             lines.extend(elsewhere.map(|(place, left)| {
                 let place = place.display();
-                (*left, format!("in {place}, left by another run; {next}"))
+                let text = format!("pending in {place}, left by another run; {next}");
+                (*left, text)
             }));
         } else {
-            let unsent = lost.closed + lost.unreachable;
-            let pending = unsent + lost.unknown;
-            let sent = match lost.unknown {
-                0 => "never sent".to_owned(),
-                unknown if unknown == pending => "all were sent and may have arrived".to_owned(),
-                unknown => format!("of which {} were sent and may have arrived", count(unknown)),
-            };
-            let word = match self.ending {
-                Ending::Complete => "lost",
-                Ending::GaveUp | Ending::Broken => "pending",
-            };
-            lines.push((pending, format!("{word}: {sent}{why}")));
-            lines.push((lost.rejected, "lost: an agent refused them".to_owned()));
+            unsent += lost.closed;
         }
+        lines.push((unsent, format!("lost: never sent{why}")));
+        let sent = "lost: sent without an answer, and may have arrived";
+        lines.push((lost.unknown, format!("{sent}{why}")));
+        lines.push((lost.rejected, "lost: an agent refused them".to_owned()));
         let some = lines.into_iter().filter(|(events, _)| *events > 0);
         some.map(|(events, text)| format!("{} {text}", count(events)))
             .collect()
     }
 
     fn line(&self) -> SummaryLine {
+        let (tally, stats) = (&self.tally, &self.stats);
         SummaryLine {
             schema: SCHEMA,
-            read: self.tally.read,
-            acked: self.stats.delivered,
+            read: tally.read,
+            refused: tally.refused,
+            unended: tally.unended,
+            files_cut: tally.cut,
+            files_unreadable: tally.unreadable,
+            accepted: stats.accepted,
+            recovered: stats.recovered,
+            delivered: stats.delivered,
             pending: self.pending(),
-            refused: self.tally.refused,
-            retries: self.stats.batches_retried,
-            spool: self.stats.spool.as_ref().map(|spool| SpoolLine {
+            lost: LostLine(self.lost()),
+            retries: stats.batches_retried,
+            spool: stats.spool.as_ref().map(|spool| SpoolLine {
                 directory: spool.directory.display().to_string(),
-                recovered: self.stats.recovered,
-                left: self.left(),
-                left_elsewhere: self.left_elsewhere.iter().map(|(_, events)| events).sum(),
+                pending_elsewhere: self.left_elsewhere.iter().map(|(_, events)| events).sum(),
             }),
-            agents: agents::lines(&self.stats.agents),
+            agents: agents::lines(&stats.agents),
         }
     }
 }

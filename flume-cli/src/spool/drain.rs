@@ -16,7 +16,7 @@ use super::source::Spool;
 use crate::agents::{self, AgentArgs, AgentLine};
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
-use crate::output::{self, SCHEMA};
+use crate::output::{self, LostLine, SCHEMA};
 use crate::patience::Patience;
 use crate::text::{self, count, parse_duration, plural};
 use crate::watch::Watch;
@@ -82,14 +82,16 @@ struct SpoolLine {
     events: Events,
 }
 
-/// What became of the events of a spool.
+/// What became of the events of a spool: `recovered = delivered + pending + lost`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 struct Events {
+    /// Found on the disk.
+    recovered: u64,
     delivered: u64,
     /// Still on the disk.
-    left: u64,
+    pending: u64,
     /// Damaged on the disk.
-    lost: u64,
+    lost: LostLine,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,22 +168,19 @@ fn deliver(
         for note in watch.look(&merged(&stats), now, &retrying) {
             progress.note(note);
         }
-        let Events {
-            delivered,
-            left,
-            lost,
-        } = sum(&stats);
-        progress.at(total - left, || {
+        let events = sum(&stats);
+        let (delivered, pending) = (events.delivered, events.pending);
+        progress.at(total - pending, || {
             let (done, rate) = (count(delivered), per_second(delivered, now - started));
             format!("{done} of {} delivered, {rate}/s", plural(total, "event"))
         });
-        if left == 0 {
+        if pending == 0 {
             break Ending::Complete;
         }
         if interrupts.wait(TICK) {
             break Ending::Interrupted;
         }
-        if patience.is_over(now, delivered + lost, true) {
+        if patience.is_over(now, delivered + events.lost(), true) {
             break Ending::GaveUp;
         }
     };
@@ -205,9 +204,10 @@ fn is_any_unread(spools: &[PathBuf]) -> Result<bool, Problem> {
 fn sum(stats: &[Stats]) -> Events {
     let each = stats.iter().map(Events::of);
     each.fold(Events::default(), |sum, it| Events {
+        recovered: sum.recovered + it.recovered,
         delivered: sum.delivered + it.delivered,
-        left: sum.left + it.left,
-        lost: sum.lost + it.lost,
+        pending: sum.pending + it.pending,
+        lost: LostLine(sum.lost.0 + it.lost.0),
     })
 }
 
@@ -233,14 +233,15 @@ fn per_second(events: u64, time: Duration) -> String {
 impl Events {
     fn of(stats: &Stats) -> Self {
         Self {
+            recovered: stats.recovered,
             delivered: stats.delivered,
-            left: stats.pending,
-            lost: stats.lost.total(),
+            pending: stats.pending,
+            lost: LostLine(stats.lost),
         }
     }
 
-    fn total(self) -> u64 {
-        self.delivered + self.left + self.lost
+    fn lost(&self) -> u64 {
+        self.lost.0.total()
     }
 }
 
@@ -266,10 +267,10 @@ impl Report<'_> {
 
     fn exit(&self) -> Exit {
         let events = sum(&self.stats);
-        match events.left {
+        match events.pending {
             _ if self.ending == Ending::Interrupted => Exit::Interrupted,
             0 if self.is_unread => Exit::Unexpected,
-            0 if events.lost > 0 => Exit::Damaged,
+            0 if events.lost() > 0 => Exit::Damaged,
             0 => Exit::Complete,
             _ if events.delivered > 0 => Exit::Partial,
             _ if agents::is_answer_owed(&merged(&self.stats)) => Exit::TimedOut,
@@ -280,7 +281,7 @@ impl Report<'_> {
     fn text(&self) -> String {
         let (events, dir) = (sum(&self.stats), self.args.dir.display());
         let time = text::duration(self.elapsed);
-        let mut lines = vec![match (events.total(), events.left + events.lost) {
+        let mut lines = vec![match (events.recovered, events.pending + events.lost()) {
             (0, _) => format!("{dir}: nothing to deliver"),
             (total, 0) => format!(
                 "{dir}: all {} delivered in {time} ({}/s)",
@@ -293,7 +294,7 @@ impl Report<'_> {
                 plural(total, "event")
             ),
         }];
-        if events.left > 0 {
+        if events.pending > 0 {
             let why = match self.ending {
                 Ending::GaveUp => format!(
                     "gave up after {} without an acknowledgement (--timeout)",
@@ -301,10 +302,13 @@ impl Report<'_> {
                 ),
                 Ending::Interrupted | Ending::Complete => "interrupted".to_owned(),
             };
-            lines.push(format!("{} still on the disk; {why}", count(events.left)));
+            lines.push(format!(
+                "{} pending on the disk; {why}",
+                count(events.pending)
+            ));
         }
-        if events.lost > 0 {
-            let lost = count(events.lost);
+        if events.lost() > 0 {
+            let lost = count(events.lost());
             lines.push(format!(
                 "{lost} lost: damaged on the disk; `flume spool prune` lists what is set aside"
             ));
@@ -314,17 +318,20 @@ impl Report<'_> {
                 "not all of it can be read; `flume spool verify` tells what cannot".to_owned(),
             );
         }
-        if self.spools.len() > 1 && events.total() > 0 {
+        if self.spools.len() > 1 && events.recovered > 0 {
             let each = self.spools.iter().zip(&self.stats);
             lines.extend(each.map(|(spool, stats)| {
                 let it = Events::of(stats);
                 let (spool, delivered) = (spool.display(), count(it.delivered));
-                format!("{spool}: {delivered} delivered, {} left", count(it.left))
+                format!(
+                    "{spool}: {delivered} delivered, {} pending",
+                    count(it.pending)
+                )
             }));
         }
         lines.extend(agents::sent_again(self.retries()));
-        if events.total() > 0 {
-            lines.extend(agents::text(&merged(&self.stats), events.left > 0));
+        if events.recovered > 0 {
+            lines.extend(agents::text(&merged(&self.stats), events.pending > 0));
         }
         lines.join("\n  ")
     }

@@ -4,6 +4,8 @@ use flume_client::wire::avro::DecodeError;
 use flume_client::wire::avro::datum::{EventRef, Headers};
 use serde::{Serialize, Serializer};
 
+use crate::text::base64;
+
 /// An event for scripts. The body is under `body` if it is UTF-8, else under `body_base64`.
 #[derive(Debug, Serialize)]
 pub(super) struct EventLine<'a> {
@@ -76,36 +78,4 @@ fn headers<S: Serializer>(headers: &Headers<'_>, serializer: S) -> Result<S::Ok,
         }
     }
     serializer.collect_map(pairs)
-}
-
-/// As in RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or_default());
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let letter = ALPHABET.get((bits >> (18 - 6 * place)) as usize & 63);
-            let letter = letter.filter(|_| place <= group.len());
-            text.push(letter.map_or('=', |letter| char::from(*letter)));
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64;
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        let examples = [
-            "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy",
-        ];
-        for (length, expected) in examples.iter().enumerate() {
-            assert_eq!(&base64(&b"foobar"[..length]), expected);
-        }
-        assert_eq!(base64(&[0xfb, 0xff, 0xfe]), "+//+");
-    }
 }

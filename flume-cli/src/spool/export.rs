@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::source::Spool;
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
-use crate::output::{self, SCHEMA};
+use crate::output::{self, LostLine, SCHEMA};
 use crate::text::{bytes, count, plural};
 
 /// Write a spool's pending events to a file, and leave them in the spool.
@@ -75,7 +75,7 @@ struct Line {
     events: u64,
     event_bytes: u64,
     /// Events that are not in the file because of damage.
-    lost: u64,
+    lost: LostLine,
     /// What is stored in place of events and is none.
     skipped: u64,
     #[serde(flatten)]
@@ -230,7 +230,7 @@ impl Exported {
                 format: args.format,
                 events: self.tally.events,
                 event_bytes: self.tally.event_bytes,
-                lost,
+                lost: LostLine::corrupt(lost),
                 skipped,
                 in_use: self.examined.in_use(),
                 findings,

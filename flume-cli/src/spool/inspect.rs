@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::source::Spool;
 use super::table::Table;
 use crate::exit::Exit;
-use crate::output::{self, SCHEMA};
+use crate::output::{self, LostLine, SCHEMA};
 use crate::text::{bytes, count, plural};
 
 /// Show a spool's segments, what is done with, what is missing, and its first events.
@@ -54,8 +54,10 @@ struct Document<'a> {
     watermark: u64,
     /// Events above it that are done with.
     retired: Vec<Range>,
-    pending: Pending,
-    lost: u64,
+    pending: u64,
+    pending_bytes: u64,
+    oldest_ms: Option<u64>,
+    lost: LostLine,
     gaps: Vec<GapLine>,
     segments: Vec<SegmentLine>,
     files: Vec<FileLine>,
@@ -68,13 +70,6 @@ struct Document<'a> {
 struct Range {
     first: u64,
     last: u64,
-}
-
-#[derive(Serialize)]
-struct Pending {
-    events: u64,
-    event_bytes: u64,
-    oldest_ms: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -92,8 +87,8 @@ struct SegmentLine {
     first_event: Option<u64>,
     begun_ms: Option<u64>,
     frames: u64,
-    events: u64,
-    event_bytes: u64,
+    pending: u64,
+    pending_bytes: u64,
     oldest_ms: Option<u64>,
     newest_ms: Option<u64>,
     header: &'static str,
@@ -144,12 +139,10 @@ fn document<'a>(
         cursor: cursor_word(survey.cursor),
         watermark: survey.retired.watermark(),
         retired: retired(&survey.retired),
-        pending: Pending {
-            events: survey.events(),
-            event_bytes: examined.event_bytes(),
-            oldest_ms: examined.oldest_ms(),
-        },
-        lost: survey.lost(),
+        pending: survey.events(),
+        pending_bytes: examined.event_bytes(),
+        oldest_ms: examined.oldest_ms(),
+        lost: LostLine::corrupt(survey.lost()),
         gaps: survey.gaps.iter().map(GapLine::new).collect(),
         segments: survey.segments.iter().map(SegmentLine::new).collect(),
         files: survey.files.iter().map(FileLine::new).collect(),
@@ -314,8 +307,8 @@ impl SegmentLine {
             first_event: segment.header.map(|header| header.first),
             begun_ms: segment.header.map(|header| header.time_ms),
             frames: segment.frames,
-            events: segment.events,
-            event_bytes: segment.event_bytes,
+            pending: segment.events,
+            pending_bytes: segment.event_bytes,
             oldest_ms: segment.times_ms.map(|(first, _)| first),
             newest_ms: segment.times_ms.map(|(_, last)| last),
             header: match segment.trouble {
@@ -336,8 +329,8 @@ impl SegmentLine {
             self.file.clone(),
             bytes(self.bytes),
             or_none(self.first_event.map(|first| first.to_string())),
-            count(self.events),
-            bytes(self.event_bytes),
+            count(self.pending),
+            bytes(self.pending_bytes),
             or_none(self.oldest_ms.map(age)),
             or_none(self.newest_ms.map(age)),
             self.header.to_owned(),

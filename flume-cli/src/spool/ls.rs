@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::source::Spool;
 use super::table::Table;
 use crate::exit::Exit;
-use crate::output::{self, SCHEMA};
+use crate::output::{self, LostLine, SCHEMA};
 use crate::text::{bytes, count};
 
 /// List spools: how much waits in each, for how long, and whether they are sound.
@@ -55,18 +55,20 @@ struct SpoolLine {
 
 #[derive(Serialize)]
 struct Found {
-    events: u64,
-    event_bytes: u64,
-    disk_bytes: u64,
+    pending: u64,
+    pending_bytes: u64,
     oldest_ms: Option<u64>,
+    lost: LostLine,
+    disk_bytes: u64,
     sound: bool,
-    lost: u64,
     #[serde(flatten)]
     in_use: InUse,
 }
 
 pub(super) fn run(args: &LsArgs) -> Result<Exit, Problem> {
-    let mut table = Table::new(&["SPOOL", ">EVENTS", ">BYTES", ">ON DISK", ">OLDEST", "STATE"]);
+    let mut table = Table::new(&[
+        "SPOOL", ">PENDING", ">BYTES", ">ON DISK", ">OLDEST", "STATE",
+    ]);
     let mut lines = Vec::new();
     let mut failed = false;
     for directory in directories(&args.dir)? {
@@ -150,12 +152,12 @@ fn row(directory: &Path, examined: &Examined) -> Vec<String> {
 impl Found {
     fn new(examined: &Examined) -> Self {
         Self {
-            events: examined.survey.events(),
-            event_bytes: examined.event_bytes(),
-            disk_bytes: examined.disk_bytes(),
+            pending: examined.survey.events(),
+            pending_bytes: examined.event_bytes(),
             oldest_ms: examined.oldest_ms(),
+            lost: LostLine::corrupt(examined.survey.lost()),
+            disk_bytes: examined.disk_bytes(),
             sound: examined.exit() == Exit::Complete,
-            lost: examined.survey.lost(),
             in_use: examined.in_use(),
         }
     }

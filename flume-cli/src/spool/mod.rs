@@ -84,7 +84,7 @@ Exit codes:
     6  a spool is damaged; what can be read of it was read
     7  a spool is in use by another process, and the command needs it for itself
   124  drain delivered nothing in time, and an agent still owed an answer
-  130  interrupted";
+  130  interrupted by Ctrl-C, SIGTERM, or SIGHUP when the terminal goes";
 
 /// Tells the user why there is no client, for whoever needs one.
 pub(crate) fn refuse(error: BuildError) -> Exit {

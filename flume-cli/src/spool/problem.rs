@@ -9,6 +9,7 @@ use flume_client::spool::{DirectoryError, Holder, Trouble};
 
 use crate::exit::Exit;
 use crate::output;
+use crate::text::bytes;
 use crate::trouble::reason;
 
 #[derive(Debug)]
@@ -45,6 +46,7 @@ impl Problem {
     pub(super) fn tell(&self) -> Exit {
         output::note(self);
         match self {
+            Self::Client(BuildError::Thread(_)) => Exit::Unexpected,
             Self::Usage(_) | Self::Client(_) => Exit::Usage,
             Self::Directory(DirectoryError::Locked { .. }) => Exit::InUse,
             Self::Interrupted => Exit::Interrupted,
@@ -92,6 +94,18 @@ impl fmt::Display for Problem {
                 write!(f, "cannot {action} {}: {}", path.display(), reason(source))
             }
             Self::Directory(error) => error.fmt(f),
+            Self::Client(BuildError::OutOfRange {
+                setting: "spool_bytes",
+                value,
+                min,
+                max,
+            }) => write!(
+                f,
+                "--spool-bytes is {}; it must lie between {} and {}",
+                bytes(*value),
+                bytes(*min),
+                bytes(*max)
+            ),
             Self::Client(error) => error.fmt(f),
             Self::NoSpool(path) => write!(
                 f,

@@ -21,7 +21,7 @@ use super::problem::Problem;
 use super::source::Spool;
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
-use crate::output::{self, SCHEMA};
+use crate::output::{self, LostLine, SCHEMA};
 use crate::text::{bytes, count, plural};
 
 /// Copy what can be read of a spool into a new, sound one, and report what is lost.
@@ -67,7 +67,7 @@ struct Line {
     output: String,
     events: u64,
     event_bytes: u64,
-    lost: u64,
+    lost: LostLine,
     /// What is stored in place of events and is none.
     skipped: u64,
     findings: Vec<Finding>,
@@ -106,7 +106,7 @@ pub(super) fn run(args: &RepairArgs) -> Result<Exit, Problem> {
             output: args.output.display().to_string(),
             events: copied.events,
             event_bytes,
-            lost,
+            lost: LostLine::corrupt(lost),
             skipped,
             findings,
         }),

@@ -10,7 +10,7 @@ use super::finding::Finding;
 use super::problem::Problem;
 use super::source::Spool;
 use crate::exit::Exit;
-use crate::output::{self, SCHEMA};
+use crate::output::{self, LostLine, SCHEMA};
 use crate::text::{bytes, count, plural};
 
 /// Check a spool: read all of it, and say which events are damaged in which segment.
@@ -39,9 +39,9 @@ struct Line {
     schema: u32,
     directory: String,
     sound: bool,
-    events: u64,
-    event_bytes: u64,
-    lost: u64,
+    pending: u64,
+    pending_bytes: u64,
+    lost: LostLine,
     #[serde(flatten)]
     in_use: InUse,
     findings: Vec<Finding>,
@@ -59,9 +59,9 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Problem> {
             schema: SCHEMA,
             directory: args.dir.display().to_string(),
             sound: exit == Exit::Complete,
-            events: examined.survey.events(),
-            event_bytes: examined.event_bytes(),
-            lost: examined.survey.lost(),
+            pending: examined.survey.events(),
+            pending_bytes: examined.event_bytes(),
+            lost: LostLine::corrupt(examined.survey.lost()),
             in_use: examined.in_use(),
             findings,
         })

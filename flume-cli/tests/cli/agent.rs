@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use crate::support::agent;
+#[cfg(target_os = "linux")]
+use crate::support::command::ignores_hang_ups;
 use crate::support::command::{Run, Running, command, flume, flume_reading};
 use crate::support::web::ask;
 
@@ -46,6 +48,20 @@ fn a_termination_stops_it_in_good_order() {
     let (running, url) = start(&["--sink", "null"]);
     send(&url, b"1\n2\n3\n");
     stop(running, "TERM").check(0, &["stopped: 3 events accepted"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hang_up_stops_it_in_good_order_too() {
+    if ignores_hang_ups() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ready");
+    let (running, url) = start(&["--sink", "null", "--ready-file", path.to_str().unwrap()]);
+    send(&url, b"1\n2\n3\n");
+    stop(running, "HUP").check(0, &["stopped: 3 events accepted"]);
+    assert!(!path.exists());
 }
 
 #[test]

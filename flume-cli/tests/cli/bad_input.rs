@@ -40,7 +40,9 @@ fn filled() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let agent = PropertyFile::new(&properties(directory.path(), 0, "")).start(&[]);
     agent.send("r1", "1\n2\n3\n");
-    agent.stop().check(0, &["3 events kept by file channel c1"]);
+    agent
+        .stop()
+        .check(0, &["3 events pending in file channel c1"]);
     directory
 }
 
@@ -54,7 +56,9 @@ fn check_nothing_was_started(run: &Run, file: &PropertyFile, directory: &Path) {
         .collect();
     assert_eq!(left, ["flume.properties"]);
     let agent = PropertyFile::new(&properties(directory, 0, "")).start(&[]);
-    agent.stop().check(0, &["3 events kept by file channel c1"]);
+    agent
+        .stop()
+        .check(0, &["3 events pending in file channel c1"]);
 }
 
 #[test]
@@ -89,7 +93,7 @@ fn a_channel_that_another_process_has_is_refused_with_its_number() {
     holder.send("r1", "the holder goes on\n");
     holder
         .stop()
-        .check(0, &["4 events kept by file channel c1"]);
+        .check(0, &["4 events pending in file channel c1"]);
 }
 
 #[test]

@@ -53,8 +53,8 @@ fn any_file_will_do_and_the_result_is_one_line_of_json() {
     run.check(0, &["odd.log", "Nothing was lost"]);
     let json = run.json();
     let counts = ["schema", "sent", "distinct", "missing", "altered"].map(|key| json[key].as_u64());
-    assert_eq!(counts, [1, 504, 504, 0, 0].map(Some));
-    let held = |agent: usize| json["agents"][agent]["held"].as_u64().unwrap();
+    assert_eq!(counts, [2, 504, 504, 0, 0].map(Some));
+    let held = |agent: usize| json["held"][agent]["events"].as_u64().unwrap();
     assert_eq!(
         held(0) + held(1),
         504 + json["duplicates"].as_u64().unwrap()

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::closed_port;
 use crate::support::command::flume_reading;
 use crate::support::configured::{Agent, PropertyFile};
 
@@ -68,9 +69,13 @@ fn inside(test: &str) -> bool {
 
 /// A disk of 6 MiB, seen by this process and its children only.
 fn small_disk() -> tempfile::TempDir {
+    disk_of("6m")
+}
+
+fn disk_of(size: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"]);
+    mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]);
     assert!(mount.arg(directory.path()).status().unwrap().success());
     directory
 }
@@ -137,7 +142,7 @@ fn clients_are_refused_the_reason_is_told_and_room_helps_without_a_restart() {
     agent.running.signal("KILL");
     let run = agent.running.finish();
     assert_eq!(run.code, None, "{run:?}");
-    let kept = format!("{} events kept by file channel c1", stored + more);
+    let kept = format!("{} events pending in file channel c1", stored + more);
     file.start(&[]).stop().check(0, &[&kept]);
 }
 
@@ -159,12 +164,59 @@ fn a_spool_without_room_is_told_and_so_is_every_event_that_is_lost_by_it() {
         "--timeout",
         "500ms",
     ];
-    let full = "its disk is full, or has less than 512 MiB free: make room there";
+    let full = "its disk is full, or has less free than is to stay free: make room there";
     let run = flume_reading(&args, b"a\nb\n");
-    run.check(
-        1,
-        &[&format!("{dir}: {full}"), "0 of 2 events acknowledged"],
-    );
+    run.check(1, &[&format!("{dir}: {full}"), "0 of 2 events delivered"]);
     run.check(1, &[&format!("2 lost: could not be stored: {full}")]);
     assert_eq!(agent.received_count(), 0);
+}
+
+#[test]
+fn a_spool_can_be_made_to_fit_a_small_disk_and_keeps_what_is_to_stay_free() {
+    if !inside("a_spool_can_be_made_to_fit_a_small_disk_and_keeps_what_is_to_stay_free") {
+        return;
+    }
+    let disk = disk_of("64m");
+    let dir = disk.path().join("app").display().to_string();
+    let send = |url: &str, sizes: &[&str], input: &[u8]| {
+        let args = [
+            "send",
+            "--agent",
+            url,
+            "--spool",
+            &dir,
+            "--timeout",
+            "500ms",
+            "--json",
+        ];
+        flume_reading(&[&args[..], sizes].concat(), input)
+    };
+    // The disk has not so much.
+    let run = send(&closed_port(), &["--spool-free", "100MiB"], b"a\n");
+    run.check(
+        1,
+        &["has less free than is to stay free: make room there, or lower --spool-free"],
+    );
+    let run = send(
+        &closed_port(),
+        &["--spool-bytes", "16MiB", "--spool-free", "1MiB"],
+        b"a\nb\n",
+    );
+    run.check(3, &["2 pending in "]);
+    // A quota that is smaller than what is to be stored holds.
+    let large = [vec![b'x'; 1_000_000], b"\n".to_vec()].concat().repeat(30);
+    let sizes = ["--spool-bytes", "16MiB", "--spool-free", "0B"];
+    let run = send(&closed_port(), &sizes, &large);
+    run.check(4, &["pending in ", "reading stopped behind line"]);
+    let files = fs::read_dir(disk.path().join("app")).unwrap();
+    // The lock has the process's number in it, and is none of the quota.
+    let files = files
+        .map(Result::unwrap)
+        .filter(|it| it.file_name() != "LOCK");
+    let bytes: u64 = files.map(|it| it.metadata().unwrap().len()).sum();
+    assert!(bytes <= 16 << 20, "{bytes}");
+    let agent = crate::support::agent();
+    let run = flume_reading(&["spool", "drain", &dir, "--agent", &agent.url()], b"");
+    run.check(0, &[]);
+    assert!(agent.received_count() > 2);
 }

@@ -111,7 +111,7 @@ fn file_channels_keep_the_rest_for_the_next_start() {
     let properties = PropertyFile::new(&(stuck(&channel) + &to(&far)));
     let agent = properties.start(&["--drain-timeout", "100ms"]);
     agent.send("r1", "1\n2\n3\n");
-    let expected = "3 events kept by file channel c1 for the next start";
+    let expected = "3 events pending in file channel c1, for the next start";
     agent.stop().check(0, &["3 events accepted", expected]);
     let logger = "a1.sinks = k1\na1.sinks.k1.type = logger\na1.sinks.k1.channel = c1\n";
     properties.write(&(stuck(&channel) + logger));

@@ -1,5 +1,6 @@
 //! `flume send` to agents that are not there, are something else, or misbehave.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::bad_server::BadServer;
@@ -16,10 +17,13 @@ fn send_alone(url: &str) -> Run {
 
 #[track_caller]
 fn check_nothing_delivered(run: &Run, code: i32, words: &[&str]) {
-    run.check(code, &["0 of 250 events acknowledged", "gave up after 1 s"]);
+    run.check(code, &["0 of 250 events delivered", "gave up after 1 s"]);
     run.check(code, words);
     let json = run.json();
-    assert_eq!((&json["acked"], &json["pending"]), (&0.into(), &250.into()));
+    assert_eq!(
+        (&json["delivered"], &json["lost"]["total"]),
+        (&0.into(), &250.into())
+    );
     assert_eq!(json["read"], 250);
 }
 
@@ -38,11 +42,11 @@ fn check_fails_over(url: &str, error: &str) {
         "--json",
     ];
     let run = flume_reading(&args, &numbered(250));
-    run.check(0, &["all 250 events acknowledged", error]);
+    run.check(0, &["all 250 events delivered", error]);
     assert_eq!(distinct(&good.wait_for(250, PATIENCE).unwrap()), 250);
     let json = run.json();
-    assert_eq!(json["acked"], 250);
-    assert_eq!(json["agents"][1]["acked"], 250);
+    assert_eq!(json["delivered"], 250);
+    assert_eq!(json["agents"][1]["delivered"], 250);
     let found = json["agents"][0]["last_error"].as_str().unwrap();
     assert!(found.contains(error), "{found}");
 }
@@ -129,14 +133,18 @@ fn an_agent_that_falls_silent_leaves_a_part_delivered() {
     run.check(
         5,
         &[
-            "of 250 events acknowledged",
+            "of 250 events delivered",
             "may have arrived",
             "gave up after 1 s",
         ],
     );
     let json = run.json();
-    let [acked, pending] = ["acked", "pending"].map(|key| json[key].as_u64().unwrap());
-    assert!(acked > 0 && pending > 0 && acked + pending == 250, "{json}");
+    let delivered = json["delivered"].as_u64().unwrap();
+    let lost = json["lost"]["total"].as_u64().unwrap();
+    assert!(
+        delivered > 0 && lost > 0 && delivered + lost == 250,
+        "{json}"
+    );
 }
 
 #[test]
@@ -151,7 +159,7 @@ fn an_agent_that_comes_back_gets_everything() {
     running.wait_for_stderr("works again");
     running.close_stdin();
     let run = running.finish();
-    run.check(0, &["all 1,000 events acknowledged"]);
+    run.check(0, &["all 1,000 events delivered"]);
     assert_eq!(distinct(&agent.wait_for(1_000, PATIENCE).unwrap()), 1_000);
 }
 
@@ -164,7 +172,7 @@ fn an_input_that_goes_on_is_not_given_up_while_there_is_room_for_it() {
     running.wait_for_stderr("connection refused; retrying\n");
     running.close_stdin();
     let run = running.finish();
-    run.check(4, &["10 pending: never sent; gave up after 300 ms"]);
+    run.check(4, &["10 lost: never sent; gave up after 300 ms"]);
     assert!(started.elapsed() >= Duration::from_millis(300));
 }
 
@@ -176,7 +184,34 @@ fn a_full_buffer_is_given_up_when_nothing_is_acknowledged() {
         &["send", "--agent", &url, "--timeout", "500ms", "--json"],
         &line.repeat(35),
     );
-    run.check(4, &["pending: never sent; gave up after 500 ms"]);
+    run.check(4, &["lost: never sent; gave up after 500 ms"]);
     run.check(4, &["reading stopped behind line 33 of standard input"]);
-    assert_eq!(run.json()["pending"], 33, "what fits into the buffer");
+    assert_eq!(
+        run.json()["lost"]["closed"],
+        33,
+        "what fits into the buffer"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_lack_of_descriptors_at_the_start_is_told_and_is_no_wrong_usage() {
+    for descriptors in 4..=8 {
+        let program = env!("CARGO_BIN_EXE_flume");
+        let url = closed_port();
+        let script =
+            format!("ulimit -n {descriptors}; exec '{program}' send --agent {url} --timeout 300ms");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).env_remove("FLUME_AGENT");
+        let mut running = Running::start(shell);
+        running.write(b"a\n");
+        running.close_stdin();
+        let run = running.finish();
+        assert!(matches!(run.code, Some(1 | 4)), "{descriptors}: {run:#?}");
+        let told = run.stderr.to_lowercase();
+        assert!(
+            run.code == Some(4) || told.contains("too many open files"),
+            "{run:#?}"
+        );
+    }
 }

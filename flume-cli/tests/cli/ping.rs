@@ -48,7 +48,7 @@ fn each_agent_gets_a_line_of_json() {
     for (line, agent) in lines.iter().zip([&one, &two]) {
         assert_eq!(
             (&line["schema"], &line["ok"], &line["answered"]),
-            (&1.into(), &true.into(), &5.into())
+            (&2.into(), &true.into(), &5.into())
         );
         assert_eq!(line["agent"], agent.url());
         let trips = &line["round_trip_ms"];

@@ -15,7 +15,7 @@ fn check_lines(input: &[u8], expected: &[&[u8]]) {
     run.check(0, &[]);
     let found = bodies(&agent.wait_for(expected.len(), PATIENCE).unwrap());
     assert_eq!(found, expected);
-    assert_eq!(run.json()["acked"], expected.len());
+    assert_eq!(run.json()["delivered"], expected.len());
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn files_and_standard_input_are_read_in_the_order_given() {
         "-",
         path,
     ];
-    flume_reading(&args, b"from standard input\n").check(0, &["all 5 events acknowledged"]);
+    flume_reading(&args, b"from standard input\n").check(0, &["all 5 events delivered"]);
     let found = bodies(&agent.wait_for(5, PATIENCE).unwrap());
     let file: [&[u8]; 2] = [b"from the file", b"without line feed"];
     assert_eq!(
@@ -119,18 +119,24 @@ fn the_summary_accounts_for_every_event_in_words_and_in_json() {
     run.check(
         0,
         &[
-            "all 2,500 events acknowledged in",
-            &format!("{url}: 2,500 acknowledged"),
+            "all 2,500 events delivered in",
+            &format!("{url}: 2,500 delivered"),
         ],
     );
     let json = run.json();
     let peak = json["agents"][0]["window_peak"].as_u64().unwrap();
     assert!(peak >= 1);
     let expected = serde_json::json!({
-        "schema": 1, "read": 2500, "acked": 2500, "pending": 0, "refused": 0, "retries": 0,
+        "schema": 2, "read": 2500, "refused": 0, "unended": 0, "files_cut": 0,
+        "files_unreadable": 0, "accepted": 2500, "recovered": 0, "delivered": 2500, "pending": 0,
+        "lost": {
+            "total": 0, "unreachable": 0, "rejected": 0, "unknown": 0, "closed": 0, "shed": 0,
+            "corrupt": 0,
+        },
+        "retries": 0,
         "spool": null,
         "agents": [
-            {"agent": url, "acked": 2500, "failures": 0, "window_peak": peak, "last_error": null},
+            {"agent": url, "delivered": 2500, "failures": 0, "window_peak": peak, "last_error": null},
         ],
     });
     assert_eq!(json, expected);
@@ -184,7 +190,7 @@ fn a_missing_file_is_named_and_the_others_are_delivered() {
             "all 2 events",
         ],
     );
-    assert_eq!(run.json()["acked"], 2);
+    assert_eq!(run.json()["delivered"], 2);
 }
 
 #[test]
@@ -192,6 +198,65 @@ fn a_missing_file_alone_is_an_error_too() {
     let agent = agent();
     let run = flume(&["send", "--agent", &agent.url(), "/nowhere/app.log"]);
     run.check(1, &["cannot read /nowhere/app.log"]);
+}
+
+#[test]
+fn a_file_that_is_cut_while_it_is_read_is_told_with_the_half_line_and_is_no_success() {
+    // More lines than the buffer takes, so that reading stops on the way.
+    const LINES: usize = 45;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app.log");
+    let line = [vec![b'x'; 1_000_000], b"\n".to_vec()].concat();
+    fs::write(&path, line.repeat(LINES)).unwrap();
+    let mut agent = agent();
+    agent.stop();
+    let path = path.display().to_string();
+    let args = ["send", "--agent", &agent.url(), "--json", &path];
+    let mut running = Running::start(command(args));
+    // Then it has begun to read.
+    running.wait_for_stderr("connection refused; retrying");
+    // As log rotation by `copytruncate` does.
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
+    agent.start_again().unwrap();
+    let run = running.finish();
+    let json = run.json();
+    let read = json["read"].as_u64().unwrap();
+    assert!(read > 0 && read < LINES as u64, "{json}");
+    run.check(
+        5,
+        &[
+            &format!("{path} was cut while it was read, behind line {read}: it had 42.9 MiB and"),
+            "1 file cut while it was read, see above",
+            &format!("all {read} events delivered"),
+        ],
+    );
+    assert_eq!(
+        (&json["files_cut"], &json["delivered"]),
+        (&1.into(), &read.into())
+    );
+    let last = agent
+        .wait_for(read as usize, PATIENCE)
+        .unwrap()
+        .pop()
+        .unwrap();
+    let halves = usize::from(last.body().len() < 1_000_000);
+    assert_eq!(json["unended"], halves);
+    let half = format!("{path}, line {read}: has no line feed and was sent as it is; only a part");
+    assert_eq!(run.stderr.contains(&half), halves == 1, "{run:#?}");
+}
+
+#[test]
+fn a_last_line_without_line_feed_is_sent_and_told_since_it_may_be_half_of_one() {
+    let agent = agent();
+    let run = flume_reading(&["send", "--agent", &agent.url(), "--json"], b"whole\nhal");
+    let told = "standard input, line 2: has no line feed and was sent as it is; if more of it";
+    run.check(0, &[told, "all 2 events delivered"]);
+    assert_eq!(run.json()["unended"], 1);
 }
 
 #[test]
@@ -225,7 +290,7 @@ fn a_line_over_the_limit_is_refused_by_number_and_the_rest_is_delivered() {
     );
     let json = run.json();
     assert_eq!(
-        (&json["read"], &json["acked"], &json["refused"]),
+        (&json["read"], &json["delivered"], &json["refused"]),
         (&3.into(), &2.into(), &1.into())
     );
 }

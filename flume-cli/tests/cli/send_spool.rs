@@ -47,19 +47,22 @@ fn what_no_agent_takes_is_stored_and_the_next_run_delivers_it_first() {
     let first = numbered(250);
     let run = send(&dir, &url, &first);
     let next = "sent by the next run or `flume spool drain`";
-    let left = format!("250 in {dir}, {next}; gave up after 1 s without an acknowledgement");
+    let left =
+        format!("250 pending in {dir}, {next}; gave up after 1 s without an acknowledgement");
     let words = ["connection refused; retrying", "0 of 250 events", &left];
     run.check(3, &words);
     let told = run.json();
-    let expected = json!({"directory": dir, "recovered": 0, "left": 250, "left_elsewhere": 0});
+    let expected = json!({"directory": dir, "pending_elsewhere": 0});
     assert_eq!(told["spool"], expected);
-    assert_eq!((&told["acked"], &told["pending"]), (&json!(0), &json!(250)));
+    let counts = ["recovered", "accepted", "delivered", "pending"].map(|key| &told[key]);
+    assert_eq!(counts, [0, 250, 0, 250]);
+    assert_eq!(told["lost"]["total"], 0);
 
     let second = b"a\nb\nc\n";
     let run = send(&dir, &url, second);
     let earlier = format!("250 events in {dir} from an earlier run, sent first");
-    run.check(3, &[&earlier, "0 of 253 events acknowledged"]);
-    assert_eq!(run.json()["spool"]["left"], 253);
+    run.check(3, &[&earlier, "0 of 253 events delivered"]);
+    assert_eq!(run.json()["pending"], 253);
 
     let agent = agent();
     let third = b"d\n";
@@ -67,14 +70,13 @@ fn what_no_agent_takes_is_stored_and_the_next_run_delivers_it_first() {
     run.check(
         0,
         &[
-            "all 254 events acknowledged",
+            "all 254 events delivered",
             "253 of them left by earlier runs",
         ],
     );
     let told = run.json();
-    let expected = json!({"directory": dir, "recovered": 253, "left": 0, "left_elsewhere": 0});
-    assert_eq!(told["spool"], expected);
-    assert_eq!(told["acked"], 254);
+    let counts = ["recovered", "accepted", "delivered", "pending"].map(|key| &told[key]);
+    assert_eq!(counts, [253, 1, 254, 0]);
     let events = agent.received();
     let sent = [&first[..], second, third].concat();
     assert_eq!(bodies(&events), lines(&sent), "in order");
@@ -96,15 +98,12 @@ fn an_empty_input_sends_what_an_earlier_run_left() {
         "--timeout",
         "500ms",
     ];
-    flume_reading(&args, &numbered(10)).check(3, &["10 in "]);
+    flume_reading(&args, &numbered(10)).check(3, &["10 pending in "]);
     let agent = agent();
     let args = ["send", "--agent", &agent.url(), "--spool", &dir];
     flume(&args).check(
         0,
-        &[
-            "all 10 events acknowledged",
-            "10 of them left by earlier runs",
-        ],
+        &["all 10 events delivered", "10 of them left by earlier runs"],
     );
     flume(&args).check(0, &["nothing to send"]);
 }
@@ -171,14 +170,19 @@ fn best_effort_drops_what_no_agent_takes_and_says_so() {
     let run = send(&closed_port());
     let words = [
         "connection refused; what no agent takes is dropped",
-        "0 of 250 events acknowledged",
+        "0 of 250 events delivered",
         "250 lost: never sent\n",
     ];
     run.check(4, &words);
-    assert_eq!(run.json()["pending"], 250);
+    let told = run.json();
+    assert_eq!(
+        (&told["pending"], &told["lost"]["unreachable"]),
+        (&json!(0), &json!(250))
+    );
+    assert_eq!(told["lost"]["total"], 250);
 
     let agent = agent();
-    send(&agent.url()).check(0, &["all 250 events acknowledged"]);
+    send(&agent.url()).check(0, &["all 250 events delivered"]);
     for event in agent.received() {
         assert_eq!(
             event.headers().count(),
@@ -204,7 +208,7 @@ fn what_runs_at_the_same_time_left_is_delivered_by_the_next_one_or_told() {
         "1s",
     ];
     let second = home.path().join("process-2");
-    let place = format!("5000 in {}, sent by", second.display()).replace("5000", "5,000");
+    let place = format!("5000 pending in {}, sent by", second.display()).replace("5000", "5,000");
     flume_reading(&args, &numbered(5_000)).check(3, &[&place]);
     first.signal("KILL");
     assert_eq!(first.finish().code, None);
@@ -214,8 +218,8 @@ fn what_runs_at_the_same_time_left_is_delivered_by_the_next_one_or_told() {
     let args = ["send", "--agent", &agent.url(), "--spool", &dir, "--json"];
     let run = flume_reading(&args, &numbered(10));
     let told = run.json();
-    let left = told["spool"]["left_elsewhere"].as_u64().unwrap();
+    let left = told["spool"]["pending_elsewhere"].as_u64().unwrap();
     assert_eq!(left, datums(&second).len() as u64, "{run:#?}");
-    assert_eq!(told["acked"].as_u64().unwrap() + left, 1 + 5_000 + 10);
+    assert_eq!(told["delivered"].as_u64().unwrap() + left, 1 + 5_000 + 10);
     run.check(if left == 0 { 0 } else { 3 }, &[]);
 }

@@ -44,7 +44,7 @@ fn all_that_waits_is_delivered_as_it_was_stored_and_nothing_is_left() {
     run.check(0, &[]);
     let all = format!("{}: all 2,400 events delivered in", spool.dir());
     assert!(run.stdout.starts_with(&all), "{run:#?}");
-    let by = format!("\n  {url}: 2,400 acknowledged\n");
+    let by = format!("\n  {url}: 2,400 delivered\n");
     assert!(run.stdout.ends_with(&by), "{run:#?}");
     assert_eq!(received(&agent), numbered_datums(100..2_500));
     assert!(datums(&spool.path()).is_empty());
@@ -66,18 +66,20 @@ fn what_further_processes_left_is_delivered_from_where_it_lies() {
     run.check(0, &[]);
     let told = run.json();
     let second_dir = second.display().to_string();
+    let none = &told["lost"];
+    assert_eq!(none["total"], 0);
     assert_eq!(
         told["spools"],
         json!([
-            {"directory": spool.dir(), "delivered": 300, "left": 0, "lost": 0},
-            {"directory": second_dir, "delivered": 200, "left": 0, "lost": 0},
+            {"directory": spool.dir(), "recovered": 300, "delivered": 300, "pending": 0, "lost": none},
+            {"directory": second_dir, "recovered": 200, "delivered": 200, "pending": 0, "lost": none},
         ])
     );
     assert_eq!(
         (
             &told["delivered"],
-            &told["left"],
-            &told["agents"][0]["acked"]
+            &told["pending"],
+            &told["agents"][0]["delivered"]
         ),
         (&json!(500), &json!(0), &json!(500))
     );
@@ -88,22 +90,22 @@ fn what_further_processes_left_is_delivered_from_where_it_lies() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|it| &it["events"]);
+        .map(|it| &it["pending"]);
     assert!(left.eq([&json!(0), &json!(0)]), "{ls}");
 }
 
 #[test]
 fn at_the_time_out_the_rest_stays_and_the_exit_code_tells_why() {
-    let check = |url: &str, code: i32, acked: u64| {
+    let check = |url: &str, code: i32, delivered: u64| {
         let spool = TestSpool::of(250);
         let run = drain(&spool.dir(), url, &["--json"]);
         run.check(code, &[]);
         let told = run.json();
         assert_eq!(
-            (&told["delivered"], &told["left"]),
-            (&json!(acked), &json!(250 - acked))
+            (&told["delivered"], &told["pending"]),
+            (&json!(delivered), &json!(250 - delivered))
         );
-        assert_eq!(datums(&spool.path()), numbered_datums(acked..250));
+        assert_eq!(datums(&spool.path()), numbered_datums(delivered..250));
         run
     };
     check(&closed_port(), 4, 0).check(4, &["connection refused; retrying for up to 1 s"]);
@@ -114,7 +116,7 @@ fn at_the_time_out_the_rest_stays_and_the_exit_code_tells_why() {
     let spool = TestSpool::of(250);
     let run = drain(&spool.dir(), &server.url, &[]);
     run.check(5, &[]);
-    let told = "150 still on the disk; gave up after 1 s without an acknowledgement (--timeout)";
+    let told = "150 pending on the disk; gave up after 1 s without an acknowledgement (--timeout)";
     assert!(
         run.stdout.contains("100 of 250 events delivered"),
         "{run:#?}"
@@ -182,7 +184,7 @@ fn an_interrupt_stops_it_and_the_rest_stays() {
     run.check(130, &[]);
     assert!(run.stdout.contains("0 of 250 events delivered"), "{run:#?}");
     assert!(
-        run.stdout.contains("250 still on the disk; interrupted"),
+        run.stdout.contains("250 pending on the disk; interrupted"),
         "{run:#?}"
     );
     assert_eq!(datums(&spool.path()), numbered_datums(0..250));

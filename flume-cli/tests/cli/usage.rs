@@ -68,6 +68,28 @@ fn wrong_usage_is_told_with_the_value_and_the_way_out() {
 }
 
 #[test]
+fn sizes_of_a_spool_have_units_and_bounds_and_need_a_spool() {
+    let send = ["send", "--agent", "avro://127.0.0.1:1"];
+    let with = |more: &[&'static str]| [&send, more].concat();
+    check_usage(&with(&["--spool-free", "1MiB"]), "--spool <DIR>");
+    check_usage(&with(&["--spool-bytes", "1GiB"]), "--spool <DIR>");
+    let spool = ["--spool", "/nowhere"];
+    let spooled = |more: &[&'static str]| with(&[&spool, more].concat());
+    check_usage(
+        &spooled(&["--spool-free", "64"]),
+        "as 512KiB, 64MiB, 1GiB or 1GB",
+    );
+    check_usage(
+        &spooled(&["--spool-bytes", "1GiBB"]),
+        "as 512KiB, 64MiB, 1GiB or 1GB",
+    );
+    check_usage(
+        &spooled(&["--spool-bytes", "1KiB"]),
+        "--spool-bytes is 1 KiB; it must lie between",
+    );
+}
+
+#[test]
 fn too_many_headers_are_wrong_usage() {
     let headers: Vec<String> = (0..65).map(|number| format!("-Hk{number}=v")).collect();
     let mut args = vec!["send", "--agent", "avro://127.0.0.1:1"];

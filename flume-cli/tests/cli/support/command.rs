@@ -200,3 +200,19 @@ impl Printed {
         }
     }
 }
+
+/// Whether this process ignores hang-ups, as under `nohup`: then its children do, too.
+#[cfg(target_os = "linux")]
+pub(crate) fn ignores_hang_ups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mut lines = status.lines();
+    let ignored = lines.find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignores = u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 == 1;
+    if ignores {
+        // Not `eprintln!`: the test runner would swallow it, because a skipped test passes.
+        let message =
+            "SKIPPED: this test is run under `nohup` or the like, which its hang-ups need";
+        writeln!(std::io::stderr(), "{message} without").expect("stderr takes a line");
+    }
+    ignores
+}
