@@ -1,6 +1,7 @@
 //! [`Client`]: the handle that services hold.
 
 use std::future::Future;
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,10 +18,12 @@ use crate::handover::Handover;
 use crate::health::Health;
 use crate::intake::Intake;
 use crate::receipt::Receipt;
+use crate::runtime::ClientRuntime;
 use crate::spool::{Directory, Log, open_first_free};
 use crate::stats::{Lost, Stats};
 use crate::stored::StoredMark;
 use crate::ticket::{Ticket, Waited, ticket};
+use crate::wakeup;
 use crate::worker::{self, Backlog, Request};
 
 /// Sends events to Flume agents. Cheap to clone; all clones share one buffer and the threads
@@ -30,9 +33,20 @@ use crate::worker::{self, Backlog, Request};
 /// after it ended. It copies the event into a bounded buffer and returns; the client's own thread
 /// does the rest.
 ///
-/// When the last clone is dropped, the client sends what it still has for up to one second. On a
-/// thread that runs async tasks the drop does not wait for that. Call [`close`](Self::close) to
-/// choose the time and to learn what was lost.
+/// # The end of a client
+///
+/// | | sends what is there | waits for that | tells what was lost |
+/// |---|---|---|---|
+/// | [`close(t).await`](Self::close) | for `t` | as a future: the way for async code | in its [`Report`] |
+/// | [`close(t).wait()`](Close::wait) | for `t` | blocks the thread | in its [`Report`] |
+/// | [`close_on_drop(t)`](Self::close_on_drop), when the guard is dropped | for `t` | blocks the thread | in a line on stderr |
+/// | the last clone is dropped | for 1 s | blocks the thread | in a line on stderr |
+/// | `process::exit`, the end of `main` with the client in a `static` | no | no | no |
+///
+/// Dropping blocks its thread for that second also where async tasks run on it: the client has
+/// threads of its own and needs none of the runtime's, but other tasks of that thread wait. After
+/// `process::exit`, and for what is in a `static`, Rust drops nothing: there, close the client
+/// before, or hold the guard of [`close_on_drop`](Self::close_on_drop) in `main`.
 #[derive(Clone, Debug)]
 pub struct Client {
     handle: Arc<Handle>,
@@ -50,12 +64,7 @@ impl Client {
     }
 
     pub(crate) fn start(config: Config) -> Result<Self, BuildError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(2)
-            .thread_name("flume-client-dns")
-            .build()
-            .map_err(BuildError::Thread)?;
+        let runtime = ClientRuntime::new().map_err(BuildError::Thread)?;
         let (intake, spool) = match &config.spool {
             None => (Arc::new(Intake::new(&config, Beginning::in_memory())), None),
             Some(spool) => {
@@ -67,7 +76,7 @@ impl Client {
         let (shared, overflow) = (intake.clone(), config.overflow);
         thread::Builder::new()
             .name("flume-client".into())
-            .spawn(move || worker::run(runtime, &config, shared, backlog))
+            .spawn(move || worker::run(&runtime, &config, shared, backlog))
             .map_err(BuildError::Thread)?;
         let handle = Arc::new(Handle { intake, overflow });
         if let Some(committer) = committer {
@@ -162,6 +171,33 @@ impl Client {
         }
     }
 
+    /// A guard that [closes](Self::close) the client when it is dropped, for a client that is never
+    /// dropped itself, above all one in a `static`. The drop blocks its thread for `timeout` at the
+    /// longest and a little, and says in one line on stderr what was lost by it, if anything was.
+    ///
+    /// ```no_run
+    /// use std::sync::LazyLock;
+    /// use std::time::Duration;
+    /// use flume_client::{Client, Event};
+    ///
+    /// static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+    ///     Client::builder().agent("avro://collector-1:4141").build().expect("a sound address")
+    /// });
+    ///
+    /// fn main() -> Result<(), Box<dyn std::error::Error>> {
+    ///     let guard = CLIENT.close_on_drop(Duration::from_secs(5)); // also when `?` or a panic ends main
+    ///     drop(CLIENT.append(Event::new("started"))?);
+    ///     drop(guard); // only `process::exit` needs it: nothing is dropped there
+    ///     std::process::exit(0)
+    /// }
+    /// ```
+    pub fn close_on_drop(&self, timeout: Duration) -> CloseGuard {
+        CloseGuard {
+            handle: self.handle.clone(),
+            timeout,
+        }
+    }
+
     /// Whether events flow, and if not, why.
     pub fn health(&self) -> Health {
         Health::of(&self.stats())
@@ -241,15 +277,59 @@ impl Handle {
     fn report(&self) -> Report {
         Report::of(&self.intake.lock().snapshot())
     }
+
+    /// Closes, waits for that, and tells what was lost by it.
+    fn close_loudly(&self, timeout: Duration) {
+        let lost_before = self.report().lost.total();
+        let ticket = self.close(timeout);
+        if wakeup::is_thread_of_a_client() {
+            // A caller's waker drops the client: its thread cannot wait for itself.
+            return;
+        }
+        let report = match ticket.wait(timeout.saturating_add(GRACE)) {
+            Waited::Done(report) => report,
+            Waited::Gone | Waited::TimedOut => self.report(),
+        };
+        let lost = report.lost.total() - lost_before;
+        if lost + report.pending > 0 {
+            self.tell_loss(lost, report.pending, timeout);
+        }
+    }
+
+    fn tell_loss(&self, lost: u64, pending: u64, timeout: Duration) {
+        let stats = self.intake.lock().snapshot();
+        let cause = stats.agents.into_iter().find_map(|agent| agent.last_error);
+        let cause = cause.map(|error| format!(" ({error})")).unwrap_or_default();
+        let what = match pending {
+            0 => format!("{lost} events were lost"),
+            _ => format!("{lost} events were lost and {pending} are undecided"),
+        };
+        // With stderr closed there is nobody to tell.
+        let _ = writeln!(
+            io::stderr(),
+            "flume-client: {what} when the client was dropped: no agent took them within \
+             {timeout:?}{cause}; Client::close waits longer and reports"
+        );
+    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let ticket = self.close(DROP_TIMEOUT);
-        let may_block = tokio::runtime::Handle::try_current().is_err() && !thread::panicking();
-        if may_block {
-            ticket.wait(DROP_TIMEOUT + GRACE);
-        }
+        self.close_loudly(DROP_TIMEOUT);
+    }
+}
+
+/// Closes a client when it is dropped: see [`Client::close_on_drop`].
+#[derive(Debug)]
+#[must_use = "dropped at once, it closes the client at once"]
+pub struct CloseGuard {
+    handle: Arc<Handle>,
+    timeout: Duration,
+}
+
+impl Drop for CloseGuard {
+    fn drop(&mut self) {
+        self.handle.close_loudly(self.timeout);
     }
 }
 

@@ -27,6 +27,7 @@ use crate::handover::{Handover, Retirements};
 use crate::intake::Intake;
 use crate::spool::{Directory, Level, Log, Settings, Trouble};
 use crate::stored::{StoredMark, Unpark};
+use crate::wakeup;
 
 /// Bytes of events taken into one commit, but for the last chunk.
 const COMMIT_BYTES: usize = 4 * 1024 * 1024;
@@ -124,6 +125,7 @@ impl Committer {
     /// The body of the thread.
     pub(crate) fn run(mut self) {
         let ending = Ending(self.partners.clone());
+        wakeup::enter_thread_of_a_client();
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             let finishing = self.take_retired();
@@ -322,7 +324,7 @@ impl Committer {
         });
         self.partners.intake.offer_room(&mut state, &mut wakers);
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        wakeup::wake(wakers);
         if self.news.commits > 0 {
             self.partners.mark.advance(self.log.durable_upto());
         }

@@ -47,7 +47,7 @@
 //! | no agent can be reached | events wait; when the buffer is full, [`Client::append`] hands them back |
 //! | an agent refuses, breaks or is silent | it rests, the next one in order takes over, the batch is sent again |
 //! | a preferred agent comes back | it is tried while the other works on, and takes over |
-//! | the process ends | what is pending is lost, unless there is a [spool](ClientBuilder::spool). [`Client::close`] gives it time |
+//! | the process ends | what is pending is lost, unless there is a [spool](ClientBuilder::spool). [`Client::close`] gives it time, dropping the client a second; in a `static` [nothing is dropped](Client#the-end-of-a-client) |
 //! | the disk is full or fails | events wait in memory; [`Client::health`] tells |
 
 pub mod delivery;
@@ -70,13 +70,15 @@ mod disk;
 mod handover;
 mod intake;
 mod receipt;
+mod runtime;
 mod store;
 mod stored;
 mod ticket;
 mod transport;
+mod wakeup;
 mod worker;
 
-pub use client::{Client, Close, Flush, Ready, Report};
+pub use client::{Client, Close, CloseGuard, Flush, Ready, Report};
 pub use config::{AgentUrl, AgentUrlError, ClientBuilder, Overflow, SyncMode};
 pub use delivery::{Backoff, WindowMode};
 pub use error::{

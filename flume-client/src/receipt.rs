@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -103,12 +104,17 @@ impl Future for Delivered<'_> {
             self.waiting = None;
             return Poll::Ready(result);
         }
+        let waker = context.waker().clone();
         let waiter = self.waiting.and_then(|key| state.waiter(key));
-        if let Some(waiter) = waiter {
-            waiter.waker.clone_from(context.waker());
+        let replaced = if let Some(waiter) = waiter {
+            Some(mem::replace(&mut waiter.waker, waker))
         } else {
-            self.waiting = Some(state.wait(*sequence, context.waker().clone()));
-        }
+            self.waiting = Some(state.wait(*sequence, waker));
+            None
+        };
+        drop(state);
+        // Letting go of a waker runs foreign code, so not under the lock.
+        drop(replaced);
         Poll::Pending
     }
 }

@@ -10,6 +10,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::error::StoreError;
+use crate::wakeup;
 
 /// One mark for all events of a client: a commit wakes whom it concerns in one sweep.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl StoredMark {
         let left = state.waiters.split_off(&(upto, 0));
         let woken = std::mem::replace(&mut state.waiters, left);
         drop(state);
-        woken.into_values().for_each(Waker::wake);
+        wakeup::wake(woken.into_values());
     }
 
     /// No further events get stored.
@@ -52,7 +53,7 @@ impl StoredMark {
         state.ended = true;
         let woken = std::mem::take(&mut state.waiters);
         drop(state);
-        woken.into_values().for_each(Waker::wake);
+        wakeup::wake(woken.into_values());
     }
 
     /// Blocks the calling thread until the event is stored.

@@ -6,6 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::wakeup;
+
 /// The waiter's half.
 #[derive(Debug)]
 pub(crate) struct Ticket<T> {
@@ -72,7 +74,10 @@ impl<T> Ticket<T> {
         if state.gone {
             return Poll::Ready(Waited::Gone);
         }
-        state.waker = Some(context.waker().clone());
+        let replaced = state.waker.replace(context.waker().clone());
+        drop(state);
+        // Letting go of a waker runs foreign code, so not under the lock.
+        drop(replaced);
         Poll::Pending
     }
 
@@ -119,9 +124,7 @@ impl<T> Drop for Promise<T> {
             self.cell.changed.notify_all();
             state.waker.take()
         };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wakeup::wake(waker);
     }
 }
 

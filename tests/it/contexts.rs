@@ -1,15 +1,17 @@
 //! Where a client may be built and used: anywhere.
 
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use flume_client::Client;
+use flume_client::{BuildError, Client, ClientBuilder, Overflow, Reliability};
 
 use crate::support::{
-    Agent, HOUR, PATIENCE, append_all, assert_each_once, client_of, current_thread, event,
-    one_worker, run_in,
+    Agent, Answer, HOUR, PATIENCE, answers, append_all, assert_each_once, client_of,
+    current_thread, event, one_worker, run_in,
 };
 
 #[test]
@@ -146,4 +148,124 @@ fn answers_are_taken_in_though_a_caller_never_stops_asking() {
         .all(|receipt| receipt.wait(PATIENCE / 5).is_ok());
     drop(nagging.client.lock().unwrap().take());
     assert!(acknowledged);
+}
+
+/// Every way in which `build` can fail that a caller can bring about.
+fn builders_that_fail() -> Vec<ClientBuilder> {
+    let builder = || Client::builder().agent("avro://localhost:1");
+    let file = std::env::current_exe().unwrap();
+    vec![
+        Client::builder(),
+        Client::builder().agent("localhost"),
+        builder().batch_events(0),
+        builder().buffer_bytes(1),
+        builder().spool_bytes(1).spool("/tmp/unused"),
+        builder().connect_timeout(Duration::ZERO),
+        builder().reliability(Reliability::EndToEnd),
+        builder()
+            .reliability(Reliability::BestEffort)
+            .spool("/tmp/unused"),
+        builder()
+            .overflow(Overflow::DropOldest)
+            .spool("/tmp/unused"),
+        builder().spool(file),
+        builder().spool("/proc/no-spool-here"),
+        builder().spool("/dev/null/below-a-file"),
+    ]
+}
+
+#[test]
+fn a_build_that_fails_in_async_code_returns_its_error() {
+    for runtime in [current_thread(), one_worker()] {
+        run_in(&runtime, async {
+            for builder in builders_that_fail() {
+                assert!(builder.clone().build().is_err(), "{builder:?}");
+            }
+        });
+    }
+    let task = one_worker();
+    let spawned = run_in(&task, async {
+        tokio::spawn(async {
+            builders_that_fail()
+                .into_iter()
+                .filter(|it| it.clone().build().is_ok())
+                .count()
+        })
+        .await
+    });
+    assert_eq!(spawned.unwrap(), 0);
+}
+
+#[test]
+fn a_spool_that_another_client_has_is_an_error_in_async_code_too() {
+    for runtime in [current_thread(), one_worker()] {
+        let directory = tempfile::tempdir().unwrap();
+        let builder = || {
+            let builder = Client::builder().agent("avro://localhost:1");
+            builder.spool(directory.path()).spool_shared(false)
+        };
+        let _holder = builder().build().unwrap();
+        run_in(&runtime, async {
+            let error = builder().build().unwrap_err();
+            assert!(matches!(error, BuildError::Spool(_)), "{error}");
+        });
+    }
+}
+
+/// Foreign code that panics whenever it is called.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        std::panic::resume_unwind(Box::new(PanicsAgain));
+    }
+}
+
+/// A panic's payload whose end is another panic.
+struct PanicsAgain;
+
+impl Drop for PanicsAgain {
+    fn drop(&mut self) {
+        std::panic::resume_unwind(Box::new("and again"));
+    }
+}
+
+fn poll_once(future: impl Future) {
+    let waker = Waker::from(Arc::new(Panics));
+    drop(pin!(future).poll(&mut Context::from_waker(&waker)));
+}
+
+#[test]
+fn a_waker_that_panics_costs_nobody_else_anything() {
+    let agent = Agent::scripted([answers(Answer::OkWhenReleased)]);
+    let directory = tempfile::tempdir().unwrap();
+    let client = client_of(&[&agent])
+        .spool(directory.path())
+        .build()
+        .unwrap();
+    let receipts = append_all(&client, 0..3);
+    // The futures stay where they were polled until the end of the test.
+    let (mut stored, mut delivered) = (receipts[0].stored(), receipts[0].delivered());
+    let (mut flush, mut ready) = (client.flush(HOUR), client.ready(1));
+    let waker = Waker::from(Arc::new(Panics));
+    let context = &mut Context::from_waker(&waker);
+    drop(Pin::new(&mut stored).poll(context));
+    drop(Pin::new(&mut delivered).poll(context));
+    drop(Pin::new(&mut flush).poll(context));
+    assert!(Pin::new(&mut ready).poll(context).is_ready());
+    poll_once(client.flush(HOUR));
+    agent.release();
+    for receipt in &receipts {
+        receipt.wait(PATIENCE).unwrap();
+    }
+    let later = append_all(&client, 3..300);
+    for receipt in &later {
+        receipt.wait_stored(PATIENCE).unwrap();
+        receipt.wait(PATIENCE).unwrap();
+    }
+    let mut close = client.close(PATIENCE);
+    let _ = Pin::new(&mut close).poll(context);
+    let report = client.close(PATIENCE).wait();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.delivered, 300);
 }

@@ -16,6 +16,7 @@ use crate::event::Event;
 use crate::event_id::{EVENT_ID_BYTES_MAX, EVENT_ID_HEADER};
 use crate::receipt::{LastWord, Receipt};
 use crate::ticket::Promise;
+use crate::wakeup;
 use crate::worker::Request;
 pub(crate) use state::IntakeState;
 
@@ -110,7 +111,7 @@ impl Intake {
             return;
         }
         drop(state);
-        promise.fulfil(()).into_iter().for_each(Waker::wake);
+        wakeup::wake(promise.fulfil(()));
     }
 
     /// Puts a request before the worker. A worker that is gone drops it, and with it its promise.
@@ -130,7 +131,7 @@ impl Intake {
         let sleeper = state.sleeper.take().map(|sleeper| sleeper.waker);
         let listener = state.listener.take();
         drop(state);
-        sleeper.into_iter().chain(listener).for_each(Waker::wake);
+        wakeup::wake(sleeper.into_iter().chain(listener));
     }
 
     /// Wakes callers who wait for room, now that there may be some.
@@ -175,7 +176,7 @@ impl Intake {
         let ready = std::mem::take(&mut state.ready);
         drop(state);
         drop((requests, ready));
-        wakers.into_iter().for_each(Waker::wake);
+        wakeup::wake(wakers);
     }
 
     /// Wakes whoever waits for the events that were pushed.

@@ -1,6 +1,6 @@
 //! What callers ask of the worker: to flush, and to close.
 
-use std::task::{Context, Waker};
+use std::task::Context;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,6 +11,7 @@ use crate::config::FOREVER;
 use crate::delivery::Input;
 use crate::error::FlushError;
 use crate::ticket::Promise;
+use crate::wakeup;
 
 /// Something a caller asks of the worker.
 #[derive(Debug)]
@@ -94,11 +95,7 @@ impl Worker {
                     last_error: self.turn.last_error.clone(),
                 }),
             };
-            flush
-                .promise
-                .fulfil(result)
-                .into_iter()
-                .for_each(Waker::wake);
+            wakeup::wake(flush.promise.fulfil(result));
         }
         came_in
     }

@@ -14,7 +14,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use tokio::runtime::Runtime;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::client::Report;
@@ -22,7 +21,9 @@ use crate::config::{Config, Overflow};
 use crate::delivery::{Input, Settings};
 use crate::handover::Handover;
 use crate::intake::Intake;
+use crate::runtime::ClientRuntime;
 use crate::ticket::Promise;
+use crate::wakeup;
 pub(crate) use asked::Request;
 use asked::{Closing, Flush};
 pub(crate) use feed::Backlog;
@@ -31,7 +32,7 @@ use turn::Turn;
 
 /// The body of the client's thread: works until the client is closed, then settles with everyone.
 pub(crate) fn run(
-    runtime: Runtime,
+    runtime: &ClientRuntime,
     config: &Config,
     intake: Arc<Intake>,
     backlog: Option<Backlog>,
@@ -40,14 +41,13 @@ pub(crate) fn run(
         intake: intake.clone(),
         handover: backlog.as_ref().map(|backlog| backlog.handover.clone()),
     };
+    wakeup::enter_thread_of_a_client();
     let closers = runtime.block_on(async { Worker::new(config, intake, backlog).await });
-    // A name look-up may still hang in the resolver; it must not hold up the end.
-    runtime.shutdown_background();
     let intake = ending.intake.clone();
     drop(ending);
     let report = Report::of(&intake.lock().snapshot());
     for promise in closers {
-        promise.fulfil(report).into_iter().for_each(Waker::wake);
+        wakeup::wake(promise.fulfil(report));
     }
 }
 
@@ -112,7 +112,7 @@ impl Worker {
         }
         let pending_bytes = state.stats.pending_bytes;
         drop(state);
-        self.turn.wakers.drain(..).for_each(Waker::wake);
+        wakeup::wake(self.turn.wakers.drain(..));
         let came_in = !self.turn.chunks.is_empty() || !self.turn.requests.is_empty();
         let mut chunks = std::mem::take(&mut self.turn.chunks);
         for chunk in chunks.drain(..) {
