@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::chunk::Chunk;
 use crate::config::SpoolConfig;
+use crate::random;
 use crate::spool::{Directory, FileName, Log, Reader, Retired, Settings, Step, Storage, abandoned};
 
 /// Another one's spool, which is being emptied.
@@ -44,7 +45,7 @@ impl Adoption {
             if !files.iter().any(is_segment) {
                 return None;
             }
-            let (log, opened) = Log::open(directory.clone(), *settings, fastrand::u64(..)).ok()?;
+            let (log, opened) = Log::open(directory.clone(), *settings, random::draw()).ok()?;
             let retired = log.retired().clone();
             Some(Self {
                 reader: Reader::new(retired.watermark(), opened.witnessed),

@@ -17,6 +17,7 @@ use crate::event::Event;
 use crate::handover::Handover;
 use crate::health::Health;
 use crate::intake::Intake;
+use crate::random;
 use crate::receipt::Receipt;
 use crate::runtime::ClientRuntime;
 use crate::spool::{Directory, Log, open_first_free};
@@ -223,7 +224,7 @@ fn open_spool(
     let directory = Arc::new(directory);
     let settings = spool.settings(config.event_bytes_max);
     let (log, opened) =
-        Log::open(directory.clone(), settings, fastrand::u64(..)).map_err(|source| {
+        Log::open(directory.clone(), settings, random::draw()).map_err(|source| {
             let directory = directory.path().to_owned();
             BuildError::SpoolUnreadable { directory, source }
         })?;
@@ -235,7 +236,7 @@ fn open_spool(
         stored_upto: log.next(),
     };
     let beginning = Beginning {
-        client: log.client(),
+        run_id: log.run_id(),
         first: log.next(),
         recovered: log.backlog(),
         stored: mark.clone(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::chunk::CHUNK_BYTES;
 use crate::error::Refusal;
+use crate::random;
 use crate::spool::{Trouble, frame_bytes};
 use crate::stats::Stats;
 use crate::stored::StoredMark;
@@ -12,8 +13,8 @@ use crate::stored::StoredMark;
 /// Where a client's events begin.
 #[derive(Debug)]
 pub(crate) struct Beginning {
-    /// Whose events these are.
-    pub(crate) client: u64,
+    /// What they are named by.
+    pub(crate) run_id: u64,
     /// The first one's sequence number.
     pub(crate) first: u64,
     /// Found in the spool.
@@ -42,7 +43,7 @@ impl Beginning {
     /// That of a client without a spool: its buffer is all the storage there is.
     pub(crate) fn in_memory() -> Self {
         Self {
-            client: fastrand::u64(..),
+            run_id: random::draw(),
             first: 0,
             recovered: 0,
             stored: Arc::new(StoredMark::new(u64::MAX)),

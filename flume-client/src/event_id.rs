@@ -2,10 +2,17 @@
 //!
 //! | header | value |
 //! |---|---|
-//! | `guid` | client id, `-`, number of the event: 16 hexadecimal digits each |
+//! | `guid` | run id, `-`, number of the event: 16 hexadecimal digits each |
 //!
-//! An event that is sent again, by this process or by the next one, carries the same value, so a
-//! consumer can tell copies. An event that has a `guid` of its own keeps that.
+//! The run id is drawn from the system's randomness whenever a client is built, and kept with the
+//! events in the spool. So no two events have one name, also when a spool is copied or restored
+//! from a back-up, or a machine with one in it is cloned: each copy goes on under a run id of its
+//! own. (A snapshot of the memory of a running process is another matter: two continuations of it
+//! are one client to themselves, and give the same names until they build new ones.)
+//!
+//! An event is named once, when it is appended. One that is sent again, by this process or by the
+//! next one, carries the same value, so a consumer can tell copies. An event that has a `guid` of
+//! its own keeps that.
 
 use crate::event::Event;
 
@@ -28,10 +35,10 @@ pub(crate) struct EventIds {
 }
 
 impl EventIds {
-    /// Ids of this client's events from number `next` on.
-    pub(crate) fn new(client: u64, next: u64) -> Self {
+    /// Ids of this run's events from number `next` on.
+    pub(crate) fn new(run_id: u64, next: u64) -> Self {
         let text = format!(
-            "{}{EVENT_ID_HEADER}{}{client:016x}-{next:016x}",
+            "{}{EVENT_ID_HEADER}{}{run_id:016x}-{next:016x}",
             (EVENT_ID_HEADER.len() * 2) as u8 as char,
             ((2 * DIGITS + 1) * 2) as u8 as char,
         );

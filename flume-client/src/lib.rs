@@ -69,6 +69,7 @@ mod config;
 mod disk;
 mod handover;
 mod intake;
+mod random;
 mod receipt;
 mod runtime;
 mod store;

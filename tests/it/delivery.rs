@@ -119,8 +119,8 @@ fn events_are_named_unless_there_are_no_copies_to_tell_apart() {
     assert_eq!(names.len(), 300);
     for (key, value) in &names {
         assert_eq!(key, "guid");
-        let (client, number) = value.split_once('-').unwrap();
-        assert_eq!((client.len(), number.len()), (16, 16), "{value}");
+        let (run, number) = value.split_once('-').unwrap();
+        assert_eq!((run.len(), number.len()), (16, 16), "{value}");
     }
     assert!(named(Reliability::BestEffort).is_empty());
 }

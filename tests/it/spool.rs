@@ -1,6 +1,7 @@
 //! End to end: the real client with a spool on a real disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Agent, Answer, GOOD, PATIENCE, Port, Received, answers, append_all, assert_each_once, block_on,
-    client_at, client_of, event, give_up,
+    client_at, client_of, event, give_up, number_of,
 };
 
 /// A client with a spool of little segments.
@@ -241,11 +242,52 @@ fn an_event_keeps_its_name_however_often_it_is_sent() {
         .collect();
     assert_eq!(header(&events[0], "guid"), first);
     assert_ne!(header(&events[1], "guid"), first);
-    assert_eq!(
-        header(&events[1], "guid")[..17],
-        first[..17],
-        "of the same client"
-    );
+}
+
+/// Copies what is in a spool that nobody uses.
+fn copy_spool(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn events_after_a_copy_or_a_restore_of_a_spool_have_names_of_their_own_and_those_in_it_keep_theirs()
+{
+    let home = TempDir::new().unwrap();
+    let place = |name: &str| home.path().join(name);
+    let backup = place("backup");
+    let client = spooled(nowhere(), &place("prod"));
+    append_all(&client, 0..3);
+    assert_eq!(give_up(&client, Duration::ZERO).on_disk, 3);
+    drop(client);
+    copy_spool(&place("prod"), &backup);
+    copy_spool(&backup, &place("clone"));
+
+    let agent = Agent::good();
+    let deliver = |name: &str, numbers| {
+        let client = spooled(client_of(&[&agent]), &place(name));
+        append_all(&client, numbers);
+        assert!(client.close(PATIENCE).wait().is_complete());
+    };
+    deliver("prod", 10..13);
+    deliver("clone", 20..23);
+    copy_spool(&backup, &place("prod"));
+    deliver("prod", 30..33);
+
+    let mut names = BTreeMap::<String, BTreeSet<u64>>::new();
+    let events = agent.requests().into_iter().flat_map(|it| it.events);
+    for event in events {
+        let name = names.entry(header(&event, "guid")).or_default();
+        name.insert(number_of(&event));
+    }
+    assert_eq!(names.len(), 12, "{names:?}");
+    let mut named: Vec<u64> = names.into_values().flatten().collect();
+    named.sort_unstable();
+    assert_eq!(named, [0, 1, 2, 10, 11, 12, 20, 21, 22, 30, 31, 32]);
 }
 
 #[test]

@@ -17,8 +17,12 @@ const SETTINGS: Settings = Settings {
 const SEED: u64 = 1;
 const TIME_MS: u64 = 1_700_000_000_000;
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/spool-1")
+/// The files as this minor version of version 1 writes them, and as the one before did.
+const NOW: &str = "fixtures/spool-1.1";
+const BEFORE: &str = "fixtures/spool-1";
+
+fn folder(fixture: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(fixture)
 }
 
 fn datum(number: u64) -> Vec<u8> {
@@ -55,16 +59,25 @@ fn files(disk: &SimDisk) -> Vec<(FileName, Vec<u8>)> {
 #[test]
 fn the_files_are_written_as_ever() {
     for (file, content) in files(&write()) {
-        let golden = fs::read(folder().join(file.to_string())).unwrap();
+        let golden = fs::read(folder(NOW).join(file.to_string())).unwrap();
         assert!(content == golden, "{file} is written in another way");
     }
 }
 
 #[test]
 fn the_files_of_version_1_are_read() {
+    read(NOW);
+}
+
+#[test]
+fn the_files_of_the_first_minor_version_are_read() {
+    read(BEFORE);
+}
+
+fn read(fixture: &str) {
     let disk = Arc::new(SimDisk::new(1, u64::MAX / 2));
     let mut placed = 0;
-    for entry in fs::read_dir(folder()).unwrap() {
+    for entry in fs::read_dir(folder(fixture)).unwrap() {
         let entry = entry.unwrap();
         let file = FileName::parse(entry.file_name().to_str().unwrap()).unwrap();
         disk.place(file, fs::read(entry.path()).unwrap());
@@ -75,6 +88,8 @@ fn the_files_of_version_1_are_read() {
     assert_eq!(opened.cursor, CursorState::Whole);
     let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
     let (segments, upto) = (log.readable(), log.readable_upto());
+    assert_eq!(segments.len(), 1);
+    assert_eq!(segments[0].header.run_id == 0, fixture == BEFORE);
     for number in [2, 4] {
         let step = reader.advance(disk.as_ref(), &segments, log.retired(), upto);
         assert_eq!(step.unwrap(), Step::Frame);

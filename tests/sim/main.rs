@@ -8,6 +8,8 @@ mod damage;
 mod directory;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod names;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -18,6 +18,13 @@ const fn bug(
 }
 
 pub(crate) const BUGS: &[Bug] = &[
+    // Names.
+    bug(
+        "events named by the spool, not by the run",
+        "log.rs",
+        "            run_id: random.u64(1..),",
+        "            run_id: found.client,",
+    ),
     // Durability.
     bug(
         "no sync of a commit",

@@ -250,3 +250,8 @@ pub(super) fn age(time_ms: u64) -> String {
 pub(super) fn client_text(client: u64) -> String {
     format!("{client:016x}")
 }
+
+/// A run id as it stands in the names of events; segments of before have none.
+pub(super) fn run_text(run_id: u64) -> Option<String> {
+    (run_id != 0).then(|| format!("{run_id:016x}"))
+}

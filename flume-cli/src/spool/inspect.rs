@@ -7,7 +7,7 @@ use flume_client::spool::{CursorState, FileName, Gap, Retired, SegmentTrouble, S
 use serde::Serialize;
 
 use super::event::{Bodies, EventLine};
-use super::examined::{Examined, InUse, age, client_text};
+use super::examined::{Examined, InUse, age, client_text, run_text};
 use super::finding::Finding;
 use super::problem::Problem;
 use super::source::Spool;
@@ -85,6 +85,8 @@ struct SegmentLine {
     file: String,
     bytes: u64,
     first_event: Option<u64>,
+    /// What its events are named by, unless they were moved here; null for segments of before.
+    run: Option<String>,
     begun_ms: Option<u64>,
     frames: u64,
     pending: u64,
@@ -305,6 +307,7 @@ impl SegmentLine {
             file: FileName::Segment(segment.id).to_string(),
             bytes: segment.bytes,
             first_event: segment.header.map(|header| header.first),
+            run: segment.header.and_then(|header| run_text(header.run_id)),
             begun_ms: segment.header.map(|header| header.time_ms),
             frames: segment.frames,
             pending: segment.events,

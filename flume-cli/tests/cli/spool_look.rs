@@ -184,6 +184,7 @@ fn inspect_tells_what_is_done_with_and_what_waits_in_which_segment() {
     log.log.retire(20, 21);
     log.log.retire(30, 40);
     log.deliver(0, 7);
+    let run = format!("{:016x}", log.log.run_id());
     drop(log);
     let told = spool("inspect", &one.dir(), &["--json"]).json();
     assert_eq!(told["watermark"], 7);
@@ -197,6 +198,7 @@ fn inspect_tells_what_is_done_with_and_what_waits_in_which_segment() {
     for segment in segments {
         let file = segment["file"].as_str().unwrap();
         assert_eq!(segment["bytes"], one.content()[file].len());
+        assert_eq!(segment["run"], run);
     }
     assert_eq!(told["events"], json!([]));
     let text = spool("inspect", &one.dir(), &[]).stdout;

@@ -54,7 +54,7 @@ impl IntakeState {
     pub(super) fn new(agents: &[AgentUrl], beginning: Beginning) -> Self {
         let stats = agents.iter().cloned().map(AgentStats::new).collect();
         let Beginning {
-            client,
+            run_id,
             first,
             recovered,
             stored,
@@ -74,7 +74,7 @@ impl IntakeState {
             },
             receipts: Receipts::new(agents, first, stored),
             next: first,
-            ids: EventIds::new(client, first),
+            ids: EventIds::new(run_id, first),
             disk,
             open: Chunk {
                 first,

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 0 | 8 | magic `FLSPOOL\n` |
 //! | 8 | 2 | major version, 1: readers of another one leave the file alone |
-//! | 10 | 2 | minor version, 0: for information |
+//! | 10 | 2 | minor version, 1: for information. Version 0 had zeros from offset 72 on |
 //! | 12 | 4 | features a reader must know, none yet |
 //! | 16 | 8 | id, as in the file's name |
 //! | 24 | 8 | client id |
@@ -16,7 +16,9 @@
 //! | 48 | 8 | `skipped_from`: the numbers from here up to the first were never given to an event |
 //! | 56 | 8 | `durable_upto`: all events below were durable when this was written |
 //! | 64 | 8 | time, ms since 1970 |
-//! | 72 | 1972 | 0 |
+//! | 72 | 8 | run id, drawn anew at each opening of the spool; the events stored since are [named](crate::event_id) by it. 0: not known |
+//! | 80 | 8 | `previous`: the id of the segment before this one when it was begun, plus 1. 0: there was none, or it is not known |
+//! | 88 | 1956 | 0 |
 //! | 2044 | 4 | CRC-32 of the 2044 bytes before |
 
 use super::fields::{seal, take_u16, take_u32, take_u64, unseal};
@@ -26,7 +28,7 @@ pub const SEGMENT_HEADER_BYTES: usize = 4096;
 
 const MAGIC: [u8; 8] = *b"FLSPOOL\n";
 const MAJOR: u16 = 1;
-const MINOR: u16 = 0;
+const MINOR: u16 = 1;
 const COPY_BYTES: usize = SEGMENT_HEADER_BYTES / 2;
 
 /// What a segment says of itself.
@@ -47,6 +49,12 @@ pub struct SegmentHeader {
     pub durable_upto: u64,
     /// When the segment was begun, in milliseconds since 1970.
     pub time_ms: u64,
+    /// Drawn when the spool was opened by whoever began the segment: no two openings have the
+    /// same, be it of copies of one directory. 0 in segments of minor version 0.
+    pub run_id: u64,
+    /// The id of the segment before this one when it was begun, plus 1. 0 if there was none, and
+    /// in segments of minor version 0.
+    pub previous: u64,
 }
 
 /// What the first block of a segment turns out to be.
@@ -82,6 +90,8 @@ impl SegmentHeader {
             self.skipped_from,
             self.durable_upto,
             self.time_ms,
+            self.run_id,
+            self.previous,
         ] {
             copy.extend_from_slice(&field.to_le_bytes());
         }
@@ -125,6 +135,8 @@ fn read_copy(copy: &[u8]) -> Option<HeaderBlock> {
         skipped_from: take_u64(fields)?,
         durable_upto: take_u64(fields)?,
         time_ms: take_u64(fields)?,
+        run_id: take_u64(fields)?,
+        previous: take_u64(fields)?,
     };
     Some(HeaderBlock::Whole(header, false))
 }
@@ -141,7 +153,50 @@ mod tests {
         skipped_from: 17,
         durable_upto: 16,
         time_ms: 1_700_000_000_000,
+        run_id: 0x1dea_0000_0000_0002,
+        previous: 3,
     };
+
+    /// The numbers of [`HEADER`], as the table says.
+    fn numbers() -> Vec<u8> {
+        let mut numbers = [3, 0, 0, 0, 0, 0, 0, 0].to_vec();
+        numbers.extend([1, 0, 0, 0, 0, 0x47, 0x1e, 0xc1]);
+        numbers.extend([0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        numbers.extend([0, 0, 0, 0, 1, 0, 0, 0]);
+        numbers.extend([17, 0, 0, 0, 0, 0, 0, 0]);
+        numbers.extend([16, 0, 0, 0, 0, 0, 0, 0]);
+        numbers.extend([0, 0x68, 0xe5, 0xcf, 0x8b, 1, 0, 0]);
+        numbers
+    }
+
+    /// A block of this minor version with `numbers` behind its version.
+    fn block(minor: u8, numbers: &[u8]) -> Vec<u8> {
+        let mut copy = b"FLSPOOL\n".to_vec();
+        copy.extend([1, 0, minor, 0, 0, 0, 0, 0]);
+        copy.extend(numbers);
+        copy.resize(2044, 0);
+        copy.extend(crc32fast::hash(&copy).to_le_bytes());
+        copy.repeat(2)
+    }
+
+    #[test]
+    fn a_header_is_laid_out_as_documented() {
+        let mut numbers = numbers();
+        numbers.extend([2, 0, 0, 0, 0, 0, 0xea, 0x1d]);
+        numbers.extend([3, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(HEADER.to_block(), block(1, &numbers));
+    }
+
+    #[test]
+    fn a_header_of_minor_version_0_has_neither_run_id_nor_previous() {
+        let header = SegmentHeader {
+            run_id: 0,
+            previous: 0,
+            ..HEADER
+        };
+        let read = HeaderBlock::read(&block(0, &numbers()));
+        assert_eq!(read, HeaderBlock::Whole(header, false));
+    }
 
     #[test]
     fn a_header_is_read_as_it_was_written() {

@@ -31,6 +31,7 @@ pub struct Log {
     storage: Shared,
     settings: Settings,
     client: u64,
+    run_id: u64,
     segments: Segments,
     active: Option<Active>,
     pending: Pending,
@@ -67,7 +68,8 @@ impl Log {
     /// Opens a spool with whatever its directory holds. Fails only if the directory cannot be
     /// listed; what is damaged is set aside and told.
     ///
-    /// `seed` decides the salts, and the client id of a new spool.
+    /// `seed` decides the salts, the run id, and the client id of a new spool: it must come from
+    /// where no other process, also of a copy of this machine, gets the same.
     pub fn open(
         storage: Arc<dyn Storage>,
         settings: Settings,
@@ -80,6 +82,8 @@ impl Log {
         let mut log = Self {
             segments: found.segments,
             client: found.client,
+            // 0 stands for none.
+            run_id: random.u64(1..),
             active: None,
             pending: Pending::default(),
             next: found.run.first,
@@ -103,6 +107,13 @@ impl Log {
     #[must_use]
     pub fn client(&self) -> u64 {
         self.client
+    }
+
+    /// What the events that are taken since this opening are [named](crate::event_id) by. Another
+    /// opening has another one, also of a copy of the spool.
+    #[must_use]
+    pub fn run_id(&self) -> u64 {
+        self.run_id
     }
 
     /// The number the next event gets.
@@ -376,6 +387,7 @@ impl Log {
             first
         };
         let salt = self.random.u64(..);
+        let previous = self.newest_segment().map_or(0, |id| id.saturating_add(1));
         let header = SegmentHeader {
             id: self.segments.new_id(),
             client: self.client,
@@ -384,6 +396,8 @@ impl Log {
             skipped_from,
             durable_upto: self.durable_upto,
             time_ms,
+            run_id: self.run_id,
+            previous,
         };
         self.segments
             .begin(&self.storage, &self.settings, &header)?;

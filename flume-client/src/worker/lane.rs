@@ -15,6 +15,7 @@ use crate::chunk::Chunk;
 use crate::config::{AgentUrl, Config};
 use crate::delivery::{AgentIndex, Core, Disconnect, Epoch, Input, Outcome, Output, Settings};
 use crate::error::AgentError;
+use crate::random;
 use crate::store::Store;
 use crate::transport::{Connection, Progress};
 use crate::wire::avro::rpc::Reply;
@@ -64,7 +65,7 @@ impl Lane {
         let batches = HELD_BATCHES * config.delivery.batch_bytes_max as usize;
         let held_max = batches.max(HELD_BYTES_MIN);
         let mut lane = Self {
-            core: Core::new(config.delivery.clone(), fastrand::u64(..)),
+            core: Core::new(config.delivery.clone(), random::draw()),
             feed: backlog.map(|backlog| Feed::new(backlog, held_max)),
             news: News::default(),
             store: Store::default(),

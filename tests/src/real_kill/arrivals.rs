@@ -32,10 +32,9 @@ pub struct Tally {
     pub arrived_upto: Vec<u64>,
 }
 
-/// Counts lines of the form `{guid=CLIENT-SEQUENCE} LIFE NUMBER xxx`.
+/// Counts lines of the form `{guid=RUN-SEQUENCE} LIFE NUMBER xxx`.
 #[derive(Debug)]
 pub(super) struct Arrivals {
-    client: Option<u64>,
     lives: Vec<LifeArrivals>,
     lines: u64,
     torn: u64,
@@ -46,6 +45,8 @@ pub(super) struct Arrivals {
 #[derive(Debug)]
 struct LifeArrivals {
     first: u64,
+    /// The run id in its events' names.
+    run: Option<u64>,
     /// Of a sequence number from the event's own number: the same for the whole life.
     offset: Option<u64>,
     /// How many lines there are of each number.
@@ -63,11 +64,11 @@ impl Arrivals {
     pub(super) fn new(lives: &[SenderLife]) -> Self {
         let lives = lives.iter().map(|life| LifeArrivals {
             first: life.first,
+            run: None,
             offset: None,
             copies: Vec::new(),
         });
         Self {
-            client: None,
             lives: lives.collect(),
             lines: 0,
             torn: 0,
@@ -113,8 +114,8 @@ impl Arrivals {
         if !(life.first..events).contains(&arrived.number) {
             return Err("a number that this life was not told to send");
         }
-        if *self.client.get_or_insert(arrived.client) != arrived.client {
-            return Err("an id of another client");
+        if *life.run.get_or_insert(arrived.run) != arrived.run {
+            return Err("an id of another life");
         }
         let offset = arrived.sequence.wrapping_sub(arrived.number);
         if *life.offset.get_or_insert(offset) != offset {
@@ -168,10 +169,17 @@ impl Arrivals {
         self.findings.result(tally)
     }
 
-    /// The sequence numbers of different lives must differ.
+    /// The run ids of different lives must differ, and their sequence numbers.
     fn look_for_shared_ids(&mut self) {
         let mut ranges = BTreeMap::new();
+        let mut runs = BTreeMap::new();
         for (index, life) in self.lives.iter().enumerate() {
+            if let Some(run) = life.run
+                && let Some(other) = runs.insert(run, index)
+            {
+                let shared = format!("lives {other} and {index} have the same run id");
+                self.findings.add(shared);
+            }
             let Some(offset) = life.offset else {
                 continue;
             };
@@ -212,7 +220,7 @@ impl Findings {
 
 /// One line.
 struct Arrived {
-    client: u64,
+    run: u64,
     sequence: u64,
     life: usize,
     number: u64,
@@ -222,14 +230,14 @@ impl Arrived {
     fn parse(line: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(line).ok()?;
         let (id, sent) = text.strip_prefix("{guid=")?.split_once("} ")?;
-        let (client, sequence) = id.split_once('-')?;
+        let (run, sequence) = id.split_once('-')?;
         let hex = |digits: &str| {
             let number = u64::from_str_radix(digits, 16).ok()?;
             (digits.len() == 16).then_some(number)
         };
         let mut words = sent.split(' ');
         let arrived = Self {
-            client: hex(client)?,
+            run: hex(run)?,
             sequence: hex(sequence)?,
             life: words.next()?.parse().ok()?,
             number: words.next()?.parse().ok()?,
@@ -258,7 +266,7 @@ mod tests {
     fn line(life: usize, number: u64) -> String {
         let sequence = number + [100, 200][life];
         format!(
-            "{{guid=00000000000000aa-{sequence:016x}}} {}\n",
+            "{{guid=000000000000{life}0aa-{sequence:016x}}} {}\n",
             body(life, number)
         )
     }
@@ -328,7 +336,7 @@ mod tests {
             finding(&[lines.concat()])
         };
         assert!(replaced("006f}", "006e}").contains("an id of another event"));
-        assert!(replaced("00aa-", "00ab-").contains("an id of another client"));
+        assert!(replaced("00aa-", "00ab-").contains("an id of another life"));
         assert!(replaced("x", "y").contains("a line that nobody sent"));
         assert!(replaced("} 0 ", "} 2 ").contains("a life that there was not"));
         assert!(replaced("} 0 11", "} 0 20").contains("not told to send"));
@@ -336,18 +344,26 @@ mod tests {
 
     #[test]
     fn ids_that_two_lives_share_are_found() {
-        let shared = |number: u64| {
-            let sequence = number + 101;
-            let id = format!("{{guid=00000000000000aa-{sequence:016x}}}");
-            format!("{id} {}\n", body(1, number))
+        let finding = |run: &str, offset: u64| {
+            let line = |number: u64| {
+                let sequence = number + offset;
+                let id = format!("{{guid={run}-{sequence:016x}}}");
+                format!("{id} {}\n", body(1, number))
+            };
+            let mut lines = lines();
+            lines.truncate(12);
+            lines.extend((10..20).map(line));
+            finding(&[lines.concat()])
         };
-        let mut lines = lines();
-        lines.truncate(12);
-        lines.extend((10..20).map(shared));
-        let finding = finding(&[lines.concat()]);
+        let shared = finding("00000000000010aa", 101);
         assert!(
-            finding.contains("lives 0 and 1 used the same ids"),
-            "{finding}"
+            shared.contains("lives 0 and 1 used the same ids"),
+            "{shared}"
+        );
+        let shared = finding("00000000000000aa", 200);
+        assert!(
+            shared.contains("lives 0 and 1 have the same run id"),
+            "{shared}"
         );
     }
 }

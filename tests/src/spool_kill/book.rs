@@ -1,7 +1,7 @@
 //! [`Book`]: what was reported stored and what arrived, and whether that is as promised. No clock,
 //! no IO.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ pub(super) struct Book {
     /// By round and thread.
     lanes: BTreeMap<(u32, u32), Lane>,
     rounds: BTreeMap<u32, Round>,
-    /// All events are of one spool, so of one client.
-    client: Option<String>,
+    /// By which run id the events of a round are named.
+    runs: BTreeMap<u32, String>,
     broken: Vec<String>,
     broken_untold: u64,
 }
@@ -92,7 +92,9 @@ impl Book {
             }
         }
         let ids = events.iter();
-        let ids = ids.filter_map(|event| event.header_value(EVENT_ID_HEADER));
+        // Within a spool the numbers go on over all runs.
+        let ids = ids.filter_map(|event| event.header_value(EVENT_ID_HEADER)?.split_once('-'));
+        let ids = ids.map(|(_, number)| number);
         let entry = self.rounds.entry(round).or_default();
         entry.arrived += events.len() as u64;
         entry.is_unordered = !ids.is_sorted();
@@ -103,12 +105,13 @@ impl Book {
         let number = number.ok_or("an event arrived that nobody appended")?;
         let id = event.header_value(EVENT_ID_HEADER);
         let id = id.and_then(|id| id.split_once('-'));
-        let (client, sequence) = id.ok_or(format!("event {number} has no id"))?;
+        let (run, sequence) = id.ok_or(format!("event {number} has no id"))?;
         let sequence = u64::from_str_radix(sequence, 16);
         let sequence = sequence.map_err(|e| format!("the id of event {number}: {e}"))?;
-        let known = self.client.get_or_insert_with(|| client.to_owned());
-        if known != client {
-            return Err(format!("event {number} is of client {client}, not {known}"));
+        let known = self.runs.entry(number.round);
+        let known = known.or_insert_with(|| run.to_owned());
+        if known != run {
+            return Err(format!("event {number} is of run {run}, not {known}"));
         }
         let lane = self.lanes.entry((number.round, number.thread)).or_default();
         let count = usize::try_from(number.count).map_err(|e| e.to_string())?;
@@ -199,6 +202,13 @@ impl Book {
     }
 
     fn check_ids(&mut self) {
+        let runs: BTreeSet<&String> = self.runs.values().collect();
+        let shared = self.runs.len() - runs.len();
+        if shared > 0 {
+            self.fault(format!(
+                "{shared} processes named events as another one did"
+            ));
+        }
         let lanes = self.lanes.values();
         let mut ids: Vec<u64> = lanes
             .flat_map(|lane| lane.arrivals.iter().flatten().map(|it| it.sequence))
@@ -284,7 +294,8 @@ mod tests {
             thread,
             count,
         };
-        Event::new(format!("{number} ")).header(EVENT_ID_HEADER, format!("00ff-{id:016x}"))
+        let name = format!("00f{round}-{id:016x}");
+        Event::new(format!("{number} ")).header(EVENT_ID_HEADER, name)
     }
 
     /// What a book says of events that came in two rounds, the first three of which were stored.
@@ -334,6 +345,18 @@ mod tests {
         assert!(told.contains("1 events have an id"), "{told}");
         let (_, told) = check([&events(0..3), &[Event::new("1 0 3 ")]]);
         assert!(told.contains("event 1 0 3 has no id"), "{told}");
+        let named = |name: &str| Event::new("1 0 3 ").header(EVENT_ID_HEADER, name);
+        let (_, told) = check([&events(0..3), &[named("00f2-000000000000000d")]]);
+        assert!(
+            told.contains("event 1 0 3 is of run 00f2, not 00f1"),
+            "{told}"
+        );
+        let other = Event::new("2 0 0 ").header(EVENT_ID_HEADER, "00f1-0000000000000020");
+        let (_, told) = check([&events(0..3), &[other]]);
+        assert!(
+            told.contains("1 processes named events as another"),
+            "{told}"
+        );
     }
 
     #[test]

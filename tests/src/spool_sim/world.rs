@@ -1,5 +1,6 @@
 //! [`World`]: the work of a spool's client, and what goes wrong around it.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ pub(super) struct World {
     pub(super) book: Book,
     pub(super) stats: Stats,
     pub(super) log: Option<Log>,
+    /// The run ids so far.
+    runs: BTreeSet<u64>,
     pub(super) reader: Reader,
     /// The first number of this run.
     pub(super) first: u64,
@@ -85,6 +88,7 @@ impl World {
                 ..Stats::default()
             },
             log: None,
+            runs: BTreeSet::new(),
             reader: Reader::new(0, 0),
             first: 0,
             tally: Tally::default(),
@@ -181,6 +185,10 @@ impl World {
         self.tally = self.disk.tally();
         self.reader = Reader::new(log.retired().watermark(), opened.witnessed);
         self.first = log.next();
+        if !self.runs.insert(log.run_id()) {
+            let details = format!("{:x} again", log.run_id());
+            return Err(("each run names events in its own way", details));
+        }
         let started = self.book.start(log.client(), self.damaged);
         self.log = Some(log);
         started
