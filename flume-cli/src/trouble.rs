@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 
 use flume_client::AgentError;
-use flume_client::wire::avro::session::SessionError;
 
 use crate::text;
 
@@ -21,6 +20,10 @@ pub(crate) fn sentence(error: &AgentError) -> String {
                 text::duration(*waited)
             )
         }
+        AgentError::ResolveTimeout { host, waited } => format!(
+            "the name server did not answer within {} for the host {host:?}",
+            text::duration(*waited)
+        ),
         AgentError::HandshakeTimeout(waited) => format!(
             "the connection was accepted, but nothing was answered within {}",
             text::duration(*waited)
@@ -43,12 +46,11 @@ pub(crate) fn advice(error: &AgentError) -> Option<&'static str> {
         AgentError::Connect(_) | AgentError::ConnectTimeout(_) => {
             Some("check host and port, and that the agent runs with an Avro source there")
         }
-        AgentError::HandshakeTimeout(_) | AgentError::Protocol(SessionError::ProtocolRefused) => {
-            Some(
-                "check that the port belongs to an Avro source; other sources speak other protocols",
-            )
-        }
-        AgentError::Protocol(_) | AgentError::UnexpectedSerial { .. } => {
+        AgentError::ResolveTimeout { .. } => Some("check the name servers of this host"),
+        AgentError::HandshakeTimeout(_) => Some(
+            "check that the port belongs to an Avro source; other sources speak other protocols",
+        ),
+        AgentError::UnexpectedSerial { .. } => {
             Some("check that the port belongs to an Avro source, and not to something else")
         }
         AgentError::Refused { .. } => {

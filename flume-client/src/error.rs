@@ -13,16 +13,15 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::AgentUrlError;
+pub use crate::agent_error::{AgentError, PeerText};
+use crate::config::{AgentUrl, AgentUrlError};
 use crate::event::{Event, HeaderFault};
 use crate::reliability::Reliability;
 use crate::spool::{DirectoryError, Trouble};
-use crate::wire::avro::session::SessionError;
 
 /// A client could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +33,9 @@ pub enum BuildError {
     /// An agent's address cannot be read.
     #[error(transparent)]
     AgentUrl(#[from] AgentUrlError),
+    /// An agent was named twice. It would be tried twice, and rest twice, for nothing.
+    #[error("the agent {0} is given twice; leave one out")]
+    AgentTwice(AgentUrl),
     /// A number is outside its range.
     #[error("{setting} is {value}; it must lie between {min} and {max}")]
     OutOfRange {
@@ -46,15 +48,39 @@ pub enum BuildError {
         /// The most allowed.
         max: u64,
     },
-    /// A timeout is zero, so nothing could ever succeed.
-    #[error("{setting} is zero; give it at least a millisecond")]
-    ZeroTimeout {
+    /// A time is so short that nothing could ever succeed within it, or that what happens so often
+    /// would keep a processor busy.
+    #[error("{setting} is {value:?}; give it at least a millisecond")]
+    TooShort {
         /// The builder's method.
         setting: &'static str,
+        /// The value given.
+        value: Duration,
+    },
+    /// The longest rest of an agent is shorter than the shortest.
+    #[error("backoff has a cap of {cap:?} and a floor of {floor:?}: the cap is the longest rest")]
+    CapBelowFloor {
+        /// The longest.
+        cap: Duration,
+        /// The shortest.
+        floor: Duration,
     },
     /// End-to-end, and no directory for the spool.
     #[error("end-to-end needs a directory for its spool; name one with spool(\"DIRECTORY\")")]
     NoSpool,
+    /// The spool's directory has no name.
+    #[error(
+        "spool was given an empty path: name a directory, or leave spool out to keep events in memory"
+    )]
+    EmptySpool,
+    /// A setting of the spool, and no spool.
+    #[error(
+        "{setting} is set, and there is no spool: name its directory with spool(\"DIRECTORY\")"
+    )]
+    NothingToSet {
+        /// The builder's method.
+        setting: &'static str,
+    },
     /// A spool, and a level that does not use it.
     #[error("a spool is of no use with {reliability:?}: choose EndToEnd, or leave the spool out")]
     IdleSpool {
@@ -326,63 +352,4 @@ fn because(trouble: Option<&Trouble>, otherwise: &str) -> String {
         || otherwise.to_owned(),
         |trouble| format!("; nothing is stored because {trouble}"),
     )
-}
-
-/// Why an agent is not used, or was not.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AgentError {
-    /// The host name could not be resolved.
-    #[error("the host {host:?} cannot be resolved: {error}")]
-    Resolve {
-        /// The host.
-        host: String,
-        /// What the resolver said.
-        error: io::Error,
-    },
-    /// No address of the host accepted a connection.
-    #[error("no connection: {}", tried(.0))]
-    Connect(Vec<(SocketAddr, io::Error)>),
-    /// No connection within the connect timeout.
-    #[error("no connection within {0:?}: the host does not answer")]
-    ConnectTimeout(Duration),
-    /// A connection was accepted, and the handshake was not answered within the request timeout.
-    #[error("the agent accepted the connection and did not answer the handshake within {0:?}")]
-    HandshakeTimeout(Duration),
-    /// A batch was not answered within the request timeout. It may be stored.
-    #[error("the agent did not answer a batch within {0:?}")]
-    RequestTimeout(Duration),
-    /// The peer does not speak Avro RPC as Flume does.
-    #[error(transparent)]
-    Protocol(#[from] SessionError),
-    /// The agent answered a call that is not under way.
-    #[error("the agent answered call {serial}, which is not under way")]
-    UnexpectedSerial {
-        /// The serial number of the reply.
-        serial: i32,
-    },
-    /// The agent closed the connection.
-    #[error("the agent closed the connection")]
-    ConnectionClosed,
-    /// The connection broke.
-    #[error("the connection broke: {0}")]
-    Io(#[from] io::Error),
-    /// The agent answered FAILED or UNKNOWN.
-    #[error(
-        "the agent refused a batch with {status}: its channel is full, or takes no batch of that size (transactionCapacity, 100 by default)"
-    )]
-    Refused {
-        /// `FAILED` or `UNKNOWN`.
-        status: &'static str,
-    },
-    /// The agent answered with an exception.
-    #[error("the agent refused a batch with an exception: {0}")]
-    Exception(String),
-}
-
-fn tried(attempts: &[(SocketAddr, io::Error)]) -> String {
-    let attempts = attempts
-        .iter()
-        .map(|(address, error)| format!("{address}: {error}"));
-    attempts.collect::<Vec<_>>().join("; ")
 }

@@ -61,6 +61,7 @@ pub mod stats;
 pub mod wire;
 
 mod adoption;
+mod agent_error;
 mod blocking;
 mod chunk;
 mod client;

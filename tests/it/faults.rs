@@ -99,14 +99,22 @@ fn an_agent_that_does_not_open_a_connection_is_given_up_with_the_right_words() {
             Greeting::Unanswered,
             &["did not answer the handshake", "150ms"],
         ),
-        (Greeting::ClosedAtOnce, &["connection"]),
+        (
+            Greeting::ClosedAtOnce,
+            &["closed the connection before it answered"],
+        ),
         (
             Greeting::ClosedUnanswered,
-            &["the agent closed the connection"],
+            &[
+                "closed the connection before it answered",
+                "TLS",
+                "compression",
+                "ipFilter",
+            ],
         ),
         (
             Greeting::Says(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
-            &["answers in HTTP", "not the port of an Avro source"],
+            &["the peer speaks HTTP", "not of an Avro source"],
         ),
         (
             Greeting::Says(b"SSH-2.0-OpenSSH_9.6\r\n"),
@@ -305,4 +313,22 @@ fn an_answer_to_a_batch_that_is_still_being_written_is_not_believed() {
     client.append(event).unwrap().wait(PATIENCE).unwrap();
     assert_error(&client, 0, &["answered call 1", "not under way"]);
     assert_each_once(agent.stored(), 1);
+}
+
+#[test]
+fn what_an_agent_says_reaches_nobody_unbounded_or_unescaped() {
+    let text: &'static str = "\u{1b}[31mno\r\n\u{9b}2J\u{202e}".repeat(3_000).leak();
+    let agent = Agent::scripted([answers(Answer::Error(text))]);
+    let client = patient(client_of(&[&agent]));
+    append_all(&client, 0..1);
+    agent.wait_for_requests(2);
+    let error = client.stats().agents[0].last_error.clone().unwrap();
+    for told in [error.to_string(), format!("{error:?}")] {
+        assert!(told.contains("more bytes)"), "{told}");
+        assert!(told.len() < 1500, "{} bytes", told.len());
+        assert!(
+            !told.contains(|c: char| c.is_control() || c == '\u{202e}'),
+            "{told:?}"
+        );
+    }
 }

@@ -28,6 +28,7 @@ mod guarantees;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod receipts;
+mod settings;
 mod spool;
 mod spool_faults;
 mod support;

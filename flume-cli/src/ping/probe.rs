@@ -97,10 +97,10 @@ fn resolve(agent: &AgentUrl, timeout: Duration) -> Result<Vec<SocketAddr>, Agent
             "the name has no address",
         ))),
         Ok(addresses) => addresses.map_err(failed),
-        Err(_) => {
-            let text = "the name server does not answer";
-            Err(failed(io::Error::new(ErrorKind::TimedOut, text)))
-        }
+        Err(_) => Err(AgentError::ResolveTimeout {
+            host: agent.host().to_owned(),
+            waited: timeout,
+        }),
     }
 }
 
@@ -120,9 +120,9 @@ impl Link {
             timeout,
         };
         let late = AgentError::HandshakeTimeout;
-        link.write(&greeting, late)?;
+        link.write(&greeting, late).map_err(ended_early)?;
         loop {
-            match link.answer(late)? {
+            match link.answer(late).map_err(ended_early)? {
                 SessionEvent::Send(greeting) => link.write(&greeting, late)?,
                 SessionEvent::Open => return Ok(link),
                 SessionEvent::Reply { serial, .. } => {
@@ -190,11 +190,28 @@ impl Link {
     }
 }
 
+/// What an end of the connection means before the handshake is answered.
+fn ended_early(error: AgentError) -> AgentError {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    match error {
+        AgentError::ConnectionClosed => AgentError::ClosedInHandshake,
+        AgentError::Io(error)
+            if matches!(
+                error.kind(),
+                BrokenPipe | ConnectionReset | ConnectionAborted
+            ) =>
+        {
+            AgentError::ClosedInHandshake
+        }
+        error => error,
+    }
+}
+
 fn accepted(reply: Reply) -> Result<(), AgentError> {
     match reply {
         Reply::Ok => Ok(()),
         Reply::Failed => Err(AgentError::Refused { status: "FAILED" }),
         Reply::Unknown => Err(AgentError::Refused { status: "UNKNOWN" }),
-        Reply::Error(text) => Err(AgentError::Exception(text)),
+        Reply::Error(text) => Err(AgentError::Exception(text.as_str().into())),
     }
 }

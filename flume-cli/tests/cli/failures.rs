@@ -79,8 +79,8 @@ fn a_closed_port_is_told_at_once_and_again_at_the_end() {
 #[test]
 fn a_web_server_is_recognised() {
     let server = BadServer::http();
-    check_nothing_delivered(&send_alone(&server.url), 4, &["it answers in HTTP"]);
-    check_fails_over(&server.url, "it answers in HTTP");
+    check_nothing_delivered(&send_alone(&server.url), 4, &["the peer speaks HTTP"]);
+    check_fails_over(&server.url, "the peer speaks HTTP");
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn failures_are_as_clear_as_in_sending() {
         "unknown host \"no-such-host.invalid\"",
     );
     check_fails(&closed_port(), 4, "connection refused");
-    check_fails(&BadServer::http().url, 4, "it answers in HTTP");
+    check_fails(&BadServer::http().url, 4, "the peer speaks HTTP");
     check_fails(
         &BadServer::of_another_protocol().url,
         4,

@@ -1,6 +1,7 @@
 //! [`AgentUrl`]: where an agent listens and what it speaks.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// The address of an agent's source: `avro://HOST:PORT`.
@@ -29,11 +30,26 @@ impl AgentUrl {
         &self.host
     }
 
+    /// Whether both are the same host, however it is written, and the same port.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let addresses = [self, other].map(|url| url.host.parse::<IpAddr>());
+        let is_same_host = match addresses {
+            [Ok(one), Ok(other)] => one == other,
+            _ => bare(&self.host).eq_ignore_ascii_case(bare(&other.host)),
+        };
+        is_same_host && self.port == other.port
+    }
+
     /// TCP port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
+}
+
+/// A name without the dot that marks it as complete.
+fn bare(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 impl FromStr for AgentUrl {

@@ -30,7 +30,10 @@ pub struct ClientBuilder {
     agents: Vec<String>,
     reliability: Option<Reliability>,
     event_ids: Option<bool>,
+    directory: Option<PathBuf>,
     spool: SpoolConfig,
+    /// The first setting of the spool that was chosen.
+    spool_setting: Option<&'static str>,
     config: Config,
 }
 
@@ -69,6 +72,8 @@ pub(crate) struct Config {
 const BATCH_EVENTS_LIMIT: u32 = 100_000;
 /// Upper bound of [`ClientBuilder::batch_bytes`] and [`ClientBuilder::event_bytes`].
 const BATCH_BYTES_LIMIT: u32 = 64 * 1024 * 1024;
+/// Upper bound of [`WindowMode::Adaptive`]: far above what any Flume handles at once.
+const WINDOW_LIMIT: u64 = 1024;
 /// Upper bound of [`ClientBuilder::buffer_bytes`].
 const BUFFER_BYTES_LIMIT: usize = 1024 * 1024 * 1024;
 
@@ -98,14 +103,16 @@ impl Default for ClientBuilder {
             agents: Vec::new(),
             reliability: None,
             event_ids: None,
+            directory: None,
             spool: SpoolConfig::default(),
+            spool_setting: None,
             config,
         }
     }
 }
 
 impl ClientBuilder {
-    /// Adds an agent, as `avro://HOST:PORT`. The order is the order of preference: the first one
+    /// Adds an agent, as `avro://HOST:PORT`; each one once. The order is the order of preference: the first one
     /// that works gets everything; a preferred one that comes back takes over again.
     pub fn agent(mut self, url: impl Into<String>) -> Self {
         self.agents.push(url.into());
@@ -131,8 +138,10 @@ impl ClientBuilder {
     /// [place](crate::spool::places) of its own in it, with a quota of its own, and what a dead
     /// one left is delivered by another within 30 s. [`build`](Self::build) opens it, which is a
     /// few milliseconds of disk work however much there is in it.
+    ///
+    /// A relative path is taken from the current directory as it is when the client is built.
     pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.spool.directory = directory.into();
+        self.directory = Some(directory.into());
         self
     }
 
@@ -142,6 +151,7 @@ impl ClientBuilder {
     /// that are set aside take up to a quarter of it, until somebody removes them.
     pub fn spool_bytes(mut self, bytes: u64) -> Self {
         self.spool.bytes_max = bytes;
+        self.spool_setting.get_or_insert("spool_bytes");
         self
     }
 
@@ -149,6 +159,7 @@ impl ClientBuilder {
     /// 512 MiB, as with Flume's file channel (`minimumRequiredSpace`).
     pub fn spool_free_bytes(mut self, bytes: u64) -> Self {
         self.spool.free_bytes_min = bytes;
+        self.spool_setting.get_or_insert("spool_free_bytes");
         self
     }
 
@@ -156,6 +167,7 @@ impl ClientBuilder {
     /// accidents a stored event survives.
     pub fn sync(mut self, mode: SyncMode) -> Self {
         self.spool.sync = mode;
+        self.spool_setting.get_or_insert("sync");
         self
     }
 
@@ -165,12 +177,14 @@ impl ClientBuilder {
     /// and what lies in further places of it is left alone.
     pub fn spool_shared(mut self, shared: bool) -> Self {
         self.spool.shared = shared;
+        self.spool_setting.get_or_insert("spool_shared");
         self
     }
 
     /// Whether the spool may be on a network file system. Default no.
     pub fn spool_on_network(mut self, network: NetworkFileSystem) -> Self {
         self.spool.network = network;
+        self.spool_setting.get_or_insert("spool_on_network");
         self
     }
 
@@ -265,52 +279,70 @@ impl ClientBuilder {
             return Err(BuildError::NoAgent);
         }
         for url in self.agents {
-            config.agents.push(url.parse()?);
+            let agent: AgentUrl = url.parse()?;
+            if config.agents.iter().any(|known| known.is_same(&agent)) {
+                return Err(BuildError::AgentTwice(agent));
+            }
+            config.agents.push(agent);
         }
-        config.spool = self
-            .spool
-            .of_level(self.reliability, &mut config.delivery)?;
+        if let (None, Some(setting)) = (&self.directory, self.spool_setting) {
+            return Err(BuildError::NothingToSet { setting });
+        }
+        config.spool =
+            self.spool
+                .of_level(self.directory, self.reliability, &mut config.delivery)?;
         let may_double = config.delivery.reliability != Reliability::BestEffort;
         config.event_ids = self.event_ids.unwrap_or(may_double);
         config.delivery.agents = config.agents.len();
         config.delivery.bound_times();
-        let delivery = &config.delivery;
-        let batch_bytes = u64::from(delivery.batch_bytes_max);
-        let event_bytes = config.event_bytes_max as u64;
-        let buffer_bytes = config.buffer_bytes_max as u64;
-        within(
-            "batch_events",
-            delivery.batch_events_max.into(),
-            1,
-            BATCH_EVENTS_LIMIT.into(),
-        )?;
-        within("batch_bytes", batch_bytes, 1, BATCH_BYTES_LIMIT.into())?;
-        within("event_bytes", event_bytes, 2, BATCH_BYTES_LIMIT.into())?;
-        within(
-            "buffer_bytes",
-            buffer_bytes,
-            event_bytes,
-            BUFFER_BYTES_LIMIT as u64,
-        )?;
-        if let Some(spool) = &config.spool {
-            spool.check(config.event_bytes_max)?;
-            if config.overflow == Overflow::DropOldest {
-                return Err(BuildError::DropsStored);
-            }
-        }
-        for (setting, value) in [
-            ("connect_timeout", delivery.connect_timeout),
-            ("request_timeout", delivery.request_timeout),
-        ] {
-            if value.is_zero() {
-                return Err(BuildError::ZeroTimeout { setting });
-            }
-        }
+        config.check_sizes()?;
+        config.check_delivery()?;
         // Else a full buffer could be one open batch, which nothing but its linger time sends.
         let batch_bytes_fitting = u32::try_from(config.buffer_bytes_max / 4).unwrap_or(u32::MAX);
         let batch_bytes_max = &mut config.delivery.batch_bytes_max;
         *batch_bytes_max = batch_bytes_fitting.clamp(1, *batch_bytes_max);
         Ok(config)
+    }
+}
+
+impl Config {
+    fn check_sizes(&self) -> Result<(), BuildError> {
+        let batch_events = self.delivery.batch_events_max.into();
+        let batch_bytes = self.delivery.batch_bytes_max.into();
+        let event_bytes = self.event_bytes_max as u64;
+        let buffer_bytes = self.buffer_bytes_max as u64;
+        let (batch_limit, buffer_limit) = (BATCH_BYTES_LIMIT.into(), BUFFER_BYTES_LIMIT as u64);
+        within("batch_events", batch_events, 1, BATCH_EVENTS_LIMIT.into())?;
+        within("batch_bytes", batch_bytes, 1, batch_limit)?;
+        within("event_bytes", event_bytes, 2, batch_limit)?;
+        within("buffer_bytes", buffer_bytes, event_bytes, buffer_limit)?;
+        let Some(spool) = &self.spool else {
+            return Ok(());
+        };
+        spool.check(self.event_bytes_max)?;
+        match self.overflow {
+            Overflow::DropOldest => Err(BuildError::DropsStored),
+            Overflow::Refuse | Overflow::Block(_) => Ok(()),
+        }
+    }
+
+    fn check_delivery(&self) -> Result<(), BuildError> {
+        let delivery = &self.delivery;
+        let Backoff { cap, floor, .. } = delivery.backoff;
+        for (setting, value) in [
+            ("connect_timeout", delivery.connect_timeout),
+            ("request_timeout", delivery.request_timeout),
+            ("the floor of backoff", floor),
+        ] {
+            long_enough(setting, value)?;
+        }
+        if cap < floor {
+            return Err(BuildError::CapBelowFloor { cap, floor });
+        }
+        match delivery.window {
+            WindowMode::Adaptive { max } => within("window", max.into(), 1, WINDOW_LIMIT),
+            WindowMode::Ordered => Ok(()),
+        }
     }
 }
 
@@ -332,6 +364,14 @@ impl Settings {
             *time = FOREVER.min(*time);
         }
     }
+}
+
+/// Whether a time is not so short that it must be a mistake.
+pub(super) fn long_enough(setting: &'static str, value: Duration) -> Result<(), BuildError> {
+    if value < Duration::from_millis(1) {
+        return Err(BuildError::TooShort { setting, value });
+    }
+    Ok(())
 }
 
 pub(super) fn within(

@@ -1,9 +1,9 @@
 //! What a spool is set up from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::builder::within;
+use super::builder::{long_enough, within};
 use crate::chunk::CHUNK_BYTES;
 use crate::delivery;
 use crate::error::BuildError;
@@ -68,10 +68,11 @@ impl SpoolConfig {
     /// Settles the level, and whether it has a spool.
     pub(crate) fn of_level(
         self,
+        directory: Option<PathBuf>,
         wanted: Option<Reliability>,
         delivery: &mut delivery::Settings,
     ) -> Result<Option<Self>, BuildError> {
-        let has_spool = !self.directory.as_os_str().is_empty();
+        let has_spool = directory.is_some();
         let fitting = if has_spool {
             Reliability::EndToEnd
         } else {
@@ -81,21 +82,40 @@ impl SpoolConfig {
         delivery.reliability = reliability;
         match (reliability, has_spool) {
             (Reliability::EndToEnd, false) => Err(BuildError::NoSpool),
-            (Reliability::EndToEnd, true) => Ok(Some(self)),
-            (_, true) => Err(BuildError::IdleSpool { reliability }),
-            (_, false) => Ok(None),
+            (_, true) if reliability != Reliability::EndToEnd => {
+                Err(BuildError::IdleSpool { reliability })
+            }
+            _ => directory.map(|directory| self.at(&directory)).transpose(),
         }
+    }
+
+    /// In this directory, wherever the process may change to.
+    fn at(self, directory: &Path) -> Result<Self, BuildError> {
+        if directory.as_os_str().is_empty() {
+            return Err(BuildError::EmptySpool);
+        }
+        let absolute = std::path::absolute(directory);
+        let directory = absolute.map_err(|source| BuildError::SpoolUnreadable {
+            directory: directory.to_owned(),
+            source,
+        })?;
+        Ok(Self { directory, ..self })
     }
 
     pub(crate) fn check(&self, event_bytes_max: usize) -> Result<(), BuildError> {
         let segments = SEGMENTS_MIN * segment_bytes_min(event_bytes_max);
         let least = segments + CURSOR_BYTES as u64;
         within("spool_bytes", self.bytes_max, least, SPOOL_BYTES_LIMIT)?;
+        // With more than any disk has it would never take anything.
+        within(
+            "spool_free_bytes",
+            self.free_bytes_min,
+            0,
+            SPOOL_BYTES_LIMIT,
+        )?;
         match self.sync {
-            SyncMode::Interval(interval) if interval.is_zero() => {
-                Err(BuildError::ZeroTimeout { setting: "sync" })
-            }
-            _ => Ok(()),
+            SyncMode::Interval(interval) => long_enough("sync", interval),
+            SyncMode::Always | SyncMode::Os => Ok(()),
         }
     }
 

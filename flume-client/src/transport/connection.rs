@@ -8,6 +8,8 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -41,8 +43,12 @@ type Connecting = Pin<Box<dyn Future<Output = Result<TcpStream, AgentError>> + S
 /// One connection or attempt. After [`Progress::Ended`] it must not be used again.
 pub(crate) struct Connection {
     socket: Socket,
+    /// The agent's name was looked up.
+    resolved: Arc<AtomicBool>,
     session: Session,
     outbox: Outbox,
+    /// The handshake was answered.
+    is_open: bool,
     /// The session may have more to say about bytes it has.
     unread: bool,
     /// A peer that answers and closes makes writing fail before its answers are read. They still
@@ -63,13 +69,22 @@ const READ_BYTES: usize = 4 * 1024;
 impl Connection {
     pub(crate) fn new(agent: AgentUrl, connect_timeout: Duration) -> Self {
         let (session, greeting) = Session::start();
+        let resolved = Arc::<AtomicBool>::default();
+        let connecting = tcp::connect(agent, connect_timeout, resolved.clone());
         Self {
-            socket: Socket::Connecting(Box::pin(tcp::connect(agent, connect_timeout))),
+            socket: Socket::Connecting(Box::pin(connecting)),
+            resolved,
             session,
             outbox: Outbox::starting_with(greeting),
+            is_open: false,
             unread: false,
             write_error: None,
         }
+    }
+
+    /// Whether the name server has not answered yet.
+    pub(crate) fn is_resolving(&self) -> bool {
+        !self.resolved.load(Ordering::Relaxed)
     }
 
     /// Queues a batch. Call only after [`Progress::Opened`].
@@ -83,9 +98,22 @@ impl Connection {
             Ok(Some(progress)) => Poll::Ready(progress),
             Ok(None) => Poll::Pending,
             Err(error) => {
+                let error = match error {
+                    AgentError::ConnectionClosed => self.closed(),
+                    AgentError::Io(error) if is_by_peer(&error) && !self.is_open => self.closed(),
+                    error => error,
+                };
                 let unsent_from = self.outbox.unsent_from();
                 Poll::Ready(Progress::Ended { error, unsent_from })
             }
+        }
+    }
+
+    /// The peer ended the connection.
+    fn closed(&self) -> AgentError {
+        match self.is_open {
+            true => AgentError::ConnectionClosed,
+            false => AgentError::ClosedInHandshake,
         }
     }
 
@@ -139,7 +167,10 @@ impl Connection {
                 // The deadline for the handshake starts again: the peer is alive.
                 Ok(Progress::Connected)
             }
-            SessionEvent::Open => Ok(Progress::Opened),
+            SessionEvent::Open => {
+                self.is_open = true;
+                Ok(Progress::Opened)
+            }
             // Its events could be forgotten while they are being written.
             SessionEvent::Reply { serial, .. } if self.outbox.holds(serial) => {
                 Err(AgentError::UnexpectedSerial { serial })
@@ -291,5 +322,25 @@ impl Outbox {
             self.written -= first.len();
             self.queue.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_to_an_address_waits_for_no_name_server() {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        let timeout = Duration::from_secs(5);
+        let connect = |url: &str| Connection::new(url.parse().unwrap(), timeout);
+        let mut connection = connect("avro://127.0.0.1:1");
+        assert!(connection.is_resolving());
+        runtime.block_on(std::future::poll_fn(|context| {
+            let polled = connection.poll(context, &Store::default());
+            assert!(!connection.is_resolving(), "{polled:?}");
+            Poll::Ready(())
+        }));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
@@ -13,11 +15,17 @@ use crate::error::AgentError;
 /// Resolves the host now and tries each of its addresses in turn, in the resolver's order.
 ///
 /// Each address gets an equal share of the time that is left, so a silent one does not use up the
-/// time of those behind it. The caller bounds the whole, the name look-up included.
-pub(crate) async fn connect(agent: AgentUrl, limit: Duration) -> Result<TcpStream, AgentError> {
+/// time of those behind it. The caller bounds the whole, the name look-up included, and finds in
+/// `resolved` whether that is over.
+pub(crate) async fn connect(
+    agent: AgentUrl,
+    limit: Duration,
+    resolved: Arc<AtomicBool>,
+) -> Result<TcpStream, AgentError> {
     let deadline = Instant::now() + limit;
     let mut failures = Vec::new();
     let addresses = resolve(&agent).await?;
+    resolved.store(true, Ordering::Relaxed);
     for (tried, address) in addresses.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);

@@ -197,8 +197,8 @@ impl Lane {
                 epoch,
                 cause,
             } => {
-                self.links.remove(&epoch);
-                let error = self.disconnect_error(cause);
+                let link = self.links.remove(&epoch);
+                let error = self.disconnect_error(cause, link.as_ref());
                 self.news.errors.extend(error.map(|error| (agent, error)));
             }
             Output::Retire {
@@ -216,11 +216,9 @@ impl Lane {
         }
     }
 
-    fn disconnect_error(&self, cause: Disconnect) -> Option<AgentError> {
+    fn disconnect_error(&self, cause: Disconnect, link: Option<&Link>) -> Option<AgentError> {
         match cause {
-            Disconnect::ConnectTimeout => {
-                Some(AgentError::ConnectTimeout(self.settings.connect_timeout))
-            }
+            Disconnect::ConnectTimeout => Some(self.connect_timeout(link)),
             Disconnect::HandshakeTimeout => {
                 Some(AgentError::HandshakeTimeout(self.settings.request_timeout))
             }
@@ -230,6 +228,17 @@ impl Lane {
             Disconnect::UnexpectedSerial(serial) => Some(AgentError::UnexpectedSerial { serial }),
             Disconnect::Spare | Disconnect::Closing => None,
         }
+    }
+
+    /// A name server that is silent says nothing about the agent.
+    fn connect_timeout(&self, link: Option<&Link>) -> AgentError {
+        let waited = self.settings.connect_timeout;
+        let resolving = link.filter(|link| link.connection.is_resolving());
+        let host = resolving.and_then(|link| self.agents.get(link.agent));
+        host.map_or(AgentError::ConnectTimeout(waited), |agent| {
+            let host = agent.host().to_owned();
+            AgentError::ResolveTimeout { host, waited }
+        })
     }
 
     fn on_progress(&mut self, epoch: Epoch, progress: Progress) {
@@ -267,6 +276,6 @@ fn refusal(reply: Reply) -> Option<AgentError> {
         Reply::Ok => None,
         Reply::Failed => Some(AgentError::Refused { status: "FAILED" }),
         Reply::Unknown => Some(AgentError::Refused { status: "UNKNOWN" }),
-        Reply::Error(text) => Some(AgentError::Exception(text)),
+        Reply::Error(text) => Some(AgentError::Exception(text.as_str().into())),
     }
 }

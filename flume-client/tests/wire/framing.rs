@@ -45,7 +45,6 @@ fn a_reply_may_have_sixteen_buffers_and_64_kib() {
     let many = FrameError::TooManyBuffers {
         announced: 17,
         limit: 16,
-        serial: 1,
     };
     assert_eq!(
         first_frame(limits, &frame(1, &[b"a".as_slice(); 17])),

@@ -67,11 +67,17 @@ pub(crate) fn status(serial: u32, status: usize) -> Vec<u8> {
     frame(serial, &STATUS[status])
 }
 
-/// The answer to a call that raised an exception. `text` is at most 63 bytes long.
+/// The answer to a call that raised an exception.
 pub(crate) fn error(serial: u32, text: &str) -> Vec<u8> {
-    let length = u8::try_from(text.len() * 2).unwrap();
-    assert!(length < 0x80, "one byte of length");
-    let result = [b"\x01\0".as_slice(), &[length], text.as_bytes()].concat();
+    let mut result = b"\x01\0".to_vec();
+    // Avro's number: doubled for its sign, seven bits a byte, the low ones first.
+    let mut length = text.len() * 2;
+    while length >= 0x80 {
+        result.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    result.push(length as u8);
+    result.extend(text.as_bytes());
     frame(serial, &[b"", b"\0", &result])
 }
 

@@ -9,6 +9,8 @@
 //! The buffers of a frame are one message cut anywhere; [`FrameDecoder`] joins them. Flume never
 //! answers again on a connection that sent N = 0, so it is an error in both directions here.
 
+use std::fmt;
+
 /// Bytes in front of the payload of a frame with one buffer.
 pub const HEAD_BYTES: usize = 12;
 
@@ -58,15 +60,16 @@ pub enum FrameError {
     /// The frame has no buffers.
     #[error("the peer sent a frame without buffers")]
     NoBuffers,
+    /// The peer speaks another protocol, as its first bytes tell.
+    #[error("{0}")]
+    Foreign(Foreign),
     /// The number of buffers is negative or over the limit.
-    #[error("the peer announced a frame of {announced} buffers, more than the {limit} allowed{}", hint(*.serial))]
+    #[error("the peer announced a frame of {announced} buffers, more than the {limit} allowed")]
     TooManyBuffers {
         /// The number announced, read as unsigned; the least it can be if bytes of it are missing.
         announced: u32,
         /// The limit.
         limit: usize,
-        /// The frame's serial number: its bytes can tell what the peer really speaks.
-        serial: i32,
     },
     /// The payload would pass the limit; `announced` counts the buffers up to the one that does.
     #[error("the peer announced a frame of {announced} bytes, more than the {limit} allowed")]
@@ -78,20 +81,52 @@ pub enum FrameError {
     },
 }
 
-/// A word on peers that are recognised by the first four bytes of what they sent.
-fn hint(serial: i32) -> String {
-    let foreign = |what: &str| format!(" ({what}: this is not the port of an Avro source)");
-    match &serial.to_be_bytes() {
-        b"HTTP" => foreign("it answers in HTTP"),
-        b"SSH-" => foreign("it answers as an SSH server"),
-        [0x15, 3, ..] => {
-            " (it answers in TLS: this Avro source wants an encrypted connection)".into()
+/// Another protocol, recognised by the first four bytes where the head of a frame makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Foreign {
+    /// A web server, or Flume's HTTP source.
+    Http,
+    /// An SSH server.
+    Ssh,
+    /// TLS: an alert, or a handshake.
+    Tls,
+    /// Text that begins with these printable letters.
+    Text([u8; 4]),
+}
+
+impl Foreign {
+    fn of(first: [u8; 4]) -> Option<Self> {
+        match &first {
+            b"HTTP" => Some(Self::Http),
+            b"SSH-" => Some(Self::Ssh),
+            [0x15 | 0x16, 3, ..] => Some(Self::Tls),
+            text if text.iter().all(|byte| matches!(byte, b' '..=b'~')) => Some(Self::Text(first)),
+            _ => None,
         }
-        text if text.iter().all(|byte| matches!(byte, b' '..=b'~')) => foreign(&format!(
-            "its answer begins with the text {:?}",
-            String::from_utf8_lossy(text)
-        )),
-        _ => String::new(),
+    }
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http => f.write_str(
+                "the peer speaks HTTP: this is the port of a web server or of Flume's HTTP source, \
+                 not of an Avro source",
+            ),
+            Self::Ssh => {
+                f.write_str("the peer is an SSH server: this is not the port of an Avro source")
+            }
+            Self::Tls => f.write_str(
+                "the peer speaks TLS, which this client does not: use the port of an Avro source \
+                 without it (ssl = false)",
+            ),
+            Self::Text(text) => write!(
+                f,
+                "the peer sent text that begins with {:?}: this is not the port of an Avro source",
+                String::from_utf8_lossy(text)
+            ),
+        }
     }
 }
 
@@ -174,11 +209,8 @@ impl FrameDecoder {
         let limit = self.limits.buffers_max;
         let announced = buffers_at_least(unread);
         if announced > i32::MAX as u32 || announced as usize > limit {
-            return Err(FrameError::TooManyBuffers {
-                announced,
-                limit,
-                serial,
-            });
+            let foreign = Foreign::of(serial.to_be_bytes()).map(FrameError::Foreign);
+            return Err(foreign.unwrap_or(FrameError::TooManyBuffers { announced, limit }));
         }
         let count = match int_at(unread, 4) {
             None => return Ok(None),
@@ -375,7 +407,7 @@ mod tests {
         assert_eq!(decoder.next_frame(), Ok(None));
         decoder.push(&alert[4..]);
         let error = decoder.next_frame().unwrap_err().to_string();
-        assert!(error.contains("it answers in TLS"), "{error}");
+        assert!(error.starts_with("the peer speaks TLS"), "{error}");
     }
 
     #[test]
@@ -383,11 +415,11 @@ mod tests {
         let mut decoder = FrameDecoder::new(LIMITS);
         decoder.push(b"HTTP/1.1 400 Bad Request\r\n");
         let error = decoder.next_frame().unwrap_err().to_string();
-        assert!(error.contains("it answers in HTTP"), "{error}");
+        assert!(error.starts_with("the peer speaks HTTP"), "{error}");
 
         let mut decoder = FrameDecoder::new(LIMITS);
         decoder.push(b"<!DOCTYPE html>");
         let error = decoder.next_frame().unwrap_err().to_string();
-        assert!(error.contains("begins with the text \"<!DO\""), "{error}");
+        assert!(error.contains("begins with \"<!DO\""), "{error}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use flume_client::error::PeerText;
 use flume_client::wire::avro::frame;
 use flume_client::wire::avro::rpc::{self, Reply};
 use flume_client::wire::avro::session::{Session, SessionError, SessionEvent};
@@ -38,7 +39,7 @@ pub(crate) enum LinkError {
     #[error("it answered UNKNOWN")]
     Unknown,
     #[error("it answered with the error {0}")]
-    Refused(String),
+    Refused(PeerText),
 }
 
 /// Bytes read at once; replies are short.
@@ -82,7 +83,7 @@ impl Link {
                 Reply::Ok => Ok(()),
                 Reply::Failed => Err(LinkError::Failed),
                 Reply::Unknown => Err(LinkError::Unknown),
-                Reply::Error(text) => Err(LinkError::Refused(text)),
+                Reply::Error(text) => Err(LinkError::Refused(text.as_str().into())),
             },
             _ => Err(LinkError::StrayReply),
         }
