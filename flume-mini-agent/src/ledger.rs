@@ -49,7 +49,10 @@ const KEYS_SHOWN: usize = 5;
 
 impl Ledger<String> {
     /// A ledger of events that carry their id in the header `name`.
-    pub fn by_header(received: impl IntoIterator<Item = Event>, name: impl Into<String>) -> Self {
+    pub fn by_header(
+        received: impl IntoIterator<Item = impl Into<Event>>,
+        name: impl Into<String>,
+    ) -> Self {
         let name = name.into();
         Self::by_key(received, move |event| {
             event.header_value(&name).map(str::to_owned)
@@ -60,12 +63,12 @@ impl Ledger<String> {
 impl<K: Ord + Clone + Debug> Ledger<K> {
     /// A ledger of events known by what `key_of` makes of them, in the order of arrival.
     pub fn by_key(
-        received: impl IntoIterator<Item = Event>,
+        received: impl IntoIterator<Item = impl Into<Event>>,
         key_of: impl Fn(&Event) -> Option<K> + Send + Sync + 'static,
     ) -> Self {
         let mut arrived = Vec::new();
         let mut without_key = 0;
-        for event in received {
+        for event in received.into_iter().map(Into::into) {
             match key_of(&event) {
                 Some(key) => arrived.push((key, event)),
                 None => without_key += 1,

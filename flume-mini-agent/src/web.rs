@@ -39,7 +39,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// What a connection buffers, and so the longest head.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// Answers the requests of one connection, one after the other, until either side ends it.
+/// Answers the requests of one connection, one after the other, until either side ends it. A peer
+/// that has said all it will, and shut its side down, still gets its answers; so one that is gone
+/// altogether is found out only by writing to it.
 pub(crate) async fn serve<F>(socket: &mut TcpStream, answer: impl Fn(Request<Incoming>) -> F + Send)
 where
     F: Future<Output = Result<Answer, NoAnswer>> + Send,
@@ -47,6 +49,7 @@ where
     let mut server = http1::Builder::new();
     let server = server
         .timer(TokioTimer::new())
+        .half_close(true)
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BUFFER_BYTES_MAX);
     let connection = server.serve_connection(TokioIo::new(socket), service_fn(answer));

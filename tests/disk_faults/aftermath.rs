@@ -48,7 +48,10 @@ pub(crate) fn check(told: &Told, spool: &Path, quota: u64) -> Result<()> {
     // What it has answered for is on its way through its channel.
     agent.wait_until(PATIENCE, |stats| stats.events_drained >= events)?;
     let received = agent.received();
-    let delivered = received.iter().map(number_of).collect::<Result<Vec<_>>>()?;
+    let delivered = received
+        .iter()
+        .map(|event| number_of(event))
+        .collect::<Result<Vec<_>>>()?;
     compare("delivered", delivered, told)
 }
 

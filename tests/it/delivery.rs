@@ -137,7 +137,7 @@ fn a_faithful_agent_receives_everything_once_from_four_threads() {
     });
     assert!(client.close(PATIENCE).wait().is_complete());
     let events = agent.wait_for(20_000, PATIENCE).unwrap();
-    let mut bodies: Vec<_> = events.iter().map(Event::body).collect();
+    let mut bodies: Vec<_> = events.iter().map(|event| event.body()).collect();
     let mut expected: Vec<_> = (0..20_000).map(event).collect();
     bodies.sort_unstable();
     expected.sort_by(|a, b| a.body().cmp(b.body()));

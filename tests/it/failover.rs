@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use flume_client::WindowMode;
 use flume_mini_agent::MiniAgent;
+use flume_tests::wait_until;
 
 use crate::support::{
     Agent, Answer, GOOD, HOUR, PATIENCE, Script, answers, append_all, assert_each_once, client_at,
@@ -115,7 +116,12 @@ fn a_faithful_agent_that_is_full_refuses_until_its_sink_drains_it() {
         .unwrap();
     let client = client_at([agent.url()]).build().unwrap();
     append_all(&client, 0..1000);
-    let flushed = client.flush(Duration::from_millis(100)).wait();
+    // However long that takes: a client that has been refused has tried to send more.
+    wait_until("a full agent", PATIENCE, || {
+        client.stats().delivered == 200 && agent.stats().batches_failed > 0
+    })
+    .unwrap();
+    let flushed = client.flush(Duration::ZERO).wait();
     assert_eq!(flushed.unwrap_err().pending, 800);
     agent.resume_sink();
     assert!(client.close(PATIENCE).wait().is_complete());

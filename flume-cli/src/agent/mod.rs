@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use flume_mini_agent::{MiniAgent, StartError};
+use flume_mini_agent::{Fault, MiniAgent, StartError};
 
 use self::document::{Document, DocumentArgs, DocumentError};
 use self::quick::QuickArgs;
@@ -42,7 +42,7 @@ use crate::trouble::reason;
 /// For trying things out and for tests. It answers as Apache Flume does, and lets in whoever can
 /// reach its ports.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = after_help())]
 pub(crate) struct AgentArgs {
     /// Write the addresses to this file once the agent can be reached; removed at the end
     #[arg(long, value_name = "FILE")]
@@ -73,6 +73,7 @@ Examples:
   flume agent
   flume agent --bind 127.0.0.1:0 --sink file_roll:/tmp/events --ready-file /tmp/agent.ready
   flume agent --name a1 --config flume.properties --control 127.0.0.1:41414
+  flume agent --sink collect --control 127.0.0.1:41414
 
 The first lines on stdout are `listening on avro://HOST:PORT`, with a property file followed by
 ` (source NAME)`, one line for each source; the ready file has `avro://HOST:PORT source NAME`.
@@ -84,6 +85,22 @@ Ctrl-C, SIGTERM, or SIGHUP when the terminal goes, closes the sources, lets the 
 channels and ends with exit code 0, or 5 if events in memory were lost; what is in file channels is
 pending for the next start. A second Ctrl-C or SIGTERM ends at once, with 130. Exit code 1 is
 something unexpected, such as a port that is taken; 2 is wrong usage, or a mistake in the document.";
+
+const CONTROL: &str = "\
+Control interface (--control):
+  GET /metrics                    counters, as Flume's monitoring has them
+  GET /events?from=0&limit=1000   what --sink collect has received; DELETE forgets it
+  GET /api/v1/wait?n=1&timeout=5  answers once so many events were received
+  PUT /faults                     what is to go wrong from now on; GET shows it, DELETE ends it
+  POST /reload                    reads the document again, or restarts
+
+  curl -X PUT -d '{\"fault\": \"commit_then_drop\", \"times\": 1}' http://127.0.0.1:41414/faults
+";
+
+fn after_help() -> String {
+    let faults = Fault::NAMES.join(", ");
+    format!("{EXAMPLES}\n\n{CONTROL}\nFaults: {faults}.")
+}
 
 pub(crate) fn run(args: &AgentArgs) -> Exit {
     match serve(args) {

@@ -21,7 +21,8 @@ pub(super) struct QuickArgs {
     bind: String,
 
     /// What becomes of events: logger prints headers and the first 16 bytes, null drops them,
-    /// file_roll:DIR writes bodies as lines to a new file in DIR
+    /// file_roll:DIR writes bodies as lines to a new file in DIR, collect keeps them in memory, up
+    /// to 1,000,000, for `GET /events` of the control interface
     #[arg(long, value_name = "SINK", default_value = "logger", value_parser = parse_sink, conflicts_with_all = ["name", "config"])]
     sink: SinkKind,
 
@@ -46,6 +47,7 @@ pub(super) struct QuickArgs {
 
 #[derive(Clone, Debug)]
 enum SinkKind {
+    Collect,
     Logger,
     Null,
     FileRoll(PathBuf),
@@ -64,6 +66,7 @@ impl QuickArgs {
 impl SinkKind {
     fn open(&self, stdout: &Stdout) -> Sink {
         match self {
+            Self::Collect => Sink::Collect,
             Self::Logger => Sink::Logger {
                 output: Box::new(stdout.clone()),
             },
@@ -77,11 +80,12 @@ impl SinkKind {
 
 fn parse_sink(text: &str) -> Result<SinkKind, String> {
     match text.split_once(':') {
+        None if text == "collect" => Ok(SinkKind::Collect),
         None if text == "logger" => Ok(SinkKind::Logger),
         None if text == "null" => Ok(SinkKind::Null),
         Some(("file_roll", directory)) if !directory.is_empty() => {
             Ok(SinkKind::FileRoll(directory.into()))
         }
-        _ => Err("write it as logger, null or file_roll:DIR".to_owned()),
+        _ => Err("write it as logger, null, collect or file_roll:DIR".to_owned()),
     }
 }

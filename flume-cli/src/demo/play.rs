@@ -190,7 +190,7 @@ impl<'a> Play<'a> {
             stored.map_err(|error| Stop::Failed(error.to_string()))?;
             let received = agent.received();
             held.push((agent.url(), received.len() as u64));
-            events.extend(received);
+            events.extend(received.into_iter().map(Event::from));
         }
         let proof = Proof::of(&self.log.lines, events.iter());
         Ok(Outcome {

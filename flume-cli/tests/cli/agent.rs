@@ -78,6 +78,22 @@ fn the_control_interface_is_told_and_a_reload_of_no_document_is_a_restart() {
 }
 
 #[test]
+fn what_the_collect_sink_has_is_shown_by_the_control_interface() {
+    let (mut running, url) = start(&["--sink", "collect", "--control", "127.0.0.1:0"]);
+    let line = running.wait_for_stdout("(control)");
+    let control = line.strip_prefix("listening on ").unwrap();
+    let control = control.trim_end().strip_suffix(" (control)").unwrap();
+    send(&url, b"text\n\xff\n");
+    assert_eq!(ask(control, "GET /api/v1/wait?n=2&timeout=30").0, 200);
+    let (status, text) = ask(control, "GET /events");
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, &told["total"]), (200, &2.into()));
+    assert_eq!(told["events"][0]["body"], "text");
+    assert_eq!(told["events"][1]["body_base64"], "/w==");
+    stop(running, "TERM").check(0, &["stopped: 2 events accepted"]);
+}
+
+#[test]
 fn file_roll_writes_the_bodies() {
     let directory = tempfile::tempdir().unwrap();
     let sink = format!("file_roll:{}", directory.path().display());

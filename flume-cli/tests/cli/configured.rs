@@ -62,7 +62,7 @@ fn the_ready_file_has_each_source_and_the_control_interface() {
     assert_eq!(fs::read_to_string(file.dir("ready")).unwrap(), expected);
     let control = agent.url("control").strip_prefix("http://").unwrap();
     let mut socket = TcpStream::connect(control).unwrap();
-    let request = "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     socket.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();

@@ -77,7 +77,7 @@ fn a_termination_lets_the_sinks_empty_the_channels() {
         .finish()
         .check(0, &["stopped: 3 events accepted"]);
     let received = far.wait_for(4, PATIENCE).unwrap();
-    let bodies: Vec<_> = received.iter().map(flume_client::Event::body).collect();
+    let bodies: Vec<_> = received.iter().map(|event| event.body()).collect();
     assert_eq!(bodies, [b"full".as_slice(), b"1", b"2", b"3"]);
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use flume_client::Event;
 use flume_client::event_id::EVENT_ID_HEADER;
+use flume_mini_agent::Received;
 use serde_json::json;
 
 use crate::support::bad_server::BadServer;
@@ -18,8 +18,8 @@ fn lines(text: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The names that the events have, each once.
-fn names(events: &[Event]) -> BTreeSet<String> {
-    let headers = events.iter().flat_map(Event::headers);
+fn names(events: &[Received]) -> BTreeSet<String> {
+    let headers = events.iter().flat_map(|event| event.headers());
     let names = headers.filter(|(key, _)| *key == EVENT_ID_HEADER);
     names.map(|(_, name)| name.to_owned()).collect()
 }

@@ -38,7 +38,7 @@ fn wrong_usage_is_told_with_the_value_and_the_way_out() {
     check_usage(&with(&["--batch", "0"]), "0 is not in 1..=100000");
     check_usage(
         &["agent", "--sink", "hdfs"],
-        "write it as logger, null or file_roll:DIR",
+        "write it as logger, null, collect or file_roll:DIR",
     );
     check_usage(
         &["agent", "--bind", "127.0.0.1:0", "--capacity", "0"],
@@ -107,6 +107,17 @@ fn help_says_what_this_is_and_is_not_and_lists_the_exit_codes() {
         "124",
     ] {
         assert!(run.stdout.contains(word), "{word}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn the_help_of_agent_has_the_control_interface_and_the_names_of_all_faults() {
+    let run = flume(&["agent", "--help"]);
+    run.check(0, &[]);
+    let text = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let names = flume_mini_agent::Fault::NAMES.join(", ");
+    for word in [names.as_str(), "GET /events", "PUT /faults", "130"] {
+        assert!(text.contains(word), "{word}: {}", run.stdout);
     }
 }
 

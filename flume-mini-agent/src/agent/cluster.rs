@@ -1,13 +1,17 @@
 //! [`Cluster`]: several agents for one client.
 
+use std::future::{Future, poll_fn};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use flume_client::{Client, ClientBuilder, Event};
+use flume_client::{Client, ClientBuilder};
 
 use super::MiniAgent;
 use super::builder::MiniAgentBuilder;
 use super::error::StartError;
+use super::wait::within;
 use crate::ledger::Ledger;
+use crate::received::Received;
 
 /// Agents side by side, for tests of failover. They share nothing.
 ///
@@ -64,7 +68,7 @@ impl Cluster {
 
     /// The events that the collect sinks have received, one agent's after another's.
     #[must_use]
-    pub fn received(&self) -> Vec<Event> {
+    pub fn received(&self) -> Vec<Received> {
         self.agents.iter().flat_map(MiniAgent::received).collect()
     }
 
@@ -77,17 +81,13 @@ impl Cluster {
 
     /// Waits until the agents' sinks have received `events` events or more together; `false` if
     /// they have not by the end of `timeout`.
+    ///
+    /// Blocks the thread; in async code use [`wait_for_async`](Self::wait_for_async).
     #[must_use]
     pub fn wait_for(&self, events: u64, timeout: Duration) -> bool {
         let start = Instant::now();
-        let received = || {
-            self.agents
-                .iter()
-                .map(MiniAgent::received_count)
-                .sum::<u64>()
-        };
         let mut agents = self.agents.iter().cycle();
-        while received() < events {
+        while self.received_count() < events {
             let left = timeout.saturating_sub(start.elapsed());
             if left.is_zero() {
                 return false;
@@ -100,5 +100,31 @@ impl Cluster {
             let _ = agent.wait_until(left.min(LOOK), |stats| stats.events_drained > before);
         }
         true
+    }
+
+    /// The same without blocking the thread, on any runtime or none.
+    pub async fn wait_for_async(&self, events: u64, timeout: Duration) -> bool {
+        let all_received = async {
+            loop {
+                let changes = self.agents.iter().map(MiniAgent::change);
+                let mut changes: Vec<_> = changes.map(Box::pin).collect();
+                if self.received_count() >= events {
+                    return;
+                }
+                poll_fn(|context| {
+                    let mut changes = changes.iter_mut();
+                    match changes.any(|it| it.as_mut().poll(context).is_ready()) {
+                        true => Poll::Ready(()),
+                        false => Poll::Pending,
+                    }
+                })
+                .await;
+            }
+        };
+        within(timeout, all_received).await.is_some()
+    }
+
+    fn received_count(&self) -> u64 {
+        self.agents.iter().map(MiniAgent::received_count).sum()
     }
 }

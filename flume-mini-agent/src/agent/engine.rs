@@ -1,5 +1,6 @@
 //! [`Engine`]: the working parts of an agent, shared by its user and its control interface.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -151,18 +152,17 @@ impl Engine {
         }
     }
 
-    /// The received events, for who waits for a number of them. What was forgotten does not count.
-    pub(super) fn wait_received<T>(
-        &self,
+    /// The received events, for who waits for a number of them, once they are there. What was
+    /// forgotten does not count.
+    pub(super) fn received<T>(
         events: usize,
-        timeout: Duration,
         found: impl Fn(&Board) -> T,
-    ) -> Option<T> {
-        self.tally.wait(timeout, |board| {
+    ) -> impl Fn(&Board) -> Option<T> {
+        move |board| {
             // Counted last, so what a caller reads afterwards includes these events.
             let drained = board.stats.events_drained >= board.forgotten + events as u64;
             drained.then(|| found(board))
-        })
+        }
     }
 
     /// Opens the channels that are on disk again, and starts.
@@ -254,11 +254,15 @@ impl Console for Engine {
         self.tally.forget();
     }
 
-    fn wait(&self, events: usize, timeout: Duration) -> Option<usize> {
-        self.wait_received(events, timeout, |board| {
+    fn keeps_nothing(&self) -> Option<String> {
+        self.parts().keeps_nothing()
+    }
+
+    fn wait(&self, events: usize) -> Pin<Box<dyn Future<Output = usize> + Send + '_>> {
+        Box::pin(self.tally.wait_async(Self::received(events, |board| {
             let received = board.stats.events_drained - board.forgotten;
             usize::try_from(received).unwrap_or(usize::MAX)
-        })
+        })))
     }
 
     fn faults(&self) -> &Arc<FaultBoard> {

@@ -150,7 +150,12 @@ const BODIES_SHOWN: usize = 5;
 const BODY_BYTES_SHOWN: usize = 64;
 
 impl WaitError {
-    pub(super) fn too_few(wanted: usize, timeout: Duration, board: &Board, stats: &Stats) -> Self {
+    pub(super) fn too_few(
+        wanted: usize,
+        timeout: Duration,
+        starving: bool,
+        (board, stats): (&Board, &Stats),
+    ) -> Self {
         let arrived = board.collected.len();
         let mut message = format!("{arrived} of {wanted} events arrived within {timeout:?}");
         let mut separator = ", first bodies: ";
@@ -158,12 +163,12 @@ impl WaitError {
             let _ = write!(message, "{separator}{}", shown(event));
             separator = ", ";
         }
-        Self::with_state(message, arrived, board, stats)
+        Self::with_state(message, starving, (board, stats))
     }
 
-    pub(super) fn not_reached(timeout: Duration, board: &Board, stats: &Stats) -> Self {
+    pub(super) fn not_reached(timeout: Duration, starving: bool, state: (&Board, &Stats)) -> Self {
         let message = format!("the agent did not get there within {timeout:?}");
-        Self::with_state(message, board.collected.len(), board, stats)
+        Self::with_state(message, starving, state)
     }
 
     pub(super) fn nothing_kept(sink: &str) -> Self {
@@ -181,11 +186,21 @@ impl WaitError {
         self.arrived
     }
 
-    fn with_state(mut message: String, arrived: usize, board: &Board, stats: &Stats) -> Self {
+    /// `starving`: the wait may have kept the client itself from working.
+    fn with_state(mut message: String, starving: bool, (board, stats): (&Board, &Stats)) -> Self {
+        if starving {
+            message.push_str(
+                "; this wait blocks the only thread of a tokio runtime, so that nothing else \
+                 on it could run: use `wait_for_async` or `wait_until_async`",
+            );
+        } else if stats.connections_opened == 0 {
+            message.push_str("; no client has connected");
+        }
         let _ = write!(message, "; {stats:?}");
         for error in board.sink_error.iter().chain(&board.channel_error) {
             let _ = write!(message, "; {error}");
         }
+        let arrived = board.collected.len();
         Self { message, arrived }
     }
 }

@@ -14,9 +14,11 @@ pub(crate) mod port;
 pub(crate) mod reload;
 pub(crate) mod source_part;
 pub(crate) mod tally;
+mod wait;
 mod worker;
 
 use std::fmt;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +31,7 @@ use crate::fault::engine::FaultHit;
 use crate::fault::guard::FaultGuard;
 use crate::fault::rule::FaultRule;
 use crate::ledger::Ledger;
+use crate::received::Received;
 use assembly::{Options, Plan};
 use builder::MiniAgentBuilder;
 use cluster::Cluster;
@@ -43,9 +46,10 @@ use tally::{Board, Stats};
 /// A Flume agent in this process: by default an Avro source, a memory channel and a sink; with
 /// [`configured`](Self::configured) as many components as a configuration has.
 ///
-/// It works on a thread of its own and stops when dropped. Any number can run side by side. The
-/// waits here block the calling thread; inside of a runtime with one thread only they keep a
-/// client on that runtime from sending what they wait for.
+/// It works on a thread of its own and stops when dropped. Any number can run side by side. In
+/// async code wait with [`wait_for_async`](Self::wait_for_async) and
+/// [`wait_until_async`](Self::wait_until_async): the others block the calling thread, and with it
+/// whatever else is to run there, as in a `#[tokio::test]`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -190,7 +194,7 @@ impl MiniAgent {
     /// The events the collect sink has received, in the order in which it got them. Empty with any
     /// other sink.
     #[must_use]
-    pub fn received(&self) -> Vec<Event> {
+    pub fn received(&self) -> Vec<Received> {
         self.engine.tally.read(received)
     }
 
@@ -201,32 +205,108 @@ impl MiniAgent {
     }
 
     /// Waits until the collect sink has received `events` events or more, and returns them all.
-    pub fn wait_for(&self, events: usize, timeout: Duration) -> Result<Vec<Event>, WaitError> {
-        if let Some(sinks) = self.engine.parts().keeps_nothing() {
-            return Err(WaitError::nothing_kept(&sinks));
+    ///
+    /// Blocks the thread; in async code use [`wait_for_async`](Self::wait_for_async).
+    pub fn wait_for(&self, events: usize, timeout: Duration) -> Result<Vec<Received>, WaitError> {
+        self.check_keeps()?;
+        let found = self
+            .engine
+            .tally
+            .wait(timeout, Engine::received(events, received));
+        found.ok_or_else(|| self.too_few(events, timeout, wait::is_starving()))
+    }
+
+    /// The same without blocking the thread, on any runtime or none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use flume_client::Event;
+    /// use flume_mini_agent::MiniAgent;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    /// # runtime.block_on(async {
+    /// let agent = MiniAgent::builder().start()?;
+    /// let client = agent.client().build()?;
+    /// // What the code under test does, on this one thread:
+    /// tokio::spawn(async move { client.append(Event::new("hi")).unwrap().delivered().await });
+    ///
+    /// let events = agent.wait_for_async(1, Duration::from_secs(5)).await?;
+    /// assert_eq!(events, [Event::new("hi")]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn wait_for_async(
+        &self,
+        events: usize,
+        timeout: Duration,
+    ) -> Result<Vec<Received>, WaitError> {
+        self.check_keeps()?;
+        let tally = &self.engine.tally;
+        let found = tally.wait_async(Engine::received(events, received));
+        match wait::within(timeout, found).await {
+            Some(found) => Ok(found),
+            None => Err(self.too_few(events, timeout, false)),
         }
-        let found = self.engine.wait_received(events, timeout, received);
-        found.ok_or_else(|| {
-            self.engine
-                .tally
-                .read(|board| WaitError::too_few(events, timeout, board, &self.engine.stats(board)))
-        })
     }
 
     /// Waits until `reached` says so of the counters, and returns them.
+    ///
+    /// Blocks the thread; in async code use [`wait_until_async`](Self::wait_until_async).
     pub fn wait_until(
         &self,
         timeout: Duration,
-        mut reached: impl FnMut(&Stats) -> bool,
+        reached: impl FnMut(&Stats) -> bool,
     ) -> Result<Stats, WaitError> {
-        let found = self.engine.tally.wait(timeout, |board| {
+        let found = self.engine.tally.wait(timeout, self.reached(reached));
+        found.ok_or_else(|| self.not_reached(timeout, wait::is_starving()))
+    }
+
+    /// The same without blocking the thread, on any runtime or none.
+    pub async fn wait_until_async(
+        &self,
+        timeout: Duration,
+        reached: impl FnMut(&Stats) -> bool,
+    ) -> Result<Stats, WaitError> {
+        let found = self.engine.tally.wait_async(self.reached(reached));
+        match wait::within(timeout, found).await {
+            Some(found) => Ok(found),
+            None => Err(self.not_reached(timeout, false)),
+        }
+    }
+
+    /// The next change of the counters, from now on.
+    fn change(&self) -> impl Future<Output = ()> {
+        self.engine.tally.change()
+    }
+
+    fn check_keeps(&self) -> Result<(), WaitError> {
+        let sinks = self.engine.parts().keeps_nothing();
+        sinks.map_or(Ok(()), |sinks| Err(WaitError::nothing_kept(&sinks)))
+    }
+
+    fn reached(
+        &self,
+        mut reached: impl FnMut(&Stats) -> bool,
+    ) -> impl FnMut(&Board) -> Option<Stats> {
+        move |board| {
             let stats = self.engine.stats(board);
             reached(&stats).then_some(stats)
-        });
-        found.ok_or_else(|| {
-            self.engine
-                .tally
-                .read(|board| WaitError::not_reached(timeout, board, &self.engine.stats(board)))
+        }
+    }
+
+    fn too_few(&self, events: usize, timeout: Duration, starving: bool) -> WaitError {
+        self.engine.tally.read(|board| {
+            let stats = self.engine.stats(board);
+            WaitError::too_few(events, timeout, starving, (board, &stats))
+        })
+    }
+
+    fn not_reached(&self, timeout: Duration, starving: bool) -> WaitError {
+        self.engine.tally.read(|board| {
+            let stats = self.engine.stats(board);
+            WaitError::not_reached(timeout, starving, (board, &stats))
         })
     }
 
@@ -331,11 +411,12 @@ impl MiniAgent {
     }
 
     fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
+        let given = options.control.clone().unwrap_or_default();
         let listener = options.control_listener()?;
         let engine = Arc::new(Engine::start_first(plan, options)?);
         let console = Arc::clone(&engine);
         let control = listener
-            .map(|listener| Control::start(listener, console))
+            .map(|listener| Control::start((listener, &given), console))
             .transpose()
             .map_err(|source| StartError::Thread { source })?;
         Ok(Self { control, engine })
@@ -361,10 +442,10 @@ impl fmt::Debug for MiniAgent {
     }
 }
 
-fn received(board: &Board) -> Vec<Event> {
+fn received(board: &Board) -> Vec<Received> {
     let event = |stored: &crate::channel::StoredEvent| {
-        Event::from_datum(stored.datum().to_vec())
-            .expect("an event is stored only after it was read")
+        let event = Event::from_datum(stored.datum().to_vec());
+        Received::from(event.expect("an event is stored only after it was read"))
     };
     board.collected.iter().map(event).collect()
 }

@@ -1,7 +1,10 @@
 //! What the agent counts and keeps for its user, under one lock, with a bell for who waits.
 
+use std::future::Future;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 use crate::channel::StoredEvent;
 
@@ -43,7 +46,9 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     board: Mutex<Board>,
+    /// For threads that wait, and for tasks.
     changed: Condvar,
+    bell: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -122,8 +127,26 @@ impl Tally {
         }
     }
 
-    /// A notification is a system call, so it is made only if someone listens.
+    /// Waits until `check` finds what it wants in the state, without a thread and without end.
+    pub(crate) async fn wait_async<T>(&self, mut check: impl FnMut(&Board) -> Option<T>) -> T {
+        loop {
+            // Made before the look, so that no change falls between the two.
+            let changed = self.change();
+            if let Some(found) = self.read(&mut check) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// The next change of the counters, from now on.
+    pub(crate) fn change(&self) -> impl Future<Output = ()> {
+        self.bell.notified()
+    }
+
+    /// A notification of a thread is a system call, so it is made only if one listens.
     fn ring(&self, board: &Board) {
+        self.bell.notify_waiters();
         if board.waiters > 0 {
             self.changed.notify_all();
         }

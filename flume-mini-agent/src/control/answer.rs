@@ -1,5 +1,6 @@
 //! [`Desk`]: answers the requests to the control interface.
 
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,7 +9,9 @@ use hyper::body::Incoming;
 use hyper::header::ORIGIN;
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
+use super::host::Addresses;
 use super::{Console, events};
 use crate::fault::engine::FaultHit;
 use crate::fault::json;
@@ -17,6 +20,8 @@ use crate::web::{self, Answer, NoAnswer};
 /// What all connections share.
 pub(super) struct Desk {
     console: Arc<dyn Console>,
+    addresses: Addresses,
+    waits: Semaphore,
     /// The rules of the last `PUT`.
     rules: Mutex<Vec<u64>>,
 }
@@ -26,6 +31,9 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Events shown at once unless asked for another number.
 const EVENTS_SHOWN: usize = 1_000;
+
+/// Requests that wait for events at once: half of the connections there may be.
+const WAITS_MAX: usize = 32;
 
 /// Wait for events unless asked for another one, and the longest.
 const WAIT_SECONDS: f64 = 5.0;
@@ -38,27 +46,49 @@ struct Refusal {
 }
 
 impl Desk {
-    pub(super) fn new(console: Arc<dyn Console>) -> Self {
+    pub(super) fn new(console: Arc<dyn Console>, addresses: Addresses) -> Self {
         Self {
             console,
+            addresses,
+            waits: Semaphore::new(WAITS_MAX),
             rules: Mutex::default(),
         }
     }
 
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Result<Answer, NoAnswer> {
-        let answer = self.route(request).await;
+    /// Answers a request that came to the address `local`.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        local: SocketAddr,
+    ) -> Result<Answer, NoAnswer> {
+        let answer = match self.check(&request, local) {
+            Ok(()) => self.route(request).await,
+            Err(refusal) => Err(refusal),
+        };
         Ok(answer.unwrap_or_else(|refusal| web::text(refusal.status, refusal.reason)))
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
-        let method = request.method().clone();
+    /// Refuses what a web page makes a browser send.
+    fn check(&self, request: &Request<Incoming>, local: SocketAddr) -> Result<(), Refusal> {
+        let method = request.method();
+        let forbidden = |reason: String| Err(Refusal::new(StatusCode::FORBIDDEN, reason));
         // Browsers name the page that makes them ask.
         if method == Method::OPTIONS
             || method == Method::TRACE
             || request.headers().contains_key(ORIGIN)
         {
-            return Err(Refusal::new(StatusCode::FORBIDDEN, ""));
+            return forbidden(String::new());
         }
+        match self.addresses.are_asked(request, local) {
+            true => Ok(()),
+            false => forbidden(format!(
+                "ask for {local} or localhost: the Host of this request is neither\n"
+            )),
+        }
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Result<Answer, Refusal> {
+        let method = request.method().clone();
         let query = request.uri().query().unwrap_or_default().to_owned();
         match (method.as_str(), request.uri().path()) {
             (_, "/") => Ok(web::text(StatusCode::OK, "Flume metrics are at /metrics\n")),
@@ -89,6 +119,12 @@ impl Desk {
     fn events(&self, query: &str) -> Result<Answer, Refusal> {
         let from = parameter(query, "from")?.unwrap_or(0);
         let limit = parameter(query, "limit")?.unwrap_or(EVENTS_SHOWN);
+        if let Some(sinks) = self.console.keeps_nothing() {
+            return Err(Refusal::new(
+                StatusCode::CONFLICT,
+                format!("the {sinks} sink keeps no events: use a collect sink, or see /metrics\n"),
+            ));
+        }
         let (shown, total) = self.console.received(from, limit);
         let shown: Vec<_> = shown.iter().map(events::show).collect();
         Ok(web::json(
@@ -104,12 +140,16 @@ impl Desk {
                 "timeout is from 0 to {WAIT_SECONDS_MAX} seconds"
             )));
         }
-        let console = Arc::clone(&self.console);
+        let Ok(_place) = self.waits.try_acquire() else {
+            return Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("{WAITS_MAX} requests wait for events already: ask again later\n"),
+            ));
+        };
         let timeout = Duration::from_secs_f64(seconds);
-        let waited = tokio::task::spawn_blocking(move || console.wait(events, timeout)).await;
-        match waited {
-            Ok(Some(received)) => Ok(web::json(json!({"received": received}).to_string())),
-            _ => Err(Refusal::new(
+        match tokio::time::timeout(timeout, self.console.wait(events)).await {
+            Ok(received) => Ok(web::json(json!({"received": received}).to_string())),
+            Err(_) => Err(Refusal::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 format!("fewer than {events} events were received within {timeout:?}\n"),
             )),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::channel::StoredEvent;
 
-/// `{"headers": {...}, "body": "..."}`, or `body_hex` where the body is no text.
+/// `{"headers": {...}, "body": "..."}`, or `body_base64` where the body is no text.
 pub(super) fn show(event: &StoredEvent) -> Value {
     let event = event.view();
     let headers: Map<String, Value> = event
@@ -14,12 +14,24 @@ pub(super) fn show(event: &StoredEvent) -> Value {
         .collect();
     match std::str::from_utf8(event.body()) {
         Ok(body) => json!({"headers": headers, "body": body}),
-        Err(_) => json!({"headers": headers, "body_hex": hex(event.body())}),
+        Err(_) => json!({"headers": headers, "body_base64": base64(event.body())}),
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// As in RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or_default());
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            let digit = DIGITS.get((bits >> (18 - 6 * place)) as usize & 63);
+            let digit = digit.filter(|_| place <= group.len());
+            text.push(digit.map_or('=', |digit| char::from(*digit)));
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -27,10 +39,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bodies_that_are_no_text_are_shown_in_hexadecimal() {
+    fn bodies_that_are_no_text_are_shown_in_base64() {
         let event = StoredEvent::from_parts(&[("a", "b")], b"hi");
         assert_eq!(show(&event), json!({"headers": {"a": "b"}, "body": "hi"}));
-        let event = StoredEvent::from_parts(&[], b"\x00\xff");
-        assert_eq!(show(&event), json!({"headers": {}, "body_hex": "00ff"}));
+        for (body, shown) in [
+            (&b"\xff"[..], "/w=="),
+            (b"\0\xff", "AP8="),
+            (b"\xfb\xff\xfe", "+//+"),
+        ] {
+            let event = StoredEvent::from_parts(&[], body);
+            assert_eq!(show(&event), json!({"headers": {}, "body_base64": shown}));
+        }
     }
 }

@@ -4,24 +4,25 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /metrics` | the counters, in the shape of Flume's own monitoring |
-//! | `GET /events?from=0&limit=1000` | `{"total": n, "events": [...]}`: what the collect sink has received |
+//! | `GET /events?from=0&limit=1000` | `{"total": n, "events": [...]}`: what the collect sink has received; 409 if there is none |
 //! | `DELETE /events` | forgets them, 204 |
-//! | `GET /api/v1/wait?n=1&timeout=5` | once so many events were received: `{"received": n}`; 504 after `timeout` seconds |
+//! | `GET /api/v1/wait?n=1&timeout=5` | once so many events were received: `{"received": n}`; 504 after `timeout` seconds; 503 if 32 others wait |
 //! | `GET /faults` | `{"rules": [...], "hits": [...]}`, rules as in [`crate::fault::json`] |
-//! | `PUT /faults` | puts the rule or the list of rules in force instead of those of the last `PUT` |
+//! | `PUT /faults` | puts the rule or the list of rules in force instead of those of the last `PUT`; 400 tells what is wrong, and the names of faults |
 //! | `DELETE /faults` | ends the rules of the last `PUT`, 204. Rules of a test's own guards stay |
 //! | `POST /reload` | all connections are closed, sources and sinks start again, 204; of an agent from a document: that is read again, 200 and what was done |
 //!
 //! Whoever reaches the port can do all this, so it listens on loopback addresses only unless told
-//! otherwise, and refuses what a web page makes a browser send. It has a thread of its own and
-//! stays while the agent is stopped.
+//! otherwise, and refuses what a web page makes a browser send, by `Origin` and by [`Host`](host).
+//! It has a thread of its own, which no request holds up, and stays while the agent is stopped.
 
 mod answer;
 mod events;
+mod host;
 mod server;
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::channel::StoredEvent;
 use crate::fault::guard::FaultBoard;
@@ -40,8 +41,11 @@ pub(crate) trait Console: Send + Sync + 'static {
     /// Forgets the received events.
     fn forget(&self);
 
-    /// Waits until `events` were received, and returns how many were.
-    fn wait(&self, events: usize, timeout: Duration) -> Option<usize>;
+    /// The types of the sinks, if none of them keeps events.
+    fn keeps_nothing(&self) -> Option<String>;
+
+    /// Waits until `events` were received, without end, and tells how many were.
+    fn wait(&self, events: usize) -> Pin<Box<dyn Future<Output = usize> + Send + '_>>;
 
     /// The rules.
     fn faults(&self) -> &Arc<FaultBoard>;

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::Console;
 use super::answer::Desk;
+use super::host::Addresses;
 use crate::agent::tally::Tally;
 use crate::source::listen;
 use crate::web;
@@ -19,8 +20,8 @@ const THREAD_NAME: &str = "flume-mini-agent-control";
 /// Connections open at once. Most clients need one.
 const CONNECTIONS_MAX: usize = 64;
 
-/// Requests that wait for events, or for a reload; further ones wait for their turn.
-const BLOCKING_THREADS_MAX: usize = 16;
+/// Requests that wait for a reload; further ones wait for their turn.
+const BLOCKING_THREADS_MAX: usize = 4;
 
 /// Answers requests until dropped.
 #[derive(Debug)]
@@ -31,8 +32,13 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn start(listener: TcpListener, console: Arc<dyn Console>) -> io::Result<Self> {
+    /// Listens at an address that was given as `HOST:PORT`.
+    pub(crate) fn start(
+        (listener, given): (TcpListener, &str),
+        console: Arc<dyn Console>,
+    ) -> io::Result<Self> {
         let address = listener.local_addr()?;
+        let desk = Desk::new(console, Addresses::of(given));
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -45,7 +51,7 @@ impl Control {
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name(THREAD_NAME.to_owned())
-            .spawn(move || run(runtime, listener, console, stopped))?;
+            .spawn(move || run(runtime, listener, desk, stopped))?;
         Ok(Self {
             address,
             stop: Some(stop),
@@ -71,11 +77,11 @@ impl Drop for Control {
 fn run(
     runtime: Runtime,
     listener: tokio::net::TcpListener,
-    console: Arc<dyn Console>,
+    desk: Desk,
     stopped: oneshot::Receiver<()>,
 ) {
     runtime.block_on(async {
-        tokio::spawn(serve(listener, Arc::new(Desk::new(console))));
+        tokio::spawn(serve(listener, Arc::new(desk)));
         // Ends when the sender is dropped.
         let _ = stopped.await;
     });
@@ -90,7 +96,10 @@ async fn serve(listener: tokio::net::TcpListener, desk: Arc<Desk>) {
         let desk = Arc::clone(&desk);
         async move {
             let _ = socket.set_nodelay(true);
-            web::serve(&mut socket, |request| desk.answer(request)).await;
+            // It fails for a connection that has ended.
+            if let Ok(local) = socket.local_addr() {
+                web::serve(&mut socket, |request| desk.answer(request, local)).await;
+            }
         }
     })
     .await;

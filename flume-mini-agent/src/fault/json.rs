@@ -144,12 +144,20 @@ fn fault(members: &mut Members) -> Result<Fault, String> {
         }
         _ => {
             let known = PLAIN.iter().find(|fault| name(fault) == wanted);
-            known
-                .cloned()
-                .ok_or_else(|| format!("there is no fault {wanted:?}"))?
+            known.cloned().ok_or_else(|| unknown(&wanted))?
         }
     })
 }
+
+/// What a peer asked for is shown cut and escaped.
+fn unknown(wanted: &str) -> String {
+    let shown: String = wanted.chars().take(NAME_CHARS_SHOWN).collect();
+    let names = Fault::NAMES.join(", ");
+    format!("there is no fault {shown:?}; there are: {names}")
+}
+
+/// Letters of a name that nobody knows.
+const NAME_CHARS_SHOWN: usize = 40;
 
 /// The faults without parameters.
 const PLAIN: [Fault; 18] = [
@@ -297,6 +305,21 @@ mod tests {
     }
 
     #[test]
+    fn every_name_that_is_told_is_one_that_is_taken() {
+        for told in Fault::NAMES {
+            let text = format!(
+                r#"{{"fault": "{told}", "bytes_per_second": 1, "channels": 1, "index": 1}}"#
+            );
+            // A member may mean nothing to it, but the name does.
+            let error = parse(text.as_bytes()).err().unwrap_or_default();
+            assert!(!error.contains("there is no fault"), "{error}");
+        }
+        for fault in PLAIN {
+            assert!(Fault::NAMES.contains(&name(&fault)), "{fault:?}");
+        }
+    }
+
+    #[test]
     fn a_list_is_many_rules() {
         let rules = parse(br#"[{"fault": "failed"}, {"fault": "hang"}]"#).unwrap();
         assert_eq!(rules, [Fault::Failed.into(), Fault::Hang.into()]);
@@ -312,7 +335,12 @@ mod tests {
         check("", "EOF");
         check("3", "a rule is an object");
         check("{}", "no member \"fault\"");
-        check(r#"{"fault": "fire"}"#, "there is no fault \"fire\"");
+        check(
+            r#"{"fault": "fire"}"#,
+            "there is no fault \"fire\"; there are: refuse, reset, hang, ",
+        );
+        let long = format!(r#"{{"fault": "{}"}}"#, "x".repeat(100_000));
+        assert!(parse(long.as_bytes()).unwrap_err().len() < 1_000);
         check(r#"{"fault": "hang", "ms": 3}"#, "\"ms\" means nothing here");
         check(r#"{"fault": "flip_byte"}"#, "index is missing");
         check(

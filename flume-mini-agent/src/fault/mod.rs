@@ -130,6 +130,35 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The names of all kinds, as rules in JSON have them.
+    pub const NAMES: [&str; 25] = [
+        "refuse",
+        "reset",
+        "hang",
+        "one_byte_slices",
+        "slow_reader",
+        "bandwidth",
+        "handshake_none",
+        "handshake_client",
+        "failed",
+        "unknown",
+        "rpc_error",
+        "channel_full",
+        "drop_before_commit",
+        "commit_then_drop",
+        "commit_then_reset",
+        "partial_commit",
+        "answer_late",
+        "close_mid_frame",
+        "flip_byte",
+        "wrong_serial",
+        "empty_frame",
+        "huge_frame",
+        "fsync_error",
+        "disk_full",
+        "power_loss",
+    ];
+
     /// Whether it is the answer to a call that goes wrong, once it is written.
     pub(crate) fn breaks_answer(&self) -> bool {
         matches!(

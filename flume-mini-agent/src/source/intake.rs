@@ -46,8 +46,8 @@ pub(crate) enum Answer {
 impl Intake {
     /// Notes a connection.
     pub(crate) fn open(&self, peer: SocketAddr) -> Visit {
-        self.tally.count(|stats| stats.connections_opened += 1);
         let opened = self.watch.open(self.name, Some(peer));
+        self.tally.count(|stats| stats.connections_opened += 1);
         let fault = self.watch.faults.on_connection(opened.number(), false);
         Visit {
             end: fault.as_ref().and_then(End::of),
@@ -58,10 +58,10 @@ impl Intake {
 
     /// Notes a request and gives it its number.
     pub(crate) fn begin(&self, visit: &Visit, bytes: usize) -> u64 {
+        let log = &self.watch.log;
+        let request = log.begin(self.name, visit.opened.number(), bytes);
         self.tally.count(|stats| stats.requests += 1);
-        self.watch
-            .log
-            .begin(self.name, visit.opened.number(), bytes)
+        request
     }
 
     /// Notes that a request could not be read.
@@ -72,13 +72,23 @@ impl Intake {
 
     /// Notes that a request was not even read, which Flume does not count.
     pub(crate) fn turned_away(&self, request: u64, told: Told) {
-        self.tally.count(|stats| stats.requests_refused += 1);
         self.watch.log.told(request, told);
+        self.tally.count(|stats| stats.requests_refused += 1);
     }
 
-    /// Notes what was told about a batch.
-    pub(crate) fn told(&self, request: u64, told: Told) {
-        self.watch.log.told(request, told);
+    /// Notes what became of a batch of so many events, and what was told about it, if anything
+    /// was: in the log first, since who waits for a counter looks there next.
+    pub(crate) fn answered(
+        &self,
+        request: u64,
+        answer: &Answer,
+        told: Option<Told>,
+        events: usize,
+    ) {
+        if let Some(told) = told {
+            self.watch.log.told(request, told);
+        }
+        self.count(answer, events);
     }
 
     /// Gives a batch to the channels.
@@ -103,7 +113,6 @@ impl Intake {
             }
             _ => {}
         }
-        self.count(&answer, count);
         answer
     }
 

@@ -1,9 +1,11 @@
 //! The control interface over HTTP.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::Instant;
 
-use flume_mini_agent::{MiniAgent, MiniAgentBuilder, StartError};
+use flume_mini_agent::{Fault, MiniAgent, MiniAgentBuilder, Sink, StartError};
 use serde_json::Value;
 
 use crate::support::{APPEND, Client, LIMIT, batch, status};
@@ -105,7 +107,7 @@ fn metrics_have_the_shape_of_flumes() {
 #[test]
 fn faults_are_put_shown_and_ended_and_those_of_guards_stay() {
     let agent = builder().start().unwrap();
-    let guard = agent.fault(flume_mini_agent::Fault::Unknown.nth_request(3));
+    let guard = agent.fault(Fault::Unknown.nth_request(3));
     let rules = r#"[{"fault":"failed","nth_request":1},{"fault":"failed","nth_request":2}]"#;
     assert_eq!(
         ask(&agent, "PUT /faults", rules),
@@ -136,7 +138,14 @@ fn faults_are_put_shown_and_ended_and_those_of_guards_stay() {
     let (status_code, text) = ask(&agent, "PUT /faults", r#"{"fault":"fire"}"#);
     assert_eq!(
         (status_code, text.as_str()),
-        (400, "there is no fault \"fire\"\n")
+        (
+            400,
+            format!(
+                "there is no fault \"fire\"; there are: {}\n",
+                Fault::NAMES.join(", ")
+            )
+            .as_str()
+        )
     );
 }
 
@@ -203,7 +212,7 @@ fn a_dropped_agent_stops_though_somebody_waits_for_its_events() {
     let mut waiting = TcpStream::connect(control).unwrap();
     write!(
         waiting,
-        "GET /api/v1/wait?timeout=600 HTTP/1.1\r\nHost: h\r\n\r\n"
+        "GET /api/v1/wait?timeout=600 HTTP/1.1\r\nHost: localhost\r\n\r\n"
     )
     .unwrap();
     // A second request is answered, so the first one was taken up before it or is at the latest
@@ -212,4 +221,109 @@ fn a_dropped_agent_stops_though_somebody_waits_for_its_events() {
     drop(agent);
     client.expect_closed();
     assert!(TcpStream::connect(control).is_err());
+}
+
+/// Sends these bytes, ends the stream if wanted, and reads to the end of the answer.
+fn say(agent: &MiniAgent, text: &str, end: bool) -> String {
+    let mut socket = TcpStream::connect(agent.control_addr().unwrap()).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket.write_all(text.as_bytes()).unwrap();
+    if end {
+        socket.shutdown(Shutdown::Write).unwrap();
+    }
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_page_whose_name_leads_here_cannot_read_or_do_anything() {
+    let agent = builder().start().unwrap();
+    append(&agent);
+    agent.wait_for(1, LIMIT).unwrap();
+    let port = agent.control_addr().unwrap().port();
+    let requests = [
+        "GET /",
+        "GET /metrics",
+        "GET /events",
+        "DELETE /events",
+        "POST /reload",
+    ];
+    for request in requests {
+        for host in [format!("Host: evil.example:{port}\r\n"), String::new()] {
+            // Without a host only HTTP/1.0 is whole.
+            let version = if host.is_empty() { "1.0" } else { "1.1" };
+            let text = format!("{request} HTTP/{version}\r\n{host}Connection: close\r\n\r\n");
+            let answer = say(&agent, &text, false);
+            assert!(answer.contains(" 403 Forbidden\r\n"), "{text}{answer}");
+            let told = format!("ask for 127.0.0.1:{port} or localhost");
+            assert!(answer.contains(&told), "{answer}");
+        }
+    }
+    assert_eq!(agent.received().len(), 1);
+    for host in ["localhost", &format!("127.0.0.1:{port}")] {
+        let text = format!("GET /events HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let answer = say(&agent, &text, false);
+        assert!(answer.contains("\"total\":1"), "{answer}");
+    }
+}
+
+#[test]
+fn requests_that_wait_hold_up_no_other_and_too_many_of_them_are_told() {
+    const WAITS_MAX: usize = 32;
+    let agent = builder().start().unwrap();
+    let wait =
+        "GET /api/v1/wait?timeout=600 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let begin = |_| {
+        let mut socket = TcpStream::connect(agent.control_addr().unwrap()).unwrap();
+        socket.set_read_timeout(Some(LIMIT)).unwrap();
+        socket.write_all(wait.as_bytes()).unwrap();
+        socket
+    };
+    let waiting: Vec<_> = (0..WAITS_MAX).map(begin).collect();
+    // One more is answered at once, as soon as all of them have been read.
+    let began = Instant::now();
+    let text = loop {
+        let (status, text) = ask(&agent, "GET /api/v1/wait?timeout=0.01", "");
+        assert!(began.elapsed() < LIMIT, "{status} {text}");
+        if status == 503 {
+            break text;
+        }
+    };
+    assert_eq!(
+        text,
+        "32 requests wait for events already: ask again later\n"
+    );
+    check(&agent, "GET /events", 200, r#"{"events":[],"total":0}"#);
+    check(&agent, "POST /reload", 204, "");
+    append(&agent);
+    for mut socket in waiting {
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with(r#"{"received":1}"#), "{answer}");
+    }
+}
+
+#[test]
+fn who_shuts_its_side_down_gets_its_answer_all_the_same() {
+    let agent = builder().start().unwrap();
+    thread::scope(|scope| {
+        let wait = "GET /api/v1/wait?timeout=30 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let answer = scope.spawn(|| say(&agent, wait, true));
+        // Answered behind the other, which has been read to its end then.
+        let metrics = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        assert!(say(&agent, metrics, true).contains("CHANNEL.c1"));
+        append(&agent);
+        let answer = answer.join().unwrap();
+        assert!(answer.ends_with(r#"{"received":1}"#), "{answer}");
+    });
+}
+
+#[test]
+fn where_no_sink_keeps_events_that_is_told_and_not_that_there_are_none() {
+    let agent = builder().sink(Sink::Null).start().unwrap();
+    append(&agent);
+    check(&agent, "GET /api/v1/wait", 200, r#"{"received":1}"#);
+    let told = "the null sink keeps no events: use a collect sink, or see /metrics\n";
+    check(&agent, "GET /events", 409, told);
 }

@@ -41,3 +41,5 @@ mod sinks;
 mod sources;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod waits;

@@ -1,8 +1,14 @@
 //! The record of connections and requests.
 
-use flume_mini_agent::{MiniAgent, ReplyMode, Stored, Told};
+use std::io::Write;
+use std::net::TcpStream;
 
-use crate::support::{APPEND, Client, LIMIT, batch, status};
+use flume_mini_agent::config::{
+    AgentConfig, CollectSinkConfig, HttpSourceConfig, MemoryChannelConfig, NetcatSourceConfig,
+};
+use flume_mini_agent::{MiniAgent, ReplyMode, Stats, Stored, Told};
+
+use crate::support::{APPEND, Client, LIMIT, batch, hex, status};
 
 #[test]
 fn requests_are_recorded_with_what_was_told_and_stored() {
@@ -49,7 +55,7 @@ fn a_request_that_waits_is_recorded_as_told_nothing_yet() {
         client.send_bytes(&batch(3, 100));
         client.expect(&status(3, "00"));
         client.send(APPEND);
-        let waits = |stats: &flume_mini_agent::Stats| stats.batches_waiting == 1;
+        let waits = |stats: &Stats| stats.batches_waiting == 1;
         agent.wait_until(LIMIT, waits).unwrap();
         let last = agent.requests().pop().unwrap();
         assert_eq!((last.told, last.stored), (Told::Nothing, Stored::No));
@@ -92,4 +98,56 @@ fn connections_are_recorded_until_they_close_and_when_the_agent_stops() {
         [1, 2]
     );
     assert!(connections[0].peer.unwrap().ip().is_loopback());
+}
+
+#[test]
+fn when_a_counter_tells_of_an_answer_the_record_has_it_already() {
+    let agent = MiniAgent::builder()
+        .transaction_capacity(1)
+        .start()
+        .unwrap();
+    let mut client = Client::greeted(&agent);
+    for round in 1..=500 {
+        // One that is stored and one that is refused.
+        let sent = if round % 2 == 0 {
+            batch(3, 2)
+        } else {
+            hex(APPEND)
+        };
+        client.send_bytes(&sent);
+        let answered = |stats: &Stats| stats.batches_ok + stats.batches_failed == round;
+        agent.wait_until(LIMIT, answered).unwrap();
+        let last = agent.requests().pop().unwrap();
+        let told = if round % 2 == 0 {
+            Told::Failed
+        } else {
+            Told::Ok
+        };
+        assert_eq!((last.number, last.told), (round + 1, told));
+    }
+}
+
+#[test]
+fn when_a_counter_tells_of_an_answer_the_record_has_it_already_with_http_and_netcat_too() {
+    let here = "127.0.0.1";
+    let config = AgentConfig::builder("a1")
+        .channel("c1", MemoryChannelConfig::default())
+        .source("r1", HttpSourceConfig::new(here, 0), ["c1"])
+        .source("r2", NetcatSourceConfig::new(here, 0), ["c1"])
+        .sink("k1", CollectSinkConfig::default(), "c1")
+        .build();
+    let agent = MiniAgent::configured(config.unwrap()).start().unwrap();
+    let connect = |name| TcpStream::connect(agent.addr_of(name).unwrap()).unwrap();
+    let (mut http, mut netcat) = (connect("r1"), connect("r2"));
+    let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 16\r\n\r\n[{\"body\":\"web\"}]";
+    for round in 1..=500 {
+        let (socket, text, told) = match round % 2 {
+            0 => (&mut http, post, Told::Status(200)),
+            _ => (&mut netcat, "line\n", Told::Ok),
+        };
+        socket.write_all(text.as_bytes()).unwrap();
+        let answered = |stats: &Stats| stats.batches_ok == round;
+        agent.wait_until(LIMIT, answered).unwrap();
+        assert_eq!(agent.requests().pop().unwrap().told, told);
+    }
 }

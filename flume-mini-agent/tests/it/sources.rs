@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread;
 
-use flume_client::Event;
 use flume_mini_agent::MiniAgent;
 use flume_mini_agent::config::{
     AgentConfig, AvroSourceConfig, CollectSinkConfig, HttpSourceConfig, MemoryChannelConfig,
@@ -59,7 +59,10 @@ fn avro_http_and_netcat_fill_one_channel_and_survive_a_restart() {
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert_eq!(say(&agent, "r3", "line\n"), "OK\n");
         let received = agent.wait_for(3 * round, LIMIT).unwrap();
-        let bodies = received.iter().skip(3 * (round - 1)).map(Event::body);
+        let bodies = received
+            .iter()
+            .skip(3 * (round - 1))
+            .map(|event| event.body());
         assert_eq!(bodies.collect::<Vec<_>>(), [&b"hi"[..], b"web", b"line"]);
         agent.restart().unwrap();
     }
@@ -68,4 +71,41 @@ fn avro_http_and_netcat_fill_one_channel_and_survive_a_restart() {
         sources,
         ["avro", "http", "netcat", "avro", "http", "netcat"]
     );
+}
+
+#[test]
+fn who_shuts_its_side_down_while_a_batch_waits_for_room_gets_its_answer_all_the_same() {
+    let here = "127.0.0.1";
+    let mut channel = MemoryChannelConfig::default();
+    (channel.capacity, channel.transaction_capacity) = (1, 1);
+    channel.keep_alive = LIMIT;
+    let mut collect = CollectSinkConfig::default();
+    collect.batch_size = 1;
+    let config = AgentConfig::builder("a1")
+        .channel("c1", channel)
+        .source("r1", HttpSourceConfig::new(here, 0), ["c1"])
+        .source("r2", NetcatSourceConfig::new(here, 0), ["c1"])
+        .sink("k1", collect, "c1")
+        .build();
+    let builder = MiniAgent::configured(config.unwrap()).sinks_paused(true);
+    let agent = builder.start().unwrap();
+    assert_eq!(say(&agent, "r2", "fills the channel\n"), "OK\n");
+    thread::scope(|scope| {
+        let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 16\r\n\r\n[{\"body\":\"web\"}]";
+        let http = scope.spawn(|| say(&agent, "r1", post));
+        let netcat = scope.spawn(|| say(&agent, "r2", "line\n"));
+        agent
+            .wait_until(LIMIT, |stats| stats.batches_waiting == 2)
+            .unwrap();
+        // The agent has seen the ends of the streams before it answers this.
+        for _ in 0..3 {
+            let refused = say(&agent, "r1", "PUT / HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert!(refused.starts_with("HTTP/1.1 405 "), "{refused}");
+        }
+        agent.resume_sink();
+        let http = http.join().unwrap();
+        assert!(http.starts_with("HTTP/1.1 200 OK\r\n"), "{http:?}");
+        assert_eq!(netcat.join().unwrap(), "OK\n");
+    });
+    assert_eq!(agent.wait_for(3, LIMIT).unwrap().len(), 3);
 }

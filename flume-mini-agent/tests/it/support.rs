@@ -157,6 +157,7 @@ impl Client {
 
 pub(crate) fn bodies(agent: &MiniAgent, events: usize) -> Vec<String> {
     let events = agent.wait_for(events, LIMIT).unwrap();
-    let text = |event: &flume_client::Event| String::from_utf8_lossy(event.body()).into_owned();
+    let text =
+        |event: &flume_mini_agent::Received| String::from_utf8_lossy(event.body()).into_owned();
     events.iter().map(text).collect()
 }

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flume_client::spool::{Directory, Survey};
-use flume_mini_agent::{Fault, FaultGuard, MiniAgent, Stored};
+use flume_mini_agent::{Fault, FaultGuard, MiniAgent, Received, Stored};
 use tempfile::TempDir;
 
 use crate::{HarnessError, Result};
@@ -267,7 +267,8 @@ impl<'a> Scene<'a> {
                 && stats.events_accepted == stats.events_drained
         });
         quiet.map_err(|e| HarnessError::doing("the agent's rest", e))?;
-        let events = self.agent.received();
+        let events = self.agent.received().into_iter();
+        let events: Vec<_> = events.map(Received::into_event).collect();
         self.agent.forget_received();
         self.book.arrive(round, &events);
         let mut batches = self.agent.batches();

@@ -6,8 +6,7 @@ pub(crate) mod configured;
 pub(crate) mod spool;
 pub(crate) mod web;
 
-use flume_client::Event;
-use flume_mini_agent::MiniAgent;
+use flume_mini_agent::{MiniAgent, Received};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ pub(crate) fn closed_port() -> String {
 }
 
 /// The bodies an agent has, in the order in which it got them.
-pub(crate) fn bodies(events: &[Event]) -> Vec<Vec<u8>> {
+pub(crate) fn bodies(events: &[Received]) -> Vec<Vec<u8>> {
     events.iter().map(|event| event.body().to_vec()).collect()
 }
 
@@ -38,7 +37,7 @@ pub(crate) fn numbered(count: usize) -> Vec<u8> {
 }
 
 /// The numbered lines an agent has, each once and sorted.
-pub(crate) fn distinct(events: &[Event]) -> usize {
+pub(crate) fn distinct(events: &[Received]) -> usize {
     let mut found = bodies(events);
     found.sort();
     found.dedup();

@@ -11,7 +11,7 @@ use super::PATIENCE;
 pub(crate) fn ask(url: &str, request: &str) -> (u16, String) {
     let mut socket = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let head = "Host: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let head = "Host: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     socket
         .write_all(format!("{request} HTTP/1.1\r\n{head}").as_bytes())
         .unwrap();

@@ -68,17 +68,9 @@ impl Call {
             Stored::No => 0,
             _ => work.events as u64,
         };
-        let readable = !fault.as_ref().is_some_and(Fault::breaks_answer);
-        let told = work.reply.as_ref().filter(|_| readable);
+        source.tally.count(|stats| stats.events_accepted += events);
         if let Some(Fault::AnswerLate(late)) = fault {
-            source.tally.count(|stats| stats.events_accepted += events);
             tokio::time::sleep(late).await;
-            source.tally.count(|stats| count_reply(stats, told));
-        } else {
-            source.tally.count(|stats| {
-                stats.events_accepted += events;
-                count_reply(stats, told);
-            });
         }
         Finished {
             request,
@@ -247,12 +239,11 @@ fn thrown(message: &str) -> String {
 }
 
 /// Counts a call by its answer.
-pub(super) fn count_reply(stats: &mut Stats, reply: Option<&Reply>) {
+pub(super) fn count_reply(stats: &mut Stats, reply: &Reply) {
     match reply {
-        Some(Reply::Ok) => stats.batches_ok += 1,
-        Some(Reply::Failed | Reply::Unknown) => stats.batches_failed += 1,
-        Some(Reply::Error(_)) => stats.requests_refused += 1,
-        None => {}
+        Reply::Ok => stats.batches_ok += 1,
+        Reply::Failed | Reply::Unknown => stats.batches_failed += 1,
+        Reply::Error(_) => stats.requests_refused += 1,
     }
 }
 

@@ -90,9 +90,9 @@ enum Turn {
 impl Connection {
     pub(super) fn new(source: Arc<AvroSource>, socket: TcpStream, peer: SocketAddr) -> Self {
         let (finished_sender, finished) = mpsc::channel(IN_FLIGHT_MAX);
-        source.tally.count(|stats| stats.connections_opened += 1);
-        let open = Gauge::up(&source.tally, |stats| &mut stats.connections_open);
         let opened = source.watch.open(NAME, Some(peer));
+        let open = Gauge::up(&source.tally, |stats| &mut stats.connections_open);
+        source.tally.count(|stats| stats.connections_opened += 1);
         let mut pace = Pace::default();
         let fault = source.watch.faults.on_connection(opened.number(), true);
         if let Some(fault) = &fault {
@@ -244,9 +244,9 @@ impl Connection {
     fn begin(&mut self, frame: Frame) -> Option<Call> {
         let Frame { serial, payload } = frame;
         let source = &self.source;
-        source.tally.count(|stats| stats.requests += 1);
         let log = &source.watch.log;
         let request = log.begin(NAME, self.opened.number(), payload.len());
+        source.tally.count(|stats| stats.requests += 1);
         let place = Place {
             connection: self.opened.number(),
             connection_bytes: self.received,
@@ -272,8 +272,8 @@ impl Connection {
                 None
             }
             Greeting::Nonsense { reply } => {
-                source.tally.count(|stats| count_reply(stats, Some(&reply)));
                 log.told(request, reply::told(&reply));
+                source.tally.count(|stats| count_reply(stats, &reply));
                 reply::put_reply(&mut self.replies, serial, &[], &reply);
                 None
             }
@@ -303,7 +303,9 @@ impl Connection {
                 reply::put_broken(&mut self.replies, serial, &handshake, &reply, &fault);
             }
             (Some(reply), _) => {
+                // In the log first, since who waits for a counter looks there next.
                 log.told(request, reply::told(&reply));
+                self.source.tally.count(|stats| count_reply(stats, &reply));
                 reply::put_reply(&mut self.replies, serial, &handshake, &reply);
             }
             (None, None) => {

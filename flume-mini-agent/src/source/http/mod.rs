@@ -109,21 +109,30 @@ impl HttpSource {
                 .turned_away(number, Told::Status(status.as_u16()));
             return Ok(web::text(status, ""));
         }
-        let answer = match self.read(request).await {
-            Ok((events, bytes)) => {
-                self.intake.counters.batches_received.increment();
-                let answer = self.intake.take(visit, (number, bytes), events).await;
-                self.tell(answer, end).await?
-            }
+        let (events, bytes) = match self.read(request).await {
+            Ok(read) => read,
             Err(answer) => {
                 self.intake
                     .refused(number, Told::Status(answer.status().as_u16()));
                 return Ok(answer);
             }
         };
-        self.intake
-            .told(number, Told::Status(answer.status().as_u16()));
-        Ok(answer)
+        self.intake.counters.batches_received.increment();
+        let count = events.len();
+        let taken = self.intake.take(visit, (number, bytes), events).await;
+        let answer = self.tell(&taken);
+        let told = answer
+            .as_ref()
+            .map(|answer| Told::Status(answer.status().as_u16()));
+        self.intake.answered(number, &taken, told, count);
+        match (answer, taken) {
+            (Some(answer), _) => Ok(answer),
+            (None, Answer::End(how @ Some(_))) => {
+                *end.lock().unwrap_or_else(PoisonError::into_inner) = how;
+                Err(NoAnswer)
+            }
+            (None, _) => std::future::pending().await,
+        }
     }
 
     /// The events of a request and the length of its body, or the answer to a bad one.
@@ -160,30 +169,23 @@ impl HttpSource {
         }
     }
 
-    async fn tell(
-        &self,
-        answer: Answer,
-        end: &Mutex<Option<End>>,
-    ) -> Result<web::Answer, NoAnswer> {
-        match answer {
+    /// The answer, if there is to be one.
+    fn tell(&self, answer: &Answer) -> Option<web::Answer> {
+        Some(match answer {
             Answer::Ok => {
                 self.intake.counters.batches_accepted.increment();
-                Ok(web::text(StatusCode::OK, ""))
+                web::text(StatusCode::OK, "")
             }
-            Answer::Failed(reason) => Ok(web::text(
+            Answer::Failed(reason) => web::text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 format!("Error appending event to channel. Channel might be full.{reason}"),
-            )),
-            Answer::Error(reason) => Ok(web::text(
+            ),
+            Answer::Error(reason) => web::text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!("Unexpected error while appending event to channel. {reason}"),
-            )),
-            Answer::End(None) => std::future::pending().await,
-            Answer::End(how) => {
-                *end.lock().unwrap_or_else(PoisonError::into_inner) = how;
-                Err(NoAnswer)
-            }
-        }
+            ),
+            Answer::End(_) => return None,
+        })
     }
 }
 

@@ -183,17 +183,22 @@ impl Connection {
         intake.counters.appends_received.increment();
         let event = StoredEvent::from_parts(&[], line.as_bytes());
         let size = (request, line.len());
-        Ok(match intake.take(&self.visit, size, vec![event]).await {
+        let answer = intake.take(&self.visit, size, vec![event]).await;
+        let told = match &answer {
+            Answer::Ok => source.settings.ack_every_event.then_some(Told::Ok),
+            Answer::Failed(_) => Some(Told::Failed),
+            Answer::Error(_) | Answer::End(_) => None,
+        };
+        intake.answered(request, &answer, told, 1);
+        Ok(match answer {
             Answer::Ok => {
                 intake.counters.appends_accepted.increment();
                 if source.settings.ack_every_event {
-                    intake.told(request, Told::Ok);
                     self.say("OK\n").await?;
                 }
                 None
             }
             Answer::Failed(reason) => {
-                intake.told(request, Told::Failed);
                 self.say(&format!("FAILED: {reason}\n")).await?;
                 None
             }
