@@ -1,157 +1,477 @@
-//! [`Adoption`]: what a process left behind that is gone, taken over into one's own spool.
+//! [`Adoption`]: what processes left behind that are gone, sent from where they left it.
 //!
-//! Events are copied as they are, with the names they had, and are done with there once they are
-//! durable here. A crash in between makes some of them come twice, under the same name.
+//! A place that nobody holds is locked and opened like one's own. Its events are read by the worker
+//! in a lane of their own: under the numbers and names they have, without being written again, so
+//! they take nothing of the quota. Here are its cursor and its files: what is done with is noted
+//! within the same time as in one's own place, and when nothing is left the files are removed.
+//!
+//! | | when | costs |
+//! |---|---|---|
+//! | a look for such places | at the start; every 30 s; after each place | a system call for each place there is |
+//! | save of the place's cursor | 100 ms after an event was done with; when it is let go | one small write, one flush |
+//!
+//! One place at a time is adopted. Nothing wakes the thread but what the worker is done with.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
 
-use crate::chunk::Chunk;
+use crate::blocking::BlockingThread;
 use crate::config::SpoolConfig;
+use crate::handover::{Handover, Retirements, SAVE_AFTER};
+use crate::intake::Intake;
 use crate::random;
-use crate::spool::{Directory, FileName, Log, Reader, Retired, Settings, Step, Storage, abandoned};
+use crate::spool::{Directory, FileName, Log, Settings, Storage, Trouble, abandoned};
+use crate::worker::Backlog;
 
-/// Another one's spool, which is being emptied.
+/// How often the committer looks for what other processes left behind.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How long a place that could not be emptied is left alone: nothing but a person or the disk
+/// changes it, and each look reads its last segment.
+const LEAVE_FOR: Duration = Duration::from_secs(600);
+/// How long after a save that failed the next one is tried.
+const SAVE_AGAIN: Duration = Duration::from_secs(2);
+
+/// The places of processes that are gone, for one client.
 pub(crate) struct Adoption {
+    spool: SpoolConfig,
+    settings: Settings,
+    /// Where the worker reads.
+    reading: BlockingThread,
+    /// The client's own place.
+    own: PathBuf,
+    schedule: Schedule,
+    adopted: Option<Adopted>,
+    /// Of the last save.
+    trouble: Option<Arc<Trouble>>,
+}
+
+/// When to look, and where not. Time is an argument.
+struct Schedule {
+    look: Instant,
+    /// Places that could not be emptied, and until when they are left alone.
+    left: Vec<(PathBuf, Instant)>,
+}
+
+/// A place that is being emptied.
+struct Adopted {
     directory: Arc<Directory>,
     log: Log,
-    reader: Reader,
-    /// What was done with when it was opened.
-    retired: Retired,
-    frame_bytes_max: u64,
-    next: Option<Chunk>,
-    /// Numbers there, from the first to the one behind the last, of what is being taken over.
-    under_way: Option<(u64, u64)>,
-    /// Events that cannot be read, to be counted.
-    lost: u64,
-    is_through: bool,
+    handover: Arc<Handover>,
+    /// Kept for its buffers.
+    retired: Retirements,
+    save: Option<Instant>,
+    /// The worker needs it no more.
+    is_over: bool,
 }
 
 impl Adoption {
-    /// The first spool that nobody holds and that has events, in another place than `own`.
-    /// Those in `left` are not looked at.
-    pub(crate) fn find(
-        spool: &SpoolConfig,
-        own: &Directory,
-        settings: &Settings,
-        left: &[PathBuf],
-    ) -> Option<Self> {
-        let others = abandoned(&spool.directory, own.path(), spool.network);
-        let mut others = others.filter(|it| left.iter().all(|left| left != it.path()));
-        others.find_map(|directory| {
-            let directory = Arc::new(directory.with_flushing(spool.flushing()));
-            let files = directory.list().ok()?;
-            let is_segment = |(file, _): &(FileName, u64)| matches!(file, FileName::Segment(_));
-            if !files.iter().any(is_segment) {
-                return None;
+    /// For the client whose place is `own`.
+    pub(crate) fn new(
+        spool: SpoolConfig,
+        settings: Settings,
+        reading: BlockingThread,
+        own: PathBuf,
+        now: Instant,
+    ) -> Self {
+        let settings = Settings {
+            // Nothing is written there, so no room is reserved: there is never this much free.
+            free_bytes_min: u64::MAX,
+            ..settings
+        };
+        Self {
+            spool,
+            settings,
+            reading,
+            own,
+            schedule: Schedule::new(now),
+            adopted: None,
+            trouble: None,
+        }
+    }
+
+    /// Does what is due. When the client is `finishing`, what was adopted is let go.
+    pub(crate) fn work(&mut self, now: Instant, finishing: bool, intake: &Intake) {
+        if let Some(adopted) = &mut self.adopted {
+            adopted.take_retired(now);
+            if adopted.save.is_some_and(|at| at <= now || finishing) {
+                self.trouble = adopted.save(now).err().map(Arc::new);
             }
-            let (log, opened) = Log::open(directory.clone(), *settings, random::draw()).ok()?;
-            let retired = log.retired().clone();
-            Some(Self {
-                reader: Reader::new(retired.watermark(), opened.witnessed),
-                directory,
-                log,
-                retired,
-                frame_bytes_max: settings.frame_bytes_max,
-                next: None,
-                under_way: None,
-                lost: 0,
-                is_through: false,
-            })
-        })
-    }
-
-    /// Where it is.
-    pub(crate) fn place(&self) -> &Path {
-        self.directory.path()
-    }
-
-    /// Reads the next events, unless those before are not settled. This is disk work.
-    pub(crate) fn read_ahead(&mut self) {
-        while self.next.is_none() && self.under_way.is_none() && !self.is_through {
-            self.read();
+            if finishing {
+                self.adopted = None;
+            } else if adopted.is_over && adopted.save.is_none() {
+                self.let_go(now, intake);
+            }
+        }
+        let is_free = self.adopted.is_none() && self.spool.shared && !finishing;
+        if is_free && self.schedule.look <= now {
+            self.find(now, intake);
         }
     }
 
-    /// Bytes on the disk that the next events will take, if there are any.
-    pub(crate) fn next_bytes(&self) -> Option<u64> {
-        self.next.as_ref().map(Chunk::frame_bytes)
+    /// What keeps the cursor of an adopted place from being saved.
+    pub(crate) fn trouble(&self) -> Option<&Arc<Trouble>> {
+        self.trouble.as_ref()
     }
 
-    /// Hands the next events to whoever takes and renumbers them.
-    pub(crate) fn hand_over(&mut self, takes: impl FnOnce(&mut Chunk) -> bool) -> Option<Chunk> {
-        let numbers = self.next.as_ref().map(|chunk| (chunk.first, chunk.end()));
-        let taken = self.next.take_if(takes);
-        self.under_way = taken.as_ref().and(numbers);
-        taken
-    }
-
-    /// Events that were lost there, since the last time.
-    pub(crate) fn take_lost(&mut self) -> u64 {
-        std::mem::take(&mut self.lost)
-    }
-
-    /// What was taken last is durable here.
-    pub(crate) fn settle(&mut self) {
-        if let Some((first, end)) = self.under_way.take() {
-            self.log.retire(first, end);
+    /// When there is something to do at the latest, if the worker is done with nothing before.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match &self.adopted {
+            Some(adopted) => adopted.save,
+            None => self.spool.shared.then_some(self.schedule.look),
         }
     }
 
-    /// Whether everything is taken over, or cannot be.
-    pub(crate) fn is_through(&self) -> bool {
-        self.is_through && self.next.is_none() && self.under_way.is_none()
+    /// Has the worker wake the thread. `false`: there is something to do.
+    pub(crate) fn sleep(&self, waker: &Waker) -> bool {
+        let Some(adopted) = &self.adopted else {
+            return true;
+        };
+        // What is done with can wait for the save that is to come.
+        let events = if adopted.save.is_some() { u64::MAX } else { 1 };
+        adopted.is_over || adopted.handover.sleep(waker, events)
     }
 
-    /// Lets go of the other spool. `true`: it is empty, and its room was given back.
-    pub(crate) fn finish(mut self) -> bool {
-        // If it is not saved, what was taken over comes again.
-        if self.log.save().is_err() || self.log.backlog() > 0 {
+    /// Adopts the first place that nobody holds and that has events.
+    fn find(&mut self, now: Instant, intake: &Intake) {
+        self.schedule.looked(now);
+        let places = abandoned(&self.spool.directory, &self.own, self.spool.network);
+        for directory in places {
+            let place = directory.path().to_owned();
+            if self.schedule.leaves(&place, now) {
+                continue;
+            }
+            let directory = Arc::new(directory.with_flushing(self.spool.flushing()));
+            let opened = Adopted::open(directory, &self.settings, &self.reading);
+            let Some((adopted, backlog)) = opened else {
+                continue;
+            };
+            let events = adopted.log.backlog();
+            if events > 0 {
+                // If the client is closed, the next one finds it.
+                self.adopted = intake.adopt(events, backlog).then_some(adopted);
+                return;
+            }
+            self.schedule.let_go(place, adopted.empty(), now);
+        }
+    }
+
+    fn let_go(&mut self, now: Instant, intake: &Intake) {
+        let Some(adopted) = self.adopted.take() else {
+            return;
+        };
+        let place = adopted.directory.path().to_owned();
+        self.trouble = None;
+        intake.lock_soon().let_go_adopted();
+        self.schedule.let_go(place, adopted.empty(), now);
+    }
+}
+
+impl Schedule {
+    fn new(now: Instant) -> Self {
+        Self {
+            look: now,
+            left: Vec::new(),
+        }
+    }
+
+    fn looked(&mut self, now: Instant) {
+        self.look = now + LOOK_AGAIN;
+    }
+
+    /// A place was let go: there may be more of them.
+    fn let_go(&mut self, place: PathBuf, is_empty: bool, now: Instant) {
+        self.look = now;
+        if !is_empty {
+            self.left.push((place, now + LEAVE_FOR));
+        }
+    }
+
+    /// Whether a place is left alone.
+    fn leaves(&mut self, place: &Path, now: Instant) -> bool {
+        self.left.retain(|(_, until)| *until > now);
+        self.left.iter().any(|(left, _)| left == place)
+    }
+}
+
+impl Adopted {
+    /// Opens a place, for its two sides. `None`: there are no events, or it cannot be opened now.
+    fn open(
+        directory: Arc<Directory>,
+        settings: &Settings,
+        reading: &BlockingThread,
+    ) -> Option<(Self, Backlog)> {
+        let files = directory.list().ok()?;
+        let is_segment = |(file, _): &(FileName, u64)| matches!(file, FileName::Segment(_));
+        if !files.iter().any(is_segment) {
+            return None;
+        }
+        let (log, opened) = Log::open(directory.clone(), *settings, random::draw()).ok()?;
+        let backlog = Backlog::new(reading.clone(), directory.clone(), &log, &opened);
+        let handover = backlog.handover.clone();
+        handover.drained();
+        let adopted = Self {
+            directory,
+            log,
+            handover,
+            retired: Retirements::default(),
+            save: None,
+            is_over: false,
+        };
+        Some((adopted, backlog))
+    }
+
+    /// Takes in what the worker is done with.
+    fn take_retired(&mut self, now: Instant) {
+        self.retired.clear();
+        let is_over = self.handover.take_retired(&mut self.retired);
+        for (first, end) in &self.retired.ranges {
+            self.log.retire(*first, *end);
+        }
+        for segment in &self.retired.damaged {
+            self.log.mark_damaged(*segment);
+        }
+        if self.retired.events > 0 {
+            self.save.get_or_insert(now + SAVE_AFTER);
+        }
+        if is_over && !self.is_over {
+            self.is_over = true;
+            self.save = Some(now);
+        }
+    }
+
+    fn save(&mut self, now: Instant) -> Result<(), Trouble> {
+        let saved = self.log.save();
+        self.save = saved.is_err().then_some(now + SAVE_AGAIN);
+        let segments = Some(self.log.readable());
+        self.handover.stored(&mut Vec::new(), 0, segments);
+        saved
+    }
+
+    /// Removes the files of a place that has no more events. `false`: it has, or it could not be
+    /// done.
+    fn empty(self) -> bool {
+        if self.log.backlog() > 0 || self.save.is_some() {
             return false;
         }
-        let ours = |file: &FileName| !matches!(file, FileName::Quarantine(_));
+        let Ok(mut files) = self.directory.list() else {
+            return false;
+        };
         // The cursor goes last: while it is there, what is left counts as done with.
-        let mut files = self.directory.list().unwrap_or_default();
         files.sort_unstable_by(|a, b| b.cmp(a));
         for (file, _) in files {
-            if ours(&file) {
+            if !matches!(file, FileName::Quarantine(_)) {
                 // What stays is found empty by the next one.
                 let _ = self.directory.remove(file);
             }
         }
         self.directory.sync_directory().is_ok()
     }
+}
 
-    fn read(&mut self) {
-        let limit = self.log.next();
-        let segments = self.log.readable();
-        let step = self
-            .reader
-            .advance(self.directory.as_ref(), &segments, &self.retired, limit);
-        match step {
-            Ok(Step::Frame) => self.take_frame(),
-            Ok(Step::Gap(gap)) => {
-                self.lost += gap.end - gap.first;
-                if gap.durable {
-                    self.log.mark_damaged(gap.segment);
-                }
-                self.log.retire(gap.first, gap.end);
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::client::Client;
+    use crate::delivery::Outcome;
+    use crate::disk::{Beginning, Disk};
+    use crate::spool::{Level, NetworkFileSystem, Survey, open_first_free};
+    use crate::worker::Request;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MS: Duration = Duration::from_millis(1);
+
+    /// A client in the first place of a directory, without its threads. Time is a number here.
+    struct Scene {
+        home: TempDir,
+        intake: Intake,
+        adoption: Adoption,
+        start: Instant,
+        /// Its lock holds the first place.
+        _own: Directory,
+    }
+
+    impl Scene {
+        /// With these numbers of events in places whose processes are gone.
+        fn new(left: &[u64]) -> Self {
+            let home = TempDir::new().unwrap();
+            let builder = Client::builder().agent("avro://localhost:1");
+            let config = builder.spool(home.path()).spool_free_bytes(0);
+            let config = config.check().unwrap();
+            let spool = config.spool.clone().unwrap();
+            let settings = spool.settings(config.event_bytes_max);
+            let own = open_first_free(home.path(), NetworkFileSystem::Refused).unwrap();
+            let left: Vec<_> = left
+                .iter()
+                .map(|events| leave(home.path(), settings, *events))
+                .collect();
+            drop(left);
+            let reading = BlockingThread::start("flume-test").unwrap();
+            let start = Instant::now();
+            let place = own.path().to_owned();
+            let disk = Disk {
+                capacity: settings.bytes_max,
+                room: settings.bytes_max,
+                uncounted: 0,
+                stored_upto: 0,
+            };
+            let beginning = Beginning {
+                disk: Some((place.clone(), disk)),
+                ..Beginning::in_memory()
+            };
+            Self {
+                intake: Intake::new(&config, beginning),
+                adoption: Adoption::new(spool, settings, reading, place, start),
+                home,
+                start,
+                _own: own,
             }
-            // What cannot be read stays for whoever comes next.
-            Ok(Step::End) | Err(_) => self.is_through = true,
+        }
+
+        /// What a round at this time hands to the worker.
+        fn work(&mut self, after: Duration) -> Option<Arc<Handover>> {
+            self.adoption.work(self.start + after, false, &self.intake);
+            let mut requests = Vec::new();
+            self.intake.lock().take_requests(&mut requests);
+            let backlogs = requests.into_iter().map(|request| match request {
+                Request::Adopt(backlog) => backlog.handover.clone(),
+                other => panic!("{other:?}"),
+            });
+            backlogs.last()
+        }
+
+        /// Recovered and pending.
+        fn counters(&self) -> (u64, u64) {
+            let stats = self.intake.lock().stats.clone();
+            (stats.recovered, stats.pending)
+        }
+
+        fn deadline(&self) -> Duration {
+            self.adoption.deadline().unwrap() - self.start
+        }
+
+        /// Events that a place has by its files.
+        fn waiting_in(&self, place: &str) -> u64 {
+            let directory = Directory::look(&self.home.path().join(place)).unwrap();
+            Survey::take(&directory, |_| Ok(())).unwrap().events()
         }
     }
 
-    fn take_frame(&mut self) {
-        let Some(frame) = self.reader.frame() else {
-            return;
+    /// Stores events in the next free place. The process is gone when this is dropped.
+    fn leave(home: &Path, settings: Settings, events: u64) -> (Directory, Log) {
+        let directory = open_first_free(home, NetworkFileSystem::Refused).unwrap();
+        let storage = Directory::look(directory.path()).unwrap();
+        let settings = Settings {
+            free_bytes_min: 0,
+            ..settings
         };
-        let chunk = Chunk::of_frame(&frame);
-        if chunk.frame_bytes() > self.frame_bytes_max {
-            // Its process took larger events than this one does.
-            self.is_through = true;
-            return;
+        let (mut log, _) = Log::open(Arc::new(storage), settings, events).unwrap();
+        for _ in 0..events {
+            log.push(&[2], b"ab", Level::EndToEnd);
         }
-        self.next = Some(chunk);
+        log.flush(0).unwrap();
+        (directory, log)
+    }
+
+    fn retire(handover: &Handover, first: u64, end: u64) {
+        let mut retired = Retirements::default();
+        retired.add(first, end);
+        handover.retire(&mut retired);
+    }
+
+    #[test]
+    fn places_are_looked_for_at_the_start_and_every_30_seconds() {
+        let mut scene = Scene::new(&[]);
+        assert_eq!(scene.deadline(), Duration::ZERO);
+        assert!(scene.work(Duration::ZERO).is_none());
+        assert_eq!(scene.deadline(), 30 * SECOND);
+        drop(leave(scene.home.path(), scene.adoption.settings, 5));
+        assert!(scene.work(30 * SECOND - MS).is_none());
+        assert!(scene.work(30 * SECOND).is_some());
+        assert_eq!(scene.counters(), (5, 5));
+        assert!(
+            scene.adoption.deadline().is_none(),
+            "the worker is waited for"
+        );
+    }
+
+    #[test]
+    fn what_the_worker_is_done_with_is_in_the_cursor_after_100_ms() {
+        let mut scene = Scene::new(&[10]);
+        let handover = scene.work(Duration::ZERO).unwrap();
+        assert!(scene.adoption.sleep(Waker::noop()), "nothing to do");
+        retire(&handover, 0, 3);
+        assert!(!scene.adoption.sleep(Waker::noop()), "a save to come");
+        scene.work(5 * MS);
+        assert_eq!(scene.deadline(), 105 * MS);
+        retire(&handover, 3, 7);
+        assert!(scene.adoption.sleep(Waker::noop()), "it comes anyway");
+        scene.work(104 * MS);
+        assert_eq!(
+            (scene.deadline(), scene.waiting_in("process-2")),
+            (105 * MS, 10)
+        );
+        scene.work(105 * MS);
+        assert_eq!(scene.waiting_in("process-2"), 3);
+        assert!(scene.adoption.deadline().is_none());
+    }
+
+    #[test]
+    fn an_emptied_place_loses_its_files_and_the_next_is_looked_for_at_once() {
+        let mut scene = Scene::new(&[2, 3]);
+        let second = scene.work(Duration::ZERO).unwrap();
+        retire(&second, 0, 2);
+        second.finish(Waker::noop());
+        let third = scene.work(MS).expect("the next place");
+        let stats = scene.intake.lock().snapshot();
+        assert_eq!(stats.spool.unwrap().adopted, 3);
+        let place = scene.home.path().join("process-2");
+        let left = Directory::look(&place).unwrap().list().unwrap();
+        assert_eq!(left, []);
+        assert!(Directory::holder(&place).unwrap().is_none());
+        retire(&third, 0, 3);
+        third.finish(Waker::noop());
+        assert!(scene.work(2 * MS).is_none());
+        assert_eq!(scene.deadline(), 30 * SECOND + 2 * MS);
+    }
+
+    #[test]
+    fn a_place_that_is_not_emptied_keeps_its_events_and_is_left_alone_for_ten_minutes() {
+        let mut scene = Scene::new(&[4]);
+        let handover = scene.work(Duration::ZERO).unwrap();
+        retire(&handover, 1, 3);
+        let outcome = Outcome::Delivered { agent: 0 };
+        scene.intake.lock().retire_adopted(2, outcome);
+        handover.finish(Waker::noop());
+        assert!(scene.work(MS).is_none());
+        assert_eq!(scene.waiting_in("process-2"), 2);
+        assert!(scene.work(599 * SECOND).is_none());
+        assert_eq!(scene.counters(), (2, 0), "it is counted by who sends it");
+        assert!(scene.work(660 * SECOND).is_some());
+        assert_eq!(scene.counters(), (4, 2));
+    }
+
+    #[test]
+    fn a_client_that_ends_notes_what_is_done_with_and_lets_the_place_go() {
+        let mut scene = Scene::new(&[4]);
+        let handover = scene.work(Duration::ZERO).unwrap();
+        retire(&handover, 0, 3);
+        scene.adoption.work(scene.start + MS, true, &scene.intake);
+        assert_eq!(scene.waiting_in("process-2"), 1);
+        let place = scene.home.path().join("process-2");
+        assert!(Directory::holder(&place).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_place_of_a_process_that_lives_is_not_touched() {
+        let mut scene = Scene::new(&[]);
+        let settings = scene.adoption.settings;
+        let (directory, _) = leave(scene.home.path(), settings, 4);
+        assert!(scene.work(Duration::ZERO).is_none());
+        drop(directory);
+        assert!(scene.work(30 * SECOND).is_some());
     }
 }

@@ -14,7 +14,6 @@ use crate::config::{ClientBuilder, Config, Overflow, SpoolConfig};
 use crate::disk::{Beginning, Disk};
 use crate::error::{AppendBatchError, AppendError, BuildError, FlushError};
 use crate::event::Event;
-use crate::handover::Handover;
 use crate::health::Health;
 use crate::intake::Intake;
 use crate::random;
@@ -145,7 +144,7 @@ impl Client {
 
     /// Sends what is buffered without waiting for batches to fill, and resolves when everything
     /// taken so far is acknowledged or given up, or `timeout` has passed. A flush that times out
-    /// loses nothing.
+    /// loses nothing. Events of processes that are gone are not waited for.
     pub fn flush(&self, timeout: Duration) -> Flush {
         let (promise, ticket) = ticket();
         self.handle.intake.request(|upto| Request::Flush {
@@ -162,7 +161,8 @@ impl Client {
 
     /// Takes no more events, sends what is there for up to `timeout`, and ends the client's threads.
     /// What is left then stays in the spool, or is given up if there is none. The report says what
-    /// became of everything.
+    /// became of everything. Of events of processes that are gone, only answers that are under way
+    /// are waited for, for 3 s at the most.
     pub fn close(&self, timeout: Duration) -> Close {
         let ticket = self.handle.close(timeout);
         Close {
@@ -243,21 +243,14 @@ fn open_spool(
         disk: Some((directory.path().to_owned(), disk)),
     };
     let intake = Arc::new(Intake::new(config, beginning));
-    let handover = Arc::new(Handover::new(log.next(), log.readable()));
     let reading = BlockingThread::start("flume-read").map_err(BuildError::Thread)?;
-    let backlog = Backlog {
-        reading,
-        storage: directory.clone(),
-        retired: Arc::new(log.retired().clone()),
-        witnessed: opened.witnessed,
-        handover: handover.clone(),
-    };
+    let backlog = Backlog::new(reading.clone(), directory.clone(), &log, &opened);
     let partners = Partners {
         intake: intake.clone(),
-        handover,
+        handover: backlog.handover.clone(),
         mark,
     };
-    let committer = Committer::new(log, directory, spool.clone(), settings, partners);
+    let committer = Committer::new(log, directory, spool.clone(), settings, reading, partners);
     Ok((intake, (committer, backlog)))
 }
 
@@ -335,6 +328,9 @@ impl Drop for CloseGuard {
 }
 
 /// What became of all events of a client.
+///
+/// Those of processes that are gone are among them if they were acknowledged. The others are left
+/// where they are, for the next client that is given the directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "it says whether events were lost"]
 #[non_exhaustive]
@@ -351,16 +347,14 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn of(stats: &Stats) -> Self {
-        let stored = stats
-            .spool
-            .as_ref()
-            .map(|spool| stats.pending.saturating_sub(spool.unstored));
-        let on_disk = stored.unwrap_or(0);
+        let spool = stats.spool.as_ref();
+        let own = stats.own_pending();
+        let on_disk = spool.map_or(0, |spool| own.saturating_sub(spool.unstored));
         Self {
             delivered: stats.delivered,
             lost: stats.lost,
             on_disk,
-            pending: stats.pending - on_disk,
+            pending: own - on_disk,
         }
     }
 
@@ -412,7 +406,7 @@ impl Flush {
     fn result(&self, waited: Waited<Result<(), FlushError>>) -> Result<(), FlushError> {
         match waited {
             Waited::Done(result) => result,
-            Waited::Gone | Waited::TimedOut => match self.client.stats().pending {
+            Waited::Gone | Waited::TimedOut => match self.client.stats().own_pending() {
                 0 => Ok(()),
                 pending => Err(FlushError {
                     pending,

@@ -7,23 +7,24 @@
 //! |---|---|---|
 //! | commit | something came in | one write, one flush of the device |
 //! | save of the cursor | 100 ms after an event was done with; 1 s after the last commit; at the end | one small write, one flush |
-//! | a look for spools that [others](crate::spool::places) left behind | at the start, then every 30 s | a system call, if there are none |
 //! | another try | 50 ms after trouble, then twice as long, up to 2 s | a commit |
+//!
+//! What [others](crate::spool::places) left behind is looked after here, too: see [`Adoption`].
 //!
 //! While there is trouble, events wait in memory: those of one round here, the others in the
 //! intake, whose bound holds.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::adoption::Adoption;
+use crate::blocking::BlockingThread;
 use crate::chunk::Chunk;
 use crate::config::{SpoolConfig, SyncMode};
 use crate::disk::StoredNews;
-use crate::handover::{Handover, Retirements};
+use crate::handover::{Handover, Retirements, SAVE_AFTER};
 use crate::intake::Intake;
 use crate::spool::{Directory, Level, Log, Settings, Trouble};
 use crate::stored::{StoredMark, Unpark};
@@ -33,12 +34,8 @@ use crate::wakeup;
 const COMMIT_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of them that are written at once, so that the disk begins with them.
 const WRITE_BYTES: u64 = 1024 * 1024;
-/// How long an event that is done with waits for the cursor: what a crash makes come again.
-const SAVE_AFTER: Duration = Duration::from_millis(100);
 /// How long after the last commit the cursor notes that it is durable.
 const NOTE_AFTER: Duration = Duration::from_secs(1);
-/// How often the committer looks for what other processes left behind.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -47,11 +44,8 @@ pub(crate) struct Committer {
     log: Log,
     directory: Arc<Directory>,
     spool: SpoolConfig,
-    settings: Settings,
     partners: Partners,
-    adoption: Option<Adoption>,
-    /// Places that could not be emptied.
-    left: Vec<PathBuf>,
+    adoption: Adoption,
     /// Chunks in the log that are not durable.
     committing: Vec<Chunk>,
     /// Chunks that are, to be handed on.
@@ -83,7 +77,6 @@ struct Timers {
     /// A save only to note what is durable.
     note: Option<Instant>,
     sync: Option<Instant>,
-    look: Instant,
 }
 
 impl Committer {
@@ -93,16 +86,17 @@ impl Committer {
         directory: Arc<Directory>,
         spool: SpoolConfig,
         settings: Settings,
+        reading: BlockingThread,
         partners: Partners,
     ) -> Self {
+        let place = directory.path().to_owned();
+        let adoption = Adoption::new(spool.clone(), settings, reading, place, Instant::now());
         Self {
             log,
             directory,
+            adoption,
             spool,
-            settings,
             partners,
-            adoption: None,
-            left: Vec::new(),
             committing: Vec::new(),
             stored: Vec::new(),
             taken: Vec::new(),
@@ -115,7 +109,6 @@ impl Committer {
                 save: None,
                 note: None,
                 sync: None,
-                look: Instant::now(),
             },
             newest_segment: None,
             saved: false,
@@ -129,13 +122,13 @@ impl Committer {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             let finishing = self.take_retired();
-            self.look_for_abandoned();
+            self.adoption
+                .work(Instant::now(), finishing, &self.partners.intake);
             let is_exhausted = self.take_chunks();
             self.commit(finishing);
             self.sync();
             self.save(finishing);
             self.settle();
-            self.settle_adoption(is_exhausted);
             if is_exhausted && self.committing.is_empty() {
                 self.partners.handover.drained();
             }
@@ -174,12 +167,6 @@ impl Committer {
         let mut state = self.partners.intake.lock_soon();
         if self.committing.is_empty() {
             state.take_chunks(&mut self.taken, COMMIT_BYTES);
-            if let Some(adoption) = &mut self.adoption {
-                state.lose_adopted(adoption.take_lost());
-                if let Some(chunk) = adoption.hand_over(|chunk| state.adopt(chunk)) {
-                    self.taken.push(chunk);
-                }
-            }
         }
         let is_exhausted = state.is_exhausted();
         drop(state);
@@ -196,39 +183,6 @@ impl Committer {
             self.committing.push(chunk);
         }
         is_exhausted
-    }
-
-    /// Looks from time to time for what others left behind, and reads ahead in what was found.
-    fn look_for_abandoned(&mut self) {
-        if self.adoption.is_none() && self.timers.look <= Instant::now() {
-            self.timers.look = Instant::now() + LOOK_AGAIN;
-            if self.spool.shared {
-                self.adoption =
-                    Adoption::find(&self.spool, &self.directory, &self.settings, &self.left);
-            }
-        }
-        // Not under the intake's lock: it reads the disk.
-        if let Some(adoption) = &mut self.adoption {
-            adoption.read_ahead();
-        }
-    }
-
-    /// Lets go of another one's events that are durable here.
-    fn settle_adoption(&mut self, is_exhausted: bool) {
-        if self.committing.is_empty()
-            && let Some(adoption) = &mut self.adoption
-        {
-            adoption.settle();
-        }
-        let is_over = |adoption: &mut Adoption| is_exhausted || adoption.is_through();
-        if let Some(adoption) = self.adoption.take_if(is_over) {
-            let place = adoption.place().to_owned();
-            if !adoption.finish() {
-                self.left.push(place);
-            }
-            // There may be more of them.
-            self.timers.look = Instant::now();
-        }
     }
 
     fn commit(&mut self, finishing: bool) {
@@ -311,6 +265,7 @@ impl Committer {
             self.saved = false;
         }
         let mut wakers = Vec::new();
+        let own = self.trouble.as_ref().or(self.upkeep_trouble.as_ref());
         let mut state = self.partners.intake.lock_soon();
         for chunk in self.stored.drain(..) {
             state.give_back(chunk);
@@ -319,7 +274,7 @@ impl Committer {
             room: self.log.room(),
             stored_upto: self.log.durable_upto(),
             disk_bytes: self.log.disk_bytes(),
-            trouble: self.trouble.as_ref().or(self.upkeep_trouble.as_ref()),
+            trouble: own.or(self.adoption.trouble()),
             ..self.news
         });
         self.partners.intake.offer_room(&mut state, &mut wakers);
@@ -339,10 +294,6 @@ impl Committer {
     fn sleep(&mut self, waker: &Waker) {
         // With everything durable, the first event is news; after trouble, none is.
         let takes = self.committing.is_empty();
-        let adopts = self.adoption.as_ref().and_then(Adoption::next_bytes);
-        if takes && adopts.is_some_and(|bytes| bytes <= self.log.room()) {
-            return;
-        }
         if takes && !self.partners.intake.lock_soon().sleep(waker, 1, 1) {
             return;
         }
@@ -354,19 +305,18 @@ impl Committer {
         } else {
             1
         };
-        if !self.partners.handover.sleep(waker, events) {
+        if !(self.partners.handover.sleep(waker, events) && self.adoption.sleep(waker)) {
             return;
         }
         let retry = self.retry.filter(|_| !takes).map(|(at, _)| at);
         let Timers {
             save, note, sync, ..
         } = self.timers;
-        let timers = [save, note, sync, retry];
-        let at = timers
-            .into_iter()
-            .flatten()
-            .fold(self.timers.look, Instant::min);
-        thread::park_timeout(at.saturating_duration_since(Instant::now()));
+        let timers = [save, note, sync, retry, self.adoption.deadline()];
+        match timers.into_iter().flatten().min() {
+            Some(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
+            None => thread::park(),
+        }
     }
 
     fn save_within(&mut self, wait: Duration) {

@@ -58,11 +58,6 @@ impl EventIds {
         self.pass();
     }
 
-    /// Leaves out so many numbers.
-    pub(crate) fn skip(&mut self, numbers: u64) {
-        (0..numbers).for_each(|_| self.pass());
-    }
-
     /// Counts on, digit by digit: most times one is enough, and nothing is formatted.
     fn pass(&mut self) {
         for digit in self.pair.iter_mut().skip(NUMBER).rev() {

@@ -7,12 +7,17 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::chunk::Chunk;
 use crate::spool::Readable;
 
 /// Bytes of stored chunks that wait in memory for the worker.
 const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How long an event that is done with waits for the cursor: what a crash makes come again. Each
+/// save costs a small write and a flush of the device.
+pub(crate) const SAVE_AFTER: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(crate) struct Handover {

@@ -18,7 +18,8 @@ use crate::spool::Trouble;
 pub struct Stats {
     /// Taken by `append`.
     pub accepted: u64,
-    /// Found in the spool, from an earlier run or a process that ended.
+    /// Found in the spool, from an earlier run; and of processes that are gone, from when they are
+    /// found. Of the latter, what is left over when the client ends is counted no more.
     pub recovered: u64,
     /// Acknowledged by an agent.
     pub delivered: u64,
@@ -56,6 +57,9 @@ pub struct SpoolStats {
     pub commits: u64,
     /// Events that were taken and are not stored. They are among those pending.
     pub unstored: u64,
+    /// Of those pending, events of processes that are gone. They are sent from where those left
+    /// them in the directory, have no part in the other figures here, and no flush waits for them.
+    pub adopted: u64,
     /// Bytes on the disk, of at most `spool_bytes`.
     pub disk_bytes: u64,
     /// What keeps events from being stored; they wait in memory. `None` if all is well.
@@ -178,6 +182,12 @@ impl AgentStats {
 }
 
 impl Stats {
+    /// Those pending that were not adopted.
+    pub(crate) fn own_pending(&self) -> u64 {
+        let spool = self.spool.as_ref();
+        self.pending - spool.map_or(0, |spool| spool.adopted)
+    }
+
     pub(crate) fn refuse(&mut self, refusal: &Refusal, events: u64) {
         let counter = match refusal {
             Refusal::Full { .. } => &mut self.refused.full,

@@ -11,6 +11,7 @@
     reason = "clippy.toml allows them in #[test] functions; their helpers are tests too"
 )]
 
+mod adoption;
 mod batches;
 mod buffer;
 mod chain;

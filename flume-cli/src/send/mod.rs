@@ -15,6 +15,7 @@ mod screen;
 mod summary;
 
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use flume_client::{Client, Stats};
@@ -165,8 +166,13 @@ impl Delivery {
     /// Waits until there is something to look at.
     fn wait(&mut self) -> Option<Ending> {
         if self.input_ended {
+            let started = Instant::now();
             // It tells less than the counters, which are looked at next.
             let _ = self.client.flush(TICK).wait();
+            // It does not wait for what another run left in a place of its own.
+            if self.client.stats().pending > 0 {
+                thread::park_timeout(TICK.saturating_sub(started.elapsed()));
+            }
             return None;
         }
         match self.pump.wait(TICK) {
@@ -207,7 +213,7 @@ impl Delivery {
         }
     }
 
-    /// Whether the client still copies what another run left in a place of its own.
+    /// Whether the client still delivers what another run left in a place of its own.
     fn is_taking_over(args: &SendArgs, stats: &Stats) -> bool {
         match (&args.spool, &stats.spool) {
             (Some(root), Some(own)) => spool::is_taking_over(root, &own.directory),

@@ -171,7 +171,14 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether the directory is shared with other processes and clients. Default yes. If not, it is
+    /// Whether the directory is shared with other processes and clients. Default yes: each has a
+    /// [place](crate::spool::places) of its own, and what a process left that is gone is delivered
+    /// by one of the others, which looks for it when it starts and then every 30 s. Those events
+    /// take nothing of its `spool_bytes`, nor do its own wait for them; a flush or close does not
+    /// wait for them either. While it has any it holds up to 8 MiB more of events in memory, or 4
+    /// batches of the largest size, and one more connection to an agent.
+    ///
+    /// If the directory is not shared, it is
     /// the directory itself or nothing: [`build`](Self::build) fails with
     /// [`DirectoryError::Locked`](crate::spool::DirectoryError::Locked) when another one has it,
     /// and what lies in further places of it is left alone.

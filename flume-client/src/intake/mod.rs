@@ -17,7 +17,7 @@ use crate::event_id::{EVENT_ID_BYTES_MAX, EVENT_ID_HEADER};
 use crate::receipt::{LastWord, Receipt};
 use crate::ticket::Promise;
 use crate::wakeup;
-use crate::worker::Request;
+use crate::worker::{Backlog, Request};
 pub(crate) use state::IntakeState;
 
 /// Some fifty microseconds at the most.
@@ -134,6 +134,25 @@ impl Intake {
         wakeup::wake(sleeper.into_iter().chain(listener));
     }
 
+    /// Hands the worker the events that a process left which is gone. `false`: they would not be
+    /// sent any more.
+    pub(crate) fn adopt(&self, events: u64, backlog: Backlog) -> bool {
+        let mut state = self.lock();
+        if state.closed || state.worker_gone {
+            return false;
+        }
+        state.stats.recovered += events;
+        state.stats.pending += events;
+        if let Some(spool) = &mut state.stats.spool {
+            spool.adopted += events;
+        }
+        state.requests.push(Request::Adopt(backlog));
+        let listener = state.listener.take();
+        drop(state);
+        wakeup::wake(listener);
+        true
+    }
+
     /// Wakes callers who wait for room, now that there may be some.
     pub(crate) fn offer_room(&self, state: &mut IntakeState, wakers: &mut Vec<Waker>) {
         let used = state.stats.pending_bytes;
@@ -157,6 +176,7 @@ impl Intake {
         let mut state = self.lock();
         state.closed = true;
         state.worker_gone = true;
+        state.let_go_adopted();
         let last_word = match state.disk {
             None => {
                 state.stats.lost.unknown += state.stats.pending;

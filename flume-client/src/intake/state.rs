@@ -109,35 +109,6 @@ impl IntakeState {
         }
     }
 
-    /// Numbers events of another spool as the next ones. `false`: others come first, or there is
-    /// no room.
-    pub(crate) fn adopt(&mut self, chunk: &mut Chunk) -> bool {
-        let frame = chunk.frame_bytes();
-        let is_next = self.full.is_empty() && self.open.ends.is_empty() && !self.closed;
-        let has_room = self.disk.is_some_and(|disk| frame <= disk.free());
-        if !(is_next && has_room) {
-            return false;
-        }
-        chunk.first = self.next;
-        let events = chunk.ends.len() as u64;
-        self.next += events;
-        self.ids.skip(events);
-        self.open.first = self.next;
-        self.stats.recovered += events;
-        self.stats.pending += events;
-        self.stats.pending_bytes += chunk.bytes.len();
-        if let Some(disk) = &mut self.disk {
-            disk.uncounted += frame;
-        }
-        true
-    }
-
-    /// Events of another spool cannot be read.
-    pub(crate) fn lose_adopted(&mut self, events: u64) {
-        self.stats.recovered += events;
-        self.stats.lost.corrupt += events;
-    }
-
     /// Nothing more comes, and all that came is taken.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.closed && self.full.is_empty() && self.open.ends.is_empty()
@@ -183,6 +154,23 @@ impl IntakeState {
     ) {
         self.stats.retire(events.into(), bytes as usize, outcome);
         self.receipts.resolve(first, events, outcome, wakers);
+    }
+
+    /// Events of a process that is gone are done with.
+    pub(crate) fn retire_adopted(&mut self, events: u64, outcome: Outcome) {
+        self.stats.retire(events, 0, outcome);
+        if let Some(spool) = &mut self.stats.spool {
+            spool.adopted -= events;
+        }
+    }
+
+    /// Events of a process that is gone, which are not done with, are left to whoever comes next.
+    pub(crate) fn let_go_adopted(&mut self) {
+        if let Some(spool) = &mut self.stats.spool {
+            let left = std::mem::take(&mut spool.adopted);
+            self.stats.recovered -= left;
+            self.stats.pending -= left;
+        }
     }
 
     /// The worker goes to sleep until there is a request. `false`: there is one.

@@ -6,7 +6,7 @@
 //! | the others | `process-2` and so on in it, made when they are needed |
 //!
 //! The kernel's lock decides who has a place. A process takes the first free one, and with it what
-//! the last one there left. A place is never deleted: whoever comes at that moment would lock
+//! the last one there left; it delivers what lies in the other free ones from where it is. A place is never deleted: whoever comes at that moment would lock
 //! something that is gone.
 
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Worker;
+use super::{Backlog, Worker};
 use crate::client::Report;
 use crate::config::FOREVER;
 use crate::delivery::Input;
@@ -22,6 +22,8 @@ pub(crate) enum Request {
         timeout: Duration,
         promise: Promise<Result<(), FlushError>>,
     },
+    /// Send what a process left that is gone.
+    Adopt(Backlog),
     /// Take no more, send what is there, and end.
     Close {
         timeout: Duration,
@@ -48,6 +50,7 @@ const FINISH_TIMEOUT: Duration = Duration::from_millis(500);
 impl Worker {
     pub(super) fn on_request(&mut self, request: Request) {
         match request {
+            Request::Adopt(backlog) => return self.adopt(backlog),
             Request::Flush {
                 upto,
                 timeout,
@@ -69,6 +72,8 @@ impl Worker {
                 });
                 closing.deadline = closing.deadline.min(deadline);
                 closing.promises.push(promise);
+                let deadline = closing.deadline;
+                self.stop_adopted(deadline);
             }
         }
         self.own.step(Input::Flush);
@@ -91,7 +96,7 @@ impl Worker {
                 0 => Ok(()),
                 unfinished => Err(FlushError {
                     // Some of them may be acknowledged ahead of the watermark.
-                    pending: unfinished.min(self.intake.lock().stats.pending),
+                    pending: unfinished.min(self.intake.lock().stats.own_pending()),
                     last_error: self.turn.last_error.clone(),
                 }),
             };
@@ -105,6 +110,9 @@ impl Worker {
         let Some(closing) = &mut self.closing else {
             return false;
         };
+        if self.adopted.is_some() {
+            return false;
+        }
         let is_late = closing.deadline <= Instant::now();
         let is_idle = self.own.core.pending_events() == 0;
         let Some(feed) = &mut self.own.feed else {

@@ -1,9 +1,10 @@
 //! [`Feed`]: the worker's events when there is a spool, from memory or from the disk, in order.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -11,19 +12,43 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::blocking::BlockingThread;
 use crate::chunk::Chunk;
 use crate::handover::{Handover, Retirements, Supply};
-use crate::spool::{Frame, Readable, Reader, Retired, Step, Storage};
+use crate::spool::{Frame, Log, Opened, Readable, Reader, Retired, Step, Storage};
 use crate::ticket::Ticket;
 
 /// Where the events of a spool are read from, and which not.
 pub(crate) struct Backlog {
-    pub(crate) storage: Arc<dyn Storage>,
+    storage: Arc<dyn Storage>,
     /// What was done with when the spool was opened.
-    pub(crate) retired: Arc<Retired>,
+    retired: Arc<Retired>,
     /// See [`Opened::witnessed`](crate::spool::Opened::witnessed).
-    pub(crate) witnessed: u64,
+    witnessed: u64,
     pub(crate) handover: Arc<Handover>,
     /// Where reading may block.
-    pub(crate) reading: BlockingThread,
+    reading: BlockingThread,
+}
+
+impl Backlog {
+    /// What is in a spool that was opened.
+    pub(crate) fn new(
+        reading: BlockingThread,
+        storage: Arc<dyn Storage>,
+        log: &Log,
+        opened: &Opened,
+    ) -> Self {
+        Self {
+            reading,
+            storage,
+            retired: Arc::new(log.retired().clone()),
+            witnessed: opened.witnessed,
+            handover: Arc::new(Handover::new(log.next(), log.readable())),
+        }
+    }
+}
+
+impl fmt::Debug for Backlog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backlog").finish_non_exhaustive()
+    }
 }
 
 /// What comes next.
@@ -138,6 +163,12 @@ impl Feed {
     /// Whether everything that was taken in is stored and was fed.
     pub(super) fn is_through(&self) -> bool {
         self.backlog.handover.end() == Some(self.position)
+    }
+
+    /// Tells the committer that nothing more is read, without waiting for it.
+    pub(super) fn let_go(&mut self) {
+        self.settle();
+        self.backlog.handover.finish(Waker::noop());
     }
 
     /// Tells the committer to let go of the spool. `true`: it has, and nobody reads it any more.

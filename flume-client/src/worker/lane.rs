@@ -58,6 +58,8 @@ struct Link {
     connection: Connection,
     /// The handshake was answered.
     is_open: bool,
+    /// Calls that were handed to the connection and not answered.
+    unanswered: usize,
 }
 
 impl Lane {
@@ -101,8 +103,26 @@ impl Lane {
         self.ends = ends;
     }
 
+    /// Works with spool, agents and clock. `true`: something came of it.
+    pub(super) fn work(
+        &mut self,
+        context: &mut Context<'_>,
+        is_due: bool,
+        is_urgent: bool,
+    ) -> bool {
+        let came_in = self.poll_feed(context);
+        if came_in && is_urgent {
+            self.step(Input::Flush);
+        }
+        let progressed = self.poll_links(context);
+        if is_due {
+            self.step(Input::Tick);
+        }
+        came_in | progressed | is_due
+    }
+
     /// Takes in what the spool has, and tells it what is done with. `true`: something came in.
-    pub(super) fn poll_feed(&mut self, context: &mut Context<'_>) -> bool {
+    fn poll_feed(&mut self, context: &mut Context<'_>) -> bool {
         let Some(feed) = &mut self.feed else {
             return false;
         };
@@ -128,7 +148,7 @@ impl Lane {
     }
 
     /// Lets every connection work. `true`: something came of it.
-    pub(super) fn poll_links(&mut self, context: &mut Context<'_>) -> bool {
+    fn poll_links(&mut self, context: &mut Context<'_>) -> bool {
         let mut progressed = false;
         let epochs: Vec<Epoch> = self.links.keys().copied().collect();
         for epoch in epochs {
@@ -164,6 +184,17 @@ impl Lane {
         self.is_stopped = true;
     }
 
+    /// Whether an agent owes an answer.
+    pub(super) fn awaits_answers(&self) -> bool {
+        self.links.values().any(|link| link.unanswered > 0)
+    }
+
+    /// Whether all events of its spool came and are done with.
+    pub(super) fn is_through(&self) -> bool {
+        let is_fed = self.feed.as_ref().is_some_and(Feed::is_through);
+        is_fed && self.core.pending_events() == 0
+    }
+
     /// Waits for no more answers.
     pub(super) fn disconnect(&mut self) {
         self.links.clear();
@@ -179,6 +210,7 @@ impl Lane {
                         agent,
                         connection: Connection::new(url.clone(), self.settings.connect_timeout),
                         is_open: false,
+                        unanswered: 0,
                     };
                     self.links.insert(epoch, link);
                 }
@@ -190,6 +222,7 @@ impl Lane {
             } => {
                 if let Some(link) = self.links.get_mut(&epoch) {
                     link.connection.send(serial, batch);
+                    link.unanswered += 1;
                 }
             }
             Output::Disconnect {
@@ -253,6 +286,8 @@ impl Lane {
                 self.step(Input::Opened { epoch });
             }
             Progress::Replied { serial, reply } => {
+                // A reply to nothing ends the connection, by the core's word.
+                link.unanswered = link.unanswered.saturating_sub(1);
                 let committed = reply == Reply::Ok;
                 let error = refusal(reply).map(|error| (agent, error));
                 self.news.errors.extend(error);

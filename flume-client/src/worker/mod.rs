@@ -4,6 +4,7 @@
 //! connections and the clock speak to the core of a [`Lane`], and does what the core says, until
 //! nothing is left to do; then it sleeps until bytes, time or callers wake it.
 
+mod adopted;
 mod asked;
 mod feed;
 mod lane;
@@ -18,12 +19,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::client::Report;
 use crate::config::{Config, Overflow};
-use crate::delivery::{Input, Settings};
+use crate::delivery::Input;
 use crate::handover::Handover;
 use crate::intake::Intake;
 use crate::runtime::ClientRuntime;
 use crate::ticket::Promise;
 use crate::wakeup;
+use adopted::Adopted;
 pub(crate) use asked::Request;
 use asked::{Closing, Flush};
 pub(crate) use feed::Backlog;
@@ -72,7 +74,10 @@ const TURNS_MAX: u32 = 8;
 
 struct Worker {
     own: Lane,
-    settings: Settings,
+    /// What a process left that is gone.
+    adopted: Option<Adopted>,
+    config: Config,
+    epoch: Instant,
     /// Bytes of events above which the oldest are given up.
     shed_above: Option<usize>,
     intake: Arc<Intake>,
@@ -87,7 +92,9 @@ impl Worker {
         let epoch = Instant::now();
         Self {
             own: Lane::new(config, epoch, backlog),
-            settings: config.delivery.clone(),
+            adopted: None,
+            config: config.clone(),
+            epoch,
             shed_above: (config.overflow == Overflow::DropOldest)
                 .then_some(config.buffer_bytes_max / 4 * 3),
             intake,
@@ -103,7 +110,8 @@ impl Worker {
         let (events, bytes) = self.wanted();
         let intake = self.intake.clone();
         let mut state = intake.lock();
-        self.turn.settle(&mut self.own, &mut state);
+        let adopted = self.adopted.as_mut().map(|adopted| &mut adopted.lane);
+        self.turn.settle(&mut self.own, adopted, &mut state);
         intake.offer_room(&mut state, &mut self.turn.wakers);
         state.take_requests(&mut self.turn.requests);
         let is_asked = !self.turn.requests.is_empty();
@@ -138,22 +146,19 @@ impl Worker {
         }
     }
 
-    /// Lets the lane work with its spool and its agents. `true`: something came of it.
+    /// Exchanges with the callers, and lets the lanes work with their spools and agents. `true`:
+    /// something came of it.
     fn work(&mut self, context: &mut Context<'_>) -> bool {
         // What came in until then is of the batch whose linger time is over.
         let is_due = self.own.is_due();
         let mut progressed = self.exchange();
-        if self.own.poll_feed(context) {
-            progressed = true;
-            if self.is_urgent() {
-                self.own.step(Input::Flush);
-            }
+        self.end_adopted();
+        progressed |= self.own.work(context, is_due, self.is_urgent());
+        if let Some(adopted) = &mut self.adopted {
+            let is_due = adopted.lane.is_due();
+            progressed |= adopted.lane.work(context, is_due, false);
         }
-        progressed |= self.own.poll_links(context);
-        if is_due {
-            self.own.step(Input::Tick);
-        }
-        progressed | is_due
+        progressed
     }
 
     /// Whether batches are not to wait until they are full.
@@ -164,10 +169,11 @@ impl Worker {
     /// How many events, or bytes of them, are worth taking. With a batch open that is what fills it,
     /// until its linger time is over: each look costs the callers their lock.
     fn wanted(&self) -> (usize, usize) {
+        let settings = &self.config.delivery;
         match self.own.core.open_batch() {
             Some(open) if !self.is_urgent() && !self.own.is_due() => (
-                (self.settings.batch_events_max - open.events) as usize,
-                (self.settings.batch_bytes_max - open.bytes) as usize,
+                (settings.batch_events_max - open.events) as usize,
+                (settings.batch_bytes_max - open.bytes) as usize,
             ),
             _ => (1, 1),
         }
@@ -175,10 +181,11 @@ impl Worker {
 
     /// Sleeps until the next deadline, or until enough came in. `false`: there is more to do.
     fn sleep(&mut self, context: &mut Context<'_>) -> bool {
-        let core = self.own.deadline();
+        let lanes = [self.own.deadline(), self.adopted_deadline()];
+        let lanes = lanes.into_iter().flatten();
         let flushes = self.flushes.iter().map(|flush| flush.deadline);
         let closing = self.closing.as_ref().map(|closing| closing.deadline);
-        if let Some(deadline) = core.into_iter().chain(flushes).chain(closing).min() {
+        if let Some(deadline) = lanes.chain(flushes).chain(closing).min() {
             self.timer.as_mut().reset(deadline);
             if self.timer.as_mut().poll(context).is_ready() {
                 return false;
