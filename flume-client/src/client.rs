@@ -14,6 +14,7 @@ use crate::config::{ClientBuilder, Config, Overflow, SpoolConfig};
 use crate::disk::{Beginning, Disk};
 use crate::error::{AppendBatchError, AppendError, BuildError, FlushError};
 use crate::event::Event;
+use crate::fork;
 use crate::health::Health;
 use crate::intake::Intake;
 use crate::random;
@@ -47,6 +48,10 @@ use crate::worker::{self, Backlog, Request};
 /// threads of its own and needs none of the runtime's, but other tasks of that thread wait. After
 /// `process::exit`, and for what is in a `static`, Rust drops nothing: there, close the client
 /// before, or hold the guard of [`close_on_drop`](Self::close_on_drop) in `main`.
+///
+/// In a process that is forked from the client's there is no client: nothing is taken, every call
+/// and every wait returns at once and says so, and a drop does nothing. What the parent took is
+/// the parent's to deliver. Build a client after the fork.
 #[derive(Clone, Debug)]
 pub struct Client {
     handle: Arc<Handle>,
@@ -64,6 +69,7 @@ impl Client {
     }
 
     pub(crate) fn start(config: Config) -> Result<Self, BuildError> {
+        fork::watch().map_err(BuildError::Thread)?;
         let runtime = ClientRuntime::new().map_err(BuildError::Thread)?;
         let (intake, spool) = match &config.spool {
             None => (Arc::new(Intake::new(&config, Beginning::in_memory())), None),
@@ -201,13 +207,17 @@ impl Client {
 
     /// Whether events flow, and if not, why.
     pub fn health(&self) -> Health {
-        Health::of(&self.stats())
+        match self.handle.intake.forked_from() {
+            Some(process) => Health::forked(process),
+            None => Health::of(&self.stats()),
+        }
     }
 
-    /// The counters, as of one moment.
+    /// The counters, as of one moment. In a forked process they count what was refused there, and
+    /// know nothing else.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.handle.intake.lock().snapshot()
+        self.handle.intake.stats()
     }
 }
 
@@ -269,11 +279,14 @@ impl Handle {
     }
 
     fn report(&self) -> Report {
-        Report::of(&self.intake.lock().snapshot())
+        Report::of(&self.intake.stats())
     }
 
     /// Closes, waits for that, and tells what was lost by it.
     fn close_loudly(&self, timeout: Duration) {
+        if self.intake.forked_from().is_some() {
+            return;
+        }
         let lost_before = self.report().lost.total();
         let ticket = self.close(timeout);
         if wakeup::is_thread_of_a_client() {
@@ -291,7 +304,7 @@ impl Handle {
     }
 
     fn tell_loss(&self, lost: u64, pending: u64, timeout: Duration) {
-        let stats = self.intake.lock().snapshot();
+        let stats = self.intake.stats();
         let cause = stats.agents.into_iter().find_map(|agent| agent.last_error);
         let cause = cause.map(|error| format!(" ({error})")).unwrap_or_default();
         let what = match pending {
@@ -406,13 +419,18 @@ impl Flush {
     fn result(&self, waited: Waited<Result<(), FlushError>>) -> Result<(), FlushError> {
         match waited {
             Waited::Done(result) => result,
-            Waited::Gone | Waited::TimedOut => match self.client.stats().own_pending() {
-                0 => Ok(()),
-                pending => Err(FlushError {
+            Waited::Gone | Waited::TimedOut => {
+                let forked_from = self.client.handle.intake.forked_from();
+                let pending = self.client.stats().own_pending();
+                if pending == 0 && forked_from.is_none() {
+                    return Ok(());
+                }
+                Err(FlushError {
                     pending,
                     last_error: None,
-                }),
-            },
+                    forked_from,
+                })
+            }
         }
     }
 }

@@ -303,6 +303,15 @@ pub enum DeliveryError {
     /// that opens it.
     #[error("the client was closed first; the event is in the spool, for the next client to send")]
     InSpool,
+    /// This is not the process that took the event, but one forked from it. What becomes of the
+    /// event only that one learns.
+    #[error(
+        "this process was forked from process {process}, which took the event and alone learns what becomes of it"
+    )]
+    Forked {
+        /// The client's process.
+        process: u32,
+    },
 }
 
 /// An event that was taken is not on the disk, or not yet.
@@ -318,6 +327,15 @@ pub enum StoreError {
     /// The client ended before the event was on the disk. It may still have been delivered.
     #[error("the client was closed before the event was on the disk")]
     Closed,
+    /// This is not the process that took the event, but one forked from it before the event was on
+    /// the disk. Whether it gets there only that one learns.
+    #[error(
+        "this process was forked from process {process}, which took the event and alone learns when it is on the disk"
+    )]
+    Forked {
+        /// The client's process.
+        process: u32,
+    },
 }
 
 impl DeliveryError {
@@ -326,19 +344,39 @@ impl DeliveryError {
     pub fn is_possibly_stored(&self) -> bool {
         matches!(
             self,
-            Self::Pending { .. } | Self::Rejected | Self::Unknown | Self::InSpool
+            Self::Pending { .. }
+                | Self::Rejected
+                | Self::Unknown
+                | Self::InSpool
+                | Self::Forked { .. }
         )
     }
 }
 
 /// A flush ended before everything was acknowledged. Nothing is lost by it.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{pending} events are still not acknowledged{}", cause(.last_error.as_ref()))]
+#[error("{}", unflushed(self))]
 pub struct FlushError {
     /// Events that still wait.
     pub pending: u64,
     /// The last trouble with an agent, if there was any.
     pub last_error: Option<Arc<AgentError>>,
+    /// The client's process, if this is not that one but was forked from it. What waits there only
+    /// that one knows; [`pending`](Self::pending) is zero.
+    pub forked_from: Option<u32>,
+}
+
+fn unflushed(error: &FlushError) -> String {
+    match error.forked_from {
+        Some(process) => format!(
+            "this process was forked from process {process}, whose client this is: only that one can flush it"
+        ),
+        None => format!(
+            "{} events are still not acknowledged{}",
+            error.pending,
+            cause(error.last_error.as_ref())
+        ),
+    }
 }
 
 fn cause(error: Option<&Arc<AgentError>>) -> String {

@@ -42,6 +42,14 @@ pub enum Problem {
         /// What the most preferred agent that failed said last.
         last_error: Option<Arc<AgentError>>,
     },
+    /// This is not the client's process, but one forked from it: no event is taken here.
+    #[error(
+        "this process was forked from process {process}, whose client this is: build one after the fork"
+    )]
+    Forked {
+        /// The client's process.
+        process: u32,
+    },
 }
 
 impl Health {
@@ -49,6 +57,12 @@ impl Health {
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// In a process that was forked from this one.
+    pub(crate) fn forked(process: u32) -> Self {
+        let problems = vec![Problem::Forked { process }];
+        Self { problems }
     }
 
     pub(crate) fn of(stats: &Stats) -> Self {

@@ -30,6 +30,7 @@
 //! - [`Reliability`]: how hard the client tries.
 //! - [`error`]: few types, by what the caller can do.
 //! - [`event_id`]: the header by which a consumer tells copies.
+//! - [`fork`]: how a process finds that it was forked.
 //! - [`wire`], [`delivery`] and [`spool`]: the pure parts, public for agents, tools, simulators
 //!   and tests.
 //!
@@ -48,12 +49,14 @@
 //! | an agent refuses, breaks or is silent | it rests, the next one in order takes over, the batch is sent again |
 //! | a preferred agent comes back | it is tried while the other works on, and takes over |
 //! | the process ends | what is pending is lost, unless there is a [spool](ClientBuilder::spool). [`Client::close`] gives it time, dropping the client a second; in a `static` [nothing is dropped](Client#the-end-of-a-client) |
+//! | the process forks | the parent's client works on; in the child nothing is taken, nothing waits, and the spool's lock is let go. Build a client after the fork |
 //! | the disk is full or fails | events wait in memory; [`Client::health`] tells |
 
 pub mod delivery;
 pub mod error;
 pub mod event;
 pub mod event_id;
+pub mod fork;
 pub mod health;
 pub mod reliability;
 pub mod spool;

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::config::AgentUrl;
 use crate::delivery::{Loss, Outcome};
 use crate::error::{DeliveryError, StoreError};
+use crate::fork::Generation;
 use crate::stored::{Stored, StoredMark};
 
 /// Tells what became of an event that `append` took. Dropping it changes nothing for the event.
@@ -49,6 +50,9 @@ impl Receipt {
     /// The same for a plain thread, which it blocks for `timeout` at the longest. Do not call it
     /// on a thread that runs async tasks: it would hold them up.
     pub fn wait(&self, timeout: Duration) -> Result<Ack, DeliveryError> {
+        if let Some(process) = self.slot.forked_from() {
+            return Err(DeliveryError::Forked { process });
+        }
         let started = Instant::now();
         let mut state = self.slot.lock();
         loop {
@@ -99,6 +103,9 @@ impl Future for Delivered<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Receipt { slot, sequence } = self.receipt;
+        if let Some(process) = slot.forked_from() {
+            return Poll::Ready(Err(DeliveryError::Forked { process }));
+        }
         let mut state = slot.lock();
         if let Some(result) = slot.result(&state, *sequence) {
             self.waiting = None;
@@ -124,6 +131,9 @@ impl Drop for Delivered<'_> {
         let Some(key) = self.waiting else {
             return;
         };
+        if self.receipt.slot.forked_from().is_some() {
+            return;
+        }
         let mut state = self.receipt.slot.lock();
         let place = state.waiters.iter().position(|waiter| waiter.key == key);
         let waiter = place.map(|place| state.waiters.swap_remove(place));
@@ -144,6 +154,7 @@ const LATEST_SLOTS: usize = 4;
 /// The outcomes of up to [`SLOT_EVENTS`] events.
 #[derive(Debug)]
 struct Slot {
+    generation: Generation,
     agents: Arc<[AgentUrl]>,
     stored: Arc<StoredMark>,
     state: Mutex<SlotState>,
@@ -169,6 +180,11 @@ struct Waiter {
 }
 
 impl Slot {
+    /// The process whose slot this is a copy of, if it is one.
+    fn forked_from(&self) -> Option<u32> {
+        self.generation.is_past().then(|| self.generation.process())
+    }
+
     fn lock(&self) -> MutexGuard<'_, SlotState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,6 +261,7 @@ impl LastWord {
 /// All slots that hold events not done with.
 #[derive(Debug)]
 pub(crate) struct Receipts {
+    generation: Generation,
     agents: Arc<[AgentUrl]>,
     stored: Arc<StoredMark>,
     /// `None` where nobody holds a receipt any more.
@@ -258,6 +275,7 @@ impl Receipts {
     /// For events from number `first` on, which may be stored some time after they are taken.
     pub(crate) fn new(agents: &[AgentUrl], first: u64, stored: Arc<StoredMark>) -> Self {
         Self {
+            generation: Generation::now(),
             agents: agents.into(),
             stored,
             slots: VecDeque::new(),
@@ -348,6 +366,7 @@ impl Receipts {
 
     fn new_slot(&self) -> Arc<Slot> {
         Arc::new(Slot {
+            generation: self.generation,
             agents: self.agents.clone(),
             stored: self.stored.clone(),
             state: Mutex::default(),

@@ -10,11 +10,13 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::error::StoreError;
+use crate::fork::Generation;
 use crate::wakeup;
 
 /// One mark for all events of a client: a commit wakes whom it concerns in one sweep.
 #[derive(Debug)]
 pub(crate) struct StoredMark {
+    generation: Generation,
     upto: AtomicU64,
     state: Mutex<MarkState>,
 }
@@ -32,6 +34,7 @@ impl StoredMark {
     /// Every event below `upto` is stored.
     pub(crate) fn new(upto: u64) -> Self {
         Self {
+            generation: Generation::now(),
             upto: AtomicU64::new(upto),
             state: Mutex::default(),
         }
@@ -77,6 +80,11 @@ impl StoredMark {
         }
     }
 
+    /// The process whose mark this is a copy of, if it is one.
+    fn forked_from(&self) -> Option<u32> {
+        self.generation.is_past().then(|| self.generation.process())
+    }
+
     fn is_stored(&self, sequence: u64) -> bool {
         sequence < self.upto.load(Ordering::Acquire)
     }
@@ -114,6 +122,9 @@ impl Future for Stored<'_> {
         if mark.is_stored(sequence) {
             return Poll::Ready(Ok(()));
         }
+        if let Some(process) = mark.forked_from() {
+            return Poll::Ready(Err(StoreError::Forked { process }));
+        }
         let mut state = mark.lock();
         // Whoever advances the mark does so before it looks for waiters.
         if mark.is_stored(sequence) {
@@ -139,7 +150,9 @@ impl Future for Stored<'_> {
 
 impl Drop for Stored<'_> {
     fn drop(&mut self) {
-        if let Some(key) = self.waiting {
+        if let Some(key) = self.waiting
+            && self.mark.forked_from().is_none()
+        {
             let waiter = self.mark.lock().waiters.remove(&(self.sequence, key));
             drop(waiter);
         }

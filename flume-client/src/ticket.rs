@@ -1,11 +1,13 @@
 //! A value that the worker hands to one waiter, who may be a future or a plain thread.
 //!
-//! Waits with std primitives only: they work on any thread, inside any runtime or none.
+//! Waits with std primitives only: they work on any thread, inside any runtime or none. In a process
+//! that was forked after they were made, no value comes, and the lock is left alone.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::fork::Generation;
 use crate::wakeup;
 
 /// The waiter's half.
@@ -24,7 +26,7 @@ pub(crate) struct Promise<T> {
 #[derive(Debug)]
 pub(crate) enum Waited<T> {
     Done(T),
-    /// The promise was dropped.
+    /// The promise was dropped, or was another process's.
     Gone,
     TimedOut,
 }
@@ -41,6 +43,7 @@ impl<T> Waited<T> {
 
 #[derive(Debug)]
 struct Cell<T> {
+    generation: Generation,
     state: Mutex<State<T>>,
     changed: Condvar,
 }
@@ -59,6 +62,7 @@ pub(crate) fn ticket<T>() -> (Promise<T>, Ticket<T>) {
         waker: None,
     });
     let cell = Arc::new(Cell {
+        generation: Generation::now(),
         state,
         changed: Condvar::new(),
     });
@@ -67,6 +71,9 @@ pub(crate) fn ticket<T>() -> (Promise<T>, Ticket<T>) {
 
 impl<T> Ticket<T> {
     pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<Waited<T>> {
+        if self.cell.is_inherited() {
+            return Poll::Ready(Waited::Gone);
+        }
         let mut state = self.cell.lock();
         if let Some(value) = state.value.take() {
             return Poll::Ready(Waited::Done(value));
@@ -82,6 +89,9 @@ impl<T> Ticket<T> {
     }
 
     pub(crate) fn wait(&self, timeout: Duration) -> Waited<T> {
+        if self.cell.is_inherited() {
+            return Waited::Gone;
+        }
         let started = Instant::now();
         let mut state = self.cell.lock();
         loop {
@@ -109,6 +119,9 @@ impl<T> Promise<T> {
 
     /// Hands over the value. Wake the waker, if there is one, after releasing every lock.
     pub(crate) fn fulfil(self, value: T) -> Option<Waker> {
+        if self.cell.is_inherited() {
+            return None;
+        }
         let mut state = self.cell.lock();
         state.value = Some(value);
         self.cell.changed.notify_all();
@@ -118,6 +131,9 @@ impl<T> Promise<T> {
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
+        if self.cell.is_inherited() {
+            return;
+        }
         let waker = {
             let mut state = self.cell.lock();
             state.gone = true;
@@ -129,6 +145,11 @@ impl<T> Drop for Promise<T> {
 }
 
 impl<T> Cell<T> {
+    /// Whether this is a forked process's copy.
+    fn is_inherited(&self) -> bool {
+        self.generation.is_past()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

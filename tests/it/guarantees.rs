@@ -28,6 +28,27 @@ fn every_test_that_the_guarantees_name_is_in_the_file_that_they_name() {
 }
 
 #[test]
+fn the_client_is_held_to_the_lints_of_the_workspace_but_for_its_one_module_with_unsafe_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let lints = |file: &str, table: &str| -> Vec<String> {
+        let text = fs::read_to_string(root.join(file)).unwrap();
+        let begin = text.find(&format!("[{table}.rust]")).unwrap();
+        let lines = text[begin..].lines();
+        let tables = ["rust", "rustdoc", "clippy"].map(|part| format!("[{table}.{part}]"));
+        lines
+            .take_while(|line| !line.starts_with('[') || tables.contains(&(*line).to_owned()))
+            .filter(|line| !line.is_empty() && !line.starts_with(['#', '[']))
+            .map(str::to_owned)
+            .collect()
+    };
+    let ours = lints("flume-client/Cargo.toml", "lints");
+    let mut all = lints("Cargo.toml", "workspace.lints");
+    assert_eq!(all.remove(0), "unsafe_code = \"forbid\"");
+    assert_eq!(ours[0], "unsafe_code = \"deny\"");
+    assert_eq!(ours[1..], all);
+}
+
+#[test]
 fn what_is_only_in_memory_goes_with_its_process() {
     const URL: &str = "FLUME_TEST_KILLED";
     let levels = [Reliability::InMemory, Reliability::BestEffort];

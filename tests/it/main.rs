@@ -25,6 +25,8 @@ mod disk_full;
 mod drops;
 mod failover;
 mod faults;
+#[cfg(target_os = "linux")]
+mod fork;
 mod guarantees;
 #[cfg(target_os = "linux")]
 mod hostile;

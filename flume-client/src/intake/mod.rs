@@ -3,9 +3,14 @@
 //! Callers copy their event's datum behind the last one and leave. The worker takes whole chunks
 //! and hands empty ones back, so in a steady state nothing is allocated. The counters are changed
 //! under the same lock, which is why they balance at every moment.
+//!
+//! A process that was forked from the client's has a copy of all this, without the worker and with
+//! the lock as it was at that moment, held or not. What callers reach here looks for that first,
+//! which costs one comparison, and leaves everything alone.
 
 mod state;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -14,7 +19,9 @@ use crate::disk::Beginning;
 use crate::error::Refusal;
 use crate::event::Event;
 use crate::event_id::{EVENT_ID_BYTES_MAX, EVENT_ID_HEADER};
+use crate::fork::Generation;
 use crate::receipt::{LastWord, Receipt};
+use crate::stats::{Refused, Stats};
 use crate::ticket::Promise;
 use crate::wakeup;
 use crate::worker::{Backlog, Request};
@@ -29,7 +36,9 @@ pub(crate) struct Intake {
     buffer_bytes_max: usize,
     event_bytes_max: usize,
     event_ids: bool,
-    process: u32,
+    generation: Generation,
+    /// Events that were offered in a forked process.
+    forked: AtomicU64,
 }
 
 impl Intake {
@@ -39,7 +48,8 @@ impl Intake {
             buffer_bytes_max: config.buffer_bytes_max,
             event_bytes_max: config.event_bytes_max,
             event_ids: config.event_ids,
-            process: std::process::id(),
+            generation: Generation::now(),
+            forked: AtomicU64::new(0),
         }
     }
 
@@ -59,8 +69,29 @@ impl Intake {
         self.lock()
     }
 
+    /// The client's process, if this is not that one but was forked from it.
+    pub(crate) fn forked_from(&self) -> Option<u32> {
+        self.generation.is_past().then(|| self.generation.process())
+    }
+
+    /// The counters, as of now. A forked process has no client: nothing was taken there.
+    pub(crate) fn stats(&self) -> Stats {
+        if self.forked_from().is_none() {
+            return self.lock().snapshot();
+        }
+        let refused = Refused {
+            forked: self.forked.load(Ordering::Relaxed),
+            ..Refused::default()
+        };
+        Stats {
+            refused,
+            ..Stats::default()
+        }
+    }
+
     /// Takes one event, if everything about it is right.
     pub(crate) fn append(&self, event: &Event) -> Result<Receipt, Refusal> {
+        self.check_process(1)?;
         let checked = self.check(event);
         let adds_id = self.adds_id(event);
         let mut state = self.lock();
@@ -70,11 +101,14 @@ impl Intake {
             return Err(self.refuse(state, refusal, 1));
         }
         let receipt = state.push(event, adds_id);
-        self.announce(state, 1).map(|()| receipt)
+        announce(state);
+        Ok(receipt)
     }
 
     /// Takes all events or none; the error names the first that is at fault.
     pub(crate) fn append_all(&self, events: &[Event]) -> Result<Vec<Receipt>, (usize, Refusal)> {
+        self.check_process(events.len() as u64)
+            .map_err(|refusal| (0, refusal))?;
         let mut numbered = events.iter().enumerate();
         let faulty = numbered.find_map(|(index, event)| Some((index, self.check(event).err()?)));
         let bytes: usize = events.iter().map(|event| self.bytes_of(event)).sum();
@@ -93,12 +127,15 @@ impl Intake {
         let pairs = events.iter().zip(adds_id);
         let receipts = pairs.map(|(event, adds_id)| state.push(event, adds_id));
         let receipts = receipts.collect();
-        let announced = self.announce(state, events.len() as u64);
-        announced.map(|()| receipts).map_err(|refusal| (0, refusal))
+        announce(state);
+        Ok(receipts)
     }
 
     /// Fulfils the promise when `bytes` fit, at once or later.
     pub(crate) fn when_ready(&self, bytes: usize, promise: Promise<()>) {
+        if self.forked_from().is_some() {
+            return;
+        }
         let mut state = self.lock();
         let room = state.check_room(bytes, 1, self.capacity());
         let waits = room.is_err_and(|refusal| refusal.is_retryable());
@@ -114,9 +151,9 @@ impl Intake {
         wakeup::wake(promise.fulfil(()));
     }
 
-    /// Puts a request before the worker. A worker that is gone drops it, and with it its promise.
+    /// Puts a request before the worker. Where there is none, it is dropped, and with it its promise.
     pub(crate) fn request(&self, request: impl FnOnce(u64) -> Request) {
-        if self.check_process().is_err() {
+        if self.forked_from().is_some() {
             return;
         }
         let mut state = self.lock();
@@ -199,36 +236,23 @@ impl Intake {
         wakeup::wake(wakers);
     }
 
-    /// Wakes whoever waits for the events that were pushed.
-    fn announce(&self, mut state: MutexGuard<'_, IntakeState>, events: u64) -> Result<(), Refusal> {
-        let waker = state.waker_if_due();
-        // Each costs a system call as it is, so one more is not too much.
-        let is_worth_a_look = std::mem::take(&mut state.filled) || waker.is_some();
-        drop(state);
-        if is_worth_a_look && let Err(refusal) = self.check_process() {
-            return Err(self.refuse(self.lock(), refusal, events));
-        }
-        waker.into_iter().for_each(Waker::wake);
-        Ok(())
-    }
-
-    /// Counts a refusal. If it is for want of room, there may be nobody here who makes any.
-    fn refuse(&self, state: MutexGuard<'_, IntakeState>, refusal: Refusal, events: u64) -> Refusal {
-        drop(state);
-        let forked = refusal.is_retryable().then(|| self.check_process().err());
-        let refusal = forked.flatten().unwrap_or(refusal);
-        self.lock().stats.refuse(&refusal, events);
+    /// Counts a refusal.
+    fn refuse(
+        &self,
+        mut state: MutexGuard<'_, IntakeState>,
+        refusal: Refusal,
+        events: u64,
+    ) -> Refusal {
+        state.stats.refuse(&refusal, events);
         refusal
     }
 
     /// In a process that was forked from the client's own there is no worker.
-    fn check_process(&self) -> Result<(), Refusal> {
-        if std::process::id() == self.process {
+    fn check_process(&self, events: u64) -> Result<(), Refusal> {
+        let Some(process) = self.forked_from() else {
             return Ok(());
-        }
-        let process = self.process;
-        self.lock().forked_from = Some(process);
-        self.worker_ends();
+        };
+        self.forked.fetch_add(events, Ordering::Relaxed);
         Err(Refusal::Forked { process })
     }
 
@@ -268,14 +292,21 @@ impl Intake {
     }
 }
 
+/// Wakes whoever waits for the events that were pushed.
+fn announce(mut state: MutexGuard<'_, IntakeState>) {
+    let waker = state.waker_if_due();
+    drop(state);
+    waker.into_iter().for_each(Waker::wake);
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::chunk::CHUNK_BYTES;
     use crate::client::Client;
     use crate::error::DeliveryError;
+    use crate::ticket::Waited;
 
     fn intake() -> Intake {
         let builder = Client::builder().agent("avro://localhost:1");
@@ -301,39 +332,30 @@ mod tests {
     }
 
     #[test]
-    fn in_a_forked_process_nothing_is_taken_and_nobody_waits() {
+    fn in_a_forked_process_nothing_is_taken_and_no_lock_is_touched() {
         let mut intake = intake();
         let taken = intake.append(&Event::new("in the parent")).unwrap();
-        assert!(intake.lock().sleep(Waker::noop(), 2, usize::MAX));
-        intake.process += 1;
-        let refusal = intake.append(&Event::new("in the child")).unwrap_err();
-        let process = intake.process;
-        assert_eq!(refusal, Refusal::Forked { process });
-        assert_eq!(
-            intake.append(&Event::new("again")).unwrap_err(),
-            Refusal::Forked { process }
-        );
-        assert_eq!(taken.wait(Duration::ZERO), Err(DeliveryError::Unknown));
+        intake.generation = Generation::past();
+        let intake = intake;
+        let process = std::process::id();
+        // As a thread held it that is not there.
+        let _held = intake.state.lock().unwrap();
+        let refused = Refusal::Forked { process };
+        assert_eq!(intake.append(&Event::new("1")).unwrap_err(), refused);
+        let batch = vec![Event::new("2"), Event::new("3")];
+        assert_eq!(intake.append_all(&batch).unwrap_err(), (0, refused));
+        let stats = intake.stats();
+        assert_eq!((stats.refused.forked, stats.accepted), (3, 0));
+        let (promise, ticket) = crate::ticket::ticket();
+        intake.when_ready(1, promise);
+        assert!(matches!(ticket.wait(Duration::MAX), Waited::Gone));
         let (promise, ticket) = crate::ticket::ticket();
         intake.request(|_| Request::Close {
             timeout: Duration::MAX,
             promise,
         });
-        assert!(matches!(
-            ticket.wait(Duration::MAX),
-            crate::ticket::Waited::Gone
-        ));
-    }
-
-    #[test]
-    fn a_full_chunk_is_looked_at_even_if_nobody_has_to_be_woken() {
-        let builder = Client::builder().agent("avro://localhost:1");
-        let config = builder.check().unwrap();
-        let mut intake = Intake::new(&config, Beginning::in_memory());
-        intake.process += 1;
-        let event = Event::new([0; 1000]);
-        let taken = (0..).find(|_| intake.append(&event).is_err()).unwrap();
-        assert!(taken <= CHUNK_BYTES / 1000, "{taken} events");
+        assert!(matches!(ticket.wait(Duration::MAX), Waited::Gone));
+        drop(taken);
     }
 
     #[test]

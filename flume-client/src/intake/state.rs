@@ -27,15 +27,11 @@ pub(crate) struct IntakeState {
     pub(crate) disk: Option<Disk>,
     pub(super) open: Chunk,
     pub(super) full: Vec<Chunk>,
-    /// One more of those was filled just now.
-    pub(super) filled: bool,
     pub(super) spare: Vec<Chunk>,
     pub(super) requests: Vec<Request>,
     pub(super) ready: Vec<(usize, Promise<()>)>,
     pub(super) closed: bool,
     pub(super) worker_gone: bool,
-    /// The client's process, if this is another.
-    pub(super) forked_from: Option<u32>,
     /// Whoever takes the chunks.
     pub(super) sleeper: Option<Sleeper>,
     /// The worker, if it is another.
@@ -81,13 +77,11 @@ impl IntakeState {
                 ..Chunk::default()
             },
             full: Vec::new(),
-            filled: false,
             spare: Vec::new(),
             requests: Vec::new(),
             ready: Vec::new(),
             closed: false,
             worker_gone: false,
-            forked_from: None,
             sleeper: None,
             listener: None,
         }
@@ -207,9 +201,6 @@ impl IntakeState {
         events: usize,
         capacity: usize,
     ) -> Result<(), Refusal> {
-        if let Some(process) = self.forked_from {
-            return Err(Refusal::Forked { process });
-        }
         if self.closed {
             return Err(Refusal::Closed);
         }
@@ -239,7 +230,6 @@ impl IntakeState {
         if !self.open.has_room(most) {
             let next = self.new_chunk();
             self.full.push(std::mem::replace(&mut self.open, next));
-            self.filled = true;
         }
         self.open.grow(most);
         let (bytes, frame_bytes) = (self.open.bytes.len(), self.open.frame_bytes());

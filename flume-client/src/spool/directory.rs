@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::handle::Handle;
-use super::lock::{self, Holder};
+use super::holder::Holder;
+use super::lock::{self, Lock};
 use super::storage::{FileName, Storage};
 use super::system::{free_bytes, network_kind, owner_only, read_at, sync_directory};
 
@@ -32,7 +33,7 @@ pub struct Directory {
     /// The one that is read, if it is not written.
     reading: Mutex<Option<(FileName, Arc<File>)>>,
     /// `None` for who only looks.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
     flushing: Flushing,
 }
 

@@ -4,23 +4,23 @@
     reason = "a lock is a file that is held open"
 )]
 
-use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use super::directory::DirectoryError;
+use super::holder::Holder;
 use super::system::owner_only;
+use crate::fork::NotInherited;
 
 const NAME: &str = "LOCK";
 
-/// Who has a directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Holder {
-    /// The process id that the lock file names, if it names one.
-    pub process: Option<u32>,
+/// A lock that is held. It is let go when this is dropped, or the process ends; a forked process
+/// does not keep it.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: NotInherited<File>,
 }
 
 /// How often a lock is tried while somebody only looks whether it is held. That takes a few
@@ -30,20 +30,22 @@ const TRIES: u32 = 500;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Takes the lock for as long as the file is open.
-pub(super) fn take(directory: &Path) -> Result<File, DirectoryError> {
+/// Takes the lock.
+pub(super) fn take(directory: &Path) -> Result<Lock, DirectoryError> {
     let path = directory.join(NAME);
     let mut options = OpenOptions::new();
     // Not truncated before it is ours: it tells who has it.
     options.read(true).write(true).create(true).truncate(false);
     owner_only(&mut options);
-    let mut file = options
+    let file = options
         .open(&path)
         .map_err(DirectoryError::io("open", &path))?;
+    // Before it is locked, so that no fork copies it with the lock.
+    let mut file = NotInherited::of(file);
     if !try_exclusive(&file).map_err(DirectoryError::io("lock", &path))? {
         return Err(DirectoryError::Locked {
             directory: directory.to_owned(),
-            holder: Holder::named_in(&mut file),
+            holder: Holder::of(&mut file, &path),
         });
     }
     let holder = format!("{}\n", std::process::id());
@@ -56,7 +58,7 @@ pub(super) fn take(directory: &Path) -> Result<File, DirectoryError> {
             _ => Err(error),
         })
         .map_err(DirectoryError::io("write", &path))?;
-    Ok(file)
+    Ok(Lock { file })
 }
 
 /// Who has the directory now. Nothing is written.
@@ -69,7 +71,7 @@ pub(super) fn holder(directory: &Path) -> Result<Option<Holder>, DirectoryError>
     // Shared, so that those who look do not see each other.
     match file.try_lock_shared() {
         Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => Ok(Some(Holder::named_in(&mut file))),
+        Err(TryLockError::WouldBlock) => Ok(Some(Holder::of(&mut file, &path))),
         Err(TryLockError::Error(source)) => Err(DirectoryError::io("lock", &path)(source)),
     }
 }
@@ -101,21 +103,12 @@ fn pause() {
     std::thread::sleep(PAUSE);
 }
 
-impl Holder {
-    fn named_in(file: &mut File) -> Self {
-        let mut text = String::new();
-        // An empty or strange one says nothing.
-        let _ = file.take(64).read_to_string(&mut text);
-        let process = text.lines().next().and_then(|line| line.parse().ok());
-        Self { process }
-    }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.process {
-            Some(process) => write!(f, "process {process}"),
-            None => f.write_str("another process"),
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.file.is_ours() {
+            // By closing it, if this fails. Not only by that: whoever got the descriptor in spite
+            // of all would keep the lock.
+            let _ = self.file.unlock();
         }
     }
 }

@@ -7,7 +7,8 @@
 //! |---|---|
 //! | [`storage`](Storage) | all that is done to a disk, as a trait |
 //! | [`directory`](Directory) | the real one |
-//! | [`lock`](Holder) | which process has a directory |
+//! | `lock` | that of a directory |
+//! | [`holder`](Holder) | which process has it |
 //! | `handle` | a file that it has open for writing |
 //! | `system` | what it asks of the system |
 //! | [`frame`](FrameHeader) | events of one commit, as bytes. Pure |
@@ -43,6 +44,7 @@ mod fields;
 mod frame;
 mod handle;
 mod header;
+mod holder;
 mod lock;
 mod log;
 mod open;
@@ -61,7 +63,7 @@ pub use cursor::{CURSOR_BYTES, Cursor, Retired};
 pub use directory::{Directory, DirectoryError, Flushing, NetworkFileSystem};
 pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Place, frame_bytes};
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
-pub use lock::Holder;
+pub use holder::Holder;
 pub use log::Log;
 pub use open::{CursorState, Opened};
 pub use places::{abandoned, open_first_free, places};

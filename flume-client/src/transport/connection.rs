@@ -20,6 +20,7 @@ use super::tcp;
 use crate::config::AgentUrl;
 use crate::delivery::Batch;
 use crate::error::AgentError;
+use crate::fork::NotInherited;
 use crate::store::Store;
 use crate::wire::avro::frame;
 use crate::wire::avro::rpc::{self, Reply};
@@ -58,7 +59,7 @@ pub(crate) struct Connection {
 
 enum Socket {
     Connecting(Connecting),
-    Connected(TcpStream),
+    Connected(NotInherited<TcpStream>),
 }
 
 /// Most slices handed to one write.
@@ -126,7 +127,7 @@ impl Connection {
             Socket::Connecting(connecting) => match connecting.as_mut().poll(context) {
                 Poll::Pending => return Ok(None),
                 Poll::Ready(stream) => {
-                    self.socket = Socket::Connected(stream?);
+                    self.socket = Socket::Connected(NotInherited::of(stream?));
                     return Ok(Some(Progress::Connected));
                 }
             },
@@ -147,7 +148,7 @@ impl Connection {
             }
             let mut bytes = [0; READ_BYTES];
             let mut buffer = ReadBuf::new(&mut bytes);
-            match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+            match Pin::new(&mut **stream).poll_read(context, &mut buffer) {
                 Poll::Pending => return Ok(None),
                 Poll::Ready(read) => read?,
             }

@@ -98,6 +98,7 @@ impl Worker {
                     // Some of them may be acknowledged ahead of the watermark.
                     pending: unfinished.min(self.intake.lock().stats.own_pending()),
                     last_error: self.turn.last_error.clone(),
+                    forked_from: None,
                 }),
             };
             wakeup::wake(flush.promise.fulfil(result));

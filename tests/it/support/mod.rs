@@ -2,6 +2,8 @@
 
 mod agent;
 mod block_on;
+#[cfg(target_os = "linux")]
+mod fork;
 mod port;
 mod process;
 mod script;
@@ -15,6 +17,8 @@ use flume_client::{Backoff, Client, ClientBuilder, Event, Receipt, Report};
 
 pub(crate) use agent::{Agent, Request};
 pub(crate) use block_on::{block_on, current_thread, one_worker, run_in};
+#[cfg(target_os = "linux")]
+pub(crate) use fork::{Other, in_child, tell, wait_for_end};
 pub(crate) use port::Port;
 pub(crate) use process::{alone, open_files, resident_bytes, threads};
 pub(crate) use script::{Answer, GOOD, Greeting, Script, answers, first_answers, greets};

@@ -1,0 +1,127 @@
+//! Processes that are forked from the test's own, or from another one of it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio, exit};
+use std::time::Duration;
+
+use ::fork::{Fork, waitpid, waitpid_nohang};
+use flume_tests::wait_until;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a child may take to end, on a machine that has much else to do.
+const HANGS_AFTER: Duration = Duration::from_secs(60);
+
+/// A forked child. It is killed if nobody waits for its end.
+pub(crate) struct Forked {
+    pid: i32,
+    has_ended: bool,
+}
+
+/// Forks this process, and runs `body` in the child.
+pub(crate) fn in_child(body: impl FnOnce()) -> Forked {
+    match ::fork::fork().unwrap() {
+        Fork::Parent(pid) => Forked {
+            pid,
+            has_ended: false,
+        },
+        Fork::Child => {
+            let outcome = catch_unwind(AssertUnwindSafe(body));
+            exit(i32::from(outcome.is_err()));
+        }
+    }
+}
+
+impl Forked {
+    /// Waits for its end, which must be a good one.
+    #[track_caller]
+    pub(crate) fn wait(mut self) {
+        let mut status = None;
+        let ends = || {
+            status = waitpid_nohang(self.pid).unwrap();
+            status.is_some()
+        };
+        let waited = wait_until("the end of a forked child, which hangs", HANGS_AFTER, ends);
+        self.has_ended = status.is_some();
+        waited.unwrap();
+        assert_eq!(status, Some(0), "the child failed, see above");
+    }
+}
+
+impl Drop for Forked {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            let pid = Pid::from_raw(self.pid).unwrap();
+            let _ = kill_process(pid, Signal::KILL);
+            let _ = waitpid(self.pid);
+        }
+    }
+}
+
+/// The environment variable that tells a test that it is the other process, and what with.
+const ROLE: &str = "FLUME_TEST_FORK";
+
+/// This test in a process of its own, to be killed. It ends when its input does.
+pub(crate) struct Other {
+    process: Child,
+    /// Not in `process`, which would close it with the wait for its end.
+    input: ChildStdin,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Other {
+    /// What the other process was started with, if this is it.
+    pub(crate) fn role() -> Option<String> {
+        std::env::var(ROLE).ok()
+    }
+
+    /// Starts it. `test` is the name of the calling test.
+    pub(crate) fn start(test: &str, role: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", test, "--nocapture"]);
+        command.env(ROLE, role);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap());
+        Self {
+            input: process.stdin.take().unwrap(),
+            process,
+            lines,
+        }
+    }
+
+    /// The number that it printed with [`tell`].
+    pub(crate) fn told(&mut self) -> u32 {
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "it ended");
+            if let Some((_, number)) = line.split_once("told: ") {
+                return number.trim().parse().unwrap();
+            }
+        }
+    }
+
+    /// Gives it these bytes to read.
+    pub(crate) fn say(&mut self, bytes: &[u8]) {
+        self.input.write_all(bytes).unwrap();
+    }
+
+    /// Kills it, and nobody that was forked from it.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+/// In the other process: tells a number to the one that started it.
+pub(crate) fn tell(number: u32) {
+    // Not through the test runner, which holds lines back.
+    let mut out = std::io::stdout();
+    writeln!(out, "\ntold: {number}").unwrap();
+    out.flush().unwrap();
+}
+
+/// In the other process, or one forked from it: waits until the test is over.
+pub(crate) fn wait_for_end() {
+    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+}
