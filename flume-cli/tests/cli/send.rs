@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use flume_mini_agent::MiniAgent;
 
 use crate::support::command::{Running, command, flume, flume_reading};
-use crate::support::{PATIENCE, agent, bodies, distinct, numbered};
+use crate::support::{PATIENCE, agent, bodies, closed_port, distinct, numbered};
 
 #[track_caller]
 fn check_lines(input: &[u8], expected: &[&[u8]]) {
@@ -160,7 +160,7 @@ fn the_agents_may_come_from_the_environment() {
     let agent = agent();
     let mut command = command(["send", "--json"]);
     command
-        .env("FLUME_AGENT", format!("{0},{0}", agent.url()))
+        .env("FLUME_AGENT", format!("{},{}", agent.url(), closed_port()))
         .env("FLUME_TIMEOUT", "20s");
     let mut running = Running::start(command);
     running.write(b"one\n");

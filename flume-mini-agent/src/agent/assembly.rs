@@ -1,7 +1,7 @@
 //! [`Parts`]: an agent's components, made from its configuration and wired.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::error::StartError;
 use super::heritage::Heritage;
 use super::metrics::Metrics;
+use super::port::resolve;
 use super::reload::ReloadHook;
 use super::source_part::SourcePart;
 use super::tally::Tally;
@@ -118,7 +119,7 @@ impl Options {
             address: address.clone(),
             source,
         };
-        let addresses: Vec<_> = address.to_socket_addrs().map_err(bind)?.collect();
+        let addresses = resolve(address).map_err(bind)?;
         let local = addresses.iter().all(|address| address.ip().is_loopback());
         if !local && !self.control_from_anywhere {
             return Err(StartError::ControlReachable {

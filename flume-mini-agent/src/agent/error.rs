@@ -40,10 +40,7 @@ pub enum StartError {
         transaction_capacity: usize,
     },
     /// The address cannot be listened on.
-    #[error(
-        "cannot listen on {address}: {source}; if another process has the port, \
-         choose a free one or port 0"
-    )]
+    #[error("cannot listen on {address}: {source}{}", bind_advice(source))]
     Bind {
         /// The address.
         address: String,
@@ -126,6 +123,25 @@ pub enum ReconfigureError {
         /// What cannot start of the former configuration.
         former: StartError,
     },
+}
+
+/// The way out, where the system's word for it does not show one.
+fn bind_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another process has the port: stop it, or choose a free one or port 0"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 are for those who may use them: choose one above"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "; this machine does not have that address: choose one of its own, such as \
+             127.0.0.1, or 0.0.0.0 for all of them"
+        }
+        io::ErrorKind::NotFound => "; check the host's name",
+        io::ErrorKind::InvalidInput => "; write it as HOST:PORT",
+        _ => "",
+    }
 }
 
 impl StartError {
@@ -219,4 +235,20 @@ fn shown(event: &StoredEvent) -> String {
         _ => (event.body(), ""),
     };
     format!("{:?}{more}", String::from_utf8_lossy(head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_port_that_is_taken_is_said_to_be_taken() {
+        let told = |kind| bind_advice(&io::Error::from(kind));
+        assert!(told(io::ErrorKind::AddrInUse).contains("another process has the port"));
+        assert!(told(io::ErrorKind::PermissionDenied).contains("below 1024"));
+        assert!(told(io::ErrorKind::AddrNotAvailable).contains("does not have that address"));
+        assert!(told(io::ErrorKind::NotFound).contains("host's name"));
+        assert!(told(io::ErrorKind::InvalidInput).contains("HOST:PORT"));
+        assert_eq!(told(io::ErrorKind::Other), "");
+    }
 }

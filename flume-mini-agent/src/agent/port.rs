@@ -23,7 +23,7 @@ impl Port {
     /// Claims `address` and listens on it.
     pub(crate) fn listen_first(address: &str) -> io::Result<(Self, TcpListener)> {
         let mut failed = None;
-        for address in address.to_socket_addrs()? {
+        for address in resolve(address)? {
             match Self::claim(address).and_then(|port| Ok((port.listen()?, port))) {
                 Ok((listener, mut port)) => {
                     port.address = listener.local_addr()?;
@@ -62,5 +62,18 @@ impl Port {
             address: socket.local_addr()?,
             _claim: Some(Arc::new(socket)),
         })
+    }
+}
+
+/// The addresses of `HOST:PORT`. That its host is not known is told apart from all that can go
+/// wrong with an address: it is not found.
+pub(super) fn resolve(address: &str) -> io::Result<Vec<SocketAddr>> {
+    match address.to_socket_addrs() {
+        Ok(addresses) => Ok(addresses.collect()),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(error),
+        Err(error) => {
+            let text = format!("its host is not known: {error}");
+            Err(io::Error::new(io::ErrorKind::NotFound, text))
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::problem::{Finding, Problem, ProblemKind, Severity};
 use super::properties::{Properties, Property};
+use super::reader::Strictness;
 use super::substitute::{Lookup, substitute};
 
 /// Bytes of a text that are read, and of all values once variables are put in. A configuration of
@@ -28,7 +29,12 @@ pub(super) struct Entry {
 }
 
 impl Entries {
-    pub(super) fn read(file: Arc<str>, text: &str, lookup: &Lookup<'_>) -> Self {
+    pub(super) fn read(
+        file: Arc<str>,
+        text: &str,
+        strictness: Strictness,
+        lookup: &Lookup<'_>,
+    ) -> Self {
         let mut entries = Self {
             file,
             values: BTreeMap::new(),
@@ -44,10 +50,18 @@ impl Entries {
             );
             return entries;
         }
+        if is_utf16(text) {
+            entries.tell(Severity::Error, None, "", ProblemKind::Utf16);
+            return entries;
+        }
+        let text = entries.behind_mark(text, strictness);
         let (properties, errors) = Properties::parse_all(text);
         for error in errors {
+            let mut lines = properties.entries().iter();
+            let entry = lines.find(|entry| entry.line == error.line);
+            let key = entry.map_or("", |entry| trim(&entry.key));
             let kind = ProblemKind::Escape(error.kind);
-            entries.tell(Severity::Error, Some(error.line), "", kind);
+            entries.tell(Severity::Error, Some(error.line), key, kind);
         }
         let mut bytes = 0;
         for property in properties.entries() {
@@ -92,12 +106,29 @@ impl Entries {
         }
     }
 
+    /// The text without a byte order mark, of which is told. Lenient, it is read as Flume does:
+    /// the mark is a part of the first key.
+    fn behind_mark<'t>(&mut self, text: &'t str, strictness: Strictness) -> &'t str {
+        let Some(behind) = MARKS.iter().find_map(|mark| text.strip_prefix(mark)) else {
+            return text;
+        };
+        self.tell(Severity::Warning, Some(1), "", ProblemKind::ByteOrderMark);
+        match strictness {
+            Strictness::Strict => behind,
+            Strictness::Lenient => text,
+        }
+    }
+
     /// Adds an entry and says how many bytes it takes.
     fn add(&mut self, property: &Property, lookup: &Lookup<'_>) -> usize {
         let (key, value) = (trim(&property.key), trim(&property.value));
         let (line, warn) = (property.line, Severity::Warning);
-        if let Some(found) = property.foreign {
+        if let Some(found) = property.foreign.filter(|_| !starts_with_mark(key)) {
             self.tell(warn, Some(line), key, ProblemKind::NotAscii { found });
+        }
+        if property.loses_backslash {
+            let read = value.to_owned();
+            self.tell(warn, Some(line), key, ProblemKind::LostBackslash { read });
         }
         let (value, problems) = substitute(value, lookup, TEXT_BYTES_MAX);
         for kind in problems {
@@ -131,6 +162,21 @@ impl Entries {
         let under = from.take_while(|(key, _)| key.starts_with(&prefix));
         under.map(|(_, entry)| entry.line).min()
     }
+}
+
+/// Byte order marks of UTF-8: as one character, and as it is read in ISO-8859-1.
+const MARKS: [&str; 2] = ["\u{feff}", "\u{ef}\u{bb}\u{bf}"];
+
+fn starts_with_mark(key: &str) -> bool {
+    MARKS.iter().any(|mark| key.starts_with(mark))
+}
+
+/// Whether a text was written in UTF-16, by its byte order mark in ISO-8859-1 or its zero bytes.
+fn is_utf16(text: &str) -> bool {
+    ["\u{ff}\u{fe}", "\u{fe}\u{ff}"]
+        .iter()
+        .any(|mark| text.starts_with(mark))
+        || text.contains('\0')
 }
 
 /// Java's `trim`.

@@ -124,6 +124,23 @@ pub enum ProblemKind {
     /// The text is not read at all.
     #[error("the text has {bytes} bytes, more than {most}")]
     TooLong { bytes: usize, most: usize },
+    /// Flume reads other bytes than an editor shows.
+    #[error(
+        "the text is in UTF-16, or has zero bytes, of which Flume makes characters of their own: \
+         save it as ASCII or UTF-8"
+    )]
+    Utf16,
+    /// Flume takes it for a part of the first key.
+    #[error(
+        "the text begins with a byte order mark (BOM), which Flume takes for a part of the first \
+         key: save it without one"
+    )]
+    ByteOrderMark,
+    /// In Java as here.
+    #[error(
+        "has a backslash, which begins an escape in property files: it is read as {:?}; write / or \
+         \\\\ for each backslash", cut(.read))]
+    LostBackslash { read: String },
     /// The file means something else to Flume.
     #[error("Flume reads property files as ISO-8859-1: write \\u{0:04X} for {1:?}", *.found as u32, .found)]
     NotAscii { found: char },

@@ -24,6 +24,8 @@ pub struct Property {
     pub line: u32,
     /// The first character that is written as it is and that Java reads as others.
     pub(super) foreign: Option<char>,
+    /// Whether the value has a backslash that was probably meant as one.
+    pub(super) loses_backslash: bool,
 }
 
 /// What a text in the syntax of `java.util.Properties` says.
@@ -54,7 +56,9 @@ pub struct PropertiesError {
 #[non_exhaustive]
 pub enum EscapeError {
     /// `\u` without four hexadecimal digits.
-    #[error("\\u needs four hexadecimal digits after it; write \\\\u for a backslash and a u")]
+    #[error(
+        "\\u needs four hexadecimal digits after it; write \\\\u for a backslash and a u, or / in a path"
+    )]
     Malformed,
     /// Half of a surrogate pair.
     #[error("\\u{0:04X} is one half of a pair that makes a character: write both or neither")]
@@ -72,23 +76,30 @@ impl Properties {
         errors.first().map_or(Ok(properties), |error| Err(*error))
     }
 
-    /// Reads a text and goes on after errors, without the entries that have them.
+    /// Reads a text and goes on after errors: a value that has one stays as it is written, an entry
+    /// whose key has one is left out.
     pub(super) fn parse_all(text: &str) -> (Self, Vec<PropertiesError>) {
         let mut properties = Self::default();
         let mut errors = Vec::new();
         for (line, logical) in logical_lines(text) {
             let (key, value) = split(&logical);
-            match (unescape(key), unescape(value)) {
-                (Ok(key), Ok(value)) => properties.entries.push(Property {
+            let loses = loses_backslash(value);
+            let (key, value) = (unescape(key), unescape(value).map_err(|kind| (kind, value)));
+            let kinds = [
+                key.as_ref().err(),
+                value.as_ref().err().map(|(kind, _)| kind),
+            ];
+            let kinds = kinds.into_iter().flatten();
+            errors.extend(kinds.map(|kind| PropertiesError { line, kind: *kind }));
+            if let Ok(key) = key {
+                properties.entries.push(Property {
                     key,
-                    value,
+                    // An error tells of it already.
+                    loses_backslash: loses && value.is_ok(),
+                    value: value.unwrap_or_else(|(_, raw)| raw.to_owned()),
                     line,
                     foreign: logical.chars().find(|c| !c.is_ascii()),
-                }),
-                (key, value) => {
-                    let kinds = [key.err(), value.err()].into_iter().flatten();
-                    errors.extend(kinds.map(|kind| PropertiesError { line, kind }));
-                }
+                });
             }
         }
         (properties, errors)
@@ -205,6 +216,25 @@ fn split(line: &str) -> (&str, &str) {
     let rest = rest.trim_start_matches(is_blank);
     let value = rest.strip_prefix(['=', ':']).unwrap_or(rest);
     (key, value.trim_start_matches(is_blank))
+}
+
+/// Whether a value has a backslash before a letter or digit that needs none, or begins as a path
+/// of Windows does. Such a backslash is dropped, or makes another character.
+fn loses_backslash(raw: &str) -> bool {
+    let mut rest = raw;
+    while let Some((_, escape)) = rest.split_once('\\') {
+        let mut after = escape.chars();
+        let escaped = after.next();
+        let is_needless = |c: char| c.is_ascii_alphanumeric() && !"tnrfu".contains(c);
+        if escaped.is_some_and(is_needless) {
+            return true;
+        }
+        rest = after.as_str();
+    }
+    let mut start = raw.chars();
+    let is_drive =
+        start.next().is_some_and(|c| c.is_ascii_alphabetic()) && start.next() == Some(':');
+    is_drive && start.next() == Some('\\') && start.next() != Some('\\')
 }
 
 fn unescape(raw: &str) -> Result<String, EscapeError> {

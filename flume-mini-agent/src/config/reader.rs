@@ -110,7 +110,7 @@ impl<'a> ConfigReader<'a> {
     /// All that is wrong with it. When lenient, only what also stops Flume: an escape that cannot
     /// be read, no such agent, nothing left to run.
     pub fn read(self, text: &str) -> Result<Loaded, ConfigError> {
-        let mut entries = Entries::read(self.file, text, &self.lookup);
+        let mut entries = Entries::read(self.file, text, self.strictness, &self.lookup);
         let mut problems = std::mem::take(&mut entries.problems);
         let unreadable = has(&problems, Severity::Error);
         let of_another = |key: &str| {
@@ -134,12 +134,15 @@ impl<'a> ConfigReader<'a> {
             .findings
             .iter()
             .any(|finding| matches!(finding.kind, ProblemKind::NothingLeft { .. }));
-        problems.extend(
-            assembly
-                .findings
-                .into_iter()
-                .map(|finding| entries.locate(finding)),
-        );
+        let unread: Vec<_> = problems
+            .iter()
+            .filter(|it| is_escape(it))
+            .map(|it| it.line)
+            .collect();
+        let found = assembly.findings.into_iter();
+        let found = found.map(|finding| entries.locate(finding));
+        // What follows from a value that cannot be read is not told beside it.
+        problems.extend(found.filter(|it| it.line.is_none() || !unread.contains(&it.line)));
         problems.sort_by_key(|problem| problem.line);
         let fatal = unreadable || no_agent || nothing_left;
         let strict = self.strictness == Strictness::Strict && has(&problems, Severity::Warning);
@@ -179,6 +182,10 @@ impl fmt::Display for Dropped {
 
 fn has(problems: &[Problem], least: Severity) -> bool {
     problems.iter().any(|problem| problem.severity >= least)
+}
+
+fn is_escape(problem: &Problem) -> bool {
+    matches!(problem.kind, ProblemKind::Escape(_))
 }
 
 /// What Flume needs at least.

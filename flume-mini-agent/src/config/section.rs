@@ -4,6 +4,7 @@
 //! component can be used is decided by its findings. Keys that nobody asked for are unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::nearest::nearest;
@@ -196,6 +197,30 @@ impl<'t> Section<'t> {
     /// As [`Section::count`].
     pub(super) fn millis(&mut self, key: &'static str, rule: Number) -> Duration {
         Duration::from_millis(self.bytes(key, rule))
+    }
+
+    /// A host that must be set.
+    pub(super) fn host(&mut self, key: &'static str) -> String {
+        let host = self.required(key);
+        self.check_host(key, &host);
+        host
+    }
+
+    /// An error if a host is more than a host.
+    pub(super) fn check_host(&mut self, key: &'static str, host: &str) {
+        let address = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        let is_address = address.unwrap_or(host).parse::<IpAddr>().is_ok();
+        let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+        let has_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        if (has_port && !is_address) || host.contains("://") {
+            self.error(
+                key,
+                bad_value(
+                    host,
+                    "a host alone: the port has a key of its own, and there is no scheme",
+                ),
+            );
+        }
     }
 
     /// A port that must be set; 0 asks for any free one.

@@ -228,7 +228,7 @@ impl AvroSinkConfig {
         );
         section.no_effect(&["maxIoWorkers"], "Flume 1.11 does not use it either");
         Self {
-            hostname: section.required("hostname"),
+            hostname: section.host("hostname"),
             port: section.port("port"),
             batch_size: section.count("batch-size", batch_size),
             connect_timeout: section.millis("connect-timeout", timeout),

@@ -232,7 +232,7 @@ impl AvroSourceConfig {
 
     fn read(section: &mut Section<'_>) -> Self {
         let config = Self {
-            bind: section.required("bind"),
+            bind: section.host("bind"),
             port: section.port("port"),
             compression: Compression::read(section),
         };
@@ -269,8 +269,10 @@ impl HttpSourceConfig {
             section.no_effect_under(prefix, "it is a setting of Jetty, which is not in here");
         }
         read_tls(section, "http source setting");
+        let bind = section.text_or("bind", "0.0.0.0");
+        section.check_host("bind", &bind);
         Self {
-            bind: section.text_or("bind", "0.0.0.0"),
+            bind,
             port: section.port("port"),
         }
     }
@@ -290,7 +292,7 @@ impl NetcatSourceConfig {
 
     fn read(section: &mut Section<'_>) -> Self {
         Self {
-            bind: section.required("bind"),
+            bind: section.host("bind"),
             port: section.port("port"),
             ack_every_event: section.flag("ack-every-event", true),
             max_line_length: section.count("max-line-length", Number::int(512, 1)),

@@ -44,7 +44,9 @@ impl FileRoll {
     fn roll(&mut self) -> io::Result<()> {
         self.file = None;
         let file = self.next_file().map_err(|error| {
-            let directory = self.config.directory.display();
+            // Escaped: a path may have been read with control characters in it.
+            let directory = self.config.directory.display().to_string();
+            let directory = directory.escape_debug();
             io::Error::new(error.kind(), format!("{directory}: {error}"))
         })?;
         let since = Instant::now();

@@ -212,7 +212,7 @@ fn where_flume_stops_lenient_stops_too() {
     };
     let escape = stops(&format!("{AGENT}a1.x = \\u\n"));
     assert!(
-        escape.contains("f:11: \\u needs four hexadecimal digits"),
+        escape.contains("f:11: a1.x: \\u needs four hexadecimal digits"),
         "{escape}"
     );
     assert!(stops("a2.sources = r1").contains("there is no agent \"a1\""));
@@ -227,4 +227,42 @@ fn where_flume_stops_lenient_stops_too() {
     );
     let text = agent(&["sources.r1.type", "sinks.k1.type"], "");
     assert!(stops(&text).contains("nothing is left to run"));
+}
+
+#[test]
+fn a_byte_order_mark_is_a_part_of_the_first_key_and_told() {
+    let loaded = lenient(&format!("\u{feff}{AGENT}"));
+    // As in Flume: the list of sources is that of another agent.
+    assert_eq!(left(&loaded), [vec!["c1"], vec![], vec!["k1"], vec![]]);
+    let told = notes(&loaded);
+    assert!(
+        told[0].starts_with(": the text begins with a byte order mark (BOM)"),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().all(|note| !note.contains("ISO-8859-1")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_path_of_windows_is_read_with_its_escapes_and_told() {
+    let more = r"sinks.k1.type = file_roll
+sinks.k1.sink.directory = D:\flume\new"
+        .replace(r"\\", r"\");
+    let loaded = lenient(&agent(&["sinks.k1.type"], &more));
+    assert_eq!(left(&loaded), [vec!["c1"], vec!["r1"], vec!["k1"], vec![]]);
+    let told = notes(&loaded);
+    assert!(
+        told[0].contains(r#"it is read as "D:\u{c}lume\new""#),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_source_whose_host_has_a_port_in_it_is_dropped_and_the_rest_runs() {
+    let text = agent(&["sources.r1.bind"], "sources.r1.bind = localhost:1");
+    let loaded = lenient(&text);
+    assert_eq!(left(&loaded), [vec!["c1"], vec![], vec!["k1"], vec![]]);
+    assert!(dropped(&loaded)[0].contains("the port has a key of its own"));
 }

@@ -100,7 +100,7 @@ fn an_escape_that_means_nothing_is_an_error_with_its_line() {
     assert_eq!(
         message,
         "line 2: \\u needs four hexadecimal digits after it; \
-         write \\\\u for a backslash and a u"
+         write \\\\u for a backslash and a u, or / in a path"
     );
 }
 

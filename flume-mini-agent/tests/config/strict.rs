@@ -4,7 +4,9 @@
     reason = "tables are easier to read in one piece"
 )]
 
-use crate::support::{AGENT, agent, finds, strict};
+use flume_mini_agent::config::AgentConfig;
+
+use crate::support::{AGENT, agent, finds, problems, strict};
 
 const LEFT_OUT: &str = "that the mini-agent leaves out";
 
@@ -315,7 +317,7 @@ fn a_selector_must_name_channels_of_its_source() {
             &["channels = ", "sinks.k1.channel"],
             &format!("{multiplexing}\nsources.r1.selector.{line}"),
         );
-        let found = crate::support::problems(&text);
+        let found = problems(&text);
         assert!(
             found.contains(&format!("a1.sources.r1.selector.{problem}")),
             "{found:?}"
@@ -392,7 +394,7 @@ sinkgroups.g1.sinks = k1 k2
 sinkgroups.g1.processor.type = failover
 sinkgroups.g2.sinks = k2
 sinkgroups.g2.processor.type = failover";
-    let found = crate::support::problems(&groups(two));
+    let found = problems(&groups(two));
     let twice = "a1.sinkgroups.g2.sinks: the sink \"k2\" belongs to group \"g1\" already";
     assert!(found.contains(&twice.to_owned()), "{found:?}");
 }
@@ -429,7 +431,7 @@ sinkgroups.g1.processor.priority.k2 = 5";
 #[test]
 fn an_agent_that_is_not_there_is_an_error_that_names_those_that_are() {
     let read = |name: &str| {
-        let reader = flume_mini_agent::config::AgentConfig::reader(name).file("f");
+        let reader = AgentConfig::reader(name).file("f");
         reader.read(AGENT).unwrap_err().to_string()
     };
     assert_eq!(
@@ -497,7 +499,111 @@ fn an_escape_that_java_refuses_is_an_error_beside_all_others() {
     assert_eq!(
         error.to_string(),
         "the configuration has 2 problems:
-  f:11: \\u needs four hexadecimal digits after it; write \\\\u for a backslash and a u
+  f:11: a1.sinks.k1.x: \\u needs four hexadecimal digits after it; write \\\\u for a backslash and a u, or / in a path
   f:12: a1.sinks.k1.y: is unknown for logger sinks"
     );
+}
+
+#[test]
+fn a_byte_order_mark_is_named_and_nothing_that_follows_from_it() {
+    let mark = ": the text begins with a byte order mark (BOM), which Flume takes for a part of the first \
+                key: save it without one";
+    for text in [
+        format!("\u{feff}{AGENT}"),
+        format!("\u{feff}# names\n{AGENT}"),
+        // As it is read in ISO-8859-1.
+        format!("\u{ef}\u{bb}\u{bf}{AGENT}"),
+    ] {
+        finds(&text, &[mark]);
+    }
+    // What is wrong besides is told as well.
+    let text = format!("\u{feff}{}", agent(&["sources.r1.port"], ""));
+    finds(
+        &text,
+        &[mark, "a1.sources.r1.port: is not set, and must be"],
+    );
+}
+
+#[test]
+fn a_text_in_utf_16_is_named_and_nothing_that_follows_from_it() {
+    let utf16 = ": the text is in UTF-16, or has zero bytes, of which Flume makes characters of their \
+                 own: save it as ASCII or UTF-8";
+    // Each byte as a character, as ISO-8859-1 has it.
+    let bytes = |unit: u16| unit.to_le_bytes().map(char::from);
+    let text: String = AGENT.encode_utf16().flat_map(bytes).collect();
+    finds(&text, &[utf16]);
+    finds(&format!("\u{ff}\u{fe}{text}"), &[utf16]);
+}
+
+#[test]
+fn a_backslash_that_was_meant_as_one_is_named_with_what_it_makes_of_the_value() {
+    let roll = |value: &str| {
+        let more = format!("sinks.k1.type = file_roll\nsinks.k1.sink.directory = {value}");
+        agent(&["sinks.k1.type"], &more)
+    };
+    let told = |read: &str| {
+        format!(
+            "a1.sinks.k1.sink.directory: has a backslash, which begins an escape in property files: \
+             it is read as {read}; write / or \\\\ for each backslash"
+        )
+    };
+    finds(
+        &roll(r"D:\flume\new\test"),
+        &[&told(r#""D:\u{c}lume\new\test""#)],
+    );
+    finds(&roll(r"\\host\share"), &[&told(r#""\\hostshare""#)]);
+    finds(&roll(r"logs\app"), &[&told(r#""logsapp""#)]);
+    for fine in [r"D:\\flume\\new", "D:/flume", r"a\ b", r"a\:b", r"\u0041"] {
+        strict(&roll(fine)).unwrap();
+    }
+}
+
+#[test]
+fn an_escape_that_cannot_be_read_is_all_that_is_told_of_its_key() {
+    let more = "sinks.k1.type = file_roll\nsinks.k1.sink.directory = C:\\users\\me";
+    let text = agent(&["sinks.k1.type"], more);
+    finds(
+        &text,
+        &[
+            "a1.sinks.k1.sink.directory: \\u needs four hexadecimal digits after it; write \\\\u for a \
+           backslash and a u, or / in a path",
+        ],
+    );
+    let error = AgentConfig::reader("a1").lenient().read(&text);
+    let error = error.unwrap_err().to_string();
+    assert!(!error.contains("is not set"), "{error}");
+    // A key that cannot be read is missed.
+    let text = agent(&["sources.r1.port"], "sources.r1.por\\ut = 4141");
+    assert_eq!(problems(&text).len(), 2, "{:?}", problems(&text));
+}
+
+#[test]
+fn a_host_with_a_port_or_a_scheme_is_named() {
+    let expected =
+        "but must be a host alone: the port has a key of its own, and there is no scheme";
+    for host in [
+        "localhost:4141",
+        "127.0.0.1:4141",
+        "[::1]:4141",
+        "avro://localhost",
+    ] {
+        let text = agent(&["sources.r1.bind"], &format!("sources.r1.bind = {host}"));
+        finds(
+            &text,
+            &[&format!("a1.sources.r1.bind: is \"{host}\", {expected}")],
+        );
+        let more = format!("sinks.k1.type = avro\nsinks.k1.hostname = {host}\nsinks.k1.port = 1");
+        let text = agent(&["sinks.k1.type"], &more);
+        finds(
+            &text,
+            &[&format!("a1.sinks.k1.hostname: is \"{host}\", {expected}")],
+        );
+    }
+    for host in ["localhost", "::1", "[::1]", "0.0.0.0", "build-7.example"] {
+        strict(&agent(
+            &["sources.r1.bind"],
+            &format!("sources.r1.bind = {host}"),
+        ))
+        .unwrap();
+    }
 }

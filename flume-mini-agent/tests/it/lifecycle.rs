@@ -89,11 +89,28 @@ fn a_taken_port_is_an_error_that_names_the_address() {
 }
 
 #[test]
-fn an_address_that_makes_no_sense_is_an_error_that_names_it() {
-    let error = MiniAgent::builder().bind("nowhere").start().unwrap_err();
-    assert!(
-        error.to_string().starts_with("cannot listen on nowhere: "),
-        "{error}"
+fn an_address_that_cannot_be_listened_on_is_an_error_that_names_it_and_the_way_out() {
+    let check = |address: &str, way_out: &str| {
+        let error = MiniAgent::builder().bind(address).start().unwrap_err();
+        let error = error.to_string();
+        let start = format!("cannot listen on {address}: ");
+        assert!(
+            error.starts_with(&start) && error.ends_with(way_out),
+            "{error}"
+        );
+        assert!(!error.contains("another process"), "{error}");
+        // The control interface tells the same.
+        let builder = MiniAgent::builder()
+            .control(address)
+            .control_from_anywhere(true);
+        assert_eq!(builder.start().unwrap_err().to_string(), error);
+    };
+    check("nowhere", "; write it as HOST:PORT");
+    check("no-such-host.invalid:0", "; check the host's name");
+    // An address for documentation, which nobody has.
+    check(
+        "192.0.2.1:0",
+        "such as 127.0.0.1, or 0.0.0.0 for all of them",
     );
 }
 

@@ -23,7 +23,9 @@ pub(super) struct Disk {
 impl Disk {
     /// Makes the directory if need be and locks it.
     pub(super) fn open(directory: &Path) -> Result<Self, OpenError> {
-        let shown = directory.display();
+        // Escaped: a path may have been read with control characters in it.
+        let shown = directory.display().to_string();
+        let shown = shown.escape_debug();
         create_directory(directory)
             .map_err(OpenError::io(format!("make the directory {shown}")))?;
         Ok(Self {
