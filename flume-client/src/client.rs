@@ -12,15 +12,16 @@ use crate::blocking::BlockingThread;
 use crate::committer::{Committer, Partners};
 use crate::config::{ClientBuilder, Config, Overflow, SpoolConfig};
 use crate::disk::{Beginning, Disk};
-use crate::error::{AppendBatchError, AppendError, BuildError, FlushError};
+use crate::error::{AppendBatchError, AppendError, BuildError, ClientThread, FlushError};
 use crate::event::Event;
 use crate::fork;
 use crate::health::Health;
 use crate::intake::Intake;
+use crate::life::Guard;
 use crate::random;
 use crate::receipt::Receipt;
 use crate::runtime::ClientRuntime;
-use crate::spool::{Directory, Log, open_first_free};
+use crate::spool::{Directory, Log, Storage, open_first_free};
 use crate::stats::{Lost, Stats};
 use crate::stored::StoredMark;
 use crate::ticket::{Ticket, Waited, ticket};
@@ -69,28 +70,37 @@ impl Client {
     }
 
     pub(crate) fn start(config: Config) -> Result<Self, BuildError> {
+        Self::start_on(config, |directory| directory)
+    }
+
+    /// Starts a client whose spool reads and writes through what `disk` makes of its directory.
+    pub(crate) fn start_on(
+        config: Config,
+        disk: impl FnOnce(Arc<Directory>) -> Arc<dyn Storage>,
+    ) -> Result<Self, BuildError> {
         fork::watch().map_err(BuildError::Thread)?;
         let runtime = ClientRuntime::new().map_err(BuildError::Thread)?;
         let (intake, spool) = match &config.spool {
             None => (Arc::new(Intake::new(&config, Beginning::in_memory())), None),
             Some(spool) => {
-                let (intake, parts) = open_spool(&config, spool)?;
+                let (intake, parts) = open_spool(&config, spool, disk)?;
                 (intake, Some(parts))
             }
         };
         let (committer, backlog) = spool.unzip();
+        let handover = backlog.as_ref().map(|it| it.handover.clone());
+        let guard = |thread| Guard::new(thread, intake.clone(), handover.clone());
+        // If a thread cannot be started, its guard is dropped, and the other one ends.
+        let sending = guard(ClientThread::Sender);
+        let storing = committer.map(|it| (it, guard(ClientThread::Committer)));
         let (shared, overflow) = (intake.clone(), config.overflow);
-        thread::Builder::new()
-            .name("flume-client".into())
-            .spawn(move || worker::run(&runtime, &config, shared, backlog))
-            .map_err(BuildError::Thread)?;
-        let handle = Arc::new(Handle { intake, overflow });
-        if let Some(committer) = committer {
-            thread::Builder::new()
-                .name("flume-spool".into())
-                .spawn(move || committer.run())
-                .map_err(BuildError::Thread)?;
+        spawn(ClientThread::Sender, move || {
+            worker::run(&runtime, &config, &shared, backlog, sending);
+        })?;
+        if let Some((committer, guard)) = storing {
+            spawn(ClientThread::Committer, move || committer.run(guard))?;
         }
+        let handle = Arc::new(Handle { intake, overflow });
         Ok(Self { handle })
     }
 
@@ -221,10 +231,17 @@ impl Client {
     }
 }
 
+fn spawn(thread: ClientThread, body: impl FnOnce() + Send + 'static) -> Result<(), BuildError> {
+    let builder = thread::Builder::new().name(thread.name().into());
+    builder.spawn(body).map_err(BuildError::Thread)?;
+    Ok(())
+}
+
 /// Opens a spool, for its two sides to be started.
 fn open_spool(
     config: &Config,
     spool: &SpoolConfig,
+    disk: impl FnOnce(Arc<Directory>) -> Arc<dyn Storage>,
 ) -> Result<(Arc<Intake>, (Committer, Backlog)), BuildError> {
     let directory = match spool.shared {
         true => open_first_free(&spool.directory, spool.network)?,
@@ -232,12 +249,12 @@ fn open_spool(
     };
     let directory = directory.with_flushing(spool.flushing());
     let directory = Arc::new(directory);
+    let storage = disk(directory.clone());
     let settings = spool.settings(config.event_bytes_max);
-    let (log, opened) =
-        Log::open(directory.clone(), settings, random::draw()).map_err(|source| {
-            let directory = directory.path().to_owned();
-            BuildError::SpoolUnreadable { directory, source }
-        })?;
+    let (log, opened) = Log::open(storage.clone(), settings, random::draw()).map_err(|source| {
+        let directory = directory.path().to_owned();
+        BuildError::SpoolUnreadable { directory, source }
+    })?;
     let mark = Arc::new(StoredMark::new(log.next()));
     let disk = Disk {
         capacity: spool.bytes_max,
@@ -254,7 +271,7 @@ fn open_spool(
     };
     let intake = Arc::new(Intake::new(config, beginning));
     let reading = BlockingThread::start("flume-read").map_err(BuildError::Thread)?;
-    let backlog = Backlog::new(reading.clone(), directory.clone(), &log, &opened);
+    let backlog = Backlog::new(reading.clone(), storage, &log, &opened);
     let partners = Partners {
         intake: intake.clone(),
         handover: backlog.handover.clone(),
@@ -354,20 +371,23 @@ pub struct Report {
     pub lost: Lost,
     /// In the spool, for the next client to send.
     pub on_disk: u64,
-    /// Not decided: only if the client's thread ended abnormally or did not end in time.
+    /// Not decided in time: a disk that is slow may still take them, and then they are in the spool.
     pub pending: u64,
+    /// This thread of the client panicked, which is a fault in this crate.
+    pub failed: Option<ClientThread>,
 }
 
 impl Report {
     pub(crate) fn of(stats: &Stats) -> Self {
         let spool = stats.spool.as_ref();
         let own = stats.own_pending();
-        let on_disk = spool.map_or(0, |spool| own.saturating_sub(spool.unstored));
+        let on_disk = spool.map_or(0, |spool| own - spool.unstored);
         Self {
             delivered: stats.delivered,
             lost: stats.lost,
             on_disk,
             pending: own - on_disk,
+            failed: stats.failed,
         }
     }
 
@@ -421,14 +441,16 @@ impl Flush {
             Waited::Done(result) => result,
             Waited::Gone | Waited::TimedOut => {
                 let forked_from = self.client.handle.intake.forked_from();
-                let pending = self.client.stats().own_pending();
-                if pending == 0 && forked_from.is_none() {
+                let stats = self.client.stats();
+                let (pending, failed) = (stats.own_pending(), stats.failed);
+                if pending == 0 && failed.is_none() && forked_from.is_none() {
                     return Ok(());
                 }
                 Err(FlushError {
                     pending,
                     last_error: None,
                     forked_from,
+                    failed,
                 })
             }
         }

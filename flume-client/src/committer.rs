@@ -26,6 +26,7 @@ use crate::config::{SpoolConfig, SyncMode};
 use crate::disk::StoredNews;
 use crate::handover::{Handover, Retirements, SAVE_AFTER};
 use crate::intake::Intake;
+use crate::life::Guard;
 use crate::spool::{Directory, Level, Log, Settings, Trouble};
 use crate::stored::{StoredMark, Unpark};
 use crate::wakeup;
@@ -64,7 +65,6 @@ pub(crate) struct Committer {
 }
 
 /// Whom the committer deals with.
-#[derive(Clone)]
 pub(crate) struct Partners {
     pub(crate) intake: Arc<Intake>,
     pub(crate) handover: Arc<Handover>,
@@ -115,9 +115,8 @@ impl Committer {
         }
     }
 
-    /// The body of the thread.
-    pub(crate) fn run(mut self) {
-        let ending = Ending(self.partners.clone());
+    /// The body of the thread, which holds the guard.
+    pub(crate) fn run(mut self, guard: Guard) {
         wakeup::enter_thread_of_a_client();
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
@@ -142,8 +141,9 @@ impl Committer {
             // What was asked for is kept without it, too.
             let _ = self.directory.flush();
         }
+        // The spool is let go of before it is said so.
         drop(self);
-        drop(ending);
+        guard.end();
     }
 
     /// Takes in what is done with. `true`: the client ends.
@@ -252,24 +252,12 @@ impl Committer {
         let _ = self.log.reserve();
     }
 
-    /// Brings everyone's view up to date.
+    /// Brings everyone's view up to date: the callers' before the worker's, so that no event is
+    /// acknowledged before it counts as stored.
     fn settle(&mut self) {
-        let changed = self.saved || self.newest_segment != self.log.newest_segment();
-        if changed || !self.stored.is_empty() {
-            self.newest_segment = self.log.newest_segment();
-            let segments = changed.then(|| self.log.readable());
-            let upto = self.log.readable_upto();
-            self.partners
-                .handover
-                .stored(&mut self.stored, upto, segments);
-            self.saved = false;
-        }
         let mut wakers = Vec::new();
         let own = self.trouble.as_ref().or(self.upkeep_trouble.as_ref());
         let mut state = self.partners.intake.lock_soon();
-        for chunk in self.stored.drain(..) {
-            state.give_back(chunk);
-        }
         state.on_stored(&StoredNews {
             room: self.log.room(),
             stored_upto: self.log.durable_upto(),
@@ -284,6 +272,29 @@ impl Committer {
             self.partners.mark.advance(self.log.durable_upto());
         }
         self.news = StoredNews::default();
+        self.hand_on();
+    }
+
+    /// Hands on to the worker what is stored.
+    fn hand_on(&mut self) {
+        let changed = self.saved || self.newest_segment != self.log.newest_segment();
+        if !changed && self.stored.is_empty() {
+            return;
+        }
+        self.saved = false;
+        self.newest_segment = self.log.newest_segment();
+        let segments = changed.then(|| self.log.readable());
+        let upto = self.log.readable_upto();
+        self.partners
+            .handover
+            .stored(&mut self.stored, upto, segments);
+        if !self.stored.is_empty() {
+            // The worker does not keep up, and reads these from the disk.
+            let mut state = self.partners.intake.lock_soon();
+            self.stored
+                .drain(..)
+                .for_each(|chunk| state.give_back(chunk));
+        }
     }
 
     fn is_short_of_room(&self) -> bool {
@@ -322,22 +333,6 @@ impl Committer {
     fn save_within(&mut self, wait: Duration) {
         let at = Instant::now() + wait;
         self.timers.save = Some(self.timers.save.map_or(at, |due| due.min(at)));
-    }
-}
-
-/// Tells everyone that nothing more gets stored, also after a panic.
-struct Ending(Partners);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        let Partners {
-            intake,
-            handover,
-            mark,
-        } = &self.0;
-        intake.committer_ends();
-        mark.end();
-        handover.ended();
     }
 }
 

@@ -106,6 +106,33 @@ pub enum BuildError {
     Thread(#[source] io::Error),
 }
 
+/// One of a client's threads. See [`ClientBuilder::build`](crate::ClientBuilder::build).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientThread {
+    /// `flume-client`: sends events to agents.
+    Sender,
+    /// `flume-spool`: writes events to the spool.
+    Committer,
+}
+
+impl ClientThread {
+    /// The name that debuggers and panic messages show.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sender => "flume-client",
+            Self::Committer => "flume-spool",
+        }
+    }
+}
+
+impl fmt::Display for ClientThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// An event was not taken. It is handed back, unchanged.
 #[derive(Debug)]
 pub struct AppendError {
@@ -168,6 +195,15 @@ pub enum Refusal {
     /// The client was closed.
     #[error("the client was closed and takes no more events")]
     Closed,
+    /// One of the client's threads panicked, which is a fault in this crate. The client has ended;
+    /// what is in the spool is delivered by the next one.
+    #[error(
+        "the client's thread {thread} panicked, so the client has ended and takes no more events: build another one"
+    )]
+    Failed {
+        /// The thread.
+        thread: ClientThread,
+    },
     /// This is not the process that built the client, but one forked from it, without its threads.
     #[error(
         "this process was forked from process {process}, whose client this is: build one after the fork"
@@ -312,6 +348,13 @@ pub enum DeliveryError {
         /// The client's process.
         process: u32,
     },
+    /// One of the client's threads panicked, which is a fault in this crate. It is not known
+    /// whether the event was sent or is on the disk.
+    #[error("the client's thread {thread} panicked; whether the event was sent is not known")]
+    Failed {
+        /// The thread.
+        thread: ClientThread,
+    },
 }
 
 /// An event that was taken is not on the disk, or not yet.
@@ -336,6 +379,12 @@ pub enum StoreError {
         /// The client's process.
         process: u32,
     },
+    /// One of the client's threads panicked before the event was known to be on the disk.
+    #[error("the client's thread {thread} panicked before the event was known to be on the disk")]
+    Failed {
+        /// The thread.
+        thread: ClientThread,
+    },
 }
 
 impl DeliveryError {
@@ -349,6 +398,7 @@ impl DeliveryError {
                 | Self::Unknown
                 | Self::InSpool
                 | Self::Forked { .. }
+                | Self::Failed { .. }
         )
     }
 }
@@ -361,6 +411,8 @@ pub struct FlushError {
     pub pending: u64,
     /// The last trouble with an agent, if there was any.
     pub last_error: Option<Arc<AgentError>>,
+    /// This thread of the client panicked, and the client has ended.
+    pub failed: Option<ClientThread>,
     /// The client's process, if this is not that one but was forked from it. What waits there only
     /// that one knows; [`pending`](Self::pending) is zero.
     pub forked_from: Option<u32>,
@@ -372,11 +424,18 @@ fn unflushed(error: &FlushError) -> String {
             "this process was forked from process {process}, whose client this is: only that one can flush it"
         ),
         None => format!(
-            "{} events are still not acknowledged{}",
+            "{} events are still not acknowledged{}{}",
             error.pending,
+            failure(error.failed),
             cause(error.last_error.as_ref())
         ),
     }
+}
+
+fn failure(thread: Option<ClientThread>) -> String {
+    thread
+        .map(|thread| format!("; the client's thread {thread} panicked, and the client has ended"))
+        .unwrap_or_default()
 }
 
 fn cause(error: Option<&Arc<AgentError>>) -> String {

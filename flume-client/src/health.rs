@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::AgentError;
+use crate::error::{AgentError, ClientThread};
 use crate::spool::Trouble;
 use crate::stats::Stats;
 
@@ -30,6 +30,12 @@ pub enum Problem {
         unstored: u64,
         /// Why.
         trouble: Arc<Trouble>,
+    },
+    /// A thread of the client panicked, which is a fault in this crate, and the client has ended.
+    #[error("the client's thread {thread} panicked, and the client has ended: build another one")]
+    Failed {
+        /// The thread.
+        thread: ClientThread,
     },
     /// No agent takes events.
     #[error(
@@ -66,6 +72,7 @@ impl Health {
     }
 
     pub(crate) fn of(stats: &Stats) -> Self {
+        let failed = stats.failed.map(|thread| Problem::Failed { thread });
         let spool = stats.spool.as_ref().and_then(|spool| {
             let trouble = spool.trouble.clone()?;
             let unstored = spool.unstored;
@@ -80,7 +87,7 @@ impl Health {
             last_error: errors.find_map(|agent| agent.last_error.clone()),
         });
         Self {
-            problems: spool.into_iter().chain(agents).collect(),
+            problems: failed.into_iter().chain(spool).chain(agents).collect(),
         }
     }
 }

@@ -73,6 +73,7 @@ mod config;
 mod disk;
 mod handover;
 mod intake;
+mod life;
 mod random;
 mod receipt;
 mod runtime;
@@ -87,7 +88,8 @@ pub use client::{Client, Close, CloseGuard, Flush, Ready, Report};
 pub use config::{AgentUrl, AgentUrlError, ClientBuilder, Overflow, SyncMode};
 pub use delivery::{Backoff, WindowMode};
 pub use error::{
-    AgentError, AppendBatchError, AppendError, BuildError, DeliveryError, FlushError, StoreError,
+    AgentError, AppendBatchError, AppendError, BuildError, ClientThread, DeliveryError, FlushError,
+    StoreError,
 };
 pub use event::Event;
 pub use health::{Health, Problem};

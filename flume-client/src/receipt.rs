@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::AgentUrl;
 use crate::delivery::{Loss, Outcome};
-use crate::error::{DeliveryError, StoreError};
+use crate::error::{ClientThread, DeliveryError, StoreError};
 use crate::fork::Generation;
 use crate::stored::{Stored, StoredMark};
 
@@ -167,7 +167,7 @@ struct SlotState {
     outcomes: Vec<(u64, u32, Outcome)>,
     waiters: Vec<Waiter>,
     next_key: u64,
-    /// The worker ended: what has no outcome never gets one but this.
+    /// The client has ended: what has no outcome never gets one but this.
     last_word: Option<LastWord>,
 }
 
@@ -239,21 +239,21 @@ impl SlotState {
     }
 }
 
-/// What the worker leaves behind for events without an outcome.
+/// What becomes of events without an outcome when the client has ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum LastWord {
-    /// It ended abnormally.
-    Unknown,
-    /// Events below this are in the spool; the others are nowhere.
-    InSpoolBelow(u64),
+pub(crate) struct LastWord {
+    /// Events below this are in the spool.
+    pub(crate) in_spool_below: u64,
+    /// The others are nowhere, unless this thread has panicked.
+    pub(crate) failed: Option<ClientThread>,
 }
 
 impl LastWord {
     fn on(self, sequence: u64) -> DeliveryError {
-        match self {
-            Self::Unknown => DeliveryError::Unknown,
-            Self::InSpoolBelow(end) if sequence < end => DeliveryError::InSpool,
-            Self::InSpoolBelow(_) => DeliveryError::Closed,
+        match self.failed {
+            _ if sequence < self.in_spool_below => DeliveryError::InSpool,
+            Some(thread) => DeliveryError::Failed { thread },
+            None => DeliveryError::Closed,
         }
     }
 }
@@ -341,9 +341,9 @@ impl Receipts {
         }
     }
 
-    /// The worker ended: whoever still waits is told that nothing more comes.
+    /// The client has ended: whoever still waits is told that nothing more comes.
     pub(crate) fn end(&mut self, last_word: LastWord, wakers: &mut Vec<Waker>) {
-        self.stored.end();
+        self.stored.end(last_word.failed, wakers);
         for slot in self.slots.drain(..).flatten() {
             let mut state = slot.lock();
             state.last_word = Some(last_word);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::config::AgentUrl;
 use crate::delivery::{Loss, Outcome};
-use crate::error::{AgentError, Refusal};
+use crate::error::{AgentError, ClientThread, Refusal};
 use crate::spool::Trouble;
 
 /// A consistent snapshot of a client's counters, in events unless said otherwise.
@@ -42,6 +42,9 @@ pub struct Stats {
     pub agents: Vec<AgentStats>,
     /// The spool, with [`Reliability::EndToEnd`](crate::Reliability::EndToEnd).
     pub spool: Option<SpoolStats>,
+    /// This thread of the client panicked, which is a fault in this crate, and the client has ended:
+    /// it takes nothing more, and what is in the spool waits for the next client.
+    pub failed: Option<ClientThread>,
 }
 
 /// What a client knows of its spool.
@@ -141,7 +144,7 @@ pub struct Refused {
     pub too_large: u64,
     /// A header broke a limit.
     pub header: u64,
-    /// The client was closed.
+    /// The client was closed, or one of its threads failed.
     pub closed: u64,
     /// This process was forked from the client's.
     pub forked: u64,
@@ -194,7 +197,7 @@ impl Stats {
             Refusal::SpoolFull { .. } => &mut self.refused.spool_full,
             Refusal::TooLarge { .. } => &mut self.refused.too_large,
             Refusal::Header(_) => &mut self.refused.header,
-            Refusal::Closed => &mut self.refused.closed,
+            Refusal::Closed | Refusal::Failed { .. } => &mut self.refused.closed,
             Refusal::Forked { .. } => &mut self.refused.forked,
         };
         *counter += events;

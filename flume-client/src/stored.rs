@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::error::StoreError;
+use crate::error::{ClientThread, StoreError};
 use crate::fork::Generation;
 use crate::wakeup;
 
@@ -23,8 +23,8 @@ pub(crate) struct StoredMark {
 
 #[derive(Debug, Default)]
 struct MarkState {
-    /// Nothing more gets stored.
-    ended: bool,
+    /// What becomes of those that are not stored, once nothing more is.
+    ended: Option<StoreError>,
     next_key: u64,
     /// By sequence number; the key tells those of one event apart.
     waiters: BTreeMap<(u64, u64), Waker>,
@@ -50,13 +50,12 @@ impl StoredMark {
         wakeup::wake(woken.into_values());
     }
 
-    /// No further events get stored.
-    pub(crate) fn end(&self) {
+    /// No further events get stored. Wake the wakers without locks held.
+    pub(crate) fn end(&self, failed: Option<ClientThread>, wakers: &mut Vec<Waker>) {
         let mut state = self.lock();
-        state.ended = true;
-        let woken = std::mem::take(&mut state.waiters);
-        drop(state);
-        wakeup::wake(woken.into_values());
+        state.ended =
+            Some(failed.map_or(StoreError::Closed, |thread| StoreError::Failed { thread }));
+        wakers.extend(std::mem::take(&mut state.waiters).into_values());
     }
 
     /// Blocks the calling thread until the event is stored.
@@ -130,8 +129,8 @@ impl Future for Stored<'_> {
         if mark.is_stored(sequence) {
             return Poll::Ready(Ok(()));
         }
-        if state.ended {
-            return Poll::Ready(Err(StoreError::Closed));
+        if let Some(error) = &state.ended {
+            return Poll::Ready(Err(error.clone()));
         }
         let key = self.waiting.unwrap_or(state.next_key);
         if self.waiting.is_none() {
@@ -191,7 +190,9 @@ mod tests {
         mark.advance(10);
         assert_eq!(third.join().unwrap(), Ok(()));
         assert_eq!(mark.lock().waiters.len(), 1);
-        mark.end();
+        let mut wakers = Vec::new();
+        mark.end(None, &mut wakers);
+        wakeup::wake(wakers);
         assert_eq!(tenth.join().unwrap(), Err(StoreError::Closed));
         assert_eq!(mark.wait(9, Duration::ZERO), Ok(()));
         assert_eq!(mark.wait(10, Duration::ZERO), Err(StoreError::Closed));

@@ -441,3 +441,21 @@ fn larger_events_than_a_client_takes_are_adopted_all_the_same() {
     let places = ["", "process-2", "process-3"].map(|place| left_in(&home.path().join(place)));
     assert_eq!(places, [0, 0, 0]);
 }
+
+#[test]
+fn an_interval_without_end_between_syncs_is_taken_as_no_limit() {
+    let agent = Agent::good();
+    let directory = tempfile::tempdir().unwrap();
+    let client = client_of(&[&agent]).spool(directory.path());
+    let client = client.sync(SyncMode::Interval(Duration::MAX)).build();
+    let client = client.unwrap();
+    for numbers in [0..3, 3..6] {
+        for receipt in append_all(&client, numbers) {
+            receipt.wait_stored(PATIENCE).unwrap();
+            receipt.wait(PATIENCE).unwrap();
+        }
+    }
+    let stats = client.stats();
+    assert_eq!(stats.failed, None);
+    assert!(client.close(PATIENCE).wait().is_complete());
+}

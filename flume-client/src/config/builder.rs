@@ -302,6 +302,9 @@ impl ClientBuilder {
         config.event_ids = self.event_ids.unwrap_or(may_double);
         config.delivery.agents = config.agents.len();
         config.delivery.bound_times();
+        if let Some(spool) = &mut config.spool {
+            spool.bound_times();
+        }
         config.check_sizes()?;
         config.check_delivery()?;
         // Else a full buffer could be one open batch, which nothing but its linger time sends.

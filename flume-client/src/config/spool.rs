@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::builder::{long_enough, within};
+use super::builder::{FOREVER, long_enough, within};
 use crate::chunk::CHUNK_BYTES;
 use crate::delivery;
 use crate::error::BuildError;
@@ -116,6 +116,13 @@ impl SpoolConfig {
         match self.sync {
             SyncMode::Interval(interval) => long_enough("sync", interval),
             SyncMode::Always | SyncMode::Os => Ok(()),
+        }
+    }
+
+    /// Takes times beyond [`FOREVER`] for that.
+    pub(crate) fn bound_times(&mut self) {
+        if let SyncMode::Interval(interval) = &mut self.sync {
+            *interval = FOREVER.min(*interval);
         }
     }
 

@@ -16,11 +16,11 @@ use std::task::Waker;
 
 use crate::config::Config;
 use crate::disk::Beginning;
-use crate::error::Refusal;
+use crate::error::{ClientThread, Refusal};
 use crate::event::Event;
 use crate::event_id::{EVENT_ID_BYTES_MAX, EVENT_ID_HEADER};
 use crate::fork::Generation;
-use crate::receipt::{LastWord, Receipt};
+use crate::receipt::Receipt;
 use crate::stats::{Refused, Stats};
 use crate::ticket::Promise;
 use crate::wakeup;
@@ -151,14 +151,14 @@ impl Intake {
         wakeup::wake(promise.fulfil(()));
     }
 
-    /// Puts a request before the worker. Where there is none, it is dropped, and with it its promise.
+    /// Puts a request before the worker. Once the client has ended, its promise is dropped.
     pub(crate) fn request(&self, request: impl FnOnce(u64) -> Request) {
         if self.forked_from().is_some() {
             return;
         }
         let mut state = self.lock();
         let request = request(state.next);
-        if state.worker_gone {
+        if state.running == 0 {
             drop(state);
             drop(request);
             return;
@@ -175,7 +175,7 @@ impl Intake {
     /// sent any more.
     pub(crate) fn adopt(&self, events: u64, backlog: Backlog) -> bool {
         let mut state = self.lock();
-        if state.closed || state.worker_gone {
+        if state.closed {
             return false;
         }
         state.stats.recovered += events;
@@ -188,6 +188,11 @@ impl Intake {
         drop(state);
         wakeup::wake(listener);
         true
+    }
+
+    /// Takes requests back whose promises are to be dropped when the client has ended.
+    pub(crate) fn hand_back(&self, requests: impl Iterator<Item = Request>) {
+        self.lock().requests.extend(requests);
     }
 
     /// Wakes callers who wait for room, now that there may be some.
@@ -206,29 +211,29 @@ impl Intake {
         }
     }
 
-    /// The worker ends: nothing more is taken, and nobody waits for it in vain. Without a spool
-    /// events are left over only if it ended by a panic; whether they were stored is not known.
-    pub(crate) fn worker_ends(&self) {
-        let mut wakers = Vec::new();
+    /// A thread of the client has panicked: nothing more is taken, and the other one ends too.
+    pub(crate) fn fail(&self, thread: ClientThread) {
         let mut state = self.lock();
         state.closed = true;
-        state.worker_gone = true;
-        state.let_go_adopted();
-        let last_word = match state.disk {
-            None => {
-                state.stats.lost.unknown += state.stats.pending;
-                state.stats.pending = 0;
-                LastWord::Unknown
-            }
-            Some(disk) => {
-                let unstored = state.next - disk.stored_upto;
-                state.stats.lost.closed += unstored;
-                state.stats.pending -= unstored;
-                LastWord::InSpoolBelow(disk.stored_upto)
-            }
-        };
-        state.stats.pending_bytes = 0;
-        state.receipts.end(last_word, &mut wakers);
+        state.stats.failed.get_or_insert(thread);
+        let ready = std::mem::take(&mut state.ready);
+        let sleeper = state.sleeper.take().map(|sleeper| sleeper.waker);
+        let listener = state.listener.take();
+        drop(state);
+        drop(ready);
+        wakeup::wake(sleeper.into_iter().chain(listener));
+    }
+
+    /// A thread of the client has ended. With the last one, everything is settled with everyone.
+    pub(crate) fn thread_ended(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.running -= 1;
+        if state.running > 0 {
+            return;
+        }
+        let mut wakers = Vec::new();
+        state.settle(&mut wakers);
         let requests = std::mem::take(&mut state.requests);
         let ready = std::mem::take(&mut state.ready);
         drop(state);
@@ -254,12 +259,6 @@ impl Intake {
         };
         self.forked.fetch_add(events, Ordering::Relaxed);
         Err(Refusal::Forked { process })
-    }
-
-    /// Nothing more can be stored, so nothing more is taken. The client is closed already, unless
-    /// the committer ended by a panic.
-    pub(crate) fn committer_ends(&self) {
-        self.lock().closed = true;
     }
 
     fn capacity(&self) -> usize {
@@ -318,17 +317,22 @@ mod tests {
     fn receipts_resolve_and_counters_balance_when_the_worker_dies() {
         let intake = intake();
         let receipt = intake.append(&Event::new("left over")).unwrap();
-        intake.worker_ends();
-        assert_eq!(receipt.wait(Duration::ZERO), Err(DeliveryError::Unknown));
+        let thread = ClientThread::Sender;
+        intake.fail(thread);
+        intake.thread_ended();
+        assert_eq!(
+            receipt.wait(Duration::ZERO),
+            Err(DeliveryError::Failed { thread })
+        );
         let stats = intake.lock().stats.clone();
         assert_eq!(
             (stats.accepted, stats.pending, stats.lost.unknown),
             (1, 0, 1)
         );
-        assert!(matches!(
-            intake.append(&Event::new("later")),
-            Err(Refusal::Closed)
-        ));
+        assert_eq!(
+            intake.append(&Event::new("later")).unwrap_err(),
+            Refusal::Failed { thread }
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::disk::{Beginning, Disk, StoredNews};
 use crate::error::Refusal;
 use crate::event::Event;
 use crate::event_id::{EVENT_ID_BYTES_MAX, EventIds};
-use crate::receipt::{Receipt, Receipts};
+use crate::receipt::{LastWord, Receipt, Receipts};
 use crate::stats::{AgentStats, SpoolStats, Stats};
 use crate::ticket::Promise;
 use crate::worker::Request;
@@ -31,7 +31,8 @@ pub(crate) struct IntakeState {
     pub(super) requests: Vec<Request>,
     pub(super) ready: Vec<(usize, Promise<()>)>,
     pub(super) closed: bool,
-    pub(super) worker_gone: bool,
+    /// Threads of the client that have not ended.
+    pub(super) running: u32,
     /// Whoever takes the chunks.
     pub(super) sleeper: Option<Sleeper>,
     /// The worker, if it is another.
@@ -57,6 +58,7 @@ impl IntakeState {
             disk,
         } = beginning;
         let (directory, disk) = disk.unzip();
+        let running = 1 + u32::from(disk.is_some());
         Self {
             stats: Stats {
                 agents: stats,
@@ -81,7 +83,7 @@ impl IntakeState {
             requests: Vec::new(),
             ready: Vec::new(),
             closed: false,
-            worker_gone: false,
+            running,
             sleeper: None,
             listener: None,
         }
@@ -118,11 +120,42 @@ impl IntakeState {
     /// The counters, as of now.
     pub(crate) fn snapshot(&self) -> Stats {
         let mut stats = self.stats.clone();
-        // Once the worker is gone, those that were not stored are given up.
-        if let (Some(disk), Some(spool), false) = (&self.disk, &mut stats.spool, self.worker_gone) {
-            spool.unstored = self.next - disk.stored_upto;
+        // Once the client has ended, those that were not stored are given up.
+        if self.running > 0
+            && let Some(spool) = &mut stats.spool
+        {
+            spool.unstored = self.unstored();
         }
         stats
+    }
+
+    /// Events that are taken and not stored.
+    fn unstored(&self) -> u64 {
+        self.disk.map_or(0, |disk| self.next - disk.stored_upto)
+    }
+
+    /// The client has ended, and what became of every event is known. Without a spool events are
+    /// left over only if a thread has panicked.
+    pub(super) fn settle(&mut self, wakers: &mut Vec<Waker>) {
+        self.let_go_adopted();
+        let failed = self.stats.failed;
+        let lost = match &self.disk {
+            None => self.stats.pending,
+            // A panic may have come between two counters.
+            Some(_) => self.unstored().min(self.stats.pending),
+        };
+        let reason = match failed {
+            None if self.disk.is_some() => &mut self.stats.lost.closed,
+            _ => &mut self.stats.lost.unknown,
+        };
+        *reason += lost;
+        self.stats.pending -= lost;
+        self.stats.pending_bytes = 0;
+        let last_word = LastWord {
+            in_spool_below: self.disk.map_or(0, |disk| disk.stored_upto),
+            failed,
+        };
+        self.receipts.end(last_word, wakers);
     }
 
     /// Takes an emptied chunk back for reuse.
@@ -201,6 +234,9 @@ impl IntakeState {
         events: usize,
         capacity: usize,
     ) -> Result<(), Refusal> {
+        if let Some(thread) = self.stats.failed {
+            return Err(Refusal::Failed { thread });
+        }
         if self.closed {
             return Err(Refusal::Closed);
         }

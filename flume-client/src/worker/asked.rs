@@ -38,14 +38,27 @@ pub(super) struct Flush {
 }
 
 pub(super) struct Closing {
-    pub(super) deadline: Instant,
-    pub(super) promises: Vec<Promise<Report>>,
+    /// Sending ends then.
+    deadline: Instant,
+    /// Who waits for the report, each until then.
+    promises: Vec<(Instant, Promise<Report>)>,
     /// Everything is sent, or time is up: the spool is being let go.
-    pub(super) finishing: bool,
+    finishing: bool,
 }
 
-/// How long after its deadline a close waits for the committer.
+/// How long after its deadline a close waits for the disk. What is being written then is reported
+/// as pending; it is settled, and its receipts resolve, when the disk has answered.
 const FINISH_TIMEOUT: Duration = Duration::from_millis(500);
+
+impl Closing {
+    /// When there is something to do next.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        if self.finishing {
+            return self.promises.iter().map(|(until, _)| *until).min();
+        }
+        Some(self.deadline)
+    }
+}
 
 impl Worker {
     pub(super) fn on_request(&mut self, request: Request) {
@@ -71,7 +84,7 @@ impl Worker {
                     finishing: false,
                 });
                 closing.deadline = closing.deadline.min(deadline);
-                closing.promises.push(promise);
+                closing.promises.push((deadline + FINISH_TIMEOUT, promise));
                 let deadline = closing.deadline;
                 self.stop_adopted(deadline);
             }
@@ -99,6 +112,7 @@ impl Worker {
                     pending: unfinished.min(self.intake.lock().stats.own_pending()),
                     last_error: self.turn.last_error.clone(),
                     forked_from: None,
+                    failed: None,
                 }),
             };
             wakeup::wake(flush.promise.fulfil(result));
@@ -122,19 +136,56 @@ impl Worker {
             }
             return is_late || is_idle;
         };
-        if closing.finishing {
-            return feed.finish(context) || is_late;
+        if !closing.finishing {
+            if !(is_late || is_idle && feed.is_through()) {
+                return false;
+            }
+            // What is not acknowledged stays in the spool.
+            closing.finishing = true;
+            self.own.stop();
+            self.own.disconnect();
         }
-        if !(is_late || is_idle && feed.is_through()) {
-            return false;
+        let has_ended = self
+            .own
+            .feed
+            .as_mut()
+            .is_none_or(|feed| feed.finish(context));
+        if !has_ended {
+            self.report_early();
         }
-        // What is not acknowledged stays in the spool.
-        closing.finishing = true;
-        closing.deadline = Instant::now() + FINISH_TIMEOUT;
-        let has_ended = feed.finish(context);
-        self.own.stop();
-        self.own.disconnect();
         has_ended
+    }
+
+    /// Those who still wait get their answer when the client has ended: only then is it known.
+    pub(super) fn hand_back_requests(&mut self) {
+        let timeout = Duration::ZERO;
+        let closing = self.closing.take().map(|closing| closing.promises);
+        let closes = closing.into_iter().flatten();
+        let closes = closes.map(|(_, promise)| Request::Close { timeout, promise });
+        let flushes = self.flushes.drain(..).map(|flush| Request::Flush {
+            upto: flush.upto,
+            timeout,
+            promise: flush.promise,
+        });
+        self.intake.hand_back(closes.chain(flushes));
+    }
+
+    /// Answers those who cannot wait for the disk any longer.
+    fn report_early(&mut self) {
+        let Some(closing) = &mut self.closing else {
+            return;
+        };
+        let now = Instant::now();
+        let is_late = |(until, _): &mut (Instant, Promise<Report>)| *until <= now;
+        let late: Vec<_> = closing.promises.extract_if(.., is_late).collect();
+        if late.is_empty() {
+            return;
+        }
+        self.exchange();
+        let report = Report::of(&self.intake.lock().snapshot());
+        for (_, promise) in late {
+            wakeup::wake(promise.fulfil(report));
+        }
     }
 }
 

@@ -13,17 +13,15 @@ mod turn;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::client::Report;
 use crate::config::{Config, Overflow};
 use crate::delivery::Input;
-use crate::handover::Handover;
 use crate::intake::Intake;
+use crate::life::Guard;
 use crate::runtime::ClientRuntime;
-use crate::ticket::Promise;
 use crate::wakeup;
 use adopted::Adopted;
 pub(crate) use asked::Request;
@@ -32,40 +30,19 @@ pub(crate) use feed::Backlog;
 use lane::Lane;
 use turn::Turn;
 
-/// The body of the client's thread: works until the client is closed, then settles with everyone.
+/// The body of the client's thread, which holds the guard: works until the client is closed, then
+/// settles with everyone.
 pub(crate) fn run(
     runtime: &ClientRuntime,
     config: &Config,
-    intake: Arc<Intake>,
+    intake: &Arc<Intake>,
     backlog: Option<Backlog>,
+    guard: Guard,
 ) {
-    let ending = Ending {
-        intake: intake.clone(),
-        handover: backlog.as_ref().map(|backlog| backlog.handover.clone()),
-    };
     wakeup::enter_thread_of_a_client();
-    let closers = runtime.block_on(async { Worker::new(config, intake, backlog).await });
-    let intake = ending.intake.clone();
-    drop(ending);
-    let report = Report::of(&intake.lock().snapshot());
-    for promise in closers {
-        wakeup::wake(promise.fulfil(report));
-    }
-}
-
-/// Settles with waiting callers when the thread ends, also by a panic.
-struct Ending {
-    intake: Arc<Intake>,
-    handover: Option<Arc<Handover>>,
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        if let Some(handover) = &self.handover {
-            handover.finish(Waker::noop());
-        }
-        self.intake.worker_ends();
-    }
+    let worker = || Worker::new(config, intake.clone(), backlog);
+    runtime.block_on(async { worker().await });
+    guard.end();
 }
 
 /// Turns in a row before the runtime looks at the sockets again, at the price of a system call.
@@ -84,6 +61,8 @@ struct Worker {
     timer: Pin<Box<Sleep>>,
     flushes: Vec<Flush>,
     closing: Option<Closing>,
+    /// The other thread has panicked.
+    has_failed: bool,
     turn: Turn,
 }
 
@@ -101,6 +80,7 @@ impl Worker {
             timer: Box::pin(sleep_until(epoch)),
             flushes: Vec::new(),
             closing: None,
+            has_failed: false,
             turn: Turn::default(),
         }
     }
@@ -118,6 +98,7 @@ impl Worker {
         if self.own.feed.is_none() && (is_asked || state.has_come_in(events, bytes)) {
             state.take_chunks(&mut self.turn.chunks, usize::MAX);
         }
+        self.has_failed = state.stats.failed.is_some();
         let pending_bytes = state.stats.pending_bytes;
         drop(state);
         wakeup::wake(self.turn.wakers.drain(..));
@@ -184,7 +165,7 @@ impl Worker {
         let lanes = [self.own.deadline(), self.adopted_deadline()];
         let lanes = lanes.into_iter().flatten();
         let flushes = self.flushes.iter().map(|flush| flush.deadline);
-        let closing = self.closing.as_ref().map(|closing| closing.deadline);
+        let closing = self.closing.as_ref().and_then(Closing::next_deadline);
         if let Some(deadline) = lanes.chain(flushes).chain(closing).min() {
             self.timer.as_mut().reset(deadline);
             if self.timer.as_mut().poll(context).is_ready() {
@@ -199,20 +180,17 @@ impl Worker {
 }
 
 impl Future for Worker {
-    type Output = Vec<Promise<Report>>;
+    type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let worker = self.get_mut();
         for _ in 0..TURNS_MAX {
             let mut progressed = worker.work(context);
             progressed |= worker.end_flushes();
-            if worker.is_done(context) {
+            if worker.has_failed || worker.is_done(context) {
                 worker.exchange();
-                let closing = worker
-                    .closing
-                    .take()
-                    .expect("it is closing when it is done");
-                return Poll::Ready(closing.promises);
+                worker.hand_back_requests();
+                return Poll::Ready(());
             }
             if !progressed && worker.sleep(context) {
                 return Poll::Pending;
