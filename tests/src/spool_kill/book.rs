@@ -19,11 +19,15 @@ pub(super) struct Book {
     /// By round and thread.
     lanes: BTreeMap<(u32, u32), Lane>,
     rounds: BTreeMap<u32, Round>,
-    /// By which run id the events of a round are named.
-    runs: BTreeMap<u32, String>,
+    /// By which run id the events of a process are named, and in which place it wrote them.
+    runs: BTreeMap<Process, String>,
+    places: BTreeMap<Process, u32>,
     broken: Vec<String>,
     broken_untold: u64,
 }
+
+/// A round, and which process of it.
+type Process = (u32, u32);
 
 /// The events of one thread of one process.
 #[derive(Debug, Default)]
@@ -50,6 +54,8 @@ struct Round {
     latest: u64,
     /// Events that had come by the end of this round, and came again later.
     again: u64,
+    /// Batches that may have been under way.
+    in_flight: u32,
 }
 
 /// A kill, and the events that came again because of it. One before which fewer events came than
@@ -77,6 +83,11 @@ pub(super) struct Sums {
 }
 
 impl Book {
+    /// A process opened this place.
+    pub(super) fn open(&mut self, round: u32, process: u32, place: u32) {
+        self.places.insert((round, process), place);
+    }
+
     /// A process reported its events below these counts.
     pub(super) fn report(&mut self, round: u32, thread: u32, stored: u64, appended: u64) {
         let lane = self.lanes.entry((round, thread)).or_default();
@@ -91,13 +102,20 @@ impl Book {
                 self.fault(text);
             }
         }
-        let ids = events.iter();
-        // Within a spool the numbers go on over all runs.
-        let ids = ids.filter_map(|event| event.header_value(EVENT_ID_HEADER)?.split_once('-'));
-        let ids = ids.map(|(_, number)| number);
+        // Within a place the numbers go on over all runs.
+        let mut last = BTreeMap::new();
+        let mut is_unordered = false;
+        for event in events {
+            let number = Number::of(event.body());
+            let place = number.and_then(|number| self.places.get(&process_of(number)));
+            let id = event.header_value(EVENT_ID_HEADER);
+            let id = id.and_then(|id| Some(id.split_once('-')?.1.to_owned()));
+            let before = last.insert(place, id.clone());
+            is_unordered |= before.is_some_and(|before| before > id);
+        }
         let entry = self.rounds.entry(round).or_default();
         entry.arrived += events.len() as u64;
-        entry.is_unordered = !ids.is_sorted();
+        entry.is_unordered = is_unordered;
     }
 
     fn arrive_one(&mut self, round: u32, event: &Event) -> Result<(), String> {
@@ -108,7 +126,7 @@ impl Book {
         let (run, sequence) = id.ok_or(format!("event {number} has no id"))?;
         let sequence = u64::from_str_radix(sequence, 16);
         let sequence = sequence.map_err(|e| format!("the id of event {number}: {e}"))?;
-        let known = self.runs.entry(number.round);
+        let known = self.runs.entry(process_of(number));
         let known = known.or_insert_with(|| run.to_owned());
         if known != run {
             return Err(format!("event {number} is of run {run}, not {known}"));
@@ -145,12 +163,20 @@ impl Book {
         }
     }
 
-    /// When batches were stored during a round, how many events each had, and how long the cursor
-    /// may have lagged behind.
-    pub(super) fn pace(&mut self, round: u32, batches: &[(Duration, u64)], lag: Duration) {
+    /// When batches were stored during a round, how many events each had, how long the cursor may
+    /// have lagged behind, and in how many lanes batches may have been under way.
+    pub(super) fn pace(
+        &mut self,
+        round: u32,
+        batches: &[(Duration, u64)],
+        lag: Duration,
+        lanes: u32,
+    ) {
         let last = batches.iter().map(|(at, _)| *at).max().unwrap_or_default();
         let latest = batches.iter().filter(|(at, _)| *at + lag >= last);
-        self.rounds.entry(round).or_default().latest = latest.map(|(_, events)| events).sum();
+        let entry = self.rounds.entry(round).or_default();
+        entry.latest = latest.map(|(_, events)| events).sum();
+        entry.in_flight = lanes * BATCHES_IN_FLIGHT;
     }
 
     /// Something is not as promised.
@@ -209,10 +235,17 @@ impl Book {
                 "{shared} processes named events as another one did"
             ));
         }
-        let lanes = self.lanes.values();
-        let mut ids: Vec<u64> = lanes
-            .flat_map(|lane| lane.arrivals.iter().flatten().map(|it| it.sequence))
-            .collect();
+        let mut ids = Vec::new();
+        for ((round, thread), lane) in &self.lanes {
+            let number = Number {
+                round: *round,
+                thread: *thread,
+                count: 0,
+            };
+            // A place that was emptied by another process begins with number 0 again.
+            let arrivals = lane.arrivals.iter().flatten();
+            ids.extend(arrivals.map(|it| (process_of(number), it.sequence)));
+        }
         ids.sort_unstable();
         let shared = ids.windows(2).filter(|pair| pair.first() == pair.last());
         let shared = shared.count();
@@ -232,7 +265,7 @@ impl Book {
         for (round, it) in &self.rounds {
             sums.arrived += it.arrived;
             sums.doubling += u64::from(it.again > 0);
-            let bound = it.latest + u64::from(BATCH_EVENTS * BATCHES_IN_FLIGHT);
+            let bound = it.latest + u64::from(BATCH_EVENTS * it.in_flight);
             if it.arrived <= bound {
                 continue;
             }
@@ -248,6 +281,10 @@ impl Book {
         }
         sums
     }
+}
+
+fn process_of(number: Number) -> Process {
+    (number.round, number.process())
 }
 
 impl Lane {
@@ -304,6 +341,7 @@ mod tests {
         book.report(1, 0, 3, 5);
         for (round, events) in (1..).zip(rounds) {
             book.arrive(round, events);
+            book.pace(round, &[], Duration::ZERO, 1);
         }
         let sums = book.close();
         (sums, book.broken().to_string())
@@ -341,7 +379,8 @@ mod tests {
     fn a_copy_has_the_id_of_its_event_and_another_event_has_not() {
         let (_, told) = check([&events(0..3), &[event(1, 0, 99)]]);
         assert!(told.contains("two ids"), "{told}");
-        let (_, told) = check([&events(0..3), &[event(2, 0, 10)]]);
+        let same = Event::new("1 1 0 ").header(EVENT_ID_HEADER, "00f1-000000000000000a");
+        let (_, told) = check([&events(0..3), &[same]]);
         assert!(told.contains("1 events have an id"), "{told}");
         let (_, told) = check([&events(0..3), &[Event::new("1 0 3 ")]]);
         assert!(told.contains("event 1 0 3 has no id"), "{told}");
@@ -386,13 +425,32 @@ mod tests {
     }
 
     #[test]
+    fn two_processes_have_an_order_and_numbers_of_their_own() {
+        let other = |count, id: u64| {
+            let name = format!("00aa-{id:016x}");
+            Event::new(format!("1 16 {count} ")).header(EVENT_ID_HEADER, name)
+        };
+        let mut book = Book::default();
+        book.open(1, 0, 1);
+        book.open(1, 1, 2);
+        let mixed = [event(1, 0, 10), other(0, 10), event(1, 1, 11), other(1, 11)];
+        book.arrive(1, &mixed);
+        book.expect_order(1);
+        book.close();
+        assert_eq!(book.broken().to_string(), "");
+        book.arrive(2, &[other(3, 13), event(1, 2, 12), other(2, 12)]);
+        book.expect_order(2);
+        assert!(book.broken().to_string().contains("out of order"));
+    }
+
+    #[test]
     fn what_came_last_may_come_again_after_a_kill() {
         let at = |ms, events| (Duration::from_millis(ms), events);
         let mut book = Book::default();
         let batches = [at(0, 5), at(50, 10), at(149, 20), at(150, 40), at(100, 1)];
-        book.pace(1, &batches, Duration::from_millis(100));
+        book.pace(1, &batches, Duration::from_millis(100), 1);
         assert_eq!(book.rounds[&1].latest, 71);
-        book.pace(2, &[], Duration::ZERO);
+        book.pace(2, &[], Duration::ZERO, 1);
         assert_eq!(book.rounds[&2].latest, 0);
     }
 }

@@ -1,5 +1,7 @@
 //! `kill -9` at any moment: processes that append under full load through one spool, each killed
-//! and followed by the next, against a mini-agent that is there or not.
+//! and followed by the next, against a mini-agent that is there or not. In some rounds there are two
+//! of them at once, each in a place of its own: the next ones adopt what was left in the second, and
+//! are killed while they do.
 //!
 //! | file | holds |
 //! |---|---|
@@ -15,10 +17,11 @@
 //! - The copies of an event have one id, and no other event has it.
 //! - What arrives again after a kill is no more than came last, within a cursor's interval and two
 //!   commits, and the batches under way: a commit can be in the way of learning what is
-//!   acknowledged, and one of saving it.
+//!   acknowledged, and one of saving it. A process that adopts has twice as many under way.
 //! - A process sends an event once as long as the agent answers.
-//! - With one batch under way at once, and an agent that works, events arrive in order.
-//! - At the end nothing is left in the spool, and nothing in it was damaged.
+//! - With one batch under way at once, and an agent that works, the events of a place arrive in
+//!   order.
+//! - At the end nothing is left in any place, and nothing was damaged.
 //!
 //! A seed repeats the plan, not the run: where a kill strikes is up to the machine.
 
@@ -30,9 +33,10 @@ mod writer;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use flume_client::spool::{Directory, Survey};
+use flume_client::spool::{Directory, FileName, Storage, Survey, places};
 use flume_mini_agent::{Fault, FaultGuard, MiniAgent, Received, Stored};
 use tempfile::TempDir;
 
@@ -53,6 +57,9 @@ const QUIET_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the last client may take for the spool's events.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How often it is looked whether it has sent those that it adopts.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+
 /// What the rounds came to.
 #[derive(Debug)]
 pub struct Figures {
@@ -63,8 +70,22 @@ pub struct Figures {
     /// Rounds that began with events in the spool, and that were killed before they had any stored.
     with_backlog: u32,
     early: u32,
+    adoption: Adoption,
     took: Duration,
     broken: String,
+}
+
+/// Rounds with adoption.
+#[derive(Clone, Copy, Debug, Default)]
+struct Adoption {
+    /// Rounds of two processes at once.
+    companions: u32,
+    /// Rounds that began with something in a further place.
+    offered: u32,
+    /// Kills of a process that had adopted events to send.
+    killed: u32,
+    /// Places that were adopted and delivered to the end within a round.
+    finished: u32,
 }
 
 /// Runs so many rounds, and a last client. `program` is the binary of [`write()`], called with the
@@ -90,6 +111,7 @@ pub fn run(program: &Path, rounds: u32, seed: u64) -> Result<Figures> {
         recovered: scene.recovered,
         with_backlog: scene.with_backlog,
         early: scene.early,
+        adoption: scene.adoption,
         took: started.elapsed(),
         broken: scene.book.broken().to_string(),
     })
@@ -104,6 +126,7 @@ struct Scene<'a> {
     recovered: u64,
     with_backlog: u32,
     early: u32,
+    adoption: Adoption,
     /// The agent's requests up to here are in the book.
     requests: u64,
     is_stopped: bool,
@@ -112,6 +135,8 @@ struct Scene<'a> {
 /// What its parent heard of a process.
 struct Life {
     has_stored: bool,
+    /// Events of another place that it is to send, as it told last.
+    adopted: u64,
     opened: Instant,
     /// When each thread reported last.
     reported: BTreeMap<u32, Instant>,
@@ -141,6 +166,7 @@ impl<'a> Scene<'a> {
             recovered: 0,
             with_backlog: 0,
             early: 0,
+            adoption: Adoption::default(),
             requests: 0,
             is_stopped: false,
         })
@@ -150,34 +176,94 @@ impl<'a> Scene<'a> {
         self.home.path().join("spool")
     }
 
-    /// One process from its start to its end, and what came of it.
+    /// One process from its start to its end, or two, and what came of it.
     fn play(&mut self, round: u32) -> Result<()> {
         let plan = Plan::of(self.seed, round);
         let job = Job {
             spool: self.spool(),
             agent: self.agent.url(),
             round,
+            process: 0,
             threads: plan.threads,
             padding: plan.padding,
             ordered: plan.ordered,
         };
+        let is_offered = self.has_further_places()?;
         let refusal = self.set_agent(plan.agent);
+        let mut companion = match plan.companion {
+            true => Some(self.start_companion(&job)?),
+            false => None,
+        };
         let mut process = Process::start(self.program, &job)?;
         let mut life = self.watch(&plan, round, &process)?;
-        for word in process.kill()? {
-            life.has_stored |= self.hear(round, word).is_some();
+        // At one moment, so that neither adopts what the other one left.
+        process.strike()?;
+        if let Some((companion, life)) = &mut companion {
+            companion.strike()?;
+            for (word, at) in companion.kill()? {
+                self.hear(round, 1, word, at, life);
+            }
+        }
+        for (word, at) in process.kill()? {
+            self.hear(round, 0, word, at, &mut life);
         }
         self.early += u32::from(!life.has_stored);
+        self.adoption.offered += u32::from(is_offered);
+        self.adoption.companions += u32::from(companion.is_some());
+        let mut lives = vec![life];
+        lives.extend(companion.map(|(_, life)| life));
+        let adopting = lives.iter().filter(|life| life.adopted > 0);
+        self.adoption.killed += adopting.count() as u32;
         drop(refusal);
         if std::mem::take(&mut self.is_stopped) {
             let started = self.agent.start_again();
             started.map_err(|e| HarnessError::doing("starting the agent again", e))?;
         }
-        self.collect(round, life.longest_wait)?;
+        let waits = lives.iter().map(|life| life.longest_wait);
+        let lanes = lives.len() as u32 * (1 + u32::from(is_offered));
+        self.collect(round, waits.max().unwrap_or_default(), lanes)?;
         if plan.ordered && plan.agent == Mood::Works {
             self.book.expect_order(round);
         }
         Ok(())
+    }
+
+    /// A process that is in its place before the other one comes.
+    fn start_companion(&mut self, job: &Job) -> Result<(Process, Life)> {
+        let job = Job {
+            process: 1,
+            ..job.clone()
+        };
+        let process = Process::start(self.program, &job)?;
+        let started = Instant::now();
+        let mut life = Life::new(started);
+        match process.hear(started + FIRST_TIMEOUT)? {
+            Heard::Word(word, at) => self.hear(job.round, 1, word, at, &mut life),
+            Heard::Nothing => return Err(HarnessError::new("a companion did not open its place")),
+            Heard::End => return Err(HarnessError::new("a companion ended by itself")),
+        }
+        Ok((process, life))
+    }
+
+    /// Whether something is left in a place that is not the first.
+    fn has_further_places(&self) -> Result<bool> {
+        for place in self.places().into_iter().skip(1) {
+            let directory = Directory::look(&place);
+            let files = directory.map(|directory| directory.list());
+            let files = files.map_err(|e| HarnessError::doing("looking at a place", e))?;
+            let files = files.map_err(|e| HarnessError::doing("looking at a place", e))?;
+            let is_segment = |(file, _): &(FileName, u64)| matches!(file, FileName::Segment(_));
+            if files.iter().any(is_segment) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Those that there are.
+    fn places(&self) -> Vec<PathBuf> {
+        let spool = self.spool();
+        places(&spool).filter(|place| place.is_dir()).collect()
     }
 
     /// A refusal ends when it is dropped.
@@ -211,18 +297,18 @@ impl<'a> Scene<'a> {
             let heard = process.hear(deadline)?;
             let now = Instant::now();
             match heard {
-                Heard::Word(word) => match self.hear(round, word) {
-                    None => life.opened = now,
-                    Some(thread) => {
-                        if let (Kill::AfterStored(wait), false) = (plan.kill, life.has_stored) {
+                Heard::Word(word, at) => {
+                    let had_stored = life.has_stored;
+                    self.hear(round, 0, word, at, &mut life);
+                    if life.has_stored && !had_stored {
+                        if let Kill::AfterStored(wait) = plan.kill {
                             kill_at = now + wait;
                         }
-                        if let (Mood::Vanishes(wait), false) = (plan.agent, life.has_stored) {
+                        if let Mood::Vanishes(wait) = plan.agent {
                             vanish_at = Some(now + wait);
                         }
-                        life.on_stored(thread, now);
                     }
-                },
+                }
                 Heard::Nothing => {}
                 Heard::End => return Err(HarnessError::new("the process ended by itself")),
             }
@@ -240,13 +326,18 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The thread that tells of stored events, if that is what is told.
-    fn hear(&mut self, round: u32, word: Word) -> Option<u32> {
+    /// Enters what a process of the round tells.
+    fn hear(&mut self, round: u32, process: u32, word: Word, at: Instant, life: &mut Life) {
         match word {
-            Word::Opened { recovered } => {
+            Word::Opened { place, recovered } => {
+                self.book.open(round, process, place);
                 self.recovered += recovered;
                 self.with_backlog += u32::from(recovered > 0);
-                None
+                life.opened = at;
+            }
+            Word::Adopts { left } => {
+                self.adoption.finished += u32::from(left == 0);
+                life.adopted = left;
             }
             Word::Stored {
                 thread,
@@ -254,13 +345,13 @@ impl<'a> Scene<'a> {
                 appended,
             } => {
                 self.book.report(round, thread, stored, appended);
-                Some(thread)
+                life.on_stored(thread, at);
             }
         }
     }
 
     /// Waits until the agent is through with what it was sent, and enters that into the book.
-    fn collect(&mut self, round: u32, longest_wait: Duration) -> Result<()> {
+    fn collect(&mut self, round: u32, longest_wait: Duration, lanes: u32) -> Result<()> {
         let quiet = self.agent.wait_until(QUIET_TIMEOUT, |stats| {
             stats.connections_open == 0
                 && stats.batches_waiting == 0
@@ -277,7 +368,7 @@ impl<'a> Scene<'a> {
         batches.retain(|it| it.stored == Stored::Yes);
         let paced: Vec<_> = batches.iter().map(|it| (it.at, it.events as u64)).collect();
         self.book
-            .pace(round, &paced, CURSOR_INTERVAL + longest_wait);
+            .pace(round, &paced, CURSOR_INTERVAL + longest_wait, lanes);
         Ok(())
     }
 
@@ -285,22 +376,35 @@ impl<'a> Scene<'a> {
     fn drain(&mut self, round: u32) -> Result<()> {
         let client = client_of(&self.spool(), &self.agent.url(), false).build();
         let client = client.map_err(|e| HarnessError::doing("opening the spool at the end", e))?;
-        let recovered = client.stats().recovered;
-        self.hear(round, Word::Opened { recovered });
+        let mut life = Life::new(Instant::now());
+        let opened = Word::opened(&client);
+        self.hear(round, 0, opened, Instant::now(), &mut life);
         let flushed = client.flush(DRAIN_TIMEOUT).wait();
         flushed.map_err(|e| HarnessError::doing("sending what is left at the end", e))?;
+        // A flush does not wait for what is adopted.
+        while self.has_further_places()? {
+            if life.opened.elapsed() > DRAIN_TIMEOUT {
+                return Err(HarnessError::new(
+                    "further places are not emptied at the end",
+                ));
+            }
+            thread::park_timeout(DRAIN_LOOK);
+        }
         let report = client.close(QUIET_TIMEOUT).wait();
         if !report.is_complete() {
             self.book.fault(format!("the last client: {report:?}"));
         }
         drop(client);
-        self.collect(round, Duration::ZERO)?;
-        let looked = Directory::look(&self.spool());
-        let directory = looked.map_err(|e| HarnessError::doing("looking at the spool", e))?;
-        let survey = Survey::take(&directory, |_| Ok(()));
-        let survey = survey.map_err(|e| HarnessError::doing("looking at the spool", e))?;
-        if !survey.is_sound() || survey.events() > 0 {
-            self.book.fault(format!("left in the spool: {survey:?}"));
+        self.collect(round, Duration::ZERO, 2)?;
+        for place in self.places() {
+            let looked = Directory::look(&place);
+            let directory = looked.map_err(|e| HarnessError::doing("looking at the spool", e))?;
+            let survey = Survey::take(&directory, |_| Ok(()));
+            let survey = survey.map_err(|e| HarnessError::doing("looking at the spool", e))?;
+            if !survey.is_sound() || survey.events() > 0 {
+                let place = place.display();
+                self.book.fault(format!("left in {place}: {survey:?}"));
+            }
         }
         Ok(())
     }
@@ -310,6 +414,7 @@ impl Life {
     fn new(started: Instant) -> Self {
         Self {
             has_stored: false,
+            adopted: 0,
             opened: started,
             reported: BTreeMap::new(),
             longest_wait: Duration::ZERO,
@@ -353,6 +458,16 @@ impl fmt::Display for Figures {
         line("rounds, each a kill -9", self.rounds.to_string())?;
         line("  before a stored event", self.early.to_string())?;
         line("  found events in the spool", self.with_backlog.to_string())?;
+        let Adoption {
+            companions,
+            offered,
+            killed,
+            finished,
+        } = self.adoption;
+        line("  of two processes at once", companions.to_string())?;
+        line("  found a further place", offered.to_string())?;
+        line("adopting processes killed", killed.to_string())?;
+        line("  places emptied by others", finished.to_string())?;
         line("events appended", format!("{appended}, as far as was told"))?;
         line("  reported stored", stored.to_string())?;
         line("  recovered from the disk", self.recovered.to_string())?;

@@ -27,6 +27,9 @@ pub(super) struct Plan {
     pub(super) padding: usize,
     /// One batch under way at once, so that events arrive in order.
     pub(super) ordered: bool,
+    /// Another process writes beside it, in a place of its own, and is killed with it: what both
+    /// left is delivered by the next one, which adopts the second place.
+    pub(super) companion: bool,
 }
 
 /// What the agent is like during a round.
@@ -76,6 +79,7 @@ impl Plan {
             threads: random.u32(2..=4),
             padding: random.choice(PADDINGS).unwrap_or_default(),
             ordered: random.u32(..4) == 0,
+            companion: random.u32(..3) == 0,
         }
     }
 }
@@ -96,6 +100,8 @@ mod tests {
         let plans: Vec<Plan> = (1..=200).map(|round| Plan::of(0, round)).collect();
         let count = |is: fn(&Plan) -> bool| plans.iter().filter(|plan| is(plan)).count();
         assert!(count(|it| it.agent == Mood::Works) > 100);
+        assert!(count(|it| it.companion && it.agent == Mood::Works) > 20);
+        assert!(count(|it| it.companion && it.agent != Mood::Works) > 10);
         assert!(count(|it| it.agent == Mood::Stopped) > 10);
         assert!(count(|it| it.agent == Mood::Refuses) > 5);
         assert!(count(|it| matches!(it.agent, Mood::Vanishes(_))) > 5);

@@ -16,12 +16,13 @@ const END_TIMEOUT: Duration = Duration::from_secs(30);
 /// Killed when dropped.
 pub(super) struct Process {
     child: Child,
-    words: Receiver<Result<Word>>,
+    words: Receiver<Result<Heard>>,
 }
 
 /// What came of listening.
 pub(super) enum Heard {
-    Word(Word),
+    /// A word, and when it came.
+    Word(Word, Instant),
     Nothing,
     /// It has ended, and everything it told was heard.
     End,
@@ -45,21 +46,27 @@ impl Process {
     pub(super) fn hear(&self, deadline: Instant) -> Result<Heard> {
         let left = deadline.saturating_duration_since(Instant::now());
         match self.words.recv_timeout(left) {
-            Ok(word) => word.map(Heard::Word),
+            Ok(heard) => heard,
             Err(RecvTimeoutError::Timeout) => Ok(Heard::Nothing),
             Err(RecvTimeoutError::Disconnected) => Ok(Heard::End),
         }
     }
 
-    /// Ends it as `kill -9` does, and returns what it had told by then.
-    pub(super) fn kill(&mut self) -> Result<Vec<Word>> {
+    /// Ends it as `kill -9` does, without waiting for that.
+    pub(super) fn strike(&mut self) -> Result<()> {
+        let struck = self.child.kill();
+        struck.map_err(|e| HarnessError::doing("kill -9", e))
+    }
+
+    /// The same, and returns what it had told by then.
+    pub(super) fn kill(&mut self) -> Result<Vec<(Word, Instant)>> {
         let killed = self.child.kill().and_then(|()| self.child.wait());
         killed.map_err(|e| HarnessError::doing("kill -9", e))?;
         let deadline = Instant::now() + END_TIMEOUT;
         let mut told = Vec::new();
         loop {
             match self.hear(deadline)? {
-                Heard::Word(word) => told.push(word),
+                Heard::Word(word, at) => told.push((word, at)),
                 Heard::End => return Ok(told),
                 Heard::Nothing => {
                     let text = format!("a killed process kept its pipe for {END_TIMEOUT:?}");
@@ -79,11 +86,12 @@ impl Drop for Process {
 }
 
 /// Reads until the pipe has no writer, or nobody listens.
-fn hear(output: ChildStdout, sender: &Sender<Result<Word>>) {
+fn hear(output: ChildStdout, sender: &Sender<Result<Heard>>) {
     for line in BufReader::new(output).lines() {
         let line = line.map_err(|e| HarnessError::doing("reading what a process tells", e));
         let word = line.and_then(|line| line.parse());
-        if sender.send(word).is_err() {
+        let heard = word.map(|word| Heard::Word(word, Instant::now()));
+        if sender.send(heard).is_err() {
             return;
         }
     }

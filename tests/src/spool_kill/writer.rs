@@ -3,7 +3,8 @@
 //!
 //! | line | says |
 //! |---|---|
-//! | `opened N` | the spool is open, with so many events of earlier processes |
+//! | `opened P N` | place P of the spool is open, with so many events of earlier processes |
+//! | `adopts N` | of a place that a killed process had, N events are to be sent |
 //! | `stored T N A` | of thread T the events below number N are stored, those below A appended |
 
 use std::collections::VecDeque;
@@ -11,7 +12,7 @@ use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,10 @@ const LIFE_MAX: Duration = Duration::from_secs(60);
 /// worker keep in memory.
 const SPOOL_BYTES: u64 = 48 * 1024 * 1024;
 const EVENT_BYTES_MAX: usize = 64 * 1024;
+/// How often a process looks whether it adopts what another one left.
+const LOOK: Duration = Duration::from_millis(5);
+/// Threads of the first process of a round have numbers below this, those of the second from it on.
+const THREADS_MAX: u32 = 16;
 
 /// What a process is to do.
 #[derive(Clone, Debug)]
@@ -39,6 +44,8 @@ pub(super) struct Job {
     pub(super) spool: PathBuf,
     pub(super) agent: String,
     pub(super) round: u32,
+    /// Which process of the round it is, from 0.
+    pub(super) process: u32,
     pub(super) threads: u32,
     pub(super) padding: usize,
     pub(super) ordered: bool,
@@ -48,7 +55,11 @@ pub(super) struct Job {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
     Opened {
+        place: u32,
         recovered: u64,
+    },
+    Adopts {
+        left: u64,
     },
     Stored {
         thread: u32,
@@ -94,18 +105,33 @@ pub fn write(args: impl Iterator<Item = String>) -> Result<()> {
     let job = Job::parse(args)?;
     let client = client_of(&job.spool, &job.agent, job.ordered).build();
     let client = client.map_err(|e| HarnessError::doing("opening the spool", e))?;
-    let recovered = client.stats().recovered;
-    Word::Opened { recovered }.tell()?;
+    Word::opened(&client).tell()?;
     let (sender, ended) = mpsc::channel();
     for thread in 0..job.threads {
+        let thread = job.process * THREADS_MAX + thread;
         let mut lane = Lane::new(client.clone(), &job, thread);
         let sender = sender.clone();
         // Nobody listens to the second one that ends.
         thread::spawn(move || drop(sender.send(lane.run())));
     }
     drop(sender);
-    let ended = ended.recv();
-    ended.map_err(|_| HarnessError::new("a thread panicked"))?
+    let mut told = 0;
+    loop {
+        match ended.recv_timeout(LOOK) {
+            Ok(ended) => return ended,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(HarnessError::new("a thread panicked"));
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                let spool = client.stats().spool;
+                let left = spool.map_or(0, |spool| spool.adopted);
+                if (left > 0) != (told > 0) {
+                    Word::Adopts { left }.tell()?;
+                    told = left;
+                }
+            }
+        }
+    }
 }
 
 /// A thread's events.
@@ -192,11 +218,12 @@ fn is_stored(receipt: &Receipt, timeout: Duration) -> Result<bool> {
 }
 
 impl Job {
-    pub(super) fn args(&self) -> [String; 6] {
+    pub(super) fn args(&self) -> [String; 7] {
         [
             self.spool.display().to_string(),
             self.agent.clone(),
             self.round.to_string(),
+            self.process.to_string(),
             self.threads.to_string(),
             self.padding.to_string(),
             self.ordered.to_string(),
@@ -209,6 +236,7 @@ impl Job {
             spool: next().into(),
             agent: next(),
             round: parse(&next())?,
+            process: parse(&next())?,
             threads: parse(&next())?,
             padding: parse(&next())?,
             ordered: parse(&next())?,
@@ -217,6 +245,19 @@ impl Job {
 }
 
 impl Word {
+    /// What a client found. The places of a directory are numbered as their names are, from 1.
+    pub(super) fn opened(client: &Client) -> Self {
+        let stats = client.stats();
+        let place = stats.spool.as_ref().and_then(|spool| {
+            let name = spool.directory.file_name()?.to_str()?;
+            name.strip_prefix("process-")?.parse().ok()
+        });
+        Self::Opened {
+            place: place.unwrap_or(1),
+            recovered: stats.recovered,
+        }
+    }
+
     /// One system call, of less than a pipe takes at once: it is told as a whole or not at all.
     fn tell(self) -> Result<()> {
         let line = format!("{self}\n");
@@ -228,7 +269,8 @@ impl Word {
 impl fmt::Display for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Opened { recovered } => write!(f, "opened {recovered}"),
+            Self::Opened { place, recovered } => write!(f, "opened {place} {recovered}"),
+            Self::Adopts { left } => write!(f, "adopts {left}"),
             Self::Stored {
                 thread,
                 stored,
@@ -244,9 +286,11 @@ impl FromStr for Word {
     fn from_str(line: &str) -> Result<Self> {
         let words: Vec<&str> = line.split(' ').collect();
         match words.as_slice() {
-            ["opened", recovered] => Ok(Self::Opened {
+            ["opened", place, recovered] => Ok(Self::Opened {
+                place: parse(place)?,
                 recovered: parse(recovered)?,
             }),
+            ["adopts", left] => Ok(Self::Adopts { left: parse(left)? }),
             ["stored", thread, stored, appended] => Ok(Self::Stored {
                 thread: parse(thread)?,
                 stored: parse(stored)?,
@@ -258,6 +302,11 @@ impl FromStr for Word {
 }
 
 impl Number {
+    /// Which process of its round appended it.
+    pub(super) fn process(self) -> u32 {
+        self.thread / THREADS_MAX
+    }
+
     /// The number of the event with this body.
     pub(super) fn of(body: &[u8]) -> Option<Self> {
         let mut parts = body.split(|byte| *byte == b' ');
@@ -292,7 +341,11 @@ mod tests {
             stored: 1 << 40,
             appended: u64::MAX,
         };
-        for word in [Word::Opened { recovered: 7 }, stored] {
+        let opened = Word::Opened {
+            place: 2,
+            recovered: 7,
+        };
+        for word in [opened, Word::Adopts { left: 9 }, stored] {
             assert_eq!(word.to_string().parse::<Word>().unwrap(), word);
         }
         assert!("stored 1 2".parse::<Word>().is_err());
