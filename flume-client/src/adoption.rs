@@ -136,7 +136,7 @@ impl Adoption {
     /// Adopts the first place that nobody holds and that has events.
     fn find(&mut self, now: Instant, intake: &Intake) {
         self.schedule.looked(now);
-        let places = abandoned(&self.spool.directory, &self.own, self.spool.network);
+        let places = abandoned(&self.spool.directory, &self.own, self.spool.access);
         for directory in places {
             let place = directory.path().to_owned();
             if self.schedule.leaves(&place, now) {
@@ -279,6 +279,7 @@ mod tests {
     use crate::delivery::Outcome;
     use crate::disk::{Beginning, Disk};
     use crate::spool::{Level, NetworkFileSystem, Survey, open_first_free};
+    use crate::stats::SpoolStats;
     use crate::worker::Request;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -302,8 +303,9 @@ mod tests {
             let config = builder.spool(home.path()).spool_free_bytes(0);
             let config = config.check().unwrap();
             let spool = config.spool.clone().unwrap();
-            let settings = spool.settings(config.event_bytes_max);
             let own = open_first_free(home.path(), NetworkFileSystem::Refused).unwrap();
+            let settings = spool.settings(config.event_bytes_max, own.limits());
+            let settings = settings.unwrap();
             let left: Vec<_> = left
                 .iter()
                 .map(|events| leave(home.path(), settings, *events))
@@ -319,7 +321,7 @@ mod tests {
                 stored_upto: 0,
             };
             let beginning = Beginning {
-                disk: Some((place.clone(), disk)),
+                disk: Some((SpoolStats::default(), disk)),
                 ..Beginning::in_memory()
             };
             Self {

@@ -21,8 +21,8 @@ use crate::life::Guard;
 use crate::random;
 use crate::receipt::Receipt;
 use crate::runtime::ClientRuntime;
-use crate::spool::{Directory, Log, Storage, open_first_free};
-use crate::stats::{Lost, Stats};
+use crate::spool::{Directory, DirectoryError, Log, Storage, open_first_free};
+use crate::stats::{Lost, SpoolStats, Stats};
 use crate::stored::StoredMark;
 use crate::ticket::{Ticket, Waited, ticket};
 use crate::wakeup;
@@ -244,30 +244,39 @@ fn open_spool(
     disk: impl FnOnce(Arc<Directory>) -> Arc<dyn Storage>,
 ) -> Result<(Arc<Intake>, (Committer, Backlog)), BuildError> {
     let directory = match spool.shared {
-        true => open_first_free(&spool.directory, spool.network)?,
-        false => Directory::open(&spool.directory, spool.network)?,
+        true => open_first_free(&spool.directory, spool.access)?,
+        false => Directory::open(&spool.directory, spool.access)?,
     };
     let directory = directory.with_flushing(spool.flushing());
     let directory = Arc::new(directory);
     let storage = disk(directory.clone());
-    let settings = spool.settings(config.event_bytes_max);
+    let settings = spool.settings(config.event_bytes_max, directory.limits());
+    let settings = settings.map_err(|limit| {
+        let directory = directory.path().to_owned();
+        DirectoryError::FileSizeLimit { directory, limit }
+    })?;
     let (log, opened) = Log::open(storage.clone(), settings, random::draw()).map_err(|source| {
         let directory = directory.path().to_owned();
         BuildError::SpoolUnreadable { directory, source }
     })?;
     let mark = Arc::new(StoredMark::new(log.next()));
     let disk = Disk {
-        capacity: spool.bytes_max,
+        capacity: settings.bytes_max,
         room: log.room(),
         uncounted: 0,
         stored_upto: log.next(),
+    };
+    let known = SpoolStats {
+        directory: directory.path().to_owned(),
+        notes: directory.notes().into(),
+        ..SpoolStats::default()
     };
     let beginning = Beginning {
         run_id: log.run_id(),
         first: log.next(),
         recovered: log.backlog(),
         stored: mark.clone(),
-        disk: Some((directory.path().to_owned(), disk)),
+        disk: Some((known, disk)),
     };
     let intake = Arc::new(Intake::new(config, beginning));
     let reading = BlockingThread::start("flume-read").map_err(BuildError::Thread)?;

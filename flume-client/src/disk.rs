@@ -1,13 +1,12 @@
 //! [`Disk`]: what the intake knows of the spool, to admit events by its room.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::chunk::CHUNK_BYTES;
 use crate::error::Refusal;
 use crate::random;
 use crate::spool::{Trouble, frame_bytes};
-use crate::stats::Stats;
+use crate::stats::{SpoolStats, Stats};
 use crate::stored::StoredMark;
 
 /// Where a client's events begin.
@@ -20,7 +19,8 @@ pub(crate) struct Beginning {
     /// Found in the spool.
     pub(crate) recovered: u64,
     pub(crate) stored: Arc<StoredMark>,
-    pub(crate) disk: Option<(PathBuf, Disk)>,
+    /// What is known of the spool, and its room.
+    pub(crate) disk: Option<(SpoolStats, Disk)>,
 }
 
 /// What a commit changes.

@@ -54,6 +54,9 @@ pub struct SpoolStats {
     /// Where it is: the directory that was given, or this process's [place](crate::spool::places)
     /// in it.
     pub directory: PathBuf,
+    /// What was found when it was opened and is no trouble, and whoever looks after it should know:
+    /// that a group may write to the directory, that another user has a place in it.
+    pub notes: Arc<[String]>,
     /// Events that became stored since the client was built.
     pub stored: u64,
     /// In so many commits, each with one flush of the device.

@@ -33,5 +33,9 @@ mod hostile;
 mod receipts;
 mod settings;
 mod spool;
+#[cfg(target_os = "linux")]
+mod spool_access;
 mod spool_faults;
+#[cfg(target_os = "linux")]
+mod spool_limits;
 mod support;

@@ -13,7 +13,7 @@ use flume_client::{BuildError, Client, Reliability, WindowMode};
 use super::pump::EVENT_BYTES_MAX;
 use crate::agents::AgentArgs;
 use crate::exit;
-use crate::text::{parse_bytes, parse_duration};
+use crate::text::{bytes, parse_bytes, parse_duration};
 
 /// Send lines to an agent, each line as one event.
 ///
@@ -37,12 +37,13 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) spool: Option<PathBuf>,
 
-    /// Most that the spool's files take on the disk: 64MiB, 1GiB, 1GB [default: 1GiB]
+    /// Most that the spool's files take on the disk: 64MiB, 1GiB, 1GB [default: 1GiB, or half of a
+    /// disk that is smaller than 2GiB]
     #[arg(long, value_name = "SIZE", requires = "spool", value_parser = parse_bytes)]
     pub(super) spool_bytes: Option<u64>,
 
     /// What stays free on the spool's disk: the spool does not grow into it. 0B uses all there is
-    /// [default: 512MiB]
+    /// [default: 512MiB, or an eighth of a disk that is smaller than 4GiB]
     #[arg(long, value_name = "SIZE", requires = "spool", value_parser = parse_bytes)]
     pub(super) spool_free: Option<u64>,
 
@@ -100,9 +101,12 @@ pub(crate) fn storing(trouble: &Trouble) -> String {
         Trouble::Quota => "it is full: agents must acknowledge older events, or `flume spool \
              prune` remove damaged ones that were set aside; --spool-bytes gives it more"
             .to_owned(),
-        Trouble::DiskFull => "its disk is full, or has less free than is to stay free: make room \
-             there, or lower --spool-free"
-            .to_owned(),
+        Trouble::DiskFull => "its disk is full: make room there".to_owned(),
+        Trouble::FreeBytes { free, kept, .. } => format!(
+            "its disk has {} free, and {} are to stay free: make room there, or lower --spool-free",
+            bytes(*free),
+            bytes(*kept)
+        ),
         other => other.to_string(),
     }
 }

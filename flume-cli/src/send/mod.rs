@@ -47,6 +47,8 @@ pub(crate) fn run(args: &SendArgs) -> Exit {
         Err(error) => return spool::refuse(error),
     };
     let stats = client.stats();
+    let notes = stats.spool.iter().flat_map(|spool| spool.notes.iter());
+    notes.for_each(output::note);
     if let Some(spool) = &stats.spool
         && stats.recovered > 0
     {

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use flume_client::spool::{Directory, NetworkFileSystem, places};
+use flume_client::spool::{Directory, places};
 use flume_client::stats::AgentStats;
 use flume_client::{Client, Stats};
 use serde::Serialize;
 
+use super::ANY;
 use super::examined::Examined;
 use super::problem::Problem;
 use super::progress::Progress;
@@ -146,7 +147,8 @@ fn client(args: &DrainArgs, spool: &Path, spools: usize) -> Result<Client, Probl
         .client(args.timeout)
         .spool(spool)
         .spool_shared(false)
-        .spool_on_network(NetworkFileSystem::Allowed)
+        .spool_on_network(ANY.network)
+        .spool_of_other_owner(ANY.owner)
         .buffer_bytes((BUFFER_BYTES / spools).max(BUFFER_BYTES_MIN));
     Ok(client.build()?)
 }

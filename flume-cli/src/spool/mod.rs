@@ -38,6 +38,7 @@ mod verify;
 
 use clap::{Args, Subcommand};
 use flume_client::BuildError;
+use flume_client::spool::{Access, ForeignOwner, NetworkFileSystem};
 
 use self::drain::DrainArgs;
 pub(crate) use self::elsewhere::{is_taking_over, left_elsewhere};
@@ -85,6 +86,12 @@ Exit codes:
     7  a spool is in use by another process, and the command needs it for itself
   124  drain delivered nothing in time, and an agent still owed an answer
   130  interrupted by Ctrl-C, SIGTERM, or SIGHUP when the terminal goes";
+
+/// Whose spools are looked after: anybody's, wherever they are. Only root gets at those of others.
+const ANY: Access = Access {
+    network: NetworkFileSystem::Allowed,
+    owner: ForeignOwner::AllowedToRoot,
+};
 
 /// Tells the user why there is no client, for whoever needs one.
 pub(crate) fn refuse(error: BuildError) -> Exit {

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flume_client::spool::{
-    Directory, FileName, NetworkFileSystem, SEGMENT_HEADER_BYTES, SegmentTrouble, Storage, Survey,
+    Directory, FileName, SEGMENT_HEADER_BYTES, SegmentTrouble, Storage, Survey,
 };
 use serde::Serialize;
 
+use super::ANY;
 use super::examined::{Examined, client_text};
 use super::problem::Problem;
 use super::source::Spool;
@@ -81,7 +82,7 @@ pub(super) fn run(args: &PruneArgs) -> Result<Exit, Problem> {
     // Before the lock, which would be made in any directory.
     let spool = Spool::look(&args.dir)?;
     let directory = match args.yes {
-        true => Directory::open(&args.dir, NetworkFileSystem::Allowed)?,
+        true => Directory::open(&args.dir, ANY)?,
         false => Directory::look(&args.dir)?,
     };
     if !args.yes

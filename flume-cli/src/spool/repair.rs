@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use clap::Args;
 use flume_client::spool::{
-    Directory, DirectoryError, Level, Log, NetworkFileSystem, SEGMENT_HEADER_BYTES, Settings,
-    StoredEvent, frame_bytes,
+    Directory, DirectoryError, Level, Log, SEGMENT_HEADER_BYTES, Settings, StoredEvent, frame_bytes,
 };
 use flume_client::wire::avro::datum::EventRef;
 use serde::Serialize;
 
+use super::ANY;
 use super::examined::Examined;
 use super::finding::Finding;
 use super::new_file::{is_inside, sync_name, unfinished};
@@ -138,23 +138,24 @@ fn check_output(args: &RepairArgs) -> Result<(), Problem> {
 
 /// Keeps others from changing the spool. `None`: it is where nothing can be changed from here.
 fn lock(dir: &Path) -> Result<Option<Directory>, Problem> {
-    match Directory::open(dir, NetworkFileSystem::Allowed) {
+    match Directory::open(dir, ANY) {
         Ok(directory) => Ok(Some(directory)),
-        Err(DirectoryError::Io { source, .. }) if is_refused(&source) => {
-            match Directory::holder(dir)? {
-                None => Ok(None),
-                Some(holder) => Err(Problem::in_use(dir, holder)),
-            }
-        }
+        Err(error) if is_refused(&error) => match Directory::holder(dir)? {
+            None => Ok(None),
+            Some(holder) => Err(Problem::in_use(dir, holder)),
+        },
         Err(error) => Err(error.into()),
     }
 }
 
-fn is_refused(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
-    )
+fn is_refused(error: &DirectoryError) -> bool {
+    match error {
+        DirectoryError::ForeignOwner { .. }
+        | DirectoryError::WritableByAll { .. }
+        | DirectoryError::Denied { .. } => true,
+        DirectoryError::Io { source, .. } => source.kind() == io::ErrorKind::ReadOnlyFilesystem,
+        _ => false,
+    }
 }
 
 fn report(args: &RepairArgs, examined: &Examined, findings: &[Finding]) -> String {
@@ -273,7 +274,7 @@ impl Copied {
 
 impl<'a> Copy<'a> {
     fn begin(path: &Path, output: &'a Path, settings: Settings) -> Result<Self, Problem> {
-        let directory = Directory::open(path, NetworkFileSystem::Allowed)?;
+        let directory = Directory::open(path, ANY)?;
         let seed = RandomState::new().hash_one(0_u64);
         let (log, opened) = Log::open(Arc::new(directory), settings, seed)
             .map_err(Problem::io("read the directory", path))?;

@@ -358,7 +358,10 @@ fn a_spool_that_cannot_be_read_does_not_keep_ls_from_the_others() {
     fs::create_dir_all(bad.join("cursor")).unwrap();
     fs::write(bad.join("spare-0000000000000001.flb"), "").unwrap();
     let home = one.home().display().to_string();
-    let reason = format!("cannot read {}/cursor: is a directory", bad.display());
+    let reason = format!(
+        "cannot read {}/cursor: it is a directory, not a regular file, and is not used: move it away",
+        bad.display()
+    );
     let run = spool("ls", &home, &[]);
     run.check(1, &[&reason]);
     assert!(run.stdout.contains(&one.dir()), "{run:#?}");

@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::delivery::{Backoff, Settings, WindowMode};
 use crate::error::BuildError;
 use crate::reliability::Reliability;
-use crate::spool::NetworkFileSystem;
+use crate::spool::{ForeignOwner, NetworkFileSystem};
 
 /// Sets up a [`Client`]. Start with [`Client::builder`]; only an agent is required.
 ///
@@ -133,7 +133,8 @@ impl ClientBuilder {
     }
 
     /// The directory that keeps events until they are acknowledged, for [`Reliability::EndToEnd`].
-    /// It is made if need be, for its owner alone. What an earlier client left in it is delivered
+    /// It is made if need be, for its owner alone. One that belongs to neither this process's user
+    /// nor root, or that every user may write to, is refused. What an earlier client left in it is delivered
     /// first. Of several processes or clients that name the same directory each gets a
     /// [place](crate::spool::places) of its own in it, with a quota of its own, and what a dead
     /// one left is delivered by another within 30 s. [`build`](Self::build) opens it, which is a
@@ -145,20 +146,22 @@ impl ClientBuilder {
         self
     }
 
-    /// Most bytes that the spool's files take together. Default 1 GiB. When they are used up,
-    /// [`Client::append`] hands events back, until agents acknowledge older ones. Space is taken
-    /// and given back in segments of 16 MiB, or a quarter of this if that is less. Damaged segments
-    /// that are set aside take up to a quarter of it, until somebody removes them.
+    /// Most bytes that the spool's files take together. Default 1 GiB, or half of the disk if that
+    /// is less. When they are used up, [`Client::append`] hands events back, until agents
+    /// acknowledge older ones. Space is taken and given back in segments of 16 MiB, or a quarter of
+    /// this if that is less, or as large as this process may write a file (`RLIMIT_FSIZE`). Damaged
+    /// segments that are set aside take up to a quarter of it, until somebody removes them.
     pub fn spool_bytes(mut self, bytes: u64) -> Self {
-        self.spool.bytes_max = bytes;
+        self.spool.bytes_max = Some(bytes);
         self.spool_setting.get_or_insert("spool_bytes");
         self
     }
 
     /// Bytes that stay free on the spool's disk: the spool does not grow into them. Default
-    /// 512 MiB, as with Flume's file channel (`minimumRequiredSpace`).
+    /// 512 MiB, as with Flume's file channel (`minimumRequiredSpace`), or an eighth of the disk if
+    /// that is less. A file system without a size (ramfs, some in user space) has always room.
     pub fn spool_free_bytes(mut self, bytes: u64) -> Self {
-        self.spool.free_bytes_min = bytes;
+        self.spool.free_bytes_min = Some(bytes);
         self.spool_setting.get_or_insert("spool_free_bytes");
         self
     }
@@ -188,9 +191,18 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether the spool may be in a directory of another user, if this process is root's. Default
+    /// no: its owner could read and replace what is written there. For those who look after other
+    /// people's spools.
+    pub fn spool_of_other_owner(mut self, owner: ForeignOwner) -> Self {
+        self.spool.access.owner = owner;
+        self.spool_setting.get_or_insert("spool_of_other_owner");
+        self
+    }
+
     /// Whether the spool may be on a network file system. Default no.
     pub fn spool_on_network(mut self, network: NetworkFileSystem) -> Self {
-        self.spool.network = network;
+        self.spool.access.network = network;
         self.spool_setting.get_or_insert("spool_on_network");
         self
     }

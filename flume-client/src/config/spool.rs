@@ -10,8 +10,8 @@ use crate::error::BuildError;
 use crate::event_id::EVENT_ID_BYTES_MAX;
 use crate::reliability::Reliability;
 use crate::spool::{
-    CURSOR_BYTES, Flushing, NetworkFileSystem, SEGMENT_HEADER_BYTES, SEGMENTS_MIN, Settings,
-    frame_bytes,
+    Access, CURSOR_BYTES, FileSizeLimit, Flushing, Limits, SEGMENT_HEADER_BYTES, SEGMENTS_MIN,
+    Settings, frame_bytes,
 };
 
 /// When what is written to the spool is made to reach the device.
@@ -38,16 +38,24 @@ pub enum SyncMode {
 #[derive(Clone, Debug)]
 pub(crate) struct SpoolConfig {
     pub(crate) directory: PathBuf,
-    pub(crate) bytes_max: u64,
-    pub(crate) free_bytes_min: u64,
+    /// As given. If not, it depends on the disk.
+    pub(crate) bytes_max: Option<u64>,
+    /// Likewise.
+    pub(crate) free_bytes_min: Option<u64>,
     pub(crate) shared: bool,
-    pub(crate) network: NetworkFileSystem,
+    pub(crate) access: Access,
     pub(crate) sync: SyncMode,
 }
 
 /// Bytes of a segment, if the quota allows so many and events need no more.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 const PAGE_BYTES: u64 = 4096;
+/// Bytes of all files, unless others are given: but at most this part of a small disk.
+const BYTES_MAX: u64 = 1024 * 1024 * 1024;
+const DISK_PART_USED: u64 = 2;
+/// Bytes that stay free on the disk, unless others are given: but at most this part of a small one.
+const FREE_BYTES_MIN: u64 = 512 * 1024 * 1024;
+const DISK_PART_FREE: u64 = 8;
 /// Upper bound of [`ClientBuilder::spool_bytes`](super::ClientBuilder::spool_bytes).
 const SPOOL_BYTES_LIMIT: u64 = 1 << 50;
 
@@ -55,10 +63,10 @@ impl Default for SpoolConfig {
     fn default() -> Self {
         Self {
             directory: PathBuf::new(),
-            bytes_max: 1024 * 1024 * 1024,
-            free_bytes_min: 512 * 1024 * 1024,
+            bytes_max: None,
+            free_bytes_min: None,
             shared: true,
-            network: NetworkFileSystem::Refused,
+            access: Access::default(),
             sync: SyncMode::Always,
         }
     }
@@ -103,16 +111,14 @@ impl SpoolConfig {
     }
 
     pub(crate) fn check(&self, event_bytes_max: usize) -> Result<(), BuildError> {
-        let segments = SEGMENTS_MIN * segment_bytes_min(event_bytes_max);
-        let least = segments + CURSOR_BYTES as u64;
-        within("spool_bytes", self.bytes_max, least, SPOOL_BYTES_LIMIT)?;
+        if let Some(bytes) = self.bytes_max {
+            let least = bytes_min(event_bytes_max);
+            within("spool_bytes", bytes, least, SPOOL_BYTES_LIMIT)?;
+        }
         // With more than any disk has it would never take anything.
-        within(
-            "spool_free_bytes",
-            self.free_bytes_min,
-            0,
-            SPOOL_BYTES_LIMIT,
-        )?;
+        if let Some(bytes) = self.free_bytes_min {
+            within("spool_free_bytes", bytes, 0, SPOOL_BYTES_LIMIT)?;
+        }
         match self.sync {
             SyncMode::Interval(interval) => long_enough("sync", interval),
             SyncMode::Always | SyncMode::Os => Ok(()),
@@ -133,17 +139,41 @@ impl SpoolConfig {
         }
     }
 
-    /// The sizes that follow from these.
-    pub(crate) fn settings(&self, event_bytes_max: usize) -> Settings {
-        let fitting = (self.bytes_max - CURSOR_BYTES as u64) / SEGMENTS_MIN;
-        let pages = fitting.min(SEGMENT_BYTES) / PAGE_BYTES * PAGE_BYTES;
-        Settings {
-            segment_bytes: pages.max(segment_bytes_min(event_bytes_max)),
-            frame_bytes_max: frame_bytes_max(event_bytes_max),
-            bytes_max: self.bytes_max,
-            free_bytes_min: self.free_bytes_min,
+    /// The sizes that follow from these for what a disk and this process allow. Fails if it may not
+    /// write files as large as a segment has to be.
+    pub(crate) fn settings(
+        &self,
+        event_bytes_max: usize,
+        limits: Limits,
+    ) -> Result<Settings, FileSizeLimit> {
+        let segment_bytes_min = segment_bytes_min(event_bytes_max);
+        if limits.file_bytes < segment_bytes_min {
+            return Err(FileSizeLimit {
+                needed: segment_bytes_min,
+                limit: limits.file_bytes,
+            });
         }
+        let disk_bytes = limits.disk_bytes.unwrap_or(u64::MAX);
+        let fitting = BYTES_MAX.min(disk_bytes / DISK_PART_USED);
+        let fitting = fitting.max(bytes_min(event_bytes_max));
+        let bytes_max = self.bytes_max.unwrap_or(fitting);
+        let fitting = FREE_BYTES_MIN.min(disk_bytes / DISK_PART_FREE);
+        let free_bytes_min = self.free_bytes_min.unwrap_or(fitting);
+        let segment_bytes = (bytes_max - CURSOR_BYTES as u64) / SEGMENTS_MIN;
+        let segment_bytes = segment_bytes.min(SEGMENT_BYTES).min(limits.file_bytes);
+        let pages = segment_bytes / PAGE_BYTES * PAGE_BYTES;
+        Ok(Settings {
+            segment_bytes: pages.max(segment_bytes_min),
+            frame_bytes_max: frame_bytes_max(event_bytes_max),
+            bytes_max,
+            free_bytes_min,
+        })
     }
+}
+
+/// Bytes that the spool's files can do with.
+fn bytes_min(event_bytes_max: usize) -> u64 {
+    SEGMENTS_MIN * segment_bytes_min(event_bytes_max) + CURSOR_BYTES as u64
 }
 
 /// Bytes of a segment that can take whatever comes.
@@ -157,4 +187,81 @@ fn frame_bytes_max(event_bytes_max: usize) -> u64 {
     let event = event_bytes_max + EVENT_ID_BYTES_MAX;
     // A chunk counts the places of its events, too.
     frame_bytes(1, CHUNK_BYTES.max(event)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+    const UNLIMITED: Limits = Limits {
+        disk_bytes: None,
+        file_bytes: u64::MAX,
+    };
+
+    fn settings(limits: Limits) -> Result<Settings, FileSizeLimit> {
+        SpoolConfig::default().settings(MIB as usize, limits)
+    }
+
+    #[test]
+    fn a_small_disk_makes_a_small_spool_and_a_small_reserve() {
+        let of_disk = |mebibytes| {
+            let disk_bytes = Some(mebibytes * MIB);
+            let settings = settings(Limits {
+                disk_bytes,
+                ..UNLIMITED
+            })
+            .unwrap();
+            assert!(settings.are_sound(), "{settings:?}");
+            (settings.bytes_max / MIB, settings.free_bytes_min / MIB)
+        };
+        assert_eq!(of_disk(64), (32, 8));
+        assert_eq!(of_disk(400), (200, 50));
+        assert_eq!(of_disk(1 << 20), (1024, 512));
+        // As little as four segments of two of the largest events take.
+        assert_eq!(of_disk(2), (8, 0));
+        let unknown = settings(UNLIMITED).unwrap();
+        assert_eq!(
+            (unknown.bytes_max, unknown.free_bytes_min),
+            (1024 * MIB, 512 * MIB)
+        );
+    }
+
+    #[test]
+    fn what_was_given_is_not_made_smaller() {
+        let config = SpoolConfig {
+            bytes_max: Some(900 * MIB),
+            free_bytes_min: Some(100 * MIB),
+            ..SpoolConfig::default()
+        };
+        let disk_bytes = Some(64 * MIB);
+        let settings = config.settings(
+            4096,
+            Limits {
+                disk_bytes,
+                ..UNLIMITED
+            },
+        );
+        let settings = settings.unwrap();
+        assert_eq!(settings.bytes_max, 900 * MIB);
+        assert_eq!(settings.free_bytes_min, 100 * MIB);
+    }
+
+    #[test]
+    fn no_segment_is_larger_than_the_process_may_write_a_file() {
+        let limited = |file_bytes| {
+            settings(Limits {
+                file_bytes,
+                ..UNLIMITED
+            })
+        };
+        let segment_bytes = |limit| limited(limit).unwrap().segment_bytes;
+        assert_eq!(segment_bytes(u64::MAX), 16 * MIB);
+        assert_eq!(segment_bytes(16 * MIB), 16 * MIB);
+        assert_eq!(segment_bytes(8 * MIB + 1), 8 * MIB);
+        let told = limited(MIB).unwrap_err();
+        assert_eq!(told.limit, MIB);
+        assert!(told.needed > 2 * MIB && told.needed < 3 * MIB, "{told:?}");
+        assert_eq!(segment_bytes(told.needed), told.needed);
+    }
 }

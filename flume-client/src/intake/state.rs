@@ -10,7 +10,7 @@ use crate::error::Refusal;
 use crate::event::Event;
 use crate::event_id::{EVENT_ID_BYTES_MAX, EventIds};
 use crate::receipt::{LastWord, Receipt, Receipts};
-use crate::stats::{AgentStats, SpoolStats, Stats};
+use crate::stats::{AgentStats, Stats};
 use crate::ticket::Promise;
 use crate::worker::Request;
 
@@ -57,17 +57,14 @@ impl IntakeState {
             stored,
             disk,
         } = beginning;
-        let (directory, disk) = disk.unzip();
+        let (spool, disk) = disk.unzip();
         let running = 1 + u32::from(disk.is_some());
         Self {
             stats: Stats {
                 agents: stats,
                 recovered,
                 pending: recovered,
-                spool: directory.map(|directory| SpoolStats {
-                    directory,
-                    ..SpoolStats::default()
-                }),
+                spool,
                 ..Stats::default()
             },
             receipts: Receipts::new(agents, first, stored),

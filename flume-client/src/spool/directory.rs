@@ -5,36 +5,74 @@
 )]
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::access::{Access, User, judge};
+use super::folder::{Folder, How, Identity, Kind};
 use super::handle::Handle;
 use super::holder::Holder;
-use super::lock::{self, Lock};
-use super::storage::{FileName, Storage};
-use super::system::{free_bytes, network_kind, owner_only, read_at, sync_directory};
+use super::lock::{self, Lock, is_at};
+use super::storage::{FileName, NoMoreFiles, Removed, Storage};
+use super::system::{disk_space, file_bytes_max, read_at};
 
 /// Descriptors that are kept for writing.
 const HANDLES_MAX: usize = 6;
+/// Things that have the cursor's name and are no file, and are given another.
+const SET_ASIDE_MAX: u32 = 16;
 
 /// A directory of files. Whoever has it is alone in it until it is dropped; the kernel frees the
 /// lock however the process ends.
 ///
 /// The directory gets the mode 0700 if it is made here, files get 0600: logs are nobody else's
-/// business.
+/// business. One that belongs to another user, or that every user may write to, is refused. No
+/// file is opened through a link.
+///
+/// Each sync looks whether what was synced is still to be found at the directory's path, and the
+/// lock as well: three system calls, about 2 µs beside a sync of 50 µs at the least. After somebody
+/// removed or replaced one of them nothing is stored any more, and the sync fails with [`Removed`].
 #[derive(Debug)]
 pub struct Directory {
-    path: PathBuf,
+    place: Place,
+    notes: Vec<String>,
     /// Files are synced through the descriptor that wrote: kernels tell a failed write-back to
     /// descriptors that were open at the time. And it saves the system calls.
     open: Mutex<BTreeMap<FileName, Arc<Handle>>>,
     /// The one that is read, if it is not written.
     reading: Mutex<Option<(FileName, Arc<File>)>>,
-    /// `None` for who only looks.
-    _lock: Option<Lock>,
     flushing: Flushing,
+}
+
+/// Where the files are.
+#[derive(Debug)]
+struct Place {
+    folder: Folder,
+    /// `None` for who only looks.
+    lock: Option<Lock>,
+}
+
+/// What disk and system allow a spool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// All bytes of the disk, if it has a size.
+    pub(crate) disk_bytes: Option<u64>,
+    /// Bytes that a file of this process may have.
+    pub(crate) file_bytes: u64,
+}
+
+/// A process may not write files as large as a segment has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "its files take {needed} bytes at the least, and this process may write none over {limit} \
+     (RLIMIT_FSIZE): raise that (LimitFSIZE= of systemd, ulimit -f), or lower event_bytes"
+)]
+pub struct FileSizeLimit {
+    /// Bytes of a segment that takes two of the largest events.
+    pub needed: u64,
+    /// Bytes that a file may have.
+    pub limit: u64,
 }
 
 /// Whether a sync reaches the device.
@@ -72,6 +110,59 @@ pub enum DirectoryError {
         /// Of file system.
         kind: &'static str,
     },
+    /// It belongs to somebody who is neither this process's user nor root.
+    #[error(
+        "{} belongs to {owner}, who could read and replace what {user} writes there: run as \
+         {owner}, give {user} the directory with `chown`, or choose another one",
+        directory.display()
+    )]
+    ForeignOwner {
+        /// The directory.
+        directory: PathBuf,
+        /// Whose it is.
+        owner: User,
+        /// Whose this process is.
+        user: User,
+    },
+    /// Everybody may write to it.
+    #[error(
+        "every user may write to {} (mode {mode:04o}), and could read and replace what is written \
+         there: name a new directory in it, which is made for its owner alone, or take that right \
+         away with `chmod o-w`",
+        directory.display()
+    )]
+    WritableByAll {
+        /// The directory.
+        directory: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The process may not write files that are large enough.
+    #[error("the spool {} cannot be used: {limit}", directory.display())]
+    FileSizeLimit {
+        /// The directory.
+        directory: PathBuf,
+        /// What would be needed.
+        limit: FileSizeLimit,
+    },
+    /// A file is another user's, or its mode keeps this process's user out.
+    #[error(
+        "cannot {action} {}, which belongs to {owner} and has the mode {mode:04o}: {source}; run as \
+         {owner}, or give the file to the spool's user with `chown`",
+        path.display()
+    )]
+    Denied {
+        /// What was tried.
+        action: &'static str,
+        /// With which file or directory.
+        path: PathBuf,
+        /// Whose it is.
+        owner: User,
+        /// Its mode.
+        mode: u32,
+        /// What came of it.
+        source: io::Error,
+    },
     /// The file system says no.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -84,47 +175,36 @@ pub enum DirectoryError {
     },
 }
 
-/// Whether a directory may be on a network file system.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NetworkFileSystem {
-    /// No, [`DirectoryError::Network`].
-    #[default]
-    Refused,
-    /// Yes. What its server and client do to locks and syncs is not known.
-    Allowed,
-}
-
 impl Directory {
     /// Makes the directory if need be, and locks it.
-    pub fn open(path: &Path, network: NetworkFileSystem) -> Result<Self, DirectoryError> {
+    pub fn open(path: &Path, access: impl Into<Access>) -> Result<Self, DirectoryError> {
         make(path).map_err(DirectoryError::io("make the directory", path))?;
-        if network == NetworkFileSystem::Refused {
-            let kind = network_kind(path).map_err(DirectoryError::io("look at", path))?;
-            if let Some(kind) = kind {
-                let directory = path.to_owned();
-                return Err(DirectoryError::Network { directory, kind });
-            }
-        }
-        Ok(Self {
-            path: path.to_owned(),
-            open: Mutex::default(),
-            reading: Mutex::default(),
-            _lock: Some(lock::take(path)?),
-            flushing: Flushing::Always,
-        })
+        let folder = Folder::open(path).map_err(DirectoryError::io("open", path))?;
+        let notes = judge(&folder, access.into())?;
+        let lock = lock::take(&folder)?;
+        let mut directory = Self::of(folder, Some(lock));
+        directory.notes = notes;
+        directory.free_the_cursors_name()?;
+        Ok(directory)
     }
 
     /// Looks at a directory that may be another one's, for [`Survey`](super::Survey). Nothing is
     /// locked, so what is read may be in the middle of a change.
     pub fn look(path: &Path) -> Result<Self, DirectoryError> {
-        fs::read_dir(path).map_err(DirectoryError::io("read the directory", path))?;
-        Ok(Self {
-            path: path.to_owned(),
+        let folder = Folder::open(path).map_err(DirectoryError::io("read the directory", path))?;
+        let listed = folder.list();
+        listed.map_err(DirectoryError::io("read the directory", path))?;
+        Ok(Self::of(folder, None))
+    }
+
+    fn of(folder: Folder, lock: Option<Lock>) -> Self {
+        Self {
+            place: Place { folder, lock },
+            notes: Vec::new(),
             open: Mutex::default(),
             reading: Mutex::default(),
-            _lock: None,
             flushing: Flushing::Always,
-        })
+        }
     }
 
     /// Who has the directory locked at this moment, this process included. Nothing is written, and
@@ -136,7 +216,26 @@ impl Directory {
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.place.folder.path()
+    }
+
+    /// What was found when it was opened and is allowed, and whoever looks after it should know.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    pub(super) fn with_notes(mut self, notes: Vec<String>) -> Self {
+        self.notes.extend(notes);
+        self
+    }
+
+    /// What disk and system allow a spool here.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            disk_bytes: disk_space(&self.place.folder).ok().and_then(|it| it.bytes),
+            file_bytes: file_bytes_max(),
+        }
     }
 
     /// The same directory, with syncs that do as `flushing` says.
@@ -152,11 +251,24 @@ impl Directory {
         for handle in handles {
             handle.file.sync_data()?;
         }
-        sync_directory(&self.path)
+        self.place.folder.sync()
     }
 
-    fn at(&self, file: FileName) -> PathBuf {
-        self.path.join(file.to_string())
+    /// Something that is no file and has the cursor's name is given another one: the spool opens as
+    /// with any other damage to its cursor, and nothing is deleted.
+    fn free_the_cursors_name(&self) -> Result<(), DirectoryError> {
+        let (folder, name) = (&self.place.folder, FileName::Cursor.to_string());
+        if matches!(folder.kind(&name), Err(_) | Ok(Kind::Regular)) {
+            return Ok(());
+        }
+        let path = self.path().join(&name);
+        let is_free = |other: &String| folder.kind(other).is_err();
+        let mut names = (1..=SET_ASIDE_MAX).map(|number| format!("{name}-set-aside-{number}"));
+        let renamed = match names.find(is_free) {
+            Some(other) => folder.rename(&name, &other),
+            None => Err(io::ErrorKind::AlreadyExists.into()),
+        };
+        renamed.map_err(DirectoryError::io("set aside", &path))
     }
 
     fn handles(&self) -> MutexGuard<'_, BTreeMap<FileName, Arc<Handle>>> {
@@ -168,13 +280,34 @@ impl Directory {
         if let Some(handle) = self.handles().get(&file) {
             return Ok(Arc::clone(handle));
         }
-        let handle = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(self.at(file))?;
+        let handle = self.place.folder.open_file(&file.to_string(), How::Write);
         // A segment that was found is not written on.
         let is_written = !matches!(file, FileName::Spare(_));
-        self.keep(file, Handle::of(handle, is_written)?)
+        self.keep(file, Handle::of(self.explained(handle)?, is_written)?)
+    }
+
+    /// What is missing may be so because the whole directory is not where it was.
+    fn explained<T>(&self, done: io::Result<T>) -> io::Result<T> {
+        match done {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.place.check()?;
+                Err(error)
+            }
+            done => done,
+        }
+    }
+
+    /// Fails if the file that was written is not the one that will be found under its name.
+    fn check(&self, file: FileName, handle: &Handle) -> io::Result<()> {
+        self.place.check()?;
+        let path = self.path().join(file.to_string());
+        match is_at(handle.identity, Identity::at(&path))? {
+            true => Ok(()),
+            false => {
+                self.forget(file);
+                Err(Removed::File(file).into())
+            }
+        }
     }
 
     fn keep(&self, file: FileName, handle: Handle) -> io::Result<Arc<Handle>> {
@@ -209,7 +342,10 @@ impl Directory {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let open = match reading.take() {
             Some((open, handle)) if open == file => handle,
-            _ => Arc::new(File::open(self.at(file))?),
+            _ => {
+                let open = self.place.folder.open_file(&file.to_string(), How::Read);
+                Arc::new(open?)
+            }
         };
         *reading = Some((file, Arc::clone(&open)));
         drop(reading);
@@ -226,22 +362,33 @@ impl Directory {
 
 impl Storage for Directory {
     fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            if let Some(file) = entry.file_name().to_str().and_then(FileName::parse) {
-                files.push((file, entry.metadata()?.len()));
-            }
-        }
-        Ok(files)
+        let names = self.place.folder.list()?;
+        let files = names.into_iter().filter_map(|(name, kind, bytes)| {
+            let file = FileName::parse(&name)?;
+            // What is no file is listed, so that it is told when it cannot be read.
+            let bytes = if kind == Kind::Regular { bytes } else { 0 };
+            Some((file, bytes))
+        });
+        Ok(files.collect())
     }
 
     fn create(&self, file: FileName, bytes: u64) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true);
-        owner_only(&mut options);
-        let handle = Handle::make(options.open(self.at(file))?, bytes)?;
+        let (folder, name) = (&self.place.folder, file.to_string());
         self.forget(file);
+        match folder.remove(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let made = folder.open_file(&name, How::New).map_err(|error| {
+            let has_no_inodes = || disk_space(folder).is_ok_and(|it| it.free_files == Some(0));
+            match error.kind() {
+                io::ErrorKind::StorageFull if has_no_inodes() => {
+                    io::Error::new(io::ErrorKind::StorageFull, NoMoreFiles)
+                }
+                _ => error,
+            }
+        });
+        let handle = Handle::make(self.explained(made)?, bytes)?;
         self.keep(file, handle)?;
         Ok(())
     }
@@ -266,14 +413,16 @@ impl Storage for Directory {
     }
 
     fn sync(&self, file: FileName) -> io::Result<()> {
-        match self.flushing {
-            Flushing::Always => self.writing(file)?.file.sync_data(),
-            Flushing::OnRequest => Ok(()),
+        let handle = self.writing(file)?;
+        if self.flushing == Flushing::Always {
+            handle.file.sync_data()?;
         }
+        self.check(file, &handle)
     }
 
     fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
-        fs::rename(self.at(from), self.at(to))?;
+        let (old, new) = (from.to_string(), to.to_string());
+        self.explained(self.place.folder.rename(&old, &new))?;
         if let Some(handle) = self.forget(from) {
             self.handles().insert(to, handle);
         }
@@ -282,18 +431,34 @@ impl Storage for Directory {
 
     fn remove(&self, file: FileName) -> io::Result<()> {
         self.forget(file);
-        fs::remove_file(self.at(file))
+        self.place.folder.remove(&file.to_string())
     }
 
     fn sync_directory(&self) -> io::Result<()> {
         match self.flushing {
-            Flushing::Always => sync_directory(&self.path),
+            Flushing::Always => self.place.folder.sync(),
             Flushing::OnRequest => Ok(()),
         }
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        free_bytes(&self.path)
+        Ok(disk_space(&self.place.folder)?.free_bytes)
+    }
+}
+
+impl Place {
+    /// Fails if this is not any more what is at the directory's path, or others can get in.
+    fn check(&self) -> io::Result<()> {
+        let lock = self.lock.as_ref();
+        lock.map_or(Ok(()), |lock| lock.check(&self.folder))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(lock) = &self.lock {
+            lock.let_go(&self.folder);
+        }
     }
 }
 
@@ -303,12 +468,55 @@ impl DirectoryError {
         path: &'a Path,
     ) -> impl FnOnce(io::Error) -> Self + use<'a> {
         let path = path.to_owned();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
+        move |source| match owner(&path, &source) {
+            Some((owner, mode)) => Self::Denied {
+                action,
+                path,
+                owner,
+                mode,
+                source,
+            },
+            None => Self::Io {
+                action,
+                path,
+                source,
+            },
         }
     }
+
+    /// Whether somebody else has the directory.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked { .. })
+    }
+
+    /// Whether another directory beside it may be usable all the same.
+    pub(super) fn is_about_this_place(&self) -> bool {
+        match self {
+            Self::ForeignOwner { .. } | Self::WritableByAll { .. } | Self::Denied { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists
+            ),
+            _ => false,
+        }
+    }
+}
+
+/// Whose file it is that may not be opened, and its mode.
+#[cfg(unix)]
+fn owner(path: &Path, error: &io::Error) -> Option<(User, u32)> {
+    use std::os::unix::fs::MetadataExt;
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let found = is_denied
+        .then(|| fs::symlink_metadata(path).ok())
+        .flatten()?;
+    Some((User(found.uid()), found.mode() & 0o7777))
+}
+
+#[cfg(not(unix))]
+fn owner(_: &Path, _: &io::Error) -> Option<(User, u32)> {
+    None
 }
 
 /// Makes a directory and its parents, durably: a name lasts once its directory is synced.
@@ -321,7 +529,7 @@ fn make(path: &Path) -> io::Result<()> {
     builder.create(path)?;
     for made in missing {
         let parent = made.parent().filter(|it| !it.as_os_str().is_empty());
-        sync_directory(parent.unwrap_or(Path::new(".")))?;
+        Folder::open(parent.unwrap_or(Path::new(".")))?.sync()?;
     }
     Ok(())
 }

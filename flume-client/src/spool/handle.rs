@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::folder::Identity;
 use super::system::{begin_write_back, reserve, write_at};
 
 /// An open file.
@@ -18,6 +19,7 @@ use super::system::{begin_write_back, reserve, write_at};
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) file: File,
+    pub(super) identity: Option<Identity>,
     bytes: u64,
     /// Everything before this was written.
     written_upto: AtomicU64,
@@ -37,6 +39,7 @@ impl Handle {
     pub(super) fn make(file: File, bytes: u64) -> io::Result<Self> {
         let is_reserved = reserve(&file, bytes)?;
         let handle = Self {
+            identity: Identity::of(&file)?,
             file,
             bytes,
             written_upto: AtomicU64::new(0),
@@ -51,6 +54,7 @@ impl Handle {
     pub(super) fn of(file: File, written: bool) -> io::Result<Self> {
         let bytes = file.metadata()?.len();
         Ok(Self {
+            identity: Identity::of(&file)?,
             file,
             bytes,
             written_upto: AtomicU64::new(if written { bytes } else { 0 }),

@@ -46,6 +46,16 @@ impl Holder {
     }
 }
 
+impl Holder {
+    /// Who has locked a directory without the file that names its holder.
+    pub(super) fn of_directory(path: &Path) -> Self {
+        Self {
+            process: system::who_locks(path),
+            forked_from: None,
+        }
+    }
+}
+
 /// Whether a process holds a lock.
 enum Holds {
     Yes,

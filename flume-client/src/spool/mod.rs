@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`storage`](Storage) | all that is done to a disk, as a trait |
 //! | [`directory`](Directory) | the real one |
+//! | [`access`](Access) | which directories may hold a spool: owner, mode, file system |
+//! | `folder` | an open directory, and its files by their names |
 //! | `lock` | that of a directory |
 //! | [`holder`](Holder) | which process has it |
 //! | `handle` | a file that it has open for writing |
@@ -23,7 +25,8 @@
 //! | [`places`] | one directory for several processes |
 //! | [`survey`](Survey) | what a spool holds, without changing it |
 //!
-//! Nothing but the directory and its lock knows files, threads or clocks, so a simulator can be the disk and end the world
+//! Nothing but the directory, what it is made of and [`places`] knows files, threads or clocks, so a
+//! simulator can be the disk and end the world
 //! between any two of its operations. This module is public for drivers, tools and simulators; it
 //! may change in minor releases. The format of the files is versioned and stays readable.
 //!
@@ -38,9 +41,11 @@
 //!   power loss, if the sync after the cut had failed.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod access;
 mod cursor;
 mod directory;
 mod fields;
+mod folder;
 mod frame;
 mod handle;
 mod header;
@@ -59,8 +64,10 @@ mod window;
 
 use std::io;
 
+pub use access::{Access, ForeignOwner, NetworkFileSystem, User};
 pub use cursor::{CURSOR_BYTES, Cursor, Retired};
-pub use directory::{Directory, DirectoryError, Flushing, NetworkFileSystem};
+pub(crate) use directory::Limits;
+pub use directory::{Directory, DirectoryError, FileSizeLimit, Flushing};
 pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Place, frame_bytes};
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 pub use holder::Holder;
@@ -68,7 +75,7 @@ pub use log::Log;
 pub use open::{CursorState, Opened};
 pub use places::{abandoned, open_first_free, places};
 pub use reader::{Frame, Gap, Readable, Reader, Step};
-pub use storage::{FileName, Storage};
+pub use storage::{FileName, NoMoreFiles, Removed, Storage};
 pub use survey::{SegmentTrouble, StoredEvent, Survey, SurveyedSegment};
 
 /// Segments that a quota has room for, at least: one is written, one is read, one is the reserve,
@@ -99,14 +106,57 @@ pub enum Trouble {
          or damaged segments that were set aside (quarantine-...) be removed"
     )]
     Quota,
-    /// The disk has no room, or less than is to stay free.
-    #[error("the spool's disk is full, or has less free than spool_free_bytes: make room there")]
+    /// The disk has no room.
+    #[error("the spool's disk is full: make room there")]
     DiskFull,
+    /// The disk has room, but less than is to stay free.
+    #[error(
+        "the spool's disk has {free} bytes free, of which {kept} are to stay free and {needed} are \
+         needed: make room there, or lower spool_free_bytes"
+    )]
+    FreeBytes {
+        /// Free now.
+        free: u64,
+        /// To stay free: [`free_bytes_min`](Settings::free_bytes_min).
+        kept: u64,
+        /// For the next files.
+        needed: u64,
+    },
+    /// The disk has room, but all its inodes are in use.
+    #[error("the spool's disk takes no more files, all its inodes are in use: remove some there")]
+    NoMoreFiles,
+    /// The quota that the system gives a user, a group, a project or a subvolume is used up.
+    #[error(
+        "the disk quota for the spool's files is used up (EDQUOT): make room in what it counts, or \
+         raise it"
+    )]
+    DiskQuota,
     /// The file system is read-only.
     #[error(
         "the spool's file system is read-only: the system's log may tell why; mount it for writing"
     )]
     ReadOnly,
+    /// The process may not write such large files any more.
+    #[error(
+        "this process may not write files as large as the spool's (RLIMIT_FSIZE was lowered): raise \
+         the limit, or start the service again, which takes smaller files"
+    )]
+    FileSizeLimit,
+    /// No file can be opened.
+    #[error(
+        "no file of the spool can be opened, for want of file descriptors, and it is tried again: \
+         {0}; raise the limit (ulimit -n, LimitNOFILE= of systemd), or look for what leaks them"
+    )]
+    NoDescriptors(io::Error),
+    /// Owner, mode or policy keep the process out.
+    #[error(
+        "the spool may not be written, and it is tried again: {0}; look at owner and mode of its \
+         directory and files"
+    )]
+    Denied(io::Error),
+    /// Somebody took away what is written to.
+    #[error("nothing is stored in the spool, {0}: who did that, should not while it is in use")]
+    Removed(Removed),
     /// The disk failed.
     #[error("the spool's disk failed, and is tried again: {0}; the system's log may tell more")]
     Io(io::Error),
@@ -130,11 +180,12 @@ impl Settings {
     }
 }
 
-/// Failures of the disk are alike if they are of one kind.
+/// Two are alike if the same is to be done: numbers and the system's words may differ.
 impl PartialEq for Trouble {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Io(one), Self::Io(other)) => one.kind() == other.kind(),
+            (Self::Removed(one), Self::Removed(other)) => one == other,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
@@ -144,10 +195,37 @@ impl Eq for Trouble {}
 
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
+        let inner = error.get_ref();
+        if let Some(removed) = inner.and_then(|inner| inner.downcast_ref()) {
+            return Self::Removed(*removed);
+        }
+        if inner
+            .and_then(|inner| inner.downcast_ref::<NoMoreFiles>())
+            .is_some()
+        {
+            return Self::NoMoreFiles;
+        }
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            io::ErrorKind::StorageFull => Self::DiskFull,
+            io::ErrorKind::QuotaExceeded => Self::DiskQuota,
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            io::ErrorKind::FileTooLarge => Self::FileSizeLimit,
+            io::ErrorKind::PermissionDenied => Self::Denied(error),
+            _ if is_want_of_descriptors(&error) => Self::NoDescriptors(error),
             _ => Self::Io(error),
         }
     }
+}
+
+/// `EMFILE` and `ENFILE` have no kind of their own.
+#[cfg(unix)]
+fn is_want_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let of = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    of(Errno::MFILE) || of(Errno::NFILE)
+}
+
+#[cfg(not(unix))]
+fn is_want_of_descriptors(_: &io::Error) -> bool {
+    false
 }

@@ -6,47 +6,111 @@
 //! | the others | `process-2` and so on in it, made when they are needed |
 //!
 //! The kernel's lock decides who has a place. A process takes the first free one, and with it what
-//! the last one there left; it delivers what lies in the other free ones from where it is. A place is never deleted: whoever comes at that moment would lock
-//! something that is gone.
+//! the last one there left; it delivers what lies in the other free ones from where it is. A place is
+//! never deleted: whoever comes at that moment would lock something that is gone. One that somebody
+//! removed all the same leaves a gap.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::directory::{Directory, DirectoryError, NetworkFileSystem};
+use super::access::{Access, judge};
+use super::directory::{Directory, DirectoryError};
+use super::folder::Folder;
 
 /// Most processes that share a directory.
 const PLACES_MAX: usize = 64;
+const PREFIX: &str = "process-";
 
 /// Every place of a directory, whether it is there or not.
 pub fn places(root: &Path) -> impl Iterator<Item = PathBuf> + use<'_> {
-    let others = (2..=PLACES_MAX).map(|number| root.join(format!("process-{number}")));
+    let others = (2..=PLACES_MAX).map(|number| root.join(format!("{PREFIX}{number}")));
     std::iter::once(root.to_owned()).chain(others)
 }
 
-/// Locks the first place that nobody has. An error names the holder of the directory itself.
+/// Locks the first place that nobody has, and makes it if need be. A place that cannot be used,
+/// above all another user's, is passed over and told in [`Directory::notes`]; the directory itself
+/// must be usable, but for who has it. An error names the holder of the directory itself.
 pub fn open_first_free(
     root: &Path,
-    network: NetworkFileSystem,
+    access: impl Into<Access>,
 ) -> Result<Directory, DirectoryError> {
-    let mut all_locked = None;
+    let access = access.into();
+    let mut first_error = None;
     for place in places(root) {
-        match Directory::open(&place, network) {
-            Err(error @ DirectoryError::Locked { .. }) => {
-                all_locked.get_or_insert(error);
+        match open(root, &place, access) {
+            Ok(directory) => {
+                let notes = unusable(root, &place, access);
+                return Ok(directory.with_notes(notes));
             }
-            opened => return opened,
+            Err(error) if place != root && error.is_about_this_place() => {}
+            Err(error) if error.is_locked() => {
+                first_error.get_or_insert(error);
+            }
+            // The next one would fail as well.
+            Err(error) => return Err(error),
         }
     }
-    Err(all_locked.expect("there is at least one place"))
+    Err(first_error.expect("the first place is locked, or this ended there"))
 }
 
-/// Locks the places that nobody has, but for `own`, one after the other.
+/// Locks a place. One beside the directory itself gets the directory's owner, if it is made by root.
+fn open(root: &Path, place: &Path, access: Access) -> Result<Directory, DirectoryError> {
+    let name = place.strip_prefix(root).ok().and_then(Path::to_str);
+    if let Some(name) = name.filter(|name| !name.is_empty()) {
+        let made = Folder::open(root).and_then(|root| match root.make_directory(name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        });
+        made.map_err(DirectoryError::io("make the directory", place))?;
+    }
+    Directory::open(place, access)
+}
+
+/// Locks the places that are there and that nobody has, but for `own`, one after the other. Those
+/// that cannot be used are left out; [`open_first_free`] told of them.
 pub fn abandoned<'a>(
     root: &'a Path,
     own: &'a Path,
-    network: NetworkFileSystem,
+    access: impl Into<Access>,
 ) -> impl Iterator<Item = Directory> + 'a {
-    places(root)
-        .take_while(|place| place.is_dir())
-        .filter(move |place| place != own)
-        .filter_map(move |place| Directory::open(&place, network).ok())
+    let access = access.into();
+    others(root, own)
+        .into_iter()
+        .filter_map(move |place| Directory::open(&place, access).ok())
+}
+
+/// The places that are there, but for `own`.
+fn others(root: &Path, own: &Path) -> Vec<PathBuf> {
+    let numbers = numbers(root).into_iter();
+    let others = numbers.map(|number| root.join(format!("{PREFIX}{number}")));
+    let all = std::iter::once(root.to_owned()).chain(others);
+    all.filter(|place| place != own && place.is_dir()).collect()
+}
+
+/// Why what lies in other places is not taken over when their processes are gone.
+fn unusable(root: &Path, own: &Path, access: Access) -> Vec<String> {
+    let others = others(root, own).into_iter();
+    let judged = others.map(|place| {
+        let folder = Folder::open(&place).map_err(DirectoryError::io("open", &place))?;
+        judge(&folder, access)
+    });
+    let told = judged.filter_map(Result::err);
+    told.map(|error| format!("what is left in this place is not taken over: {error}"))
+        .collect()
+}
+
+/// The numbers of the places that are there, in order. One system call or two, however many could
+/// be there.
+fn numbers(root: &Path) -> Vec<usize> {
+    let entries = fs::read_dir(root).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let number = |name: String| {
+        let number = name.strip_prefix(PREFIX)?.parse().ok()?;
+        let is_place = (2..=PLACES_MAX).contains(&number) && name == format!("{PREFIX}{number}");
+        is_place.then_some(number)
+    };
+    let mut numbers: Vec<_> = names.filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers
 }

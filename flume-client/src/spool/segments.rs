@@ -270,8 +270,13 @@ impl Segments {
             return Err(Trouble::Quota);
         }
         // The room of the reserve, too, is kept free until it is made.
-        if storage.0.free_bytes()? < settings.free_bytes_min.saturating_add(spares * bytes) {
+        let (free, needed) = (storage.0.free_bytes()?, spares * bytes);
+        if free < needed {
             return Err(Trouble::DiskFull);
+        }
+        let kept = settings.free_bytes_min;
+        if free - needed < kept {
+            return Err(Trouble::FreeBytes { free, kept, needed });
         }
         let id = self.new_id();
         let file = FileName::Spare(id);

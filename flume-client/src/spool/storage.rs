@@ -54,6 +54,35 @@ pub trait Storage: Send + Sync {
     fn free_bytes(&self) -> io::Result<u64>;
 }
 
+/// A file or the whole directory is not where it was: somebody removed, moved or replaced it. What
+/// is written to it goes nowhere.
+///
+/// Inside an [`io::Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Removed {
+    /// The file that keeps others out. The directory is the same.
+    #[error("its file LOCK was removed or replaced")]
+    Lock,
+    /// The directory.
+    #[error("its directory was removed, moved or replaced")]
+    Directory,
+    /// A file that is written.
+    #[error("its file {0} was removed, moved or replaced")]
+    File(FileName),
+}
+
+/// There is room, but none for one more file. Inside an [`io::Error`] of the kind
+/// [`StorageFull`](io::ErrorKind::StorageFull).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the disk takes no more files: all its inodes are in use")]
+pub struct NoMoreFiles;
+
+impl From<Removed> for io::Error {
+    fn from(removed: Removed) -> Self {
+        Self::other(removed)
+    }
+}
+
 /// A storage that can be printed.
 #[derive(Clone)]
 pub(super) struct Shared(pub(super) Arc<dyn Storage>);

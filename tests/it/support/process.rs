@@ -37,3 +37,25 @@ pub(crate) fn resident_bytes() -> usize {
     let kibibytes = line.unwrap().trim().trim_end_matches(" kB");
     kibibytes.parse::<usize>().unwrap() * 1024
 }
+
+/// The same under limits that a shell sets first, such as `ulimit -f 1024`.
+pub(crate) fn alone_under(limits: &str, test: &str, body: impl FnOnce()) {
+    const UNDER: &str = "FLUME_TEST_UNDER_LIMITS";
+    if std::env::var_os(UNDER).is_some() {
+        return body();
+    }
+    let mut command = Command::new("bash");
+    command
+        .arg("-c")
+        .arg(format!("{limits}; exec \"$0\" \"$@\""));
+    command.arg(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]);
+    let output = command.env(UNDER, "1").output().unwrap();
+    let shown = [output.stdout, output.stderr].concat();
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(
+        output.status.success() && shown.contains("1 passed"),
+        "{}: {shown}",
+        output.status
+    );
+}

@@ -1,6 +1,7 @@
-//! A disk of a few megabytes that this process has for itself.
+//! Disks that this process has for itself, in a mount namespace: the test binary once more, under
+//! `unshare`.
 //!
-//! It is a tmpfs in a mount namespace of its own: the test binary once more, under `unshare`.
+//! What is in memory is mounted by whoever runs the tests; loop devices need root.
 
 use std::env;
 use std::fs;
@@ -13,18 +14,70 @@ const INSIDE: &str = "FLUME_TEST_MOUNT_NAMESPACE";
 /// Runs `body` with the root of a disk of so many MiB, in a process of its own. `test` is the name
 /// of the calling test. A skip is told, and is a failure where it could have run.
 pub(crate) fn on_small_disk(test: &str, mebibytes: u32, body: impl FnOnce(&Path)) {
-    if env::var_os(INSIDE).is_some() {
+    let size = format!("size={mebibytes}m");
+    on_disk(test, &["-t", "tmpfs", "-o", &size, "tmpfs"], body);
+}
+
+/// The same with what `mount` makes of these arguments.
+pub(crate) fn on_disk(test: &str, mount: &[&str], body: impl FnOnce(&Path)) {
+    if is_inside() {
         let directory = tempfile::tempdir().unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"]);
-        assert!(mount.arg(directory.path()).status().unwrap().success());
+        run(Command::new("mount").args(mount).arg(directory.path()));
         return body(directory.path());
     }
-    if !can_mount() {
-        return;
+    if can_mount() {
+        run_inside(test, "-rm");
     }
+}
+
+/// Runs `body` with a subvolume of a btrfs of 1 GiB that counts what is in it, in a process of its
+/// own.
+pub(crate) fn on_btrfs(test: &str, body: impl FnOnce(&Path)) {
+    if is_inside() {
+        let directory = tempfile::tempdir().unwrap();
+        let image = directory.path().join("image");
+        fs::File::create(&image).unwrap().set_len(1 << 30).unwrap();
+        run(Command::new("mkfs.btrfs").arg("-q").arg(&image));
+        let disk = directory.path().join("disk");
+        fs::create_dir(&disk).unwrap();
+        run(Command::new("mount")
+            .args(["-o", "loop"])
+            .arg(&image)
+            .arg(&disk));
+        btrfs(&["quota", "enable"], &disk);
+        let volume = disk.join("volume");
+        btrfs(&["subvolume", "create"], &volume);
+        return body(&volume);
+    }
+    let installed = Command::new("mkfs.btrfs").arg("--version").output().is_ok();
+    if installed && may_mount() {
+        return run_inside(test, "--mount");
+    }
+    skip("this test needs root, loop devices and btrfs-progs");
+}
+
+pub(crate) fn btrfs(arguments: &[&str], path: &Path) {
+    let mut command = Command::new("btrfs");
+    command.arg("-q").args(arguments).arg(path);
+    run(&mut command);
+}
+
+/// Takes all the room that is left, until the file is removed.
+pub(crate) fn stuff(disk: &Path) -> PathBuf {
+    let path = disk.join("stuffing");
+    let options = fs::File::options().append(true).create(true).open(&path);
+    let mut file = options.unwrap();
+    while file.write(&[0; 4096]).is_ok() {}
+    path
+}
+
+fn is_inside() -> bool {
+    env::var_os(INSIDE).is_some()
+}
+
+fn run_inside(test: &str, namespaces: &str) {
     let mut command = Command::new("unshare");
-    command.arg("-rm").arg(env::current_exe().unwrap());
+    command.arg(namespaces).arg(env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture"]);
     let output = command.env(INSIDE, "1").output().unwrap();
     let shown = [output.stdout, output.stderr].concat();
@@ -35,13 +88,10 @@ pub(crate) fn on_small_disk(test: &str, mebibytes: u32, body: impl FnOnce(&Path)
     );
 }
 
-/// Takes all the room that is left, until the file is removed.
-pub(crate) fn stuff(disk: &Path) -> PathBuf {
-    let path = disk.join("stuffing");
-    let options = fs::File::options().append(true).create(true).open(&path);
-    let mut file = options.unwrap();
-    while file.write(&[0; 4096]).is_ok() {}
-    path
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {shown}");
 }
 
 fn can_mount() -> bool {
@@ -64,9 +114,13 @@ fn can_mount() -> bool {
         !in_ci || (installed && !may_mount()),
         "{message} (with CI=true, a skip that could have run is a failure)"
     );
+    skip(&message);
+    false
+}
+
+fn skip(message: &str) {
     // Not `eprintln!`: the test runner would swallow it, because a skipped test passes.
     writeln!(io::stderr(), "SKIPPED: {message}").expect("stderr takes a line");
-    false
 }
 
 /// Whether this process has the capability to mount, number 21.
