@@ -40,7 +40,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let untold = agent.batches().remove(2);
     assert_eq!((untold.told, untold.stored), (Told::Nothing, Stored::Yes));
 
-    agent.wait_for(sent.len() + 1, LIMIT)?;
+    // In async code: agent.wait_for_async(..).await?
+    let events = agent.wait_for(sent.len() + 1, LIMIT)?;
+    // Equal to what was sent, whatever `guid` it was given.
+    assert!(
+        events
+            .iter()
+            .all(|arrived| sent.iter().any(|event| arrived == event))
+    );
     let ledger = agent.ledger("id");
     ledger.assert_no_loss(&sent);
     println!("{} events arrived, none is lost", ledger.received());

@@ -49,10 +49,16 @@ use crate::spool::SpoolArgs;
 ///
 /// For Apache Flume; not related to the Rust crate named flume.
 #[derive(Debug, Parser)]
-#[command(name = "flume", version, after_help = exit::HELP, max_term_width = 100)]
+#[command(name = "flume", version, after_help = after_help(), max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+}
+
+fn after_help() -> String {
+    let json =
+        "What --json prints is a contract, too: docs/json.md of the sources has every field.";
+    format!("{}\n\n{json}", exit::HELP)
 }
 
 #[derive(Debug, Subcommand)]

@@ -48,7 +48,8 @@ Examples:
   flume demo --file /var/log/syslog
   flume demo --json 2>/dev/null
 
-Exits with 0 only if every line arrived.";
+Exits with 0 only if every line arrived, 5 if not, 1 if something unexpected kept it from ending,
+130 if interrupted.";
 
 pub(crate) fn run(args: &DemoArgs) -> Exit {
     let mut story = Story::new(args.json);

@@ -80,7 +80,7 @@ impl fmt::Display for Problem {
             }
         }
         if !self.key.is_empty() {
-            write!(f, "{}: ", cut(&self.key))?;
+            write!(f, "{}: ", cut(&self.key).escape_debug())?;
         }
         write!(f, "{}", self.kind)
     }
