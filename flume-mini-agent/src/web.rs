@@ -50,6 +50,8 @@ where
     let server = server
         .timer(TokioTimer::new())
         .half_close(true)
+        // One to a peer that is gone would raise SIGPIPE.
+        .writev(false)
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BUFFER_BYTES_MAX);
     let connection = server.serve_connection(TokioIo::new(socket), service_fn(answer));

@@ -32,6 +32,8 @@ mod guarantees;
 mod hostile;
 mod receipts;
 mod settings;
+#[cfg(unix)]
+mod signals;
 mod spool;
 #[cfg(target_os = "linux")]
 mod spool_access;

@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::send::poll_send;
 use super::tcp;
 use crate::config::AgentUrl;
 use crate::delivery::Batch;
@@ -281,7 +282,7 @@ impl Outbox {
     /// Writes until the socket takes no more.
     fn write(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &TcpStream,
         context: &mut Context<'_>,
         store: &Store,
     ) -> io::Result<()> {
@@ -293,7 +294,7 @@ impl Outbox {
                 count += 1;
             }
             let unwritten = slices.get(..count).unwrap_or_default();
-            match Pin::new(&mut *stream).poll_write_vectored(context, unwritten) {
+            match poll_send(stream, context, unwritten) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(written) => self.advance(written?),
