@@ -25,6 +25,7 @@ use crate::spool::{Directory, DirectoryError, Log, Storage, open_first_free};
 use crate::stats::{Lost, SpoolStats, Stats};
 use crate::stored::StoredMark;
 use crate::ticket::{Ticket, Waited, ticket};
+use crate::transport::{Means, Names};
 use crate::wakeup;
 use crate::worker::{self, Backlog, Request};
 
@@ -58,6 +59,9 @@ pub struct Client {
     handle: Arc<Handle>,
 }
 
+/// Threads of a client at the most, all of them started by [`ClientBuilder::build`]: one that delivers,
+/// with a spool one that writes and one that reads, and for look-ups of agents' names what is left.
+const THREADS_MAX: usize = 4;
 /// How long dropping the last clone goes on sending.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much longer than asked a blocking wait lasts before it looks for itself.
@@ -80,6 +84,9 @@ impl Client {
     ) -> Result<Self, BuildError> {
         fork::watch().map_err(BuildError::Thread)?;
         let runtime = ClientRuntime::new().map_err(BuildError::Thread)?;
+        let others = if config.spool.is_some() { 3 } else { 1 };
+        let names = Names::start(&config.agents, THREADS_MAX - others);
+        let names = names.map_err(BuildError::Thread)?;
         let (intake, spool) = match &config.spool {
             None => (Arc::new(Intake::new(&config, Beginning::in_memory())), None),
             Some(spool) => {
@@ -93,9 +100,11 @@ impl Client {
         // If a thread cannot be started, its guard is dropped, and the other one ends.
         let sending = guard(ClientThread::Sender);
         let storing = committer.map(|it| (it, guard(ClientThread::Committer)));
+        let spool = backlog.as_ref().map(Backlog::storage);
+        let means = Means { names, spool };
         let (shared, overflow) = (intake.clone(), config.overflow);
         spawn(ClientThread::Sender, move || {
-            worker::run(&runtime, &config, &shared, backlog, sending);
+            worker::run(&runtime, &config, means, &shared, backlog, sending);
         })?;
         if let Some((committer, guard)) = storing {
             spawn(ClientThread::Committer, move || committer.run(guard))?;

@@ -5,16 +5,14 @@ use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Unlike tokio's own, it can be dropped anywhere, also in async code: it waits for nothing. A name
-/// look-up that hangs in the resolver holds up neither the end of a client nor a failed `build`.
+/// Unlike tokio's own, it can be dropped anywhere, also in async code: it waits for nothing. It has no
+/// threads of its own; whatever may block has a [`BlockingThread`](crate::blocking::BlockingThread).
 #[derive(Debug)]
 pub(crate) struct ClientRuntime(Option<Runtime>);
 
 impl ClientRuntime {
     pub(crate) fn new() -> io::Result<Self> {
-        let mut builder = Builder::new_current_thread();
-        let builder = builder.enable_all().max_blocking_threads(2);
-        let runtime = builder.thread_name("flume-client-dns").build()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
         Ok(Self(Some(runtime)))
     }
 

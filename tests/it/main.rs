@@ -32,6 +32,8 @@ mod guarantees;
 mod hostile;
 mod receipts;
 mod settings;
+#[cfg(target_os = "linux")]
+mod shortage;
 #[cfg(unix)]
 mod signals;
 mod spool;

@@ -284,10 +284,18 @@ impl ClientBuilder {
         self
     }
 
-    /// Checks the settings and starts the client's thread, named `flume-client`, and with a spool
-    /// two others: `flume-spool`, which writes it, and `flume-read`, which reads what does not fit
-    /// into memory. Needs no runtime, and connects with the first event, of this run or an earlier
-    /// one.
+    /// Checks the settings and starts the client's threads, four at the most. No other is started
+    /// later, so a system that is short of threads then holds nothing up. Each sleeps while it has
+    /// nothing to do, and ends with the client.
+    ///
+    /// | thread | does | is there |
+    /// |---|---|---|
+    /// | `flume-client` | delivers | always |
+    /// | `flume-spool` | writes the spool | with a spool |
+    /// | `flume-read` | reads from it what does not fit into memory | with a spool |
+    /// | `flume-dns` | looks up agents' names, which may take as long as the system's resolver likes | one for each agent that is given by name, three at the most; with a spool, one for all of them |
+    ///
+    /// Needs no runtime, and connects with the first event, of this run or an earlier one.
     pub fn build(self) -> Result<Client, BuildError> {
         Client::start(self.check()?)
     }

@@ -16,7 +16,7 @@ use super::handle::Handle;
 use super::holder::Holder;
 use super::lock::{self, Lock, is_at};
 use super::storage::{FileName, NoMoreFiles, Removed, Storage};
-use super::system::{disk_space, file_bytes_max, read_at};
+use super::system::{disk_space, file_bytes_max, is_short_of_descriptors, read_at};
 
 /// Descriptors that are kept for writing.
 const HANDLES_MAX: usize = 6;
@@ -280,7 +280,8 @@ impl Directory {
         if let Some(handle) = self.handles().get(&file) {
             return Ok(Arc::clone(handle));
         }
-        let handle = self.place.folder.open_file(&file.to_string(), How::Write);
+        let name = file.to_string();
+        let handle = self.opening(|| self.place.folder.open_file(&name, How::Write));
         // A segment that was found is not written on.
         let is_written = !matches!(file, FileName::Spare(_));
         self.keep(file, Handle::of(self.explained(handle)?, is_written)?)
@@ -339,30 +340,44 @@ impl Directory {
         if let Some(handle) = written {
             return read(&handle.file);
         }
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = match reading.take() {
+        let at_hand = self.last_read().take();
+        let open = match at_hand {
             Some((open, handle)) if open == file => handle,
             _ => {
-                let open = self.place.folder.open_file(&file.to_string(), How::Read);
+                let name = file.to_string();
+                let open = self.opening(|| self.place.folder.open_file(&name, How::Read));
                 Arc::new(open?)
             }
         };
-        *reading = Some((file, Arc::clone(&open)));
-        drop(reading);
+        *self.last_read() = Some((file, Arc::clone(&open)));
         read(&open)
+    }
+
+    fn last_read(&self) -> MutexGuard<'_, Option<(FileName, Arc<File>)>> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens something. If there is no descriptor for it, those that can be had again make room.
+    fn opening<T>(&self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        match open() {
+            Err(error) if is_short_of_descriptors(&error) => {
+                self.let_go_of_descriptors();
+                open()
+            }
+            opened => opened,
+        }
     }
 
     /// Forgets descriptors of a name that will be another file's.
     fn forget(&self, file: FileName) -> Option<Arc<Handle>> {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.take_if(|(open, _)| *open == file);
+        self.last_read().take_if(|(open, _)| *open == file);
         self.handles().remove(&file)
     }
 }
 
 impl Storage for Directory {
     fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
-        let names = self.place.folder.list()?;
+        let names = self.opening(|| self.place.folder.list())?;
         let files = names.into_iter().filter_map(|(name, kind, bytes)| {
             let file = FileName::parse(&name)?;
             // What is no file is listed, so that it is told when it cannot be read.
@@ -379,15 +394,17 @@ impl Storage for Directory {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let made = folder.open_file(&name, How::New).map_err(|error| {
-            let has_no_inodes = || disk_space(folder).is_ok_and(|it| it.free_files == Some(0));
-            match error.kind() {
-                io::ErrorKind::StorageFull if has_no_inodes() => {
-                    io::Error::new(io::ErrorKind::StorageFull, NoMoreFiles)
+        let made = self
+            .opening(|| folder.open_file(&name, How::New))
+            .map_err(|error| {
+                let has_no_inodes = || disk_space(folder).is_ok_and(|it| it.free_files == Some(0));
+                match error.kind() {
+                    io::ErrorKind::StorageFull if has_no_inodes() => {
+                        io::Error::new(io::ErrorKind::StorageFull, NoMoreFiles)
+                    }
+                    _ => error,
                 }
-                _ => error,
-            }
-        });
+            });
         let handle = Handle::make(self.explained(made)?, bytes)?;
         self.keep(file, handle)?;
         Ok(())
@@ -443,6 +460,24 @@ impl Storage for Directory {
 
     fn free_bytes(&self) -> io::Result<u64> {
         Ok(disk_space(&self.place.folder)?.free_bytes)
+    }
+
+    fn let_go_of_descriptors(&self) {
+        drop(self.last_read().take());
+        if self.flushing == Flushing::OnRequest {
+            // The next flush would not find the others.
+            return;
+        }
+        let is_segment = |file: &FileName| matches!(file, FileName::Segment(_));
+        let mut handles = self.handles();
+        // A commit writes to the newest two at the most, and syncs them through these.
+        let newest = handles.keys().rev().filter(|file| is_segment(file));
+        let oldest_kept = newest.take(2).last().copied();
+        handles.retain(|file, _| match file {
+            FileName::Segment(_) => Some(*file) >= oldest_kept,
+            FileName::Spare(_) => false,
+            FileName::Cursor | FileName::Quarantine(_) => true,
+        });
     }
 }
 

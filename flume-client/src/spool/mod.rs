@@ -77,6 +77,7 @@ pub use places::{abandoned, open_first_free, places};
 pub use reader::{Frame, Gap, Readable, Reader, Step};
 pub use storage::{FileName, NoMoreFiles, Removed, Storage};
 pub use survey::{SegmentTrouble, StoredEvent, Survey, SurveyedSegment};
+pub(crate) use system::is_short_of_descriptors;
 
 /// Segments that a quota has room for, at least: one is written, one is read, one is the reserve,
 /// and one may be damaged and set aside.

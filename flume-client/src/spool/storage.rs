@@ -52,6 +52,9 @@ pub trait Storage: Send + Sync {
 
     /// The bytes that are free on the disk.
     fn free_bytes(&self) -> io::Result<u64>;
+
+    /// Closes descriptors that it can open again: somebody needs one, and there are no more.
+    fn let_go_of_descriptors(&self) {}
 }
 
 /// A file or the whole directory is not where it was: somebody removed, moved or replaced it. What

@@ -240,6 +240,22 @@ pub(super) fn disk_space(_: &Folder) -> io::Result<DiskSpace> {
     })
 }
 
+/// Whether the process or the system has no descriptor left for another file or socket.
+#[cfg(unix)]
+pub(crate) fn is_short_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
+}
+
+/// There is no such bound.
+#[cfg(not(unix))]
+pub(crate) fn is_short_of_descriptors(_: &io::Error) -> bool {
+    false
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::send::poll_send;
-use super::tcp;
+use super::tcp::{self, Means};
 use crate::config::AgentUrl;
 use crate::delivery::Batch;
 use crate::error::AgentError;
@@ -69,10 +69,10 @@ const SLICES_MAX: usize = 64;
 const READ_BYTES: usize = 4 * 1024;
 
 impl Connection {
-    pub(crate) fn new(agent: AgentUrl, connect_timeout: Duration) -> Self {
+    pub(crate) fn new(agent: AgentUrl, means: &Means, connect_timeout: Duration) -> Self {
         let (session, greeting) = Session::start();
         let resolved = Arc::<AtomicBool>::default();
-        let connecting = tcp::connect(agent, connect_timeout, resolved.clone());
+        let connecting = tcp::connect(agent, means.clone(), connect_timeout, resolved.clone());
         Self {
             socket: Socket::Connecting(Box::pin(connecting)),
             resolved,
@@ -336,7 +336,11 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.enable_all().build().unwrap();
         let timeout = Duration::from_secs(5);
-        let connect = |url: &str| Connection::new(url.parse().unwrap(), timeout);
+        let means = Means {
+            names: super::super::names::Names::start(&[], 0).unwrap(),
+            spool: None,
+        };
+        let connect = |url: &str| Connection::new(url.parse().unwrap(), &means, timeout);
         let mut connection = connect("avro://127.0.0.1:1");
         assert!(connection.is_resolving());
         runtime.block_on(std::future::poll_fn(|context| {

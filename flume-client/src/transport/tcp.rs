@@ -1,16 +1,40 @@
 //! Name look-up and connecting.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use super::names::Names;
 use crate::config::AgentUrl;
 use crate::error::AgentError;
+use crate::spool::{Storage, is_short_of_descriptors};
+
+/// What connecting takes from elsewhere.
+#[derive(Clone)]
+pub(crate) struct Means {
+    pub(crate) names: Names,
+    /// Whose descriptors a connection comes before.
+    pub(crate) spool: Option<Arc<dyn Storage>>,
+}
+
+impl Means {
+    /// Connects. If there is no descriptor for that, the spool gives back those that it can open
+    /// again: events that are sent make room there, and not the other way round.
+    async fn open(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        match (TcpStream::connect(address).await, &self.spool) {
+            (Err(error), Some(spool)) if is_short_of_descriptors(&error) => {
+                spool.let_go_of_descriptors();
+                TcpStream::connect(address).await
+            }
+            (connected, _) => connected,
+        }
+    }
+}
 
 /// Resolves the host now and tries each of its addresses in turn, in the resolver's order.
 ///
@@ -19,17 +43,22 @@ use crate::error::AgentError;
 /// `resolved` whether that is over.
 pub(crate) async fn connect(
     agent: AgentUrl,
+    means: Means,
     limit: Duration,
     resolved: Arc<AtomicBool>,
 ) -> Result<TcpStream, AgentError> {
     let deadline = Instant::now() + limit;
     let mut failures = Vec::new();
-    let addresses = resolve(&agent).await?;
+    let found = means.names.resolve(&agent).await;
+    let addresses = found.map_err(|error| AgentError::Resolve {
+        host: agent.host().to_owned(),
+        error,
+    })?;
     resolved.store(true, Ordering::Relaxed);
     for (tried, address) in addresses.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        match timeout(share, TcpStream::connect(address)).await {
+        match timeout(share, means.open(*address)).await {
             Ok(Ok(stream)) if is_connected_to_itself(&stream) => {
                 failures.push((*address, io::ErrorKind::ConnectionRefused.into()));
             }
@@ -55,25 +84,4 @@ fn silent(share: Duration) -> io::Error {
         io::ErrorKind::TimedOut,
         format!("no answer within {share:.1?}"),
     )
-}
-
-async fn resolve(agent: &AgentUrl) -> Result<Vec<SocketAddr>, AgentError> {
-    if let Ok(address) = agent.host().parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, agent.port())]);
-    }
-    let failed = |error| AgentError::Resolve {
-        host: agent.host().to_owned(),
-        error,
-    };
-    let found = lookup_host((agent.host(), agent.port()))
-        .await
-        .map_err(failed)?;
-    let addresses: Vec<_> = found.collect();
-    if addresses.is_empty() {
-        return Err(failed(io::Error::new(
-            io::ErrorKind::NotFound,
-            "the name has no address",
-        )));
-    }
-    Ok(addresses)
 }

@@ -28,7 +28,7 @@ impl Worker {
             return;
         }
         self.adopted = Some(Adopted {
-            lane: Lane::new(&self.config, self.epoch, Some(backlog)),
+            lane: Lane::new(&self.config, &self.means, self.epoch, Some(backlog)),
             stopped_until: None,
         });
     }

@@ -43,6 +43,11 @@ impl Backlog {
             handover: Arc::new(Handover::new(log.next(), log.readable())),
         }
     }
+
+    /// The spool itself.
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        self.storage.clone()
+    }
 }
 
 impl fmt::Debug for Backlog {

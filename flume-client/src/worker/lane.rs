@@ -17,7 +17,7 @@ use crate::delivery::{AgentIndex, Core, Disconnect, Epoch, Input, Outcome, Outpu
 use crate::error::AgentError;
 use crate::random;
 use crate::store::Store;
-use crate::transport::{Connection, Progress};
+use crate::transport::{Connection, Means, Progress};
 use crate::wire::avro::rpc::Reply;
 
 /// With a spool a lane takes events until it holds N batches of the largest size,
@@ -35,6 +35,7 @@ pub(super) struct Lane {
     links: BTreeMap<Epoch, Link>,
     agents: Arc<[AgentUrl]>,
     settings: Settings,
+    means: Means,
     epoch: Instant,
     /// Nothing more is taken in or sent.
     is_stopped: bool,
@@ -63,7 +64,12 @@ struct Link {
 }
 
 impl Lane {
-    pub(super) fn new(config: &Config, epoch: Instant, backlog: Option<Backlog>) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        means: &Means,
+        epoch: Instant,
+        backlog: Option<Backlog>,
+    ) -> Self {
         let batches = HELD_BATCHES * config.delivery.batch_bytes_max as usize;
         let held_max = batches.max(HELD_BYTES_MIN);
         let mut lane = Self {
@@ -74,6 +80,7 @@ impl Lane {
             links: BTreeMap::new(),
             agents: config.agents.clone().into(),
             settings: config.delivery.clone(),
+            means: means.clone(),
             epoch,
             is_stopped: false,
             fed: Vec::new(),
@@ -208,7 +215,11 @@ impl Lane {
                 if let Some(url) = self.agents.get(agent) {
                     let link = Link {
                         agent,
-                        connection: Connection::new(url.clone(), self.settings.connect_timeout),
+                        connection: Connection::new(
+                            url.clone(),
+                            &self.means,
+                            self.settings.connect_timeout,
+                        ),
                         is_open: false,
                         unanswered: 0,
                     };

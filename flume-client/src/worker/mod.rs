@@ -22,6 +22,7 @@ use crate::delivery::Input;
 use crate::intake::Intake;
 use crate::life::Guard;
 use crate::runtime::ClientRuntime;
+use crate::transport::Means;
 use crate::wakeup;
 use adopted::Adopted;
 pub(crate) use asked::Request;
@@ -35,12 +36,13 @@ use turn::Turn;
 pub(crate) fn run(
     runtime: &ClientRuntime,
     config: &Config,
+    means: Means,
     intake: &Arc<Intake>,
     backlog: Option<Backlog>,
     guard: Guard,
 ) {
     wakeup::enter_thread_of_a_client();
-    let worker = || Worker::new(config, intake.clone(), backlog);
+    let worker = || Worker::new(config, means, intake.clone(), backlog);
     runtime.block_on(async { worker().await });
     guard.end();
 }
@@ -54,6 +56,7 @@ struct Worker {
     /// What a process left that is gone.
     adopted: Option<Adopted>,
     config: Config,
+    means: Means,
     epoch: Instant,
     /// Bytes of events above which the oldest are given up.
     shed_above: Option<usize>,
@@ -67,12 +70,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(config: &Config, intake: Arc<Intake>, backlog: Option<Backlog>) -> Self {
+    fn new(config: &Config, means: Means, intake: Arc<Intake>, backlog: Option<Backlog>) -> Self {
         let epoch = Instant::now();
         Self {
-            own: Lane::new(config, epoch, backlog),
+            own: Lane::new(config, &means, epoch, backlog),
             adopted: None,
             config: config.clone(),
+            means,
             epoch,
             shed_above: (config.overflow == Overflow::DropOldest)
                 .then_some(config.buffer_bytes_max / 4 * 3),

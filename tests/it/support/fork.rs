@@ -77,9 +77,15 @@ impl Other {
 
     /// Starts it. `test` is the name of the calling test.
     pub(crate) fn start(test: &str, role: &str) -> Self {
+        Self::start_as(test, role, |_| ())
+    }
+
+    /// The same, started as `how` says.
+    pub(crate) fn start_as(test: &str, role: &str, how: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", test, "--nocapture"]);
         command.env(ROLE, role);
+        how(&mut command);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap());
@@ -110,6 +116,13 @@ impl Other {
     pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

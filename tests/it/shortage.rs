@@ -1,0 +1,154 @@
+//! A process that has no more threads or descriptors for a while, or for ever.
+//!
+//! The agent is in the test's own process, and the client in another one, which has the lack.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use flume_client::{Client, ClientBuilder, Event};
+use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit};
+use tempfile::TempDir;
+
+use crate::support::{
+    Agent, Answer, Other, Port, alone, answers, client_at, event, give_up, tell, threads,
+    wait_for_end,
+};
+
+/// How long everything may take on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The agent by a name, which has to be looked up.
+fn by_name(url: &str) -> String {
+    let name = url.replace("127.0.0.1", "localhost");
+    assert_ne!(name, url);
+    name
+}
+
+fn spooled(builder: ClientBuilder, directory: &Path) -> Client {
+    let client = builder.spool(directory).spool_free_bytes(0);
+    client.build().unwrap()
+}
+
+/// Lowers a limit of this process.
+fn limit(resource: Resource, to: u64) {
+    let maximum = getrlimit(resource).maximum;
+    let current = Some(to);
+    setrlimit(resource, Rlimit { current, maximum }).unwrap();
+}
+
+#[test]
+fn all_threads_of_a_client_are_there_when_it_is_built_and_they_are_four_at_the_most() {
+    let test = "shortage::all_threads_of_a_client_are_there_when_it_is_built_and_they_are_four_at_the_most";
+    alone(test, || {
+        let before = threads();
+        let named = |count: u64| (0..count).map(|n| format!("avro://host-{n}.invalid:1"));
+        let home = TempDir::new().unwrap();
+        let in_memory = |urls: Vec<String>| client_at(urls).build().unwrap();
+        let clients = [
+            (in_memory(vec![Port::reserve().url()]), 1),
+            (in_memory(named(2).collect()), 3),
+            (in_memory(named(9).collect()), 4),
+            (spooled(client_at([Port::reserve().url()]), home.path()), 3),
+            (spooled(client_at(named(2)), home.path()), 4),
+        ];
+        let expected = before + clients.iter().map(|(_, threads)| threads).sum::<usize>();
+        assert_eq!(threads(), expected);
+        for (client, _) in &clients {
+            // Looks up its agents' names, in vain.
+            drop(client.append(event(0)).unwrap());
+            client.flush(Duration::from_millis(100)).wait().unwrap_err();
+        }
+        assert_eq!(threads(), expected);
+        for (client, _) in &clients {
+            let _ = give_up(client, Duration::ZERO);
+        }
+    });
+}
+
+#[test]
+fn a_process_that_gets_no_more_threads_delivers_what_it_took_and_has_stored() {
+    const EVENTS: u64 = 10_000;
+    let test = "shortage::a_process_that_gets_no_more_threads_delivers_what_it_took_and_has_stored";
+    if let Some(url) = Other::role() {
+        let home = TempDir::new().unwrap();
+        let client = spooled(client_at([by_name(&url)]), home.path());
+        limit(Resource::Nproc, 1);
+        if thread::Builder::new().spawn(|| ()).is_ok() {
+            return tell(0);
+        }
+        // More than fits into memory, so that it is read from the disk.
+        for _ in 0..EVENTS {
+            let event = Event::new([b'x'; 3000]);
+            drop(client.append_within(event, PATIENCE).unwrap());
+        }
+        tell(1);
+        client.flush(PATIENCE).wait().unwrap();
+        assert!(client.health().is_good(), "{}", client.health());
+        assert!(client.close(PATIENCE).wait().is_complete());
+        tell(2);
+        return wait_for_end();
+    }
+    let agent = Agent::scripted([answers(Answer::OkWhenReleased)]);
+    let mut client = Other::start_as(test, &agent.url(), |command| {
+        // The limit does not bind root.
+        if getuid().is_root() {
+            command.uid(65_534).gid(65_534);
+        }
+    });
+    if client.told() == 0 {
+        use std::io::Write;
+        let message = "SKIPPED: this test needs a limit of threads that binds";
+        writeln!(std::io::stderr(), "{message}").unwrap();
+        return;
+    }
+    agent.release();
+    assert_eq!(client.told(), 2);
+}
+
+#[test]
+fn a_backlog_is_delivered_by_a_process_with_hardly_any_descriptors() {
+    const EVENTS: u64 = 2000;
+    let test = "shortage::a_backlog_is_delivered_by_a_process_with_hardly_any_descriptors";
+    if let Some(role) = Other::role() {
+        let (descriptors, url) = role.split_once(' ').unwrap();
+        let home = TempDir::new().unwrap();
+        let segments = |builder: ClientBuilder| {
+            let client = builder.event_bytes(4096).spool_bytes(16 * 1024 * 1024);
+            spooled(client, home.path())
+        };
+        let client = segments(client_at([Port::reserve().url()]));
+        for number in 0..EVENTS {
+            let body = format!("event {number} {}", "x".repeat(3000));
+            drop(client.append_within(Event::new(body), PATIENCE).unwrap());
+        }
+        assert_eq!(give_up(&client, Duration::ZERO).on_disk, EVENTS);
+        drop(client);
+        let begun = fs::read_dir("/proc/self/fd").unwrap().count() as u64 - 1;
+        limit(
+            Resource::Nofile,
+            begun + descriptors.parse::<u64>().unwrap(),
+        );
+        let client = segments(client_at([url.to_owned()]));
+        for number in EVENTS..2 * EVENTS {
+            let body = format!("event {number} {}", "x".repeat(3000));
+            drop(client.append_within(Event::new(body), PATIENCE).unwrap());
+        }
+        client.flush(PATIENCE).wait().unwrap();
+        assert!(client.close(PATIENCE).wait().is_complete());
+        tell(1);
+        return wait_for_end();
+    }
+    // Beside standard input, output and error.
+    for descriptors in 10..14 {
+        let agent = Agent::good();
+        let mut client = Other::start(test, &format!("{descriptors} {}", agent.url()));
+        assert_eq!(client.told(), 1);
+        let mut stored = agent.stored();
+        stored.sort_unstable();
+        stored.dedup();
+        assert!(stored.into_iter().eq(0..2 * EVENTS), "{descriptors}");
+    }
+}
