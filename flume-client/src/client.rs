@@ -12,7 +12,9 @@ use crate::blocking::BlockingThread;
 use crate::committer::{Committer, Partners};
 use crate::config::{ClientBuilder, Config, Overflow, SpoolConfig};
 use crate::disk::{Beginning, Disk};
-use crate::error::{AppendBatchError, AppendError, BuildError, ClientThread, FlushError};
+use crate::error::{
+    AgentError, AppendBatchError, AppendError, BuildError, ClientThread, FlushError,
+};
 use crate::event::Event;
 use crate::fork;
 use crate::health::Health;
@@ -133,8 +135,29 @@ impl Client {
         }
     }
 
-    /// Takes all events or none, under one lock.
+    /// Takes all events or none, under one lock. If there is no room for all of them they come back
+    /// in the error; with [`Overflow::Block`] it waits for room first, as [`append`](Self::append)
+    /// does.
     pub fn append_batch(&self, events: Vec<Event>) -> Result<Vec<Receipt>, AppendBatchError> {
+        let Overflow::Block(limit) = self.handle.overflow else {
+            return self.try_append_batch(events);
+        };
+        let mut events = events;
+        let mut waiting_since = None;
+        loop {
+            let error = match self.try_append_batch(events) {
+                Err(error) if error.is_retryable() => error,
+                done => return done,
+            };
+            let room = self.room_for(error.events());
+            if !wait_within(room, limit, &mut waiting_since) {
+                return Err(error);
+            }
+            events = error.into_events();
+        }
+    }
+
+    fn try_append_batch(&self, events: Vec<Event>) -> Result<Vec<Receipt>, AppendBatchError> {
         let result = self.handle.intake.append_all(&events);
         result.map_err(|(index, refusal)| AppendBatchError::new(refusal, index, events))
     }
@@ -149,21 +172,69 @@ impl Client {
                 Err(error) if error.is_retryable() => error,
                 done => return done,
             };
-            let started = *waiting_since.get_or_insert_with(Instant::now);
-            let left = timeout.saturating_sub(started.elapsed());
-            let needed = self.handle.intake.bytes_of(error.event());
-            if left.is_zero() || !self.ready(needed).wait(left) {
+            let room = self.room_for(std::slice::from_ref(error.event()));
+            if !wait_within(room, timeout, &mut waiting_since) {
                 return Err(error);
             }
             event = error.into_event();
         }
     }
 
+    /// Takes an event as soon as there is room for it in the buffer and the spool: the way for async
+    /// code. It waits as long as that takes; whoever bounds the wait with a timeout of the runtime
+    /// loses the event with the future, since it was never taken.
+    ///
+    /// ```no_run
+    /// # async fn example(client: flume_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use flume_client::Event;
+    ///
+    /// let receipt = client.append_async(Event::new("order 17 placed")).await?;
+    /// println!("stored by {}", receipt.delivered().await?.agent);
+    /// # Ok(()) }
+    /// ```
+    pub async fn append_async(&self, event: Event) -> Result<Receipt, AppendError> {
+        let mut event = event;
+        loop {
+            let error = match self.try_append(event) {
+                Err(error) if error.is_retryable() => error,
+                done => return done,
+            };
+            self.room_for(std::slice::from_ref(error.event())).await;
+            event = error.into_event();
+        }
+    }
+
+    /// Takes all events or none, as soon as there is room for all of them. It waits like
+    /// [`append_async`](Self::append_async).
+    pub async fn append_batch_async(
+        &self,
+        events: Vec<Event>,
+    ) -> Result<Vec<Receipt>, AppendBatchError> {
+        let mut events = events;
+        loop {
+            let error = match self.try_append_batch(events) {
+                Err(error) if error.is_retryable() => error,
+                done => return done,
+            };
+            self.room_for(error.events()).await;
+            events = error.into_events();
+        }
+    }
+
+    /// Resolves when there is room for these events.
+    fn room_for(&self, events: &[Event]) -> Ready {
+        let intake = &self.handle.intake;
+        let bytes = events.iter().map(|event| intake.bytes_of(event)).sum();
+        let (promise, ticket) = ticket();
+        intake.when_ready(bytes, events.len(), promise);
+        Ready { ticket }
+    }
+
     /// Resolves when the buffer has room for `bytes` and some more, and the spool for `bytes`, or the
     /// client is closed. Room is not reserved: another caller may be quicker.
     pub fn ready(&self, bytes: usize) -> Ready {
         let (promise, ticket) = ticket();
-        self.handle.intake.when_ready(bytes, promise);
+        self.handle.intake.when_ready(bytes, 1, promise);
         Ready { ticket }
     }
 
@@ -224,12 +295,10 @@ impl Client {
         }
     }
 
-    /// Whether events flow, and if not, why.
+    /// Whether events flow, and if not, why. Cheap enough to be asked every second: it costs a
+    /// copy of the counters.
     pub fn health(&self) -> Health {
-        match self.handle.intake.forked_from() {
-            Some(process) => Health::forked(process),
-            None => Health::of(&self.stats()),
-        }
+        self.handle.intake.health()
     }
 
     /// The counters, as of one moment. In a forked process they count what was refused there, and
@@ -244,6 +313,13 @@ fn spawn(thread: ClientThread, body: impl FnOnce() + Send + 'static) -> Result<(
     let builder = thread::Builder::new().name(thread.name().into());
     builder.spawn(body).map_err(BuildError::Thread)?;
     Ok(())
+}
+
+/// Waits for room, until `timeout` has passed since the first wait. `false`: it has.
+fn wait_within(room: Ready, timeout: Duration, waiting_since: &mut Option<Instant>) -> bool {
+    let started = *waiting_since.get_or_insert_with(Instant::now);
+    let left = timeout.saturating_sub(started.elapsed());
+    !left.is_zero() && room.wait(left)
 }
 
 /// Opens a spool, for its two sides to be started.
@@ -339,8 +415,7 @@ impl Handle {
     }
 
     fn tell_loss(&self, lost: u64, pending: u64, timeout: Duration) {
-        let stats = self.intake.stats();
-        let cause = stats.agents.into_iter().find_map(|agent| agent.last_error);
+        let cause = self.report().last_error;
         let cause = cause.map(|error| format!(" ({error})")).unwrap_or_default();
         let what = match pending {
             0 => format!("{lost} events were lost"),
@@ -379,7 +454,7 @@ impl Drop for CloseGuard {
 ///
 /// Those of processes that are gone are among them if they were acknowledged. The others are left
 /// where they are, for the next client that is given the directory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "it says whether events were lost"]
 #[non_exhaustive]
 pub struct Report {
@@ -393,7 +468,20 @@ pub struct Report {
     pub pending: u64,
     /// This thread of the client panicked, which is a fault in this crate.
     pub failed: Option<ClientThread>,
+    /// What the most preferred agent said last of those that have failed since they last
+    /// acknowledged anything: why events were not delivered, if they were not.
+    pub last_error: Option<Arc<AgentError>>,
 }
+
+/// Reports are equal if their numbers are: the cause is not compared.
+impl PartialEq for Report {
+    fn eq(&self, other: &Self) -> bool {
+        let numbers = |it: &Self| (it.delivered, it.lost, it.on_disk, it.pending, it.failed);
+        numbers(self) == numbers(other)
+    }
+}
+
+impl Eq for Report {}
 
 impl Report {
     pub(crate) fn of(stats: &Stats) -> Self {
@@ -406,6 +494,7 @@ impl Report {
             on_disk,
             pending: own - on_disk,
             failed: stats.failed,
+            last_error: stats.last_error(),
         }
     }
 
@@ -466,7 +555,7 @@ impl Flush {
                 }
                 Err(FlushError {
                     pending,
-                    last_error: None,
+                    last_error: self.client.stats().last_error(),
                     forked_from,
                     failed,
                 })
@@ -502,7 +591,7 @@ impl Close {
 
     fn report(&self, waited: &Waited<Report>) -> Report {
         match waited {
-            Waited::Done(report) => *report,
+            Waited::Done(report) => report.clone(),
             Waited::Gone | Waited::TimedOut => self.handle.report(),
         }
     }

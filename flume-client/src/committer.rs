@@ -266,6 +266,7 @@ impl Committer {
             ..self.news
         });
         self.partners.intake.offer_room(&mut state, &mut wakers);
+        wakers.extend(state.listener_for_news());
         drop(state);
         wakeup::wake(wakers);
         if self.news.commits > 0 {

@@ -9,10 +9,12 @@
 //! | [`FlushError`] | `flush` | not everything was acknowledged in time |
 //! | [`AgentError`] | [`Stats`](crate::stats::Stats) | why an agent is not used |
 //!
-//! No message shows a body or the value of a header.
+//! No message shows a body or the value of a header. `Debug` shows the message too: that is what
+//! `main` and `unwrap` print.
 
 use std::fmt;
 use std::io;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +26,7 @@ use crate::reliability::Reliability;
 use crate::spool::{DirectoryError, Trouble};
 
 /// A client could not be set up.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// No agent was named.
@@ -134,14 +136,12 @@ impl fmt::Display for ClientThread {
 }
 
 /// An event was not taken. It is handed back, unchanged.
-#[derive(Debug)]
 pub struct AppendError {
     refusal: Refusal,
     event: Event,
 }
 
 /// Events were not taken, none of them. They are handed back, unchanged and in order.
-#[derive(Debug)]
 pub struct AppendBatchError {
     refusal: Refusal,
     index: usize,
@@ -149,7 +149,7 @@ pub struct AppendBatchError {
 }
 
 /// Why an event was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
     /// The buffer has no room. It has when agents acknowledge, or with a spool when events are
@@ -227,7 +227,9 @@ impl AppendError {
         Self { refusal, event }
     }
 
-    pub(crate) fn event(&self) -> &Event {
+    /// The event, to look at.
+    #[must_use]
+    pub fn event(&self) -> &Event {
         &self.event
     }
 
@@ -285,6 +287,12 @@ impl AppendBatchError {
         self.refusal.is_retryable()
     }
 
+    /// The events, all of them, to look at.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
     /// The events, all of them.
     #[must_use]
     pub fn into_events(self) -> Vec<Event> {
@@ -307,27 +315,50 @@ impl fmt::Display for AppendBatchError {
 impl std::error::Error for AppendBatchError {}
 
 /// An event that was taken is not delivered, or not yet.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+///
+/// `cause` is the last trouble with an agent, if none has acknowledged anything since. Two errors
+/// are equal if they are of one kind: the cause is not compared.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryError {
     /// The wait ended first; the event is still on its way.
-    #[error("no acknowledgement within {waited:?}; the event is still pending")]
+    #[error(
+        "no acknowledgement within {waited:?}; the event is still pending{}",
+        told(.cause.as_ref())
+    )]
     Pending {
         /// How long was waited.
         waited: Duration,
+        /// Why, if that is known.
+        cause: Option<Arc<AgentError>>,
     },
     /// Best effort: no agent could be reached. It is nowhere.
-    #[error("no agent could be reached; the event was never sent and is dropped (best effort)")]
-    Unreachable,
+    #[error(
+        "no agent could be reached; the event was never sent and is dropped (best effort){}",
+        told(.cause.as_ref())
+    )]
+    Unreachable {
+        /// Why, if that is known.
+        cause: Option<Arc<AgentError>>,
+    },
     /// Best effort: an agent refused it. It may be stored in part of that agent's channels.
-    #[error("the agent refused the event, which is dropped (best effort)")]
-    Rejected,
+    #[error("the agent refused the event, which is dropped (best effort){}", told(.cause.as_ref()))]
+    Rejected {
+        /// Why, if that is known.
+        cause: Option<Arc<AgentError>>,
+    },
     /// It was sent, and whether it was stored is not known.
-    #[error("the event was sent but not acknowledged; it may be stored")]
-    Unknown,
+    #[error("the event was sent but not acknowledged; it may be stored{}", told(.cause.as_ref()))]
+    Unknown {
+        /// Why, if that is known.
+        cause: Option<Arc<AgentError>>,
+    },
     /// The client was closed before it was sent. It is nowhere.
-    #[error("the client was closed before the event was sent")]
-    Closed,
+    #[error("the client was closed before the event was sent{}", told(.cause.as_ref()))]
+    Closed {
+        /// Why, if that is known.
+        cause: Option<Arc<AgentError>>,
+    },
     /// The buffer was full, and it was the oldest event that waited. It is nowhere.
     #[error("the event was dropped as the oldest, for want of room; it was never sent")]
     Shed,
@@ -358,7 +389,7 @@ pub enum DeliveryError {
 }
 
 /// An event that was taken is not on the disk, or not yet.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The wait ended first; the event still waits for the disk.
@@ -394,17 +425,47 @@ impl DeliveryError {
         matches!(
             self,
             Self::Pending { .. }
-                | Self::Rejected
-                | Self::Unknown
+                | Self::Rejected { .. }
+                | Self::Unknown { .. }
                 | Self::InSpool
                 | Self::Forked { .. }
                 | Self::Failed { .. }
         )
     }
+
+    /// The last trouble with an agent, if none has acknowledged anything since.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Arc<AgentError>> {
+        match self {
+            Self::Pending { cause, .. }
+            | Self::Unreachable { cause }
+            | Self::Rejected { cause }
+            | Self::Unknown { cause }
+            | Self::Closed { cause } => cause.as_ref(),
+            Self::Shed
+            | Self::Corrupt
+            | Self::InSpool
+            | Self::Failed { .. }
+            | Self::Forked { .. } => None,
+        }
+    }
 }
 
+impl PartialEq for DeliveryError {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pending { waited: one, .. }, Self::Pending { waited: other, .. }) => {
+                one == other
+            }
+            _ => mem::discriminant(self) == mem::discriminant(other),
+        }
+    }
+}
+
+impl Eq for DeliveryError {}
+
 /// A flush ended before everything was acknowledged. Nothing is lost by it.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[error("{}", unflushed(self))]
 pub struct FlushError {
     /// Events that still wait.
@@ -427,7 +488,7 @@ fn unflushed(error: &FlushError) -> String {
             "{} events are still not acknowledged{}{}",
             error.pending,
             failure(error.failed),
-            cause(error.last_error.as_ref())
+            told(error.last_error.as_ref())
         ),
     }
 }
@@ -438,7 +499,28 @@ fn failure(thread: Option<ClientThread>) -> String {
         .unwrap_or_default()
 }
 
-fn cause(error: Option<&Arc<AgentError>>) -> String {
+/// Debug is the message, since that is what `main` and `unwrap` print.
+macro_rules! debug_is_the_message {
+    ($($error:ty),+) => {$(
+        impl fmt::Debug for $error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    )+};
+}
+
+debug_is_the_message!(
+    BuildError,
+    AppendError,
+    AppendBatchError,
+    Refusal,
+    DeliveryError,
+    StoreError,
+    FlushError
+);
+
+fn told(error: Option<&Arc<AgentError>>) -> String {
     error
         .map(|error| format!("; last error: {error}"))
         .unwrap_or_default()

@@ -28,6 +28,11 @@ const PAIR_BYTES: usize = NUMBER + DIGITS;
 /// Bytes that the header adds to an event's datum, at the most.
 pub(crate) const EVENT_ID_BYTES_MAX: usize = PAIR_BYTES + 1;
 
+/// The name of an event.
+pub(crate) fn text(run_id: u64, number: u64) -> String {
+    format!("{run_id:016x}-{number:016x}")
+}
+
 /// The header of the next event, ready to be copied: key and value as they travel.
 #[derive(Clone, Debug)]
 pub(crate) struct EventIds {
@@ -38,9 +43,10 @@ impl EventIds {
     /// Ids of this run's events from number `next` on.
     pub(crate) fn new(run_id: u64, next: u64) -> Self {
         let text = format!(
-            "{}{EVENT_ID_HEADER}{}{run_id:016x}-{next:016x}",
+            "{}{EVENT_ID_HEADER}{}{}",
             (EVENT_ID_HEADER.len() * 2) as u8 as char,
             ((2 * DIGITS + 1) * 2) as u8 as char,
+            text(run_id, next),
         );
         let pair = text.as_bytes().try_into();
         Self {

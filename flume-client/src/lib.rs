@@ -66,6 +66,7 @@ pub mod wire;
 mod adoption;
 mod agent_error;
 mod blocking;
+mod change;
 mod chunk;
 mod client;
 mod committer;
@@ -77,13 +78,16 @@ mod life;
 mod random;
 mod receipt;
 mod runtime;
+mod speaker;
 mod store;
 mod stored;
 mod ticket;
+mod times;
 mod transport;
 mod wakeup;
 mod worker;
 
+pub use change::Change;
 pub use client::{Client, Close, CloseGuard, Flush, Ready, Report};
 pub use config::{AgentUrl, AgentUrlError, ClientBuilder, Overflow, SyncMode};
 pub use delivery::{Backoff, WindowMode};
@@ -92,7 +96,7 @@ pub use error::{
     StoreError,
 };
 pub use event::Event;
-pub use health::{Health, Problem};
+pub use health::{Health, Problem, Status};
 pub use receipt::{Ack, Delivered, Receipt};
 pub use reliability::Reliability;
 pub use stats::Stats;

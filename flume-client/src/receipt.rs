@@ -15,16 +15,28 @@ use std::time::{Duration, Instant};
 
 use crate::config::AgentUrl;
 use crate::delivery::{Loss, Outcome};
-use crate::error::{ClientThread, DeliveryError, StoreError};
+use crate::error::{AgentError, ClientThread, DeliveryError, StoreError};
+use crate::event_id;
 use crate::fork::Generation;
 use crate::stored::{Stored, StoredMark};
 
-/// Tells what became of an event that `append` took. Dropping it changes nothing for the event.
+/// Tells what became of an event that `append` took. Dropping it changes nothing for the event, and
+/// needs no ceremony: what is lost is told by [`health`](crate::Client::health), counted by reason
+/// in [`stats`](crate::Client::stats) and in the [`Report`](crate::Report) of `close`.
 #[derive(Clone, Debug)]
-#[must_use = "drop it explicitly if you do not want to know what becomes of the event"]
 pub struct Receipt {
     slot: Arc<Slot>,
     sequence: u64,
+    name: Name,
+}
+
+/// Where the event's `guid` header comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// The client gave it.
+    Given,
+    /// It has its own, or none.
+    Own,
 }
 
 /// An agent's acknowledgement: its required channels committed the event.
@@ -61,7 +73,10 @@ impl Receipt {
             }
             let left = timeout.saturating_sub(started.elapsed());
             if left.is_zero() {
-                return Err(DeliveryError::Pending { waited: timeout });
+                return Err(DeliveryError::Pending {
+                    waited: timeout,
+                    cause: self.slot.facts.last_error(),
+                });
             }
             let waited = self.slot.changed.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -72,12 +87,12 @@ impl Receipt {
     /// [`Reliability::EndToEnd`](crate::Reliability::EndToEnd) when it is on the disk, as
     /// [`SyncMode`](crate::SyncMode) says. The other levels store in memory, so there it resolves at once.
     pub fn stored(&self) -> Stored<'_> {
-        Stored::new(&self.slot.stored, self.sequence)
+        Stored::new(&self.slot.facts.stored, self.sequence)
     }
 
     /// The same for a plain thread, which it blocks for `timeout` at the longest.
     pub fn wait_stored(&self, timeout: Duration) -> Result<(), StoreError> {
-        self.slot.stored.wait(self.sequence, timeout)
+        self.slot.facts.stored.wait(self.sequence, timeout)
     }
 
     /// Number of the event: events taken later have higher ones. From 0, or with a spool from
@@ -86,6 +101,14 @@ impl Receipt {
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// The [name](crate::event_id) that the client gave the event, as it is in the event's `guid`
+    /// header. `None` if it gave none: [`event_ids`](crate::ClientBuilder::event_ids) are off, or
+    /// the event had a `guid` of its own, which it keeps.
+    #[must_use]
+    pub fn guid(&self) -> Option<String> {
+        (self.name == Name::Given).then(|| event_id::text(self.slot.facts.run_id, self.sequence))
     }
 }
 
@@ -102,7 +125,7 @@ impl Future for Delivered<'_> {
     type Output = Result<Ack, DeliveryError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Receipt { slot, sequence } = self.receipt;
+        let Receipt { slot, sequence, .. } = self.receipt;
         if let Some(process) = slot.forked_from() {
             return Poll::Ready(Err(DeliveryError::Forked { process }));
         }
@@ -154,11 +177,31 @@ const LATEST_SLOTS: usize = 4;
 /// The outcomes of up to [`SLOT_EVENTS`] events.
 #[derive(Debug)]
 struct Slot {
-    generation: Generation,
-    agents: Arc<[AgentUrl]>,
-    stored: Arc<StoredMark>,
+    facts: Arc<Facts>,
     state: Mutex<SlotState>,
     changed: Condvar,
+}
+
+/// What is the same for all receipts of a client.
+#[derive(Debug)]
+struct Facts {
+    generation: Generation,
+    agents: Box<[AgentUrl]>,
+    run_id: u64,
+    stored: Arc<StoredMark>,
+    last_error: Mutex<Option<Arc<AgentError>>>,
+}
+
+impl Facts {
+    fn last_error(&self) -> Option<Arc<AgentError>> {
+        self.lock_error().clone()
+    }
+
+    fn lock_error(&self) -> MutexGuard<'_, Option<Arc<AgentError>>> {
+        self.last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -182,7 +225,8 @@ struct Waiter {
 impl Slot {
     /// The process whose slot this is a copy of, if it is one.
     fn forked_from(&self) -> Option<u32> {
-        self.generation.is_past().then(|| self.generation.process())
+        let generation = self.facts.generation;
+        generation.is_past().then(|| generation.process())
     }
 
     fn lock(&self) -> MutexGuard<'_, SlotState> {
@@ -192,24 +236,38 @@ impl Slot {
     /// What became of an event, if that is known.
     fn result(&self, state: &SlotState, sequence: u64) -> Option<Result<Ack, DeliveryError>> {
         let Some(outcome) = state.outcome(sequence) else {
-            return state.last_word.map(|word| Err(word.on(sequence)));
+            return state
+                .last_word
+                .map(|word| Err(self.last_word(word, sequence)));
         };
+        let cause = || self.facts.last_error();
         Some(match outcome {
             Outcome::Delivered { agent } => {
                 let agent = self
+                    .facts
                     .agents
                     .get(agent)
                     .expect("the core counts our agents")
                     .clone();
                 Ok(Ack { agent })
             }
-            Outcome::Lost(Loss::Unreachable) => Err(DeliveryError::Unreachable),
-            Outcome::Lost(Loss::Rejected) => Err(DeliveryError::Rejected),
-            Outcome::Lost(Loss::Unknown) => Err(DeliveryError::Unknown),
-            Outcome::Lost(Loss::Closed) => Err(DeliveryError::Closed),
+            Outcome::Lost(Loss::Unreachable) => Err(DeliveryError::Unreachable { cause: cause() }),
+            Outcome::Lost(Loss::Rejected) => Err(DeliveryError::Rejected { cause: cause() }),
+            Outcome::Lost(Loss::Unknown) => Err(DeliveryError::Unknown { cause: cause() }),
+            Outcome::Lost(Loss::Closed) => Err(DeliveryError::Closed { cause: cause() }),
             Outcome::Lost(Loss::Shed) => Err(DeliveryError::Shed),
             Outcome::Lost(Loss::Corrupt) => Err(DeliveryError::Corrupt),
         })
+    }
+
+    /// What the worker's end means for an event.
+    fn last_word(&self, word: LastWord, sequence: u64) -> DeliveryError {
+        let cause = self.facts.last_error();
+        match word.failed {
+            _ if sequence < word.in_spool_below => DeliveryError::InSpool,
+            Some(thread) => DeliveryError::Failed { thread },
+            None => DeliveryError::Closed { cause },
+        }
     }
 }
 
@@ -248,22 +306,10 @@ pub(crate) struct LastWord {
     pub(crate) failed: Option<ClientThread>,
 }
 
-impl LastWord {
-    fn on(self, sequence: u64) -> DeliveryError {
-        match self.failed {
-            _ if sequence < self.in_spool_below => DeliveryError::InSpool,
-            Some(thread) => DeliveryError::Failed { thread },
-            None => DeliveryError::Closed,
-        }
-    }
-}
-
 /// All slots that hold events not done with.
 #[derive(Debug)]
 pub(crate) struct Receipts {
-    generation: Generation,
-    agents: Arc<[AgentUrl]>,
-    stored: Arc<StoredMark>,
+    facts: Arc<Facts>,
     /// `None` where nobody holds a receipt any more.
     slots: VecDeque<Option<Arc<Slot>>>,
     /// Number of the front slot: its first event's sequence number over [`SLOT_EVENTS`].
@@ -273,11 +319,21 @@ pub(crate) struct Receipts {
 
 impl Receipts {
     /// For events from number `first` on, which may be stored some time after they are taken.
-    pub(crate) fn new(agents: &[AgentUrl], first: u64, stored: Arc<StoredMark>) -> Self {
-        Self {
+    pub(crate) fn new(
+        agents: &[AgentUrl],
+        run_id: u64,
+        first: u64,
+        stored: Arc<StoredMark>,
+    ) -> Self {
+        let facts = Facts {
             generation: Generation::now(),
             agents: agents.into(),
+            run_id,
             stored,
+            last_error: Mutex::default(),
+        };
+        Self {
+            facts: Arc::new(facts),
             slots: VecDeque::new(),
             first_slot: first / SLOT_EVENTS,
             spare: Vec::new(),
@@ -285,7 +341,7 @@ impl Receipts {
     }
 
     /// The receipt of the next event; call it for each, in order.
-    pub(crate) fn issue(&mut self, sequence: u64) -> Receipt {
+    pub(crate) fn issue(&mut self, sequence: u64, name: Name) -> Receipt {
         let wanted = (sequence / SLOT_EVENTS - self.first_slot) as usize;
         if wanted >= self.slots.len() {
             self.let_go_of_latest();
@@ -296,7 +352,17 @@ impl Receipts {
         }
         let slot = self.slots.back().and_then(Clone::clone);
         let slot = slot.expect("the last one was pushed here and is not let go of");
-        Receipt { slot, sequence }
+        Receipt {
+            slot,
+            sequence,
+            name,
+        }
+    }
+
+    /// The latest trouble with an agent, until one acknowledges something: what receipts tell as
+    /// the cause.
+    pub(crate) fn set_last_error(&self, error: Option<Arc<AgentError>>) {
+        *self.facts.lock_error() = error;
     }
 
     /// Takes back the latest slots that nobody holds. No further receipts of them are issued.
@@ -343,7 +409,7 @@ impl Receipts {
 
     /// The client has ended: whoever still waits is told that nothing more comes.
     pub(crate) fn end(&mut self, last_word: LastWord, wakers: &mut Vec<Waker>) {
-        self.stored.end(last_word.failed, wakers);
+        self.facts.stored.end(last_word.failed, wakers);
         for slot in self.slots.drain(..).flatten() {
             let mut state = slot.lock();
             state.last_word = Some(last_word);
@@ -366,9 +432,7 @@ impl Receipts {
 
     fn new_slot(&self) -> Arc<Slot> {
         Arc::new(Slot {
-            generation: self.generation,
-            agents: self.agents.clone(),
-            stored: self.stored.clone(),
+            facts: self.facts.clone(),
             state: Mutex::default(),
             changed: Condvar::new(),
         })
@@ -394,24 +458,28 @@ mod tests {
     #[test]
     fn events_that_nobody_asks_for_take_no_slots_however_many_wait() {
         let stored = Arc::new(StoredMark::new(0));
-        let mut receipts = Receipts::new(&[], 0, stored);
-        let asked = receipts.issue(0);
+        let mut receipts = Receipts::new(&[], 7, 0, stored);
+        let asked = receipts.issue(0, Name::Given);
         let mut last = None;
         for sequence in 1..SLOT_EVENTS * 100 {
-            last = Some(receipts.issue(sequence));
+            last = Some(receipts.issue(sequence, Name::Given));
         }
         let held = |receipts: &Receipts| receipts.slots.iter().flatten().count();
         assert_eq!(receipts.slots.len(), 100);
         assert_eq!(held(&receipts), 3, "that of the first, and the last two");
         let (lost, events) = (Outcome::Lost(Loss::Closed), SLOT_EVENTS as u32 * 100);
         receipts.resolve(0, events, lost, &mut Vec::new());
+        assert_eq!(asked.guid().unwrap(), "0000000000000007-0000000000000000");
         for receipt in [asked, last.unwrap()] {
-            assert_eq!(receipt.wait(Duration::ZERO), Err(DeliveryError::Closed));
+            assert_eq!(
+                receipt.wait(Duration::ZERO),
+                Err(DeliveryError::Closed { cause: None })
+            );
         }
         receipts.forget_below(SLOT_EVENTS * 100);
         assert_eq!((receipts.slots.len(), receipts.first_slot), (0, 100));
         // Numbers may be left out.
-        drop(receipts.issue(SLOT_EVENTS * 110));
+        drop(receipts.issue(SLOT_EVENTS * 110, Name::Given));
         assert_eq!((receipts.slots.len(), held(&receipts)), (11, 1));
     }
 }

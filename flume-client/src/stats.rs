@@ -3,6 +3,7 @@
 use std::ops::Add;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::AgentUrl;
 use crate::delivery::{Loss, Outcome};
@@ -45,6 +46,27 @@ pub struct Stats {
     /// This thread of the client panicked, which is a fault in this crate, and the client has ended:
     /// it takes nothing more, and what is in the spool waits for the next client.
     pub failed: Option<ClientThread>,
+    /// How long ago things happened.
+    pub timing: Timing,
+    /// Whether the client takes no more events: it was closed.
+    pub closed: bool,
+}
+
+/// How long ago things happened last, when the [`Stats`] were taken. `None`: never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timing {
+    /// How long the oldest pending event has waited. Known of those that this client took, and
+    /// at most a tenth too high.
+    pub oldest_pending: Option<Duration>,
+    /// Since when it has been the oldest: the last time that the one before was done with.
+    pub advanced: Option<Duration>,
+    /// The last acknowledgement.
+    pub delivered: Option<Duration>,
+    /// The last loss.
+    pub lost: Option<Duration>,
+    /// The last time that `append` found no room in the buffer or the spool.
+    pub no_room: Option<Duration>,
 }
 
 /// What a client knows of its spool.
@@ -171,6 +193,11 @@ pub struct AgentStats {
     pub window_peak: u32,
     /// Its last failure.
     pub last_error: Option<Arc<AgentError>>,
+    /// How long it has failed, without an acknowledgement in between. `None` if the last thing heard
+    /// of it was good. The end of a connection on which nothing was asked is no failure here.
+    pub failing_for: Option<Duration>,
+    /// How long ago it failed last.
+    pub last_failure: Option<Duration>,
 }
 
 impl AgentStats {
@@ -183,6 +210,8 @@ impl AgentStats {
             window: 0,
             window_peak: 0,
             last_error: None,
+            failing_for: None,
+            last_failure: None,
         }
     }
 }
@@ -192,6 +221,12 @@ impl Stats {
     pub(crate) fn own_pending(&self) -> u64 {
         let spool = self.spool.as_ref();
         self.pending - spool.map_or(0, |spool| spool.adopted)
+    }
+
+    /// What the most preferred agent said last of those that fail.
+    pub(crate) fn last_error(&self) -> Option<Arc<AgentError>> {
+        let mut failing = self.agents.iter().filter(|it| it.failing_for.is_some());
+        failing.find_map(|agent| agent.last_error.clone())
     }
 
     pub(crate) fn refuse(&mut self, refusal: &Refusal, events: u64) {

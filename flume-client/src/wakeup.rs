@@ -14,10 +14,13 @@ thread_local! {
 
 /// Wakes these, one after the other. Hold no lock.
 pub(crate) fn wake(wakers: impl IntoIterator<Item = Waker>) {
-    for waker in wakers {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            let_go(payload);
-        }
+    wakers.into_iter().for_each(|waker| call(|| waker.wake()));
+}
+
+/// Calls foreign code. Hold no lock.
+pub(crate) fn call(foreign: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
+        let_go(payload);
     }
 }
 

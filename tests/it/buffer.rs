@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use flume_client::error::Refusal;
 use flume_client::{Client, DeliveryError, Event, Overflow, WindowMode};
+use flume_tests::wait_until;
 
 use crate::support::{
     Agent, Answer, HOUR, PATIENCE, answers, append_all, assert_each_once, block_on, client_of,
-    event,
+    current_thread, event, one_worker, run_in,
 };
 
 /// An event of 1,004 bytes: no header, two bytes of length, the body.
@@ -290,4 +291,69 @@ fn a_full_buffer_that_drops_the_oldest_keeps_the_newest_and_counts_the_others() 
     assert!((20..40).contains(&stored.len()), "{stored:?}");
     let newest: Vec<u64> = (201 - stored.len() as u64..200).collect();
     assert_eq!(stored, [&[0], newest.as_slice()].concat());
+}
+
+#[test]
+fn a_batch_that_may_block_waits_for_room_for_all_of_it() {
+    let agent = held_agent();
+    let builder = client_of(&[&agent]).event_bytes(2000).buffer_bytes(10_040);
+    let client = builder.overflow(Overflow::Block(PATIENCE)).build().unwrap();
+    drop(
+        client
+            .append_batch((0..10).map(kilobyte).collect())
+            .unwrap(),
+    );
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| client.append_batch((10..19).map(kilobyte).collect()));
+        let is_refused = || client.stats().refused.full > 0;
+        wait_until("a first try", PATIENCE, is_refused).unwrap();
+        agent.release();
+        assert_eq!(waiting.join().unwrap().unwrap().len(), 9);
+    });
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), 19);
+}
+
+#[test]
+fn a_batch_that_may_block_comes_back_when_there_is_no_room_in_time() {
+    let agent = held_agent();
+    let builder = client_of(&[&agent]).event_bytes(2000).buffer_bytes(10_040);
+    let limit = Duration::from_millis(10);
+    let client = builder.overflow(Overflow::Block(limit)).build().unwrap();
+    drop(
+        client
+            .append_batch((0..10).map(kilobyte).collect())
+            .unwrap(),
+    );
+    let error = client
+        .append_batch(vec![kilobyte(10), kilobyte(11)])
+        .unwrap_err();
+    assert!(error.is_retryable() && error.events().len() == 2);
+    assert!(error.into_events() == [kilobyte(10), kilobyte(11)]);
+}
+
+#[test]
+fn a_task_appends_when_there_is_room_and_guesses_no_bytes() {
+    let agent = held_agent();
+    let client = small(&agent);
+    for runtime in [current_thread(), one_worker()] {
+        let task = client.clone();
+        let appended = runtime.spawn(async move {
+            let mut receipts = Vec::new();
+            for number in 0..50 {
+                receipts.push(task.append_async(kilobyte(number)).await.unwrap());
+            }
+            let batch = (0..9).map(kilobyte).collect();
+            receipts.extend(task.append_batch_async(batch).await.unwrap());
+            receipts
+        });
+        agent.release();
+        assert_eq!(run_in(&runtime, appended).unwrap().len(), 59);
+    }
+    let events = client.stats().accepted;
+    let report = client.close(PATIENCE).wait();
+    assert_eq!((report.delivered, events), (118, 118), "{report:?}");
+    let error = block_on(client.append_async(kilobyte(0))).unwrap_err();
+    assert_eq!(*error.refusal(), Refusal::Closed);
+    assert!(*error.event() == kilobyte(0));
 }

@@ -97,7 +97,10 @@ fn events_that_were_never_sent_are_lost_as_closed() {
     assert_eq!((report.lost.closed, report.lost.total()), (300, 300));
     assert_eq!((report.delivered, report.pending), (0, 0));
     for receipt in receipts {
-        assert_eq!(receipt.wait(Duration::ZERO), Err(DeliveryError::Closed));
+        assert_eq!(
+            receipt.wait(Duration::ZERO),
+            Err(DeliveryError::Closed { cause: None })
+        );
     }
 }
 
@@ -111,10 +114,16 @@ fn events_that_were_sent_and_not_answered_are_lost_as_unknown() {
     let report = give_up(&client, Duration::from_millis(20));
     assert_eq!((report.lost.unknown, report.lost.closed), (100, 50));
     for receipt in sent {
-        assert_eq!(receipt.wait(Duration::ZERO), Err(DeliveryError::Unknown));
+        assert_eq!(
+            receipt.wait(Duration::ZERO),
+            Err(DeliveryError::Unknown { cause: None })
+        );
     }
     for receipt in unsent {
-        assert_eq!(receipt.wait(Duration::ZERO), Err(DeliveryError::Closed));
+        assert_eq!(
+            receipt.wait(Duration::ZERO),
+            Err(DeliveryError::Closed { cause: None })
+        );
     }
 }
 
@@ -132,7 +141,10 @@ fn events_that_were_sent_once_and_wait_for_another_try_are_lost_as_unknown() {
     });
     let report = give_up(&client, Duration::from_millis(20));
     assert_eq!(report.lost.unknown, 1);
-    assert_eq!(receipt.wait(Duration::ZERO), Err(DeliveryError::Unknown));
+    assert_eq!(
+        receipt.wait(Duration::ZERO),
+        Err(DeliveryError::Unknown { cause: None })
+    );
 }
 
 /// Longer than any close may take beyond its deadline on a busy machine.

@@ -29,7 +29,10 @@ fn on_a_plain_thread_the_drop_gives_up_after_a_second() {
     let client = client_at([Port::reserve().url()]).build().unwrap();
     let receipt = client.append(event(0)).unwrap();
     drop(client);
-    assert_eq!(receipt.wait(PATIENCE), Err(DeliveryError::Closed));
+    assert_eq!(
+        receipt.wait(PATIENCE),
+        Err(DeliveryError::Closed { cause: None })
+    );
 }
 
 #[test]
@@ -54,7 +57,11 @@ fn waiting_client() -> (Agent, Client, Receipt) {
 #[track_caller]
 fn assert_drop_waited(receipt: &Receipt) {
     let known = receipt.wait(Duration::ZERO);
-    assert_eq!(known, Err(DeliveryError::Unknown), "the drop has waited");
+    assert_eq!(
+        known,
+        Err(DeliveryError::Unknown { cause: None }),
+        "the drop has waited"
+    );
 }
 
 #[test]

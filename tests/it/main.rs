@@ -15,6 +15,7 @@ mod adoption;
 mod batches;
 mod buffer;
 mod chain;
+mod changes;
 mod close;
 mod contexts;
 mod cost;
@@ -28,6 +29,7 @@ mod faults;
 #[cfg(target_os = "linux")]
 mod fork;
 mod guarantees;
+mod health;
 #[cfg(target_os = "linux")]
 mod hostile;
 mod receipts;

@@ -1,15 +1,17 @@
 //! What receipts tell, and to whom.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use flume_client::{DeliveryError, Reliability};
+use flume_tests::wait_until;
 
 use crate::support::{
     Agent, Answer, Greeting, PATIENCE, Port, answers, append_all, assert_each_once, block_on,
-    client_at, client_of, current_thread, event, give_up, greets, run_in,
+    client_at, client_of, current_thread, event, give_up, greets, number_of, run_in,
 };
 
 #[test]
@@ -19,7 +21,13 @@ fn a_wait_says_pending_and_then_names_the_agent() {
     let receipt = client.append(event(0)).unwrap();
     agent.wait_for_requests(1);
     let waited = Duration::from_millis(5);
-    assert_eq!(receipt.wait(waited), Err(DeliveryError::Pending { waited }));
+    assert_eq!(
+        receipt.wait(waited),
+        Err(DeliveryError::Pending {
+            waited,
+            cause: None
+        })
+    );
     agent.release();
     assert_eq!(
         receipt.wait(PATIENCE).unwrap().agent.to_string(),
@@ -137,7 +145,7 @@ fn best_effort(url: String) -> DeliveryError {
 fn best_effort_says_unreachable_when_nothing_was_sent() {
     assert_eq!(
         best_effort(Port::reserve().url()),
-        DeliveryError::Unreachable
+        DeliveryError::Unreachable { cause: None }
     );
     for greeting in [
         Greeting::ClosedAtOnce,
@@ -147,7 +155,11 @@ fn best_effort_says_unreachable_when_nothing_was_sent() {
     ] {
         let agent = Agent::scripted([greets(greeting)]);
         let error = best_effort(agent.url());
-        assert_eq!(error, DeliveryError::Unreachable, "{greeting:?}");
+        assert_eq!(
+            error,
+            DeliveryError::Unreachable { cause: None },
+            "{greeting:?}"
+        );
         assert!(!error.is_possibly_stored());
         assert_eq!(agent.requests().len(), 0);
     }
@@ -159,7 +171,7 @@ fn best_effort_says_rejected_when_the_agent_refused() {
         let agent = Agent::scripted([answers(answer)]);
         assert_eq!(
             best_effort(agent.url()),
-            DeliveryError::Rejected,
+            DeliveryError::Rejected { cause: None },
             "{answer:?}"
         );
         assert_eq!(agent.requests().len(), 1, "{answer:?} was sent once");
@@ -178,7 +190,7 @@ fn best_effort_says_unknown_when_the_answer_never_came() {
     ] {
         let agent = Agent::scripted([answers(answer)]);
         let error = best_effort(agent.url());
-        assert_eq!(error, DeliveryError::Unknown, "{answer:?}");
+        assert_eq!(error, DeliveryError::Unknown { cause: None }, "{answer:?}");
         assert!(error.is_possibly_stored());
         assert_eq!(agent.requests().len(), 1, "{answer:?} was sent once");
     }
@@ -218,4 +230,56 @@ fn a_dropped_future_lets_go_of_its_waker() {
     let held = wakers.iter().filter(|waker| Arc::strong_count(waker) > 1);
     assert_eq!(held.count(), 0, "wakers are still held");
     assert!(!give_up(&client, Duration::ZERO).is_complete());
+}
+
+/// What a program without an agent prints: `main` shows errors as `Debug`.
+#[test]
+fn every_word_of_what_was_not_delivered_says_why() {
+    let client = client_at([Port::reserve().url()]).build().unwrap();
+    let receipt = client.append(event(0)).unwrap();
+    let has_failed = || client.stats().agents[0].failures > 0;
+    wait_until("a failure", PATIENCE, has_failed).unwrap();
+    let pending = receipt.wait(Duration::from_millis(1)).unwrap_err();
+    let flush = client.flush(Duration::from_millis(1)).wait().unwrap_err();
+    let report = give_up(&client, Duration::ZERO);
+    let closed = receipt.wait(PATIENCE).unwrap_err();
+    let last = report.last_error.expect("a cause");
+    for told in [
+        format!("{pending:?}"),
+        format!("{flush:?}"),
+        format!("{closed:?}"),
+        format!("{last:?}"),
+    ] {
+        assert!(told.contains("Connection refused"), "{told}");
+        assert!(!told.contains('{'), "a message, not a structure: {told}");
+    }
+    assert!(pending.cause().is_some());
+}
+
+#[test]
+fn best_effort_says_why_no_agent_could_be_reached() {
+    let builder = client_at([Port::reserve().url()]).reliability(Reliability::BestEffort);
+    let client = builder.build().unwrap();
+    let error = client.append(event(0)).unwrap().wait(PATIENCE).unwrap_err();
+    assert!(error.to_string().contains("Connection refused"), "{error}");
+}
+
+#[test]
+fn a_receipt_knows_the_name_that_its_event_travels_under() {
+    let agent = Agent::good();
+    let client = client_of(&[&agent]).event_ids(true).build().unwrap();
+    let own = client.append(event(0).header("guid", "mine")).unwrap();
+    let receipts = append_all(&client, 1..600);
+    assert_eq!(own.guid(), None, "the event has its own");
+    assert!(client.close(PATIENCE).wait().is_complete());
+    let requests = agent.requests();
+    let events = requests.iter().flat_map(|request| &request.events);
+    let names = events.map(|event| (number_of(event), event.headers[0].clone()));
+    let names: BTreeMap<_, _> = names.collect();
+    for (number, receipt) in (1..).zip(receipts) {
+        let header = ("guid".to_owned(), receipt.guid().unwrap());
+        assert_eq!(names[&number], header);
+    }
+    let unnamed = client_of(&[&agent]).event_ids(false).build().unwrap();
+    assert_eq!(unnamed.append(event(0)).unwrap().guid(), None);
 }

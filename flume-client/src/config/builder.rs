@@ -1,13 +1,17 @@
 //! [`ClientBuilder`]: every setting with its default and its cost.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AgentUrl, SpoolConfig, SyncMode};
+use crate::change::Change;
 use crate::client::Client;
 use crate::delivery::{Backoff, Settings, WindowMode};
 use crate::error::BuildError;
+use crate::health::Limits;
 use crate::reliability::Reliability;
+use crate::speaker::OnChange;
 use crate::spool::{ForeignOwner, NetworkFileSystem};
 
 /// Sets up a [`Client`]. Start with [`Client::builder`]; only an agent is required.
@@ -64,6 +68,7 @@ pub(crate) struct Config {
     pub(crate) event_bytes_max: usize,
     pub(crate) event_ids: bool,
     pub(crate) overflow: Overflow,
+    pub(crate) on_change: OnChange,
     /// With [`Reliability::EndToEnd`].
     pub(crate) spool: Option<SpoolConfig>,
 }
@@ -97,6 +102,7 @@ impl Default for ClientBuilder {
             event_bytes_max: 1024 * 1024,
             event_ids: false,
             overflow: Overflow::Refuse,
+            on_change: OnChange::default(),
             spool: None,
         };
         Self {
@@ -284,7 +290,28 @@ impl ClientBuilder {
         self
     }
 
-    /// Checks the settings and starts the client's threads, four at the most. No other is started
+    /// Calls `listener` with each [`Change`] of the client's health: when a problem begins and when
+    /// it is over, never per event. It is called from a thread of its own, which it may block. The
+    /// same goes to the `log` crate, with the target `flume_client`. Default: only that.
+    ///
+    /// ```no_run
+    /// use flume_client::{Change, Client};
+    ///
+    /// let client = Client::builder()
+    ///     .agent("avro://collector-1:4141")
+    ///     .on_change(|change| match change {
+    ///         Change::Began(problem) => eprintln!("{}: {problem}", problem.kind()),
+    ///         change => eprintln!("{change}"),
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), flume_client::BuildError>(())
+    /// ```
+    pub fn on_change(mut self, listener: impl Fn(&Change) + Send + Sync + 'static) -> Self {
+        self.config.on_change = OnChange(Some(Arc::new(listener)));
+        self
+    }
+
+    /// Checks the settings and starts the client's threads, four at the most. No other is needed
     /// later, so a system that is short of threads then holds nothing up. Each sleeps while it has
     /// nothing to do, and ends with the client.
     ///
@@ -294,6 +321,7 @@ impl ClientBuilder {
     /// | `flume-spool` | writes the spool | with a spool |
     /// | `flume-read` | reads from it what does not fit into memory | with a spool |
     /// | `flume-dns` | looks up agents' names, which may take as long as the system's resolver likes | one for each agent that is given by name, three at the most; with a spool, one for all of them |
+    /// | `flume-changes` | calls the logger and [`on_change`](Self::on_change), which may block | only while there is something to say; if it cannot be started, that is said later |
     ///
     /// Needs no runtime, and connects with the first event, of this run or an earlier one.
     pub fn build(self) -> Result<Client, BuildError> {
@@ -336,6 +364,14 @@ impl ClientBuilder {
 }
 
 impl Config {
+    /// What judging a client's health depends on.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            linger: self.delivery.linger,
+            rest_max: self.delivery.backoff.cap,
+        }
+    }
+
     fn check_sizes(&self) -> Result<(), BuildError> {
         let batch_events = self.delivery.batch_events_max.into();
         let batch_bytes = self.delivery.batch_bytes_max.into();

@@ -13,6 +13,7 @@ mod state;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Instant;
 
 use crate::config::Config;
 use crate::disk::Beginning;
@@ -20,12 +21,14 @@ use crate::error::{ClientThread, Refusal};
 use crate::event::Event;
 use crate::event_id::{EVENT_ID_BYTES_MAX, EVENT_ID_HEADER};
 use crate::fork::Generation;
+use crate::health::{Health, Limits};
 use crate::receipt::Receipt;
 use crate::stats::{Refused, Stats};
 use crate::ticket::Promise;
 use crate::wakeup;
 use crate::worker::{Backlog, Request};
 pub(crate) use state::IntakeState;
+use state::RoomWait;
 
 /// Some fifty microseconds at the most.
 const LOCK_TRIES: u32 = 1000;
@@ -36,6 +39,7 @@ pub(crate) struct Intake {
     buffer_bytes_max: usize,
     event_bytes_max: usize,
     event_ids: bool,
+    limits: Limits,
     generation: Generation,
     /// Events that were offered in a forked process.
     forked: AtomicU64,
@@ -48,6 +52,7 @@ impl Intake {
             buffer_bytes_max: config.buffer_bytes_max,
             event_bytes_max: config.event_bytes_max,
             event_ids: config.event_ids,
+            limits: config.limits(),
             generation: Generation::now(),
             forked: AtomicU64::new(0),
         }
@@ -132,16 +137,20 @@ impl Intake {
     }
 
     /// Fulfils the promise when `bytes` fit, at once or later.
-    pub(crate) fn when_ready(&self, bytes: usize, promise: Promise<()>) {
+    pub(crate) fn when_ready(&self, bytes: usize, events: usize, promise: Promise<()>) {
         if self.forked_from().is_some() {
             return;
         }
         let mut state = self.lock();
-        let room = state.check_room(bytes, 1, self.capacity());
+        let room = state.check_room(bytes, events, self.capacity());
         let waits = room.is_err_and(|refusal| refusal.is_retryable());
         if waits && bytes <= self.buffer_bytes_max {
             let given_up = state.waits_given_up();
-            state.ready.push((bytes, promise));
+            state.ready.push(RoomWait {
+                bytes,
+                events,
+                promise,
+            });
             drop(state);
             // Letting go of a promise can run its waiter's code, so not under the lock.
             drop(given_up);
@@ -202,12 +211,13 @@ impl Intake {
         let closed = state.closed;
         // A quarter of the buffer must be free, so that a waiting caller is woken for many events.
         let disk = state.disk;
-        let fits = |bytes: usize| {
-            let fits_disk = disk.is_none_or(|disk| disk.check_room(bytes, 1, None).is_ok());
+        let fits = |wait: &mut RoomWait| {
+            let (bytes, events) = (wait.bytes, wait.events);
+            let fits_disk = disk.is_none_or(|disk| disk.check_room(bytes, events, None).is_ok());
             closed || (fits_disk && used + bytes.max(capacity / 4) <= capacity)
         };
-        for (_, promise) in state.ready.extract_if(.., |(bytes, _)| fits(*bytes)) {
-            wakers.extend(promise.fulfil(()));
+        for wait in state.ready.extract_if(.., fits) {
+            wakers.extend(wait.promise.fulfil(()));
         }
     }
 
@@ -249,6 +259,10 @@ impl Intake {
         events: u64,
     ) -> Refusal {
         state.stats.refuse(&refusal, events);
+        let is_full = refusal.is_retryable();
+        let listener = is_full.then(|| state.on_no_room(Instant::now())).flatten();
+        drop(state);
+        wakeup::wake(listener);
         refusal
     }
 
@@ -259,6 +273,14 @@ impl Intake {
         };
         self.forked.fetch_add(events, Ordering::Relaxed);
         Err(Refusal::Forked { process })
+    }
+
+    /// Whether events flow.
+    pub(crate) fn health(&self) -> Health {
+        match self.forked_from() {
+            Some(process) => Health::forked(process),
+            None => Health::of(&self.stats(), self.limits),
+        }
     }
 
     fn capacity(&self) -> usize {
@@ -351,7 +373,7 @@ mod tests {
         let stats = intake.stats();
         assert_eq!((stats.refused.forked, stats.accepted), (3, 0));
         let (promise, ticket) = crate::ticket::ticket();
-        intake.when_ready(1, promise);
+        intake.when_ready(1, 1, promise);
         assert!(matches!(ticket.wait(Duration::MAX), Waited::Gone));
         let (promise, ticket) = crate::ticket::ticket();
         intake.request(|_| Request::Close {

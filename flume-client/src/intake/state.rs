@@ -1,27 +1,37 @@
 //! [`IntakeState`]: what the intake's lock protects.
 
+use std::sync::Arc;
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use crate::chunk::{CHUNK_BYTES, Chunk};
 use crate::config::AgentUrl;
 use crate::delivery::Outcome;
 use crate::disk::{Beginning, Disk, StoredNews};
-use crate::error::Refusal;
+use crate::error::{AgentError, Refusal};
 use crate::event::Event;
 use crate::event_id::{EVENT_ID_BYTES_MAX, EventIds};
-use crate::receipt::{LastWord, Receipt, Receipts};
+use crate::receipt::{LastWord, Name, Receipt, Receipts};
 use crate::stats::{AgentStats, Stats};
 use crate::ticket::Promise;
+use crate::times::Times;
 use crate::worker::Request;
 
 /// Empty chunks kept for reuse.
 const SPARE_CHUNKS_MAX: usize = 8;
+
+/// While `append` finds no room again and again, the worker is told of it so often: each time costs
+/// the caller a system call.
+const NO_ROOM_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the lock protects.
 #[derive(Debug)]
 pub(crate) struct IntakeState {
     pub(crate) stats: Stats,
     pub(crate) receipts: Receipts,
+    pub(crate) times: Times,
+    /// Something happened that the worker may have to tell.
+    pub(super) has_news: bool,
     pub(super) next: u64,
     pub(super) ids: EventIds,
     pub(crate) disk: Option<Disk>,
@@ -29,7 +39,7 @@ pub(crate) struct IntakeState {
     pub(super) full: Vec<Chunk>,
     pub(super) spare: Vec<Chunk>,
     pub(super) requests: Vec<Request>,
-    pub(super) ready: Vec<(usize, Promise<()>)>,
+    pub(super) ready: Vec<RoomWait>,
     pub(super) closed: bool,
     /// Threads of the client that have not ended.
     pub(super) running: u32,
@@ -37,6 +47,14 @@ pub(crate) struct IntakeState {
     pub(super) sleeper: Option<Sleeper>,
     /// The worker, if it is another.
     pub(super) listener: Option<Waker>,
+}
+
+/// A caller who waits until so many events of so many bytes in all fit.
+#[derive(Debug)]
+pub(super) struct RoomWait {
+    pub(super) bytes: usize,
+    pub(super) events: usize,
+    pub(super) promise: Promise<()>,
 }
 
 /// A taker of chunks while it sleeps, and how much must come in to wake it.
@@ -67,7 +85,9 @@ impl IntakeState {
                 spool,
                 ..Stats::default()
             },
-            receipts: Receipts::new(agents, first, stored),
+            receipts: Receipts::new(agents, run_id, first, stored),
+            times: Times::new(agents.len(), first),
+            has_news: false,
             next: first,
             ids: EventIds::new(run_id, first),
             disk,
@@ -100,6 +120,9 @@ impl IntakeState {
             let next = self.new_chunk();
             chunks.push(std::mem::replace(&mut self.open, next));
         }
+        if !chunks.is_empty() {
+            self.times.came_in(self.next, Instant::now());
+        }
     }
 
     /// Nothing more comes, and all that came is taken.
@@ -110,13 +133,44 @@ impl IntakeState {
     /// Brings what is known of the spool up to date.
     pub(crate) fn on_stored(&mut self, news: &StoredNews<'_>) {
         if let Some(disk) = &mut self.disk {
+            let trouble =
+                |stats: &Stats| stats.spool.as_ref().and_then(|spool| spool.trouble.clone());
+            let before = trouble(&self.stats);
             disk.on_stored(news, &mut self.stats);
+            self.has_news |= before != trouble(&self.stats);
         }
+    }
+
+    /// `append` found no room. Whom to wake if that has not happened for a while.
+    pub(super) fn on_no_room(&mut self, now: Instant) -> Option<Waker> {
+        let before = self.times.on_no_room(now);
+        if before.is_some_and(|ago| ago < NO_ROOM_PAUSE) {
+            return None;
+        }
+        self.has_news = true;
+        self.listener.take()
+    }
+
+    /// The worker, if it sleeps and there is news.
+    pub(crate) fn listener_for_news(&mut self) -> Option<Waker> {
+        self.listener.take_if(|_| self.has_news)
+    }
+
+    /// Whether there is news. There is none afterwards.
+    pub(crate) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
     }
 
     /// The counters, as of now.
     pub(crate) fn snapshot(&self) -> Stats {
         let mut stats = self.stats.clone();
+        let now = Instant::now();
+        stats.timing = self.times.timing(now);
+        if stats.pending == 0 {
+            stats.timing.oldest_pending = None;
+        }
+        stats.closed = self.closed;
+        self.times.tell_agents(&mut stats.agents, now);
         // Once the client has ended, those that were not stored are given up.
         if self.running > 0
             && let Some(spool) = &mut stats.spool
@@ -177,12 +231,25 @@ impl IntakeState {
         wakers: &mut Vec<Waker>,
     ) {
         self.stats.retire(events.into(), bytes as usize, outcome);
+        self.note(outcome);
         self.receipts.resolve(first, events, outcome, wakers);
+    }
+
+    fn note(&mut self, outcome: Outcome) {
+        let now = Instant::now();
+        match outcome {
+            Outcome::Delivered { agent } => self.has_news |= self.times.on_delivered(agent, now),
+            Outcome::Lost(_) => {
+                self.times.on_lost(now);
+                self.has_news = true;
+            }
+        }
     }
 
     /// Events of a process that is gone are done with.
     pub(crate) fn retire_adopted(&mut self, events: u64, outcome: Outcome) {
         self.stats.retire(events, 0, outcome);
+        self.note(outcome);
         if let Some(spool) = &mut self.stats.spool {
             spool.adopted -= events;
         }
@@ -194,6 +261,21 @@ impl IntakeState {
             let left = std::mem::take(&mut spool.adopted);
             self.stats.recovered -= left;
             self.stats.pending -= left;
+        }
+    }
+
+    /// An agent failed.
+    pub(crate) fn on_failure(&mut self, index: usize, error: Arc<AgentError>, now: Instant) {
+        self.on_quiet_end(index, error);
+        self.times.on_failure(index, now);
+        self.has_news = true;
+    }
+
+    /// An agent ended a connection on which nothing was asked.
+    pub(crate) fn on_quiet_end(&mut self, index: usize, error: Arc<AgentError>) {
+        if let Some(agent) = self.stats.agents.get_mut(index) {
+            agent.failures += 1;
+            agent.last_error = Some(error);
         }
     }
 
@@ -217,11 +299,11 @@ impl IntakeState {
     }
 
     /// Takes out waits for room whose callers are gone, whenever the list would have to grow.
-    pub(super) fn waits_given_up(&mut self) -> Vec<(usize, Promise<()>)> {
+    pub(super) fn waits_given_up(&mut self) -> Vec<RoomWait> {
         if self.ready.len() < self.ready.capacity() {
             return Vec::new();
         }
-        let given_up = |(_, promise): &mut (usize, Promise<()>)| promise.is_given_up();
+        let given_up = |wait: &mut RoomWait| wait.promise.is_given_up();
         self.ready.extract_if(.., given_up).collect()
     }
 
@@ -274,7 +356,8 @@ impl IntakeState {
         if let Some(disk) = &mut self.disk {
             disk.uncounted += self.open.frame_bytes() - frame_bytes;
         }
-        self.receipts.issue(sequence)
+        let name = if adds_id { Name::Given } else { Name::Own };
+        self.receipts.issue(sequence, name)
     }
 
     /// An empty chunk that begins with the next event.

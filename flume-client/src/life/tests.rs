@@ -331,7 +331,10 @@ fn what_a_slow_disk_takes_after_the_close_is_neither_reported_lost_nor_lost() {
     );
     for receipt in &receipts {
         let waited = Duration::ZERO;
-        let pending = Err(DeliveryError::Pending { waited });
+        let pending = Err(DeliveryError::Pending {
+            waited,
+            cause: None,
+        });
         assert_eq!(receipt.wait(waited), pending);
     }
     assert_balanced(&client.stats());

@@ -184,7 +184,7 @@ impl Worker {
         self.exchange();
         let report = Report::of(&self.intake.lock().snapshot());
         for (_, promise) in late {
-            wakeup::wake(promise.fulfil(report));
+            wakeup::wake(promise.fulfil(report.clone()));
         }
     }
 }

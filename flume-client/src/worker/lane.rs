@@ -52,6 +52,8 @@ pub(super) struct News {
     /// Not in the spool any more: the first one, and the one after the last.
     pub(super) lost: Vec<(u64, u64)>,
     pub(super) errors: Vec<(AgentIndex, AgentError)>,
+    /// The same of connections that ended while nothing was asked of the agent.
+    pub(super) quiet_ends: Vec<(AgentIndex, AgentError)>,
 }
 
 struct Link {
@@ -309,8 +311,12 @@ impl Lane {
                 });
             }
             Progress::Ended { error, unsent_from } => {
+                let is_quiet = link.is_open && link.unanswered == 0;
                 self.links.remove(&epoch);
-                self.news.errors.push((agent, error));
+                match is_quiet {
+                    true => self.news.quiet_ends.push((agent, error)),
+                    false => self.news.errors.push((agent, error)),
+                }
                 self.step(Input::Closed { epoch, unsent_from });
             }
         }

@@ -9,6 +9,7 @@ mod asked;
 mod feed;
 mod lane;
 mod turn;
+mod watch;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,6 +23,7 @@ use crate::delivery::Input;
 use crate::intake::Intake;
 use crate::life::Guard;
 use crate::runtime::ClientRuntime;
+use crate::speaker::Speaker;
 use crate::transport::Means;
 use crate::wakeup;
 use adopted::Adopted;
@@ -30,6 +32,7 @@ use asked::{Closing, Flush};
 pub(crate) use feed::Backlog;
 use lane::Lane;
 use turn::Turn;
+use watch::Watch;
 
 /// The body of the client's thread, which holds the guard: works until the client is closed, then
 /// settles with everyone.
@@ -67,6 +70,7 @@ struct Worker {
     /// The other thread has panicked.
     has_failed: bool,
     turn: Turn,
+    watch: Watch,
 }
 
 impl Worker {
@@ -86,6 +90,7 @@ impl Worker {
             closing: None,
             has_failed: false,
             turn: Turn::default(),
+            watch: Watch::new(Speaker::new(config.on_change.clone()), config.limits()),
         }
     }
 
@@ -104,7 +109,14 @@ impl Worker {
         }
         self.has_failed = state.stats.failed.is_some();
         let pending_bytes = state.stats.pending_bytes;
+        let (has_news, has_pending) = (state.take_news(), state.stats.pending > 0);
+        let now = Instant::now().into_std();
+        let is_due = self.watch.is_due(has_news, has_pending, now);
+        let stats = is_due.then(|| state.snapshot());
         drop(state);
+        if let Some(stats) = stats {
+            self.watch.look(&stats, now);
+        }
         wakeup::wake(self.turn.wakers.drain(..));
         let came_in = !self.turn.chunks.is_empty() || !self.turn.requests.is_empty();
         let mut chunks = std::mem::take(&mut self.turn.chunks);
@@ -164,13 +176,23 @@ impl Worker {
         }
     }
 
+    /// What was lost by the end is told too.
+    fn say_last(&mut self) {
+        if self.watch.is_heard() {
+            let stats = self.intake.lock().snapshot();
+            self.watch.look(&stats, Instant::now().into_std());
+        }
+    }
+
     /// Sleeps until the next deadline, or until enough came in. `false`: there is more to do.
     fn sleep(&mut self, context: &mut Context<'_>) -> bool {
         let lanes = [self.own.deadline(), self.adopted_deadline()];
         let lanes = lanes.into_iter().flatten();
         let flushes = self.flushes.iter().map(|flush| flush.deadline);
         let closing = self.closing.as_ref().and_then(Closing::next_deadline);
-        if let Some(deadline) = lanes.chain(flushes).chain(closing).min() {
+        let look = self.watch.deadline().map(Instant::from_std);
+        let deadlines = lanes.chain(flushes).chain(closing).chain(look);
+        if let Some(deadline) = deadlines.min() {
             self.timer.as_mut().reset(deadline);
             if self.timer.as_mut().poll(context).is_ready() {
                 return false;
@@ -193,6 +215,7 @@ impl Future for Worker {
             progressed |= worker.end_flushes();
             if worker.has_failed || worker.is_done(context) {
                 worker.exchange();
+                worker.say_last();
                 worker.hand_back_requests();
                 return Poll::Ready(());
             }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 
 use super::asked::Request;
 use super::lane::Lane;
 use crate::chunk::Chunk;
-use crate::delivery::{Counters, Loss, Outcome};
+use crate::delivery::{AgentIndex, Counters, Loss, Outcome};
 use crate::error::AgentError;
 use crate::intake::IntakeState;
 
@@ -32,7 +33,17 @@ impl Turn {
         mut adopted: Option<&mut Lane>,
         state: &mut IntakeState,
     ) {
+        let now = Instant::now();
+        let errors = take_errors([Some(&mut *own), adopted.as_deref_mut()]);
+        // Before the receipts that it is the cause of are resolved.
+        if let Some((_, error)) = errors.last() {
+            self.set_last_error(Some(error.clone()), state);
+        }
         for (first, events, bytes, outcome) in own.news.retired.drain(..) {
+            let is_good = errors.is_empty() && matches!(outcome, Outcome::Delivered { .. });
+            if is_good && self.last_error.is_some() {
+                self.set_last_error(None, state);
+            }
             state.retire(first, events, bytes, outcome, &mut self.wakers);
         }
         for (first, end) in own.news.lost.drain(..) {
@@ -45,6 +56,7 @@ impl Turn {
             }
         }
         state.receipts.forget_below(own.core.watermark());
+        state.times.done_below(own.core.watermark(), now);
         if let Some(adopted) = &mut adopted {
             for (_, events, _, outcome) in adopted.news.retired.drain(..) {
                 state.retire_adopted(events.into(), outcome);
@@ -65,6 +77,9 @@ impl Turn {
         state.stats.batches_sent = sums.batches;
         state.stats.batches_retried = sums.retries;
         state.stats.connects = sums.connects;
+        for (agent, error) in errors {
+            state.on_failure(agent, error, now);
+        }
     }
 
     /// What is the same for all lanes.
@@ -77,20 +92,29 @@ impl Turn {
             agent.window_peak = agent.window_peak.max(agent.window);
             agent.connected |= lane.is_connected(index);
         }
-        for (index, error) in lane.news.errors.drain(..) {
-            if let Some(agent) = state.stats.agents.get_mut(index) {
-                let error = Arc::new(error);
-                agent.failures += 1;
-                agent.last_error = Some(error.clone());
-                self.last_error = Some(error);
-            }
+        for (agent, error) in lane.news.quiet_ends.drain(..) {
+            state.on_quiet_end(agent, Arc::new(error));
         }
+    }
+
+    fn set_last_error(&mut self, error: Option<Arc<AgentError>>, state: &IntakeState) {
+        state.receipts.set_last_error(error.clone());
+        self.last_error = error;
     }
 
     /// Keeps what a lane that ends has counted.
     pub(super) fn keep_counters(&mut self, lane: &Lane) {
         add(&mut self.ended, &lane.core.counters());
     }
+}
+
+/// What agents did wrong, on any lane.
+fn take_errors(lanes: [Option<&mut Lane>; 2]) -> Vec<(AgentIndex, Arc<AgentError>)> {
+    let lanes = lanes.into_iter().flatten();
+    let errors = lanes.flat_map(|lane| lane.news.errors.drain(..));
+    errors
+        .map(|(agent, error)| (agent, Arc::new(error)))
+        .collect()
 }
 
 /// Adds the counters that are shown as sums over all lanes.
