@@ -158,9 +158,8 @@ mod tests {
     }
 
     fn health(problems: impl Into<Vec<Problem>>) -> Health {
-        let mut health = Health::default();
-        health.problems = problems.into();
-        health
+        let problems = problems.into();
+        Health { problems }
     }
 
     fn said(changes: &[Change]) -> Vec<String> {

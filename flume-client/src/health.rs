@@ -540,7 +540,7 @@ mod tests {
     #[track_caller]
     fn check(stats: &Stats, status: Status, problems: &[(&str, &str)]) {
         let health = Health::of(stats, LIMITS);
-        let found = health.problems.iter().map(|problem| problem.kind());
+        let found = health.problems.iter().map(Problem::kind);
         let expected: Vec<_> = problems.iter().map(|(kind, _)| *kind).collect();
         assert_eq!(found.collect::<Vec<_>>(), expected, "{health}");
         assert_eq!(health.status(), status);

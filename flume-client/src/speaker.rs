@@ -21,7 +21,10 @@ const WAITING_MAX: usize = 64;
 
 /// Whom to tell of changes besides the log.
 #[derive(Clone, Default)]
-pub(crate) struct OnChange(pub(crate) Option<Arc<dyn Fn(&Change) + Send + Sync>>);
+pub(crate) struct OnChange(pub(crate) Option<Arc<Listener>>);
+
+/// Code of the caller.
+pub(crate) type Listener = dyn Fn(&Change) + Send + Sync;
 
 impl fmt::Debug for OnChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -26,6 +26,7 @@ mod raw;
 mod replies;
 mod send;
 mod suite;
+mod words;
 
 use std::thread;
 
