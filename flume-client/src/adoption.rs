@@ -314,12 +314,7 @@ mod tests {
             let reading = BlockingThread::start("flume-test").unwrap();
             let start = Instant::now();
             let place = own.path().to_owned();
-            let disk = Disk {
-                capacity: settings.bytes_max,
-                room: settings.bytes_max,
-                uncounted: 0,
-                stored_upto: 0,
-            };
+            let disk = Disk::new(settings.bytes_max, settings.bytes_max, 0);
             let beginning = Beginning {
                 disk: Some((SpoolStats::default(), disk)),
                 ..Beginning::in_memory()

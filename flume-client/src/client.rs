@@ -345,12 +345,7 @@ fn open_spool(
         BuildError::SpoolUnreadable { directory, source }
     })?;
     let mark = Arc::new(StoredMark::new(log.next()));
-    let disk = Disk {
-        capacity: settings.bytes_max,
-        room: log.room(),
-        uncounted: 0,
-        stored_upto: log.next(),
-    };
+    let disk = Disk::new(settings.bytes_max, log.room(), log.next());
     let known = SpoolStats {
         directory: directory.path().to_owned(),
         notes: directory.notes().into(),
@@ -460,6 +455,8 @@ impl Drop for CloseGuard {
 pub struct Report {
     /// Acknowledged by an agent.
     pub delivered: u64,
+    /// Of those: sent from memory, because the disk did not take them in time.
+    pub delivered_unstored: u64,
     /// Given up, by reason.
     pub lost: Lost,
     /// In the spool, for the next client to send.
@@ -490,6 +487,7 @@ impl Report {
         let on_disk = spool.map_or(0, |spool| own - spool.unstored);
         Self {
             delivered: stats.delivered,
+            delivered_unstored: spool.map_or(0, |spool| spool.delivered_unstored),
             lost: stats.lost,
             on_disk,
             pending: own - on_disk,

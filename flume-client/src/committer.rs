@@ -12,7 +12,8 @@
 //! What [others](crate::spool::places) left behind is looked after here, too: see [`Adoption`].
 //!
 //! While there is trouble, events wait in memory: those of one round here, the others in the
-//! intake, whose bound holds.
+//! intake, whose bound holds. What the disk does not take for two seconds, or when the client is
+//! closed, is delivered from memory ([`Uncommitted`]).
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -29,6 +30,7 @@ use crate::intake::Intake;
 use crate::life::Guard;
 use crate::spool::{Directory, Level, Log, Settings, Trouble};
 use crate::stored::{StoredMark, Unpark};
+use crate::uncommitted::Uncommitted;
 use crate::wakeup;
 
 /// Bytes of events taken into one commit, but for the last chunk.
@@ -47,8 +49,9 @@ pub(crate) struct Committer {
     spool: SpoolConfig,
     partners: Partners,
     adoption: Adoption,
-    /// Chunks in the log that are not durable.
-    committing: Vec<Chunk>,
+    uncommitted: Uncommitted,
+    /// Nothing more comes in.
+    is_closed: bool,
     /// Chunks that are, to be handed on.
     stored: Vec<Chunk>,
     taken: Vec<Chunk>,
@@ -97,7 +100,8 @@ impl Committer {
             adoption,
             spool,
             partners,
-            committing: Vec::new(),
+            uncommitted: Uncommitted::default(),
+            is_closed: false,
             stored: Vec::new(),
             taken: Vec::new(),
             retired: Retirements::default(),
@@ -128,12 +132,13 @@ impl Committer {
             self.sync();
             self.save(finishing);
             self.settle();
-            if is_exhausted && self.committing.is_empty() {
+            self.hand_on_unstored();
+            if is_exhausted && self.uncommitted.is_empty() {
                 self.partners.handover.drained();
             }
             if !finishing {
                 self.sleep(&waker);
-            } else if is_exhausted || !self.committing.is_empty() {
+            } else if is_exhausted || !self.uncommitted.is_empty() {
                 break;
             }
         }
@@ -158,6 +163,12 @@ impl Committer {
         }
         if self.retired.events > 0 {
             self.save_within(SAVE_AFTER);
+            if !self.uncommitted.is_empty() {
+                // Some of them may be delivered, and need not be stored any more.
+                self.log.forget_retired();
+                let upto = self.log.settled_upto();
+                self.news.settled_bytes += self.uncommitted.settle(upto, &mut self.stored);
+            }
         }
         finishing
     }
@@ -165,10 +176,11 @@ impl Committer {
     /// Takes what came in, unless what came before cannot be stored. `true`: nothing more comes.
     fn take_chunks(&mut self) -> bool {
         let mut state = self.partners.intake.lock_soon();
-        if self.committing.is_empty() {
+        if self.uncommitted.takes_more() {
             state.take_chunks(&mut self.taken, COMMIT_BYTES);
         }
         let is_exhausted = state.is_exhausted();
+        self.is_closed = state.is_closed();
         drop(state);
         let mut unwritten = 0;
         for chunk in self.taken.drain(..) {
@@ -180,24 +192,22 @@ impl Committer {
                 self.log.write(now_ms());
                 unwritten = 0;
             }
-            self.committing.push(chunk);
+            self.uncommitted.push(chunk);
         }
         is_exhausted
     }
 
     fn commit(&mut self, finishing: bool) {
         let is_early = self.retry.is_some_and(|(at, _)| Instant::now() < at);
-        if self.committing.is_empty() || is_early && !finishing {
+        if self.uncommitted.is_empty() || is_early && !finishing {
             return;
         }
+        let before = self.log.settled_upto();
         let committed = self.log.flush(now_ms());
-        let upto = self.log.durable_upto();
-        let durable = self.committing.partition_point(|it| it.end() <= upto);
-        for chunk in self.committing.drain(..durable) {
-            self.news.stored_bytes += chunk.bytes.len();
-            self.stored.push(chunk);
-        }
-        if !self.stored.is_empty() {
+        let upto = self.log.settled_upto();
+        self.news.settled_bytes += self.uncommitted.settle(upto, &mut self.stored);
+        if upto > before {
+            self.news.stored_events += upto - before;
             self.news.commits += 1;
             self.timers.note = Some(Instant::now() + NOTE_AFTER);
             if let SyncMode::Interval(interval) = self.spool.sync {
@@ -209,8 +219,10 @@ impl Committer {
             Ok(()) => {
                 self.trouble = None;
                 self.retry = None;
+                self.uncommitted.recover();
             }
             Err(trouble) => {
+                self.uncommitted.fail(Instant::now());
                 self.trouble = Some(Arc::new(trouble));
                 let wait = self.retry.map_or(RETRY_FIRST, |(_, wait)| wait * 2);
                 let wait = wait.min(RETRY_MAX);
@@ -220,6 +232,15 @@ impl Committer {
                     self.save_within(Duration::ZERO);
                 }
             }
+        }
+    }
+
+    /// Hands on to the worker what the disk does not take, if that has lasted.
+    fn hand_on_unstored(&mut self) {
+        let at = self.uncommitted.hand_on_at(self.is_closed);
+        if at.is_some_and(|at| at <= Instant::now()) {
+            let handover = &self.partners.handover;
+            self.uncommitted.hand_on(|chunk| handover.unstored(chunk));
         }
     }
 
@@ -260,7 +281,7 @@ impl Committer {
         let mut state = self.partners.intake.lock_soon();
         state.on_stored(&StoredNews {
             room: self.log.room(),
-            stored_upto: self.log.durable_upto(),
+            stored_upto: self.log.settled_upto(),
             disk_bytes: self.log.disk_bytes(),
             trouble: own.or(self.adoption.trouble()),
             ..self.news
@@ -269,17 +290,18 @@ impl Committer {
         wakers.extend(state.listener_for_news());
         drop(state);
         wakeup::wake(wakers);
-        if self.news.commits > 0 {
-            self.partners.mark.advance(self.log.durable_upto());
+        if self.news.settled_bytes > 0 {
+            self.partners.mark.advance(self.log.settled_upto());
         }
+        let is_news = self.news.settled_bytes > 0;
         self.news = StoredNews::default();
-        self.hand_on();
+        self.hand_on(is_news);
     }
 
     /// Hands on to the worker what is stored.
-    fn hand_on(&mut self) {
+    fn hand_on(&mut self, is_news: bool) {
         let changed = self.saved || self.newest_segment != self.log.newest_segment();
-        if !changed && self.stored.is_empty() {
+        if !changed && !is_news {
             return;
         }
         self.saved = false;
@@ -304,27 +326,33 @@ impl Committer {
 
     /// Sleeps until there is something to do.
     fn sleep(&mut self, waker: &Waker) {
-        // With everything durable, the first event is news; after trouble, none is.
-        let takes = self.committing.is_empty();
-        if takes && !self.partners.intake.lock_soon().sleep(waker, 1, 1) {
+        // With everything durable, the first event is news; after trouble, only the end is.
+        let mut state = self.partners.intake.lock_soon();
+        if !self.uncommitted.takes_more() {
+            state.sleep_until_closed(waker);
+        } else if !state.sleep(waker, 1, 1) {
             return;
         }
+        drop(state);
         // What is done with can wait for the timer that it starts.
         let soon = Instant::now() + SAVE_AFTER;
         let is_started = self.timers.save.is_some_and(|at| at <= soon);
-        let events = if is_started && !self.is_short_of_room() {
-            u64::MAX
-        } else {
-            1
-        };
+        // But not if it need not be stored any more.
+        let may_wait = !self.is_short_of_room() && self.uncommitted.is_empty();
+        let events = if is_started && may_wait { u64::MAX } else { 1 };
         if !(self.partners.handover.sleep(waker, events) && self.adoption.sleep(waker)) {
             return;
         }
-        let retry = self.retry.filter(|_| !takes).map(|(at, _)| at);
+        let waits = !self.uncommitted.is_empty();
+        let retry = self.retry.filter(|_| waits).map(|(at, _)| at);
+        let unstored = self.uncommitted.hand_on_at(self.is_closed);
+        // If its time has come already, it waits for room, which comes with what is done with.
+        let unstored = unstored.filter(|at| *at > Instant::now());
         let Timers {
             save, note, sync, ..
         } = self.timers;
-        let timers = [save, note, sync, retry, self.adoption.deadline()];
+        let adoption = self.adoption.deadline();
+        let timers = [save, note, sync, retry, unstored, adoption];
         match timers.into_iter().flatten().min() {
             Some(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
             None => thread::park(),

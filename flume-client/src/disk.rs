@@ -1,5 +1,6 @@
 //! [`Disk`]: what the intake knows of the spool, to admit events by its room.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::chunk::CHUNK_BYTES;
@@ -32,8 +33,10 @@ pub(crate) struct StoredNews<'a> {
     pub(crate) counted: u64,
     /// As in [`Disk`].
     pub(crate) stored_upto: u64,
-    /// Bytes of the events that became stored.
-    pub(crate) stored_bytes: usize,
+    /// Events that became stored.
+    pub(crate) stored_events: u64,
+    /// Bytes of the events that `stored_upto` has passed.
+    pub(crate) settled_bytes: usize,
     pub(crate) commits: u64,
     pub(crate) disk_bytes: u64,
     pub(crate) trouble: Option<&'a Arc<Trouble>>,
@@ -53,7 +56,7 @@ impl Beginning {
 }
 
 /// What the intake knows of the spool.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Disk {
     /// Bytes it takes at the most.
     pub(crate) capacity: u64,
@@ -61,11 +64,60 @@ pub(crate) struct Disk {
     pub(crate) room: u64,
     /// Those of events that `room` does not count.
     pub(crate) uncounted: u64,
-    /// All events below are stored.
+    /// All events below are stored, or were done with before they could be.
     pub(crate) stored_upto: u64,
+    /// Events from there on that are done with, delivered from memory: the first one of each range,
+    /// and the one after its last.
+    retired: BTreeMap<u64, u64>,
+    /// Events below this were sent once.
+    pub(crate) sent_upto: u64,
+}
+
+/// Events that are taken, and neither stored nor done with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unstored {
+    /// That were sent and not acknowledged.
+    pub(crate) sent: u64,
+    pub(crate) unsent: u64,
 }
 
 impl Disk {
+    /// Of so many bytes, with room for frames of so many. The next event is number `next`.
+    pub(crate) fn new(capacity: u64, room: u64, next: u64) -> Self {
+        Self {
+            capacity,
+            room,
+            uncounted: 0,
+            stored_upto: next,
+            retired: BTreeMap::new(),
+            sent_upto: next,
+        }
+    }
+
+    /// An agent has acknowledged these events. Says how many of them are not stored.
+    pub(crate) fn retire(&mut self, first: u64, end: u64) -> u64 {
+        let first = first.max(self.stored_upto);
+        if first >= end {
+            return 0;
+        }
+        self.retired.insert(first, end);
+        end - first
+    }
+
+    /// Of the events below `next`.
+    pub(crate) fn unstored(&self, next: u64) -> Unstored {
+        let mut unstored = Unstored::default();
+        let mut from = self.stored_upto;
+        let ranges = self.retired.iter().map(|(first, end)| (*first, *end));
+        for (first, end) in ranges.chain([(next, next)]) {
+            let sent = first.min(self.sent_upto).saturating_sub(from);
+            unstored.sent += sent;
+            unstored.unsent += first - from - sent;
+            from = end;
+        }
+        unstored
+    }
+
     /// Bytes of frames that can still be taken in.
     pub(crate) fn free(&self) -> u64 {
         self.room.saturating_sub(self.uncounted)
@@ -96,14 +148,55 @@ impl Disk {
     pub(crate) fn on_stored(&mut self, news: &StoredNews<'_>, stats: &mut Stats) {
         let stored_upto = news.stored_upto.max(self.stored_upto);
         if let Some(spool) = &mut stats.spool {
-            spool.stored += stored_upto - self.stored_upto;
+            spool.stored += news.stored_events;
             spool.commits += news.commits;
             spool.disk_bytes = news.disk_bytes;
             spool.trouble = news.trouble.cloned();
         }
-        stats.pending_bytes -= news.stored_bytes;
-        self.stored_upto = stored_upto;
+        stats.pending_bytes -= news.settled_bytes;
+        self.advance(stored_upto);
         self.room = news.room;
         self.uncounted -= news.counted;
+    }
+
+    /// Everything below is stored or done with.
+    fn advance(&mut self, stored_upto: u64) {
+        self.stored_upto = stored_upto;
+        while let Some(range) = self.retired.first_entry()
+            && *range.key() < stored_upto
+        {
+            let end = range.remove();
+            if end > stored_upto {
+                self.retired.insert(stored_upto, end);
+            }
+        }
+    }
+}
+
+impl Unstored {
+    pub(crate) fn total(self) -> u64 {
+        self.sent + self.unsent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_that_were_delivered_before_they_were_stored_are_counted_once() {
+        let mut disk = Disk::new(1000, 1000, 100);
+        assert_eq!(disk.retire(90, 100), 0, "stored");
+        assert_eq!(disk.retire(95, 110), 10);
+        assert_eq!(disk.retire(130, 140), 10);
+        disk.sent_upto = 135;
+        let unstored = disk.unstored(150);
+        assert_eq!((unstored.sent, unstored.unsent), (20, 10));
+        disk.advance(135);
+        assert_eq!(disk.unstored(150).total(), 10, "140 to 149");
+        assert_eq!(disk.retire(120, 145), 10);
+        disk.advance(150);
+        assert_eq!(disk.unstored(150), Unstored::default());
+        assert!(disk.retired.is_empty());
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Handover {
 
 #[derive(Debug, Default)]
 pub(crate) struct HandoverState {
-    /// Stored and to be sent, oldest first.
+    /// To be sent, oldest first: stored, but for the last ones if the disk does not take them.
     chunks: VecDeque<Chunk>,
     chunk_bytes: usize,
     /// Everything below this can be read from the disk or is in `chunks`.
@@ -104,6 +104,19 @@ impl Handover {
             state.segments = segments.into();
         }
         wake(state, |state| state.worker.take());
+    }
+
+    /// Committer: the next chunk, which is not stored. It comes back if there is no room for it.
+    pub(crate) fn unstored(&self, chunk: Chunk) -> Result<(), Chunk> {
+        let mut state = self.lock();
+        let bytes = state.chunk_bytes + chunk.bytes.len();
+        if bytes > WAITING_BYTES_MAX && !state.chunks.is_empty() {
+            return Err(chunk);
+        }
+        state.chunk_bytes = bytes;
+        state.chunks.push_back(chunk);
+        wake(state, |state| state.worker.take());
+        Ok(())
     }
 
     /// Committer: nothing more gets stored.

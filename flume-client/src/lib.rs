@@ -50,7 +50,7 @@
 //! | a preferred agent comes back | it is tried while the other works on, and takes over |
 //! | the process ends | what is pending is lost, unless there is a [spool](ClientBuilder::spool). [`Client::close`] gives it time, dropping the client a second; in a `static` [nothing is dropped](Client#the-end-of-a-client) |
 //! | the process forks | the parent's client works on; in the child nothing is taken, nothing waits, and the spool's lock is let go. Build a client after the fork |
-//! | the disk is full or fails | events wait in memory; [`Client::health`] tells |
+//! | the disk is full or fails | events wait in memory; after two seconds, or when the client is closed, agents get them from there, which [`stats::SpoolStats::delivered_unstored`] counts; [`Client::health`] tells |
 
 pub mod delivery;
 pub mod error;
@@ -84,6 +84,7 @@ mod stored;
 mod ticket;
 mod times;
 mod transport;
+mod uncommitted;
 mod wakeup;
 mod worker;
 

@@ -85,7 +85,8 @@ impl Receipt {
 
     /// Resolves when the event is safe from the end of this process: with
     /// [`Reliability::EndToEnd`](crate::Reliability::EndToEnd) when it is on the disk, as
-    /// [`SyncMode`](crate::SyncMode) says. The other levels store in memory, so there it resolves at once.
+    /// [`SyncMode`](crate::SyncMode) says, or, if the disk takes nothing, when an agent has it. The
+    /// other levels store in memory, so there it resolves at once.
     pub fn stored(&self) -> Stored<'_> {
         Stored::new(&self.slot.facts.stored, self.sequence)
     }
@@ -266,6 +267,7 @@ impl Slot {
         match word.failed {
             _ if sequence < word.in_spool_below => DeliveryError::InSpool,
             Some(thread) => DeliveryError::Failed { thread },
+            None if sequence < word.sent_below => DeliveryError::Unknown { cause },
             None => DeliveryError::Closed { cause },
         }
     }
@@ -302,7 +304,9 @@ impl SlotState {
 pub(crate) struct LastWord {
     /// Events below this are in the spool.
     pub(crate) in_spool_below: u64,
-    /// The others are nowhere, unless this thread has panicked.
+    /// Of the others, those below this were sent; the rest is nowhere,
+    pub(crate) sent_below: u64,
+    /// unless this thread has panicked.
     pub(crate) failed: Option<ClientThread>,
 }
 

@@ -88,6 +88,8 @@ pub struct SpoolStats {
     /// Of those pending, events of processes that are gone. They are sent from where those left
     /// them in the directory, have no part in the other figures here, and no flush waits for them.
     pub adopted: u64,
+    /// Of those delivered: sent from memory, because the disk did not take them in time.
+    pub delivered_unstored: u64,
     /// Bytes on the disk, of at most `spool_bytes`.
     pub disk_bytes: u64,
     /// What keeps events from being stored; they wait in memory. `None` if all is well.

@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flume_client::spool::{Directory, Survey, Trouble};
-use flume_client::{AppendError, Client, ClientBuilder, Event, Stats};
+use flume_client::{
+    AppendError, Client, ClientBuilder, DeliveryError, Event, Stats, StoreError, WindowMode,
+};
 
 use crate::support::{
-    Agent, GOOD, PATIENCE, assert_each_once, client_of, give_up, on_small_disk, stuff,
+    Agent, Answer, GOOD, PATIENCE, answers, assert_each_once, client_of, give_up, on_small_disk,
+    stuff,
 };
 
 const DISK_MIB: u32 = 24;
@@ -222,5 +225,99 @@ fn a_spool_that_begins_on_a_full_disk_waits_for_room() {
         assert_eq!(client.stats().spool.unwrap().stored, 0);
         fs::remove_file(stuffing).unwrap();
         assert_all_delivered(&client, &agent, count);
+    });
+}
+
+#[test]
+fn what_a_full_disk_does_not_take_is_delivered_from_memory_at_the_close() {
+    let test = "disk_full::what_a_full_disk_does_not_take_is_delivered_from_memory_at_the_close";
+    on_small_disk(test, DISK_MIB, |disk| {
+        let agent = Agent::good();
+        stuff(disk);
+        // As many as wait in memory: more than one commit takes, and than one chunk.
+        let client = settings(&agent, disk).buffer_bytes(16 * 1024 * 1024);
+        let client = client.build().unwrap();
+        let numbers = 0..4000;
+        let receipts: Vec<_> = numbers
+            .map(|number| client.append(event(number)).unwrap())
+            .collect();
+        let report = client.close(PATIENCE).wait();
+        assert!(report.is_complete(), "{report:?}");
+        assert_eq!((report.delivered, report.delivered_unstored), (4000, 4000));
+        for receipt in receipts {
+            receipt.wait(Duration::ZERO).unwrap();
+            assert_eq!(receipt.wait_stored(Duration::ZERO), Ok(()));
+        }
+        let stats = client.stats();
+        assert_balanced(&stats);
+        assert_eq!((stats.pending, stats.pending_bytes), (0, 0));
+        assert_each_once(agent.stored(), 4000);
+        drop(client);
+        assert_eq!(left_in(disk), 0);
+    });
+}
+
+#[test]
+fn what_a_full_disk_does_not_take_in_time_is_delivered_from_memory_and_never_written() {
+    let test = "disk_full::what_a_full_disk_does_not_take_in_time_is_delivered_from_memory_and_never_written";
+    on_small_disk(test, DISK_MIB, |disk| {
+        let mut agent = Agent::good();
+        let stuffing = stuff(disk);
+        let client = spooled(&agent, disk);
+        let unstored = client.append(event(0)).unwrap();
+        unstored.wait(PATIENCE).unwrap();
+        unstored.wait_stored(PATIENCE).unwrap();
+        // From then on events do not wait for the disk, as long as it takes none.
+        for number in 1..300 {
+            drop(client.append_within(event(number), PATIENCE).unwrap());
+        }
+        client.flush(PATIENCE).wait().unwrap();
+        let spool = client.stats().spool.unwrap();
+        assert_eq!((spool.delivered_unstored, spool.unstored), (300, 0));
+        assert_eq!(spool.stored, 0);
+        assert!(!client.health().is_good(), "{}", client.health());
+
+        // What comes when the disk works again is stored, behind numbers that are nowhere.
+        agent.stop();
+        fs::remove_file(stuffing).unwrap();
+        store(&client, 300..400);
+        let report = give_up(&client, Duration::ZERO);
+        assert_eq!((report.on_disk, report.delivered_unstored), (100, 300));
+        assert_eq!(report.lost.total(), 0);
+        drop(client);
+        assert_eq!(left_in(disk), 100);
+        agent.start_again([GOOD]);
+        let client = spooled(&agent, disk);
+        assert_eq!(client.stats().recovered, 100);
+        assert_all_delivered(&client, &agent, 400);
+        assert_eq!(client.stats().spool.unwrap().delivered_unstored, 0);
+    });
+}
+
+#[test]
+fn what_neither_disk_nor_agent_takes_in_time_is_lost_as_closed_or_unknown() {
+    let test = "disk_full::what_neither_disk_nor_agent_takes_in_time_is_lost_as_closed_or_unknown";
+    on_small_disk(test, DISK_MIB, |disk| {
+        let agent = Agent::scripted([answers(Answer::Unanswered)]);
+        stuff(disk);
+        let client = settings(&agent, disk).window(WindowMode::Ordered);
+        let client = client.batch_events(10).build().unwrap();
+        let receipts: Vec<_> = (0..30)
+            .map(|number| client.append(event(number)).unwrap())
+            .collect();
+        agent.wait_for_requests(1);
+        let report = give_up(&client, Duration::ZERO);
+        assert_eq!((report.lost.unknown, report.lost.closed), (10, 20));
+        assert_eq!((report.on_disk, report.pending), (0, 0));
+        assert_balanced(&client.stats());
+        for (receipt, number) in receipts.iter().zip(0..) {
+            let error = receipt.wait(Duration::ZERO).unwrap_err();
+            match number {
+                0..10 => assert!(matches!(error, DeliveryError::Unknown { .. }), "{error}"),
+                _ => assert!(matches!(error, DeliveryError::Closed { .. }), "{error}"),
+            }
+            let stored = receipt.wait_stored(Duration::ZERO);
+            assert_eq!(stored, Err(StoreError::Closed));
+        }
     });
 }

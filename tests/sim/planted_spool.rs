@@ -63,6 +63,24 @@ pub(crate) const BUGS: &[Bug] = &[
         "",
     ),
     bug(
+        "numbers of events delivered unstored told as lost",
+        "log.rs",
+        "        let skipped_from = self.stored_end();\n",
+        "        let skipped_from = if first == self.run.first { self.run.skipped_from } else { first };\n",
+    ),
+    bug(
+        "a frame not written though some of its events are not delivered",
+        "log.rs",
+        "            && upto >= end\n",
+        "            && upto > 0 && end > 0\n",
+    ),
+    bug(
+        "what follows events delivered unstored written to the segment before",
+        "log.rs",
+        "            self.pending.forget_front();\n            self.active = None;\n",
+        "            self.pending.forget_front();\n",
+    ),
+    bug(
         "frames written ahead lie where they were to be alone",
         "pending.rs",
         "place.offset + (frame.start - start) as u64",

@@ -210,7 +210,7 @@ impl Intake {
         let capacity = self.buffer_bytes_max;
         let closed = state.closed;
         // A quarter of the buffer must be free, so that a waiting caller is woken for many events.
-        let disk = state.disk;
+        let disk = state.disk.as_ref();
         let fits = |wait: &mut RoomWait| {
             let (bytes, events) = (wait.bytes, wait.events);
             let fits_disk = disk.is_none_or(|disk| disk.check_room(bytes, events, None).is_ok());

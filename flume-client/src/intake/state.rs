@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::chunk::{CHUNK_BYTES, Chunk};
 use crate::config::AgentUrl;
 use crate::delivery::Outcome;
-use crate::disk::{Beginning, Disk, StoredNews};
+use crate::disk::{Beginning, Disk, StoredNews, Unstored};
 use crate::error::{AgentError, Refusal};
 use crate::event::Event;
 use crate::event_id::{EVENT_ID_BYTES_MAX, EventIds};
@@ -125,6 +125,11 @@ impl IntakeState {
         }
     }
 
+    /// Nothing more comes.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// Nothing more comes, and all that came is taken.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.closed && self.full.is_empty() && self.open.ends.is_empty()
@@ -175,14 +180,16 @@ impl IntakeState {
         if self.running > 0
             && let Some(spool) = &mut stats.spool
         {
-            spool.unstored = self.unstored();
+            spool.unstored = self.unstored().total();
         }
         stats
     }
 
     /// Events that are taken and not stored.
-    fn unstored(&self) -> u64 {
-        self.disk.map_or(0, |disk| self.next - disk.stored_upto)
+    fn unstored(&self) -> Unstored {
+        let disk = self.disk.as_ref();
+        disk.map(|disk| disk.unstored(self.next))
+            .unwrap_or_default()
     }
 
     /// The client has ended, and what became of every event is known. Without a spool events are
@@ -190,20 +197,22 @@ impl IntakeState {
     pub(super) fn settle(&mut self, wakers: &mut Vec<Waker>) {
         self.let_go_adopted();
         let failed = self.stats.failed;
-        let lost = match &self.disk {
-            None => self.stats.pending,
+        let pending = self.stats.pending;
+        let unstored = self.unstored();
+        let (unknown, closed) = match (&self.disk, failed) {
+            (None, _) => (pending, 0),
+            (Some(_), None) => (unstored.sent, unstored.unsent),
             // A panic may have come between two counters.
-            Some(_) => self.unstored().min(self.stats.pending),
+            (Some(_), Some(_)) => (unstored.total().min(pending), 0),
         };
-        let reason = match failed {
-            None if self.disk.is_some() => &mut self.stats.lost.closed,
-            _ => &mut self.stats.lost.unknown,
-        };
-        *reason += lost;
-        self.stats.pending -= lost;
+        self.stats.lost.unknown += unknown;
+        self.stats.lost.closed += closed;
+        self.stats.pending -= unknown + closed;
         self.stats.pending_bytes = 0;
+        let disk = self.disk.as_ref();
         let last_word = LastWord {
-            in_spool_below: self.disk.map_or(0, |disk| disk.stored_upto),
+            in_spool_below: disk.map_or(0, |disk| disk.stored_upto),
+            sent_below: disk.map_or(0, |disk| disk.sent_upto),
             failed,
         };
         self.receipts.end(last_word, wakers);
@@ -230,9 +239,22 @@ impl IntakeState {
         outcome: Outcome,
         wakers: &mut Vec<Waker>,
     ) {
+        let end = first + u64::from(events);
+        if let (Some(disk), Some(spool)) = (&mut self.disk, &mut self.stats.spool)
+            && end > disk.stored_upto
+        {
+            spool.delivered_unstored += disk.retire(first, end);
+        }
         self.stats.retire(events.into(), bytes as usize, outcome);
         self.note(outcome);
         self.receipts.resolve(first, events, outcome, wakers);
+    }
+
+    /// Events below this were sent once.
+    pub(crate) fn sent(&mut self, upto: u64) {
+        if let Some(disk) = &mut self.disk {
+            disk.sent_upto = disk.sent_upto.max(upto);
+        }
     }
 
     fn note(&mut self, outcome: Outcome) {
@@ -296,6 +318,15 @@ impl IntakeState {
             bytes,
         });
         true
+    }
+
+    /// A taker of chunks goes to sleep, and is woken by nothing but the end of the client.
+    pub(crate) fn sleep_until_closed(&mut self, waker: &Waker) {
+        self.sleeper = (!self.closed).then(|| Sleeper {
+            waker: waker.clone(),
+            events: usize::MAX,
+            bytes: usize::MAX,
+        });
     }
 
     /// Takes out waits for room whose callers are gone, whenever the list would have to grow.
@@ -374,7 +405,7 @@ impl IntakeState {
 
     pub(super) fn waker_if_due(&mut self) -> Option<Waker> {
         let sleeper = self.sleeper.as_ref()?;
-        if !self.has_come_in(sleeper.events, sleeper.bytes) {
+        if sleeper.events == usize::MAX || !self.has_come_in(sleeper.events, sleeper.bytes) {
             return None;
         }
         self.sleeper.take().map(|sleeper| sleeper.waker)

@@ -131,6 +131,21 @@ impl Log {
     /// All events below this can be read, or are done with.
     #[must_use]
     pub fn readable_upto(&self) -> u64 {
+        match self.settled_upto() {
+            first if first == self.run.first => self.run.skipped_from,
+            settled => settled,
+        }
+    }
+
+    /// All events below this are durable, or were when the spool was opened, or were done with
+    /// before they could be stored.
+    #[must_use]
+    pub fn settled_upto(&self) -> u64 {
+        self.pending.first().unwrap_or(self.next)
+    }
+
+    /// Where the numbers in the segments end.
+    fn stored_end(&self) -> u64 {
         if self.durable_upto < self.run.first {
             self.run.skipped_from
         } else {
@@ -257,6 +272,19 @@ impl Log {
         self.retired.add(first, end.min(self.next));
     }
 
+    /// Lets go of the first frames that are not written, as far as their events are done with: an
+    /// agent took them while the disk did not. What follows goes to a segment that says so.
+    pub fn forget_retired(&mut self) {
+        while self.pending.written() == 0
+            && let Some((first, end)) = self.pending.front()
+            && let (true, upto) = self.retired.run(first)
+            && upto >= end
+        {
+            self.pending.forget_front();
+            self.active = None;
+        }
+    }
+
     /// Events of this segment are missing or damaged: it is kept for inspection when it is drained.
     pub fn mark_damaged(&mut self, segment: u64) {
         self.segments.mark_damaged(segment);
@@ -296,7 +324,7 @@ impl Log {
 
     /// Where the numbers in the last segment end, if it is written no more.
     fn last_end(&self) -> Option<u64> {
-        self.active.is_none().then_some(self.readable_upto())
+        self.active.is_none().then_some(self.stored_end())
     }
 
     fn make_cursor(&mut self) -> io::Result<()> {
@@ -381,11 +409,8 @@ impl Log {
             self.save()?;
         }
         let first = self.pending.first().unwrap_or(self.next);
-        let skipped_from = if first == self.run.first {
-            self.run.skipped_from
-        } else {
-            first
-        };
+        // Those before the first are another run's, or were done with before they could be stored.
+        let skipped_from = self.stored_end();
         let salt = self.random.u64(..);
         let previous = self.newest_segment().map_or(0, |id| id.saturating_add(1));
         let header = SegmentHeader {

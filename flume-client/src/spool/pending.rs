@@ -48,6 +48,19 @@ impl Pending {
         self.frames.first().map(|frame| frame.first)
     }
 
+    /// The numbers of the first frame: the first, and the one after the last.
+    pub(super) fn front(&self) -> Option<(u64, u64)> {
+        let front = self.frames.first()?;
+        Some((front.first, front.first + u64::from(front.events)))
+    }
+
+    /// Forgets the first frame, while none is written.
+    pub(super) fn forget_front(&mut self) {
+        assert_eq!(self.written, 0, "what is written is there to stay");
+        self.written = self.frames.len().min(1);
+        self.forget_written();
+    }
+
     /// Adds a frame of events from number `first` on.
     pub(super) fn push(&mut self, first: u64, ends: &[u32], datums: &[u8], level: Level) {
         let start = self.bytes.len();

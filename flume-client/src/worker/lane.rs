@@ -49,6 +49,8 @@ pub(super) struct Lane {
 pub(super) struct News {
     pub(super) emptied: Vec<Chunk>,
     pub(super) retired: Vec<(u64, u32, u32, Outcome)>,
+    /// Events below this were sent once.
+    pub(super) sent_upto: u64,
     /// Not in the spool any more: the first one, and the one after the last.
     pub(super) lost: Vec<(u64, u64)>,
     pub(super) errors: Vec<(AgentIndex, AgentError)>,
@@ -233,6 +235,8 @@ impl Lane {
                 serial,
                 batch,
             } => {
+                let end = batch.first + u64::from(batch.events);
+                self.news.sent_upto = self.news.sent_upto.max(end);
                 if let Some(link) = self.links.get_mut(&epoch) {
                     link.connection.send(serial, batch);
                     link.unanswered += 1;

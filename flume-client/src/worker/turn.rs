@@ -57,6 +57,7 @@ impl Turn {
         }
         state.receipts.forget_below(own.core.watermark());
         state.times.done_below(own.core.watermark(), now);
+        state.sent(own.news.sent_upto);
         if let Some(adopted) = &mut adopted {
             for (_, events, _, outcome) in adopted.news.retired.drain(..) {
                 state.retire_adopted(events.into(), outcome);

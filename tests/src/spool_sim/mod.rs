@@ -61,6 +61,8 @@ pub struct Stats {
     pub damages: u64,
     /// Gaps of durable events that were told, all after such damage.
     pub gaps: u64,
+    /// Events that agents took before the disk did, so that they were never written.
+    pub unstored: u64,
 }
 
 impl Stats {
@@ -75,6 +77,7 @@ impl Stats {
         self.faults += other.faults;
         self.damages += other.damages;
         self.gaps += other.gaps;
+        self.unstored += other.unstored;
     }
 }
 

@@ -346,7 +346,26 @@ impl World {
         }
     }
 
+    /// Agents take the first of the events that the disk does not.
+    fn deliver_unstored(&mut self) {
+        let Some(log) = &mut self.log else {
+            return;
+        };
+        let (first, next) = (log.settled_upto(), log.next());
+        if first < next && self.random.bool() {
+            let upto = match self.random.bool() {
+                true => next,
+                false => self.random.u64(first..=next),
+            };
+            log.retire(first, upto);
+            self.book.retire(first, upto);
+            log.forget_retired();
+            self.stats.unstored += log.settled_upto() - first;
+        }
+    }
+
     fn retire(&mut self) {
+        self.deliver_unstored();
         let unretired = self.book.unretired();
         let Some(log) = &mut self.log else {
             return;
