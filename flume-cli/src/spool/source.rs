@@ -17,8 +17,9 @@ pub(super) struct Spool {
     storage: ReadOnly,
 }
 
-/// How often something is tried that another process may have changed meanwhile.
-const TRIES: u32 = 3;
+/// How often a directory is listed of which another process renames files meanwhile. Each try is a
+/// few system calls, and a service under load can be in the way of some of them.
+const TRIES: u32 = 30;
 
 impl Spool {
     /// Fails if there is no spool, or it cannot be read.
