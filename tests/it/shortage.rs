@@ -3,6 +3,7 @@
 //! The agent is in the test's own process, and the client in another one, which has the lack.
 
 use std::fs;
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::thread;
@@ -13,7 +14,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit};
 use tempfile::TempDir;
 
 use crate::support::{
-    Agent, Answer, Other, Port, alone, answers, client_at, event, give_up, tell, threads,
+    Agent, Answer, GOOD, Other, Port, alone, answers, client_at, event, give_up, tell, threads,
     wait_for_end,
 };
 
@@ -110,45 +111,47 @@ fn a_process_that_gets_no_more_threads_delivers_what_it_took_and_has_stored() {
 
 #[test]
 fn a_backlog_is_delivered_by_a_process_with_hardly_any_descriptors() {
-    const EVENTS: u64 = 2000;
+    const EVENTS: u64 = 1000;
     let test = "shortage::a_backlog_is_delivered_by_a_process_with_hardly_any_descriptors";
     if let Some(role) = Other::role() {
         let (descriptors, url) = role.split_once(' ').unwrap();
         let home = TempDir::new().unwrap();
-        let segments = |builder: ClientBuilder| {
-            let client = builder.event_bytes(4096).spool_bytes(16 * 1024 * 1024);
-            spooled(client, home.path())
+        let fill = |numbers: Range<u64>| {
+            let client = client_at([url.to_owned()]).event_bytes(4096);
+            let client = spooled(client.spool_bytes(16 * 1024 * 1024), home.path());
+            for number in numbers {
+                let body = format!("event {number} {}", "x".repeat(3000));
+                drop(client.append_within(Event::new(body), PATIENCE).unwrap());
+            }
+            client
         };
-        let client = segments(client_at([Port::reserve().url()]));
-        for number in 0..EVENTS {
-            let body = format!("event {number} {}", "x".repeat(3000));
-            drop(client.append_within(Event::new(body), PATIENCE).unwrap());
-        }
-        assert_eq!(give_up(&client, Duration::ZERO).on_disk, EVENTS);
-        drop(client);
+        assert_eq!(give_up(&fill(0..EVENTS), Duration::ZERO).on_disk, EVENTS);
         let begun = fs::read_dir("/proc/self/fd").unwrap().count() as u64 - 1;
         limit(
             Resource::Nofile,
             begun + descriptors.parse::<u64>().unwrap(),
         );
-        let client = segments(client_at([url.to_owned()]));
-        for number in EVENTS..2 * EVENTS {
-            let body = format!("event {number} {}", "x".repeat(3000));
-            drop(client.append_within(Event::new(body), PATIENCE).unwrap());
-        }
+        // Three segments of a backlog, and the agent comes when all of them are written.
+        let client = fill(EVENTS..3 * EVENTS);
+        let last = client.append_within(event(3 * EVENTS), PATIENCE).unwrap();
+        last.wait_stored(PATIENCE).unwrap();
+        tell(1);
         client.flush(PATIENCE).wait().unwrap();
         assert!(client.close(PATIENCE).wait().is_complete());
-        tell(1);
+        tell(2);
         return wait_for_end();
     }
     // Beside standard input, output and error.
-    for descriptors in 10..14 {
-        let agent = Agent::good();
+    for descriptors in 7..14 {
+        let mut agent = Agent::good();
+        agent.stop();
         let mut client = Other::start(test, &format!("{descriptors} {}", agent.url()));
         assert_eq!(client.told(), 1);
+        agent.start_again([GOOD]);
+        assert_eq!(client.told(), 2);
         let mut stored = agent.stored();
         stored.sort_unstable();
         stored.dedup();
-        assert!(stored.into_iter().eq(0..2 * EVENTS), "{descriptors}");
+        assert!(stored.into_iter().eq(0..=3 * EVENTS), "{descriptors}");
     }
 }
