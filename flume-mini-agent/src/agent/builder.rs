@@ -185,7 +185,9 @@ impl MiniAgentBuilder {
     }
 
     /// Whether the control interface may listen on addresses that others can reach. Whoever can
-    /// reach it can do all it can do. Default `false`.
+    /// reach it can do all it can do. Default `false`. Requests have to name it in their `Host`: by
+    /// the address they come to, by a loopback name, or by the host given to
+    /// [`control`](Self::control); others are answered 403, as those of web pages must not get in.
     pub fn control_from_anywhere(mut self, anywhere: bool) -> Self {
         self.control_from_anywhere = anywhere;
         self
