@@ -1,19 +1,21 @@
-//! How fast a backlog on the disk is delivered, next to live events, and what that takes.
+//! How fast a backlog on the disk is delivered, next to live events, and what that takes; and how
+//! fast one is that another process left, and a client of the directory adopts.
 //!
 //! ```text
 //! spool-drain [--mib N] [--spool DIR]     a backlog of so many MiB (2048) in DIR (a temporary one)
 //! ```
 //!
-//! Agent and services are processes of their own on this machine: one service that is fed live, one
-//! that appends while no agent can be reached, and one that starts with what that one left. Fails
-//! if an event is missing, or the last one's memory passes its limit.
+//! Agent and services are processes of their own on this machine: one service that is fed live, two
+//! that append while no agent can be reached, one that starts with what the first of those left, and
+//! one that adopts what the second did. Fails if an event is missing, or the memory of one of the
+//! last two passes its limit.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use flume_client::{Client, ClientBuilder, Event};
 use flume_mini_agent::{MiniAgent, Sink};
@@ -24,6 +26,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const RESIDENT_MIB_MAX: f64 = 64.0;
 const BODY_BYTES: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(1800);
+/// How often it is looked whether a service has delivered what it adopted.
+const LOOK: Duration = Duration::from_millis(5);
 /// Nobody listens on the port of a service that is not there.
 const NOWHERE: &str = "avro://127.0.0.1:1";
 
@@ -33,7 +37,9 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["live", url, spool, events] => number(events).and_then(|it| live(url, spool, it)),
         ["fill", spool, mib] => number(mib).and_then(|it| fill(spool, it)),
+        ["leave", spool, mib] => number(mib).and_then(|it| leave(spool, it)),
         ["drain", url, spool] => drain(url, spool),
+        ["adopt", url, spool] => adopt(url, spool),
         options => run(options),
     };
     match result {
@@ -76,6 +82,11 @@ fn run(options: &[&str]) -> Result<()> {
     let delivered = agent.received_count() - before;
     fs::remove_dir_all(&live_spool)?;
     fs::remove_dir_all(&spool)?;
+    let left = service(&["leave", text(&spool)?, &mib.to_string()])?;
+    let before = agent.received_count();
+    let adopted = service(&["adopt", &url, text(&spool)?])?;
+    let adopted_count = agent.received_count() - before;
+    fs::remove_dir_all(&spool)?;
 
     let (live_rate, backlog) = (live.of("events/s")?, filled.of("events")?);
     let rate = drained.of("events/s")?;
@@ -90,21 +101,31 @@ fn run(options: &[&str]) -> Result<()> {
         "backlog delivered         {rate:>12.0} events/s, {:.2}x of live",
         rate / live_rate
     );
+    let adoption_rate = adopted.of("events/s")?;
+    println!(
+        "backlog adopted           {adoption_rate:>12.0} events/s, {:.2}x of delivered directly",
+        adoption_rate / rate
+    );
     println!(
         "start to first append     {:>12.3} s",
         drained.of("first append s")?
     );
     println!(
-        "most resident memory      {:>12.1} MiB, {:.1} MiB when live",
+        "most resident memory      {:>12.1} MiB, {:.1} MiB adopting, {:.1} MiB when live",
         drained.of("resident MiB")?,
+        adopted.of("resident MiB")?,
         live.of("resident MiB")?
     );
     println!("agent received {delivered} of {} events", backlog + 1.0);
-    if (delivered as f64) < backlog + 1.0 {
+    let left = left.of("events")?;
+    println!("agent received {adopted_count} of {left} events that were adopted");
+    if (delivered as f64) < backlog + 1.0 || (adopted_count as f64) < left {
         return Err("events are missing".into());
     }
-    if drained.of("resident MiB")? > RESIDENT_MIB_MAX {
-        return Err(format!("more than {RESIDENT_MIB_MAX} MiB of memory").into());
+    for service in [&drained, &adopted] {
+        if service.of("resident MiB")? > RESIDENT_MIB_MAX {
+            return Err(format!("more than {RESIDENT_MIB_MAX} MiB of memory").into());
+        }
     }
     Ok(())
 }
@@ -152,6 +173,33 @@ fn drain(url: &str, spool: &str) -> Result<()> {
     tell("events/s", backlog as f64 / started.elapsed().as_secs_f64());
     tell("resident MiB", resident_mib()?);
     receipt.wait(Duration::ZERO)?;
+    closed(&client)
+}
+
+/// The same in the second place of the directory, the first of which stays empty.
+fn leave(spool: &str, mib: u64) -> Result<()> {
+    let first = client(NOWHERE, spool).build()?;
+    fill(spool, mib)?;
+    closed(&first)
+}
+
+/// Starts in the first place and delivers what was left in the second.
+fn adopt(url: &str, spool: &str) -> Result<()> {
+    let started = Instant::now();
+    let client = client(url, spool).build()?;
+    let stats = loop {
+        let stats = client.stats();
+        if stats.recovered > 0 && stats.pending == 0 {
+            break stats;
+        }
+        if started.elapsed() > PATIENCE {
+            return Err(format!("not everything was delivered: {stats:?}").into());
+        }
+        thread::park_timeout(LOOK);
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    tell("events/s", stats.recovered as f64 / seconds);
+    tell("resident MiB", resident_mib()?);
     closed(&client)
 }
 
