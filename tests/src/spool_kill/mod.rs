@@ -137,7 +137,7 @@ struct Life {
     has_stored: bool,
     /// Events of another place that it is to send, as it told last.
     adopted: u64,
-    opened: Instant,
+    opening: Instant,
     /// When each thread reported last.
     reported: BTreeMap<u32, Instant>,
     /// Of a thread for its next report, up to the kill: how long a commit took at the most.
@@ -237,12 +237,20 @@ impl<'a> Scene<'a> {
         let process = Process::start(self.program, &job)?;
         let started = Instant::now();
         let mut life = Life::new(started);
-        match process.hear(started + FIRST_TIMEOUT)? {
-            Heard::Word(word, at) => self.hear(job.round, 1, word, at, &mut life),
-            Heard::Nothing => return Err(HarnessError::new("a companion did not open its place")),
-            Heard::End => return Err(HarnessError::new("a companion ended by itself")),
+        loop {
+            match process.hear(started + FIRST_TIMEOUT)? {
+                Heard::Word(word, at) => {
+                    self.hear(job.round, 1, word, at, &mut life);
+                    if matches!(word, Word::Opened { .. }) {
+                        return Ok((process, life));
+                    }
+                }
+                Heard::Nothing => {
+                    return Err(HarnessError::new("a companion did not open its place"));
+                }
+                Heard::End => return Err(HarnessError::new("a companion ended by itself")),
+            }
         }
-        Ok((process, life))
     }
 
     /// Whether something is left in a place that is not the first.
@@ -329,11 +337,12 @@ impl<'a> Scene<'a> {
     /// Enters what a process of the round tells.
     fn hear(&mut self, round: u32, process: u32, word: Word, at: Instant, life: &mut Life) {
         match word {
+            // Not when it is open: by then what was in it may be delivered, and not noted yet.
+            Word::Opening => life.opening = at,
             Word::Opened { place, recovered } => {
                 self.book.open(round, process, place);
                 self.recovered += recovered;
                 self.with_backlog += u32::from(recovered > 0);
-                life.opened = at;
             }
             Word::Adopts { left } => {
                 self.adoption.finished += u32::from(left == 0);
@@ -383,7 +392,7 @@ impl<'a> Scene<'a> {
         flushed.map_err(|e| HarnessError::doing("sending what is left at the end", e))?;
         // A flush does not wait for what is adopted.
         while self.has_further_places()? {
-            if life.opened.elapsed() > DRAIN_TIMEOUT {
+            if life.opening.elapsed() > DRAIN_TIMEOUT {
                 return Err(HarnessError::new(
                     "further places are not emptied at the end",
                 ));
@@ -415,20 +424,20 @@ impl Life {
         Self {
             has_stored: false,
             adopted: 0,
-            opened: started,
+            opening: started,
             reported: BTreeMap::new(),
             longest_wait: Duration::ZERO,
         }
     }
 
     fn on_stored(&mut self, thread: u32, now: Instant) {
-        let before = self.reported.insert(thread, now).unwrap_or(self.opened);
+        let before = self.reported.insert(thread, now).unwrap_or(self.opening);
         self.longest_wait = self.longest_wait.max(now - before);
         self.has_stored = true;
     }
 
     fn end(&mut self, now: Instant) {
-        let oldest = self.reported.values().min().unwrap_or(&self.opened);
+        let oldest = self.reported.values().min().unwrap_or(&self.opening);
         self.longest_wait = self.longest_wait.max(now - *oldest);
     }
 }

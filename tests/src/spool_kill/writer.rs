@@ -3,6 +3,7 @@
 //!
 //! | line | says |
 //! |---|---|
+//! | `opening` | the spool is being opened, and what is in it sent at once |
 //! | `opened P N` | place P of the spool is open, with so many events of earlier processes |
 //! | `adopts N` | of a place that a killed process had, N events are to be sent |
 //! | `stored T N A` | of thread T the events below number N are stored, those below A appended |
@@ -54,6 +55,7 @@ pub(super) struct Job {
 /// A line of what it tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
+    Opening,
     Opened {
         place: u32,
         recovered: u64,
@@ -103,6 +105,7 @@ pub(super) fn client_of(spool: &Path, agent: &str, ordered: bool) -> ClientBuild
 /// When the client does not take or store events, and when nobody kills the process.
 pub fn write(args: impl Iterator<Item = String>) -> Result<()> {
     let job = Job::parse(args)?;
+    Word::Opening.tell()?;
     let client = client_of(&job.spool, &job.agent, job.ordered).build();
     let client = client.map_err(|e| HarnessError::doing("opening the spool", e))?;
     Word::opened(&client).tell()?;
@@ -269,6 +272,7 @@ impl Word {
 impl fmt::Display for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Opening => f.write_str("opening"),
             Self::Opened { place, recovered } => write!(f, "opened {place} {recovered}"),
             Self::Adopts { left } => write!(f, "adopts {left}"),
             Self::Stored {
@@ -286,6 +290,7 @@ impl FromStr for Word {
     fn from_str(line: &str) -> Result<Self> {
         let words: Vec<&str> = line.split(' ').collect();
         match words.as_slice() {
+            ["opening"] => Ok(Self::Opening),
             ["opened", place, recovered] => Ok(Self::Opened {
                 place: parse(place)?,
                 recovered: parse(recovered)?,
@@ -345,7 +350,7 @@ mod tests {
             place: 2,
             recovered: 7,
         };
-        for word in [opened, Word::Adopts { left: 9 }, stored] {
+        for word in [Word::Opening, opened, Word::Adopts { left: 9 }, stored] {
             assert_eq!(word.to_string().parse::<Word>().unwrap(), word);
         }
         assert!("stored 1 2".parse::<Word>().is_err());
