@@ -91,6 +91,11 @@ impl Adoption {
         }
     }
 
+    /// The client's place is another one now.
+    pub(crate) fn own_place_is(&mut self, own: PathBuf) {
+        self.own = own;
+    }
+
     /// Does what is due. When the client is `finishing`, what was adopted is let go.
     pub(crate) fn work(&mut self, now: Instant, finishing: bool, intake: &Intake) {
         if let Some(adopted) = &mut self.adopted {
@@ -138,7 +143,7 @@ impl Adoption {
         self.schedule.looked(now);
         let places = abandoned(&self.spool.directory, &self.own, self.spool.access);
         for directory in places {
-            let place = directory.path().to_owned();
+            let place = directory.path();
             if self.schedule.leaves(&place, now) {
                 continue;
             }
@@ -161,7 +166,7 @@ impl Adoption {
         let Some(adopted) = self.adopted.take() else {
             return;
         };
-        let place = adopted.directory.path().to_owned();
+        let place = adopted.directory.path();
         self.trouble = None;
         intake.lock_soon().let_go_adopted();
         self.schedule.let_go(place, adopted.empty(), now);
@@ -313,7 +318,7 @@ mod tests {
             drop(left);
             let reading = BlockingThread::start("flume-test").unwrap();
             let start = Instant::now();
-            let place = own.path().to_owned();
+            let place = own.path();
             let disk = Disk::new(settings.bytes_max, settings.bytes_max, 0);
             let beginning = Beginning {
                 disk: Some((SpoolStats::default(), disk)),
@@ -360,7 +365,7 @@ mod tests {
     /// Stores events in the next free place. The process is gone when this is dropped.
     fn leave(home: &Path, settings: Settings, events: u64) -> (Directory, Log) {
         let directory = open_first_free(home, NetworkFileSystem::Refused).unwrap();
-        let storage = Directory::look(directory.path()).unwrap();
+        let storage = Directory::look(&directory.path()).unwrap();
         let settings = Settings {
             free_bytes_min: 0,
             ..settings

@@ -337,17 +337,17 @@ fn open_spool(
     let storage = disk(directory.clone());
     let settings = spool.settings(config.event_bytes_max, directory.limits());
     let settings = settings.map_err(|limit| {
-        let directory = directory.path().to_owned();
+        let directory = directory.path();
         DirectoryError::FileSizeLimit { directory, limit }
     })?;
     let (log, opened) = Log::open(storage.clone(), settings, random::draw()).map_err(|source| {
-        let directory = directory.path().to_owned();
+        let directory = directory.path();
         BuildError::SpoolUnreadable { directory, source }
     })?;
     let mark = Arc::new(StoredMark::new(log.next()));
     let disk = Disk::new(settings.bytes_max, log.room(), log.next());
     let known = SpoolStats {
-        directory: directory.path().to_owned(),
+        directory: directory.path(),
         notes: directory.notes().into(),
         ..SpoolStats::default()
     };

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | commit | something came in | one write, one flush of the device |
 //! | save of the cursor | 100 ms after an event was done with; 1 s after the last commit; at the end | one small write, one flush |
+//! | a look whether the directory is still there | with each of these; 30 s after the last look | two system calls |
 //! | another try | 50 ms after trouble, then twice as long, up to 2 s | a commit |
 //!
 //! What [others](crate::spool::places) left behind is looked after here, too: see [`Adoption`].
@@ -28,7 +29,7 @@ use crate::disk::StoredNews;
 use crate::handover::{Handover, Retirements, SAVE_AFTER};
 use crate::intake::Intake;
 use crate::life::Guard;
-use crate::spool::{Directory, Level, Log, Settings, Trouble};
+use crate::spool::{Directory, Level, Log, Recovered, Removed, Settings, Trouble};
 use crate::stored::{StoredMark, Unpark};
 use crate::uncommitted::Uncommitted;
 use crate::wakeup;
@@ -39,6 +40,8 @@ const COMMIT_BYTES: usize = 4 * 1024 * 1024;
 const WRITE_BYTES: u64 = 1024 * 1024;
 /// How long after the last commit the cursor notes that it is durable.
 const NOTE_AFTER: Duration = Duration::from_secs(1);
+/// How often it is looked whether the directory is still there, when nothing is written.
+const CHECK_AFTER: Duration = Duration::from_secs(30);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -80,6 +83,7 @@ struct Timers {
     /// A save only to note what is durable.
     note: Option<Instant>,
     sync: Option<Instant>,
+    check: Instant,
 }
 
 impl Committer {
@@ -92,7 +96,7 @@ impl Committer {
         reading: BlockingThread,
         partners: Partners,
     ) -> Self {
-        let place = directory.path().to_owned();
+        let place = directory.path();
         let adoption = Adoption::new(spool.clone(), settings, reading, place, Instant::now());
         Self {
             log,
@@ -113,6 +117,7 @@ impl Committer {
                 save: None,
                 note: None,
                 sync: None,
+                check: Instant::now() + CHECK_AFTER,
             },
             newest_segment: None,
             saved: false,
@@ -128,6 +133,7 @@ impl Committer {
             self.adoption
                 .work(Instant::now(), finishing, &self.partners.intake);
             let is_exhausted = self.take_chunks();
+            self.keep_directory(finishing);
             self.commit(finishing);
             self.sync();
             self.save(finishing);
@@ -195,6 +201,40 @@ impl Committer {
             self.uncommitted.push(chunk);
         }
         is_exhausted
+    }
+
+    /// Looks whether the directory is still there, if that is due, and goes on in another one if it
+    /// is not.
+    fn keep_directory(&mut self, finishing: bool) {
+        let now = Instant::now();
+        if self.timers.check <= now {
+            self.timers.check = now + CHECK_AFTER;
+            if let Err(error) = self.directory.check_place() {
+                self.upkeep_trouble = Some(Arc::new(error.into()));
+            }
+        }
+        let retries = self.retry.is_none_or(|(at, _)| at <= now);
+        let mut troubles = self.trouble.iter().chain(&self.upkeep_trouble);
+        let is_lost = troubles.any(|trouble| {
+            matches!(
+                **trouble,
+                Trouble::Removed(Removed::Lock | Removed::Directory)
+            )
+        });
+        if !(is_lost && (retries || finishing)) {
+            return;
+        }
+        let root = self.spool.shared.then_some(self.spool.directory.as_path());
+        let below = self.log.next_segment_id();
+        if let Ok(Recovered::Another) = self.directory.recover(root, below) {
+            self.log.leave();
+            self.saved = true;
+            let own = self.directory.path();
+            self.adoption.own_place_is(own.clone());
+            self.partners.intake.lock_soon().spool_is_at(own);
+        }
+        // The cursor tells whether it was of use.
+        self.save_within(Duration::ZERO);
     }
 
     fn commit(&mut self, finishing: bool) {
@@ -269,6 +309,9 @@ impl Committer {
             self.save_within(RETRY_MAX);
         }
         self.upkeep_trouble = saved.err().map(Arc::new);
+        if !self.log.has_left() {
+            self.directory.forget_former();
+        }
         // Without a reserve everything works, but for a start on a full disk.
         let _ = self.log.reserve();
     }
@@ -278,11 +321,13 @@ impl Committer {
     fn settle(&mut self) {
         let mut wakers = Vec::new();
         let own = self.trouble.as_ref().or(self.upkeep_trouble.as_ref());
+        let gone = self.gone();
         let mut state = self.partners.intake.lock_soon();
         state.on_stored(&StoredNews {
             room: self.log.room(),
             stored_upto: self.log.settled_upto(),
             disk_bytes: self.log.disk_bytes(),
+            gone,
             trouble: own.or(self.adoption.trouble()),
             ..self.news
         });
@@ -320,6 +365,17 @@ impl Committer {
         }
     }
 
+    /// Events that were stored, in a directory that was removed, as [`Log::left`] counts them.
+    fn gone(&self) -> (u64, u64) {
+        if !self.log.has_left() {
+            return (0, 0);
+        }
+        match self.directory.is_former_gone() {
+            true => self.log.left(),
+            false => (0, 0),
+        }
+    }
+
     fn is_short_of_room(&self) -> bool {
         self.log.room() < COMMIT_BYTES as u64
     }
@@ -351,8 +407,9 @@ impl Committer {
         let Timers {
             save, note, sync, ..
         } = self.timers;
+        let check = Some(self.timers.check);
         let adoption = self.adoption.deadline();
-        let timers = [save, note, sync, retry, unstored, adoption];
+        let timers = [save, note, sync, retry, unstored, check, adoption];
         match timers.into_iter().flatten().min() {
             Some(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
             None => thread::park(),

@@ -39,6 +39,8 @@ pub(crate) struct StoredNews<'a> {
     pub(crate) settled_bytes: usize,
     pub(crate) commits: u64,
     pub(crate) disk_bytes: u64,
+    /// As in [`Disk`].
+    pub(crate) gone: (u64, u64),
     pub(crate) trouble: Option<&'a Arc<Trouble>>,
 }
 
@@ -71,6 +73,9 @@ pub(crate) struct Disk {
     retired: BTreeMap<u64, u64>,
     /// Events below this were sent once.
     pub(crate) sent_upto: u64,
+    /// Stored in a directory that was removed, and delivered as far as that is open: all events
+    /// below the first number, and how many of them are not done with.
+    pub(crate) gone: (u64, u64),
 }
 
 /// Events that are taken, and neither stored nor done with.
@@ -91,6 +96,7 @@ impl Disk {
             stored_upto: next,
             retired: BTreeMap::new(),
             sent_upto: next,
+            gone: (0, 0),
         }
     }
 
@@ -155,6 +161,7 @@ impl Disk {
         }
         stats.pending_bytes -= news.settled_bytes;
         self.advance(stored_upto);
+        self.gone = news.gone;
         self.room = news.room;
         self.uncounted -= news.counted;
     }

@@ -265,6 +265,7 @@ impl Slot {
     fn last_word(&self, word: LastWord, sequence: u64) -> DeliveryError {
         let cause = self.facts.last_error();
         match word.failed {
+            _ if sequence < word.gone_below => DeliveryError::Corrupt,
             _ if sequence < word.in_spool_below => DeliveryError::InSpool,
             Some(thread) => DeliveryError::Failed { thread },
             None if sequence < word.sent_below => DeliveryError::Unknown { cause },
@@ -302,7 +303,9 @@ impl SlotState {
 /// What becomes of events without an outcome when the client has ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LastWord {
-    /// Events below this are in the spool.
+    /// Events below this were in a spool that was removed.
+    pub(crate) gone_below: u64,
+    /// Others below this are in the spool.
     pub(crate) in_spool_below: u64,
     /// Of the others, those below this were sent; the rest is nowhere,
     pub(crate) sent_below: u64,

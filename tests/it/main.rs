@@ -44,4 +44,6 @@ mod spool_access;
 mod spool_faults;
 #[cfg(target_os = "linux")]
 mod spool_limits;
+#[cfg(target_os = "linux")]
+mod spool_removed;
 mod support;

@@ -1,5 +1,6 @@
 //! [`IntakeState`]: what the intake's lock protects.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -166,6 +167,13 @@ impl IntakeState {
         std::mem::take(&mut self.has_news)
     }
 
+    /// The spool is in another directory now.
+    pub(crate) fn spool_is_at(&mut self, directory: PathBuf) {
+        if let Some(spool) = &mut self.stats.spool {
+            spool.directory = directory;
+        }
+    }
+
     /// The counters, as of now.
     pub(crate) fn snapshot(&self) -> Stats {
         let mut stats = self.stats.clone();
@@ -208,9 +216,14 @@ impl IntakeState {
         self.stats.lost.unknown += unknown;
         self.stats.lost.closed += closed;
         self.stats.pending -= unknown + closed;
+        let (gone_below, gone) = self.disk.as_ref().map_or((0, 0), |disk| disk.gone);
+        let gone = gone.min(self.stats.pending);
+        self.stats.lost.corrupt += gone;
+        self.stats.pending -= gone;
         self.stats.pending_bytes = 0;
         let disk = self.disk.as_ref();
         let last_word = LastWord {
+            gone_below,
             in_spool_below: disk.map_or(0, |disk| disk.stored_upto),
             sent_below: disk.map_or(0, |disk| disk.sent_upto),
             failed,

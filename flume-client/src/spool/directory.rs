@@ -15,6 +15,7 @@ use super::folder::{Folder, How, Identity, Kind};
 use super::handle::Handle;
 use super::holder::Holder;
 use super::lock::{self, Lock, is_at};
+use super::places::{open as open_place, places};
 use super::storage::{FileName, NoMoreFiles, Removed, Storage};
 use super::system::{disk_space, file_bytes_max, is_short_of_descriptors, read_at};
 
@@ -22,6 +23,8 @@ use super::system::{disk_space, file_bytes_max, is_short_of_descriptors, read_at
 const HANDLES_MAX: usize = 6;
 /// Things that have the cursor's name and are no file, and are given another.
 const SET_ASIDE_MAX: u32 = 16;
+/// Former directories that are kept open to be read, two descriptors each.
+const FORMER_MAX: usize = 4;
 
 /// A directory of files. Whoever has it is alone in it until it is dropped; the kernel frees the
 /// lock however the process ends.
@@ -31,11 +34,15 @@ const SET_ASIDE_MAX: u32 = 16;
 /// file is opened through a link.
 ///
 /// Each sync looks whether what was synced is still to be found at the directory's path, and the
-/// lock as well: three system calls, about 2 µs beside a sync of 50 µs at the least. After somebody
+/// lock as well: two system calls, about 2 µs beside a sync of 50 µs at the least. After somebody
 /// removed or replaced one of them nothing is stored any more, and the sync fails with [`Removed`].
+/// [`recover`](Self::recover) helps then. If it is only the file `LOCK`, that is made again: the
+/// directory itself is locked as well.
 #[derive(Debug)]
 pub struct Directory {
-    place: Place,
+    place: Mutex<Arc<Place>>,
+    former: Mutex<Former>,
+    access: Access,
     notes: Vec<String>,
     /// Files are synced through the descriptor that wrote: kernels tell a failed write-back to
     /// descriptors that were open at the time. And it saves the system calls.
@@ -50,7 +57,35 @@ pub struct Directory {
 struct Place {
     folder: Folder,
     /// `None` for who only looks.
-    lock: Option<Lock>,
+    lock: Option<Mutex<Lock>>,
+}
+
+/// Where files were before the directory was removed or moved.
+#[derive(Debug, Default)]
+struct Former {
+    /// Segments of lower ids are there.
+    below: u64,
+    /// The last one comes last.
+    places: Vec<Arc<Place>>,
+    /// Files that were open then. What was removed can be read by these alone.
+    open: BTreeMap<FileName, Reading>,
+}
+
+/// A file that is open for reading at the least.
+#[derive(Clone, Debug)]
+enum Reading {
+    Handle(Arc<Handle>),
+    File(Arc<File>),
+}
+
+/// What was done about a directory that was removed or moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    /// It is where it was again.
+    Same,
+    /// It is another one, which is empty. What was in the old one can be read as far as files are
+    /// open or it is only moved; see [`Log::leave`](super::Log::leave).
+    Another,
 }
 
 /// What disk and system allow a spool.
@@ -145,6 +180,16 @@ pub enum DirectoryError {
         /// What would be needed.
         limit: FileSizeLimit,
     },
+    /// There are files of another spool in it, and this one is to begin anew.
+    #[error(
+        "{} holds another spool than the one that was in use there: move one of them away, or end \
+         this process",
+        directory.display()
+    )]
+    Occupied {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// A file is another user's, or its mode keeps this process's user out.
     #[error(
         "cannot {action} {}, which belongs to {owner} and has the mode {mode:04o}: {source}; run as \
@@ -180,9 +225,10 @@ impl Directory {
     pub fn open(path: &Path, access: impl Into<Access>) -> Result<Self, DirectoryError> {
         make(path).map_err(DirectoryError::io("make the directory", path))?;
         let folder = Folder::open(path).map_err(DirectoryError::io("open", path))?;
-        let notes = judge(&folder, access.into())?;
+        let access = access.into();
+        let notes = judge(&folder, access)?;
         let lock = lock::take(&folder)?;
-        let mut directory = Self::of(folder, Some(lock));
+        let mut directory = Self::of(folder, Some(lock), access);
         directory.notes = notes;
         directory.free_the_cursors_name()?;
         Ok(directory)
@@ -194,12 +240,15 @@ impl Directory {
         let folder = Folder::open(path).map_err(DirectoryError::io("read the directory", path))?;
         let listed = folder.list();
         listed.map_err(DirectoryError::io("read the directory", path))?;
-        Ok(Self::of(folder, None))
+        Ok(Self::of(folder, None, Access::default()))
     }
 
-    fn of(folder: Folder, lock: Option<Lock>) -> Self {
+    fn of(folder: Folder, lock: Option<Lock>, access: Access) -> Self {
+        let lock = lock.map(Mutex::new);
         Self {
-            place: Place { folder, lock },
+            place: Mutex::new(Arc::new(Place { folder, lock })),
+            former: Mutex::default(),
+            access,
             notes: Vec::new(),
             open: Mutex::default(),
             reading: Mutex::default(),
@@ -213,10 +262,14 @@ impl Directory {
         lock::holder(path)
     }
 
-    /// Where it is.
+    /// Where it is. That changes when it is [recovered](Self::recover) elsewhere.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        self.place.folder.path()
+    pub fn path(&self) -> PathBuf {
+        self.place().folder.path().to_owned()
+    }
+
+    fn place(&self) -> Arc<Place> {
+        Arc::clone(&lock(&self.place))
     }
 
     /// What was found when it was opened and is allowed, and whoever looks after it should know.
@@ -233,9 +286,92 @@ impl Directory {
     /// What disk and system allow a spool here.
     pub(crate) fn limits(&self) -> Limits {
         Limits {
-            disk_bytes: disk_space(&self.place.folder).ok().and_then(|it| it.bytes),
+            disk_bytes: disk_space(&self.place().folder)
+                .ok()
+                .and_then(|it| it.bytes),
             file_bytes: file_bytes_max(),
         }
+    }
+
+    /// Whether it and its lock are where they were. Two system calls.
+    pub(crate) fn check_place(&self) -> io::Result<()> {
+        self.place().check()
+    }
+
+    /// After a sync failed with [`Removed`]: goes on if it was moved back, or begins an empty
+    /// directory at its path, or else in the first free place of `root`, if that is
+    /// given. None is made whose parent is not there. Segments of ids below `below` are those of
+    /// the old one then.
+    pub fn recover(&self, root: Option<&Path>, below: u64) -> Result<Recovered, DirectoryError> {
+        let old = self.place();
+        let path = old.folder.path();
+        match old.check() {
+            Ok(()) => return Ok(Recovered::Same),
+            Err(error) => match Removed::of(&error) {
+                Some(Removed::Lock | Removed::Directory) => {}
+                _ => return Err(DirectoryError::io("look at", path)(error)),
+            },
+        }
+        let others = root.into_iter().flat_map(places);
+        let mut first_error = None;
+        for path in std::iter::once(path.to_owned()).chain(others) {
+            match self.begin_at(root, &path) {
+                Ok(place) => {
+                    self.move_to(place, below);
+                    return Ok(Recovered::Another);
+                }
+                Err(error) => first_error.get_or_insert(error),
+            };
+        }
+        Err(first_error.expect("the directory's own path was tried"))
+    }
+
+    /// Takes a directory that holds no spool.
+    fn begin_at(&self, root: Option<&Path>, path: &Path) -> Result<Arc<Place>, DirectoryError> {
+        if !path.parent().is_some_and(Path::is_dir) {
+            // Its disk may not be there, and it must not be made on another one.
+            let missing = io::ErrorKind::NotFound.into();
+            return Err(DirectoryError::io("make the directory", path)(missing));
+        }
+        let directory = open_place(root.unwrap_or(path), path, self.access)?;
+        let files = directory.list();
+        if !files
+            .map_err(DirectoryError::io("read the directory", path))?
+            .is_empty()
+        {
+            let directory = path.to_owned();
+            return Err(DirectoryError::Occupied { directory });
+        }
+        Ok(directory.place())
+    }
+
+    fn move_to(&self, place: Arc<Place>, below: u64) {
+        let mut former = lock(&self.former);
+        former.below = below;
+        let old = std::mem::replace(&mut *lock(&self.place), place);
+        former.places.push(old);
+        if former.places.len() > FORMER_MAX {
+            former.places.remove(0);
+        }
+        let read = lock(&self.reading).take();
+        let read = read.map(|(file, open)| (file, Reading::File(open)));
+        let written = std::mem::take(&mut *lock(&self.open)).into_iter();
+        let written = written.map(|(file, open)| (file, Reading::Handle(open)));
+        let is_segment = |(file, _): &(FileName, Reading)| matches!(file, FileName::Segment(_));
+        former
+            .open
+            .extend(read.into_iter().chain(written).filter(is_segment));
+    }
+
+    /// What was in former directories is not needed any more.
+    pub(crate) fn forget_former(&self) {
+        lock(&self.former).places.clear();
+    }
+
+    /// Whether a former directory was removed: what is not open of it is nowhere.
+    pub(crate) fn is_former_gone(&self) -> bool {
+        let former = lock(&self.former);
+        former.places.iter().any(|place| place.folder.is_gone())
     }
 
     /// The same directory, with syncs that do as `flushing` says.
@@ -251,13 +387,16 @@ impl Directory {
         for handle in handles {
             handle.file.sync_data()?;
         }
-        self.place.folder.sync()
+        let place = self.place();
+        place.folder.sync()?;
+        place.check()
     }
 
     /// Something that is no file and has the cursor's name is given another one: the spool opens as
     /// with any other damage to its cursor, and nothing is deleted.
     fn free_the_cursors_name(&self) -> Result<(), DirectoryError> {
-        let (folder, name) = (&self.place.folder, FileName::Cursor.to_string());
+        let (place, name) = (self.place(), FileName::Cursor.to_string());
+        let folder = &place.folder;
         if matches!(folder.kind(&name), Err(_) | Ok(Kind::Regular)) {
             return Ok(());
         }
@@ -280,8 +419,8 @@ impl Directory {
         if let Some(handle) = self.handles().get(&file) {
             return Ok(Arc::clone(handle));
         }
-        let name = file.to_string();
-        let handle = self.opening(|| self.place.folder.open_file(&name, How::Write));
+        let (place, name) = (self.place(), file.to_string());
+        let handle = self.opening(|| place.folder.open_file(&name, How::Write));
         // A segment that was found is not written on.
         let is_written = !matches!(file, FileName::Spare(_));
         self.keep(file, Handle::of(self.explained(handle)?, is_written)?)
@@ -291,7 +430,7 @@ impl Directory {
     fn explained<T>(&self, done: io::Result<T>) -> io::Result<T> {
         match done {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.place.check()?;
+                self.place().check()?;
                 Err(error)
             }
             done => done,
@@ -300,12 +439,16 @@ impl Directory {
 
     /// Fails if the file that was written is not the one that will be found under its name.
     fn check(&self, file: FileName, handle: &Handle) -> io::Result<()> {
-        self.place.check()?;
+        self.place().check()?;
         let path = self.path().join(file.to_string());
         match is_at(handle.identity, Identity::at(&path))? {
             true => Ok(()),
             false => {
-                self.forget(file);
+                let open = self.forget(file).map(Reading::Handle);
+                if let (FileName::Segment(_), Some(open)) = (file, open) {
+                    // Its events can still be read.
+                    lock(&self.former).open.insert(file, open);
+                }
                 Err(Removed::File(file).into())
             }
         }
@@ -340,21 +483,24 @@ impl Directory {
         if let Some(handle) = written {
             return read(&handle.file);
         }
-        let at_hand = self.last_read().take();
+        let former = lock(&self.former).open.get(&file).cloned();
+        match former {
+            Some(Reading::Handle(handle)) => return read(&handle.file),
+            Some(Reading::File(open)) => return read(&open),
+            None => {}
+        }
+        let at_hand = lock(&self.reading).take();
         let open = match at_hand {
             Some((open, handle)) if open == file => handle,
             _ => {
-                let name = file.to_string();
-                let open = self.opening(|| self.place.folder.open_file(&name, How::Read));
-                Arc::new(open?)
+                let Some(open) = self.opening(|| self.open_to_read(file))? else {
+                    return Ok(0);
+                };
+                Arc::new(open)
             }
         };
-        *self.last_read() = Some((file, Arc::clone(&open)));
+        *lock(&self.reading) = Some((file, Arc::clone(&open)));
         read(&open)
-    }
-
-    fn last_read(&self) -> MutexGuard<'_, Option<(FileName, Arc<File>)>> {
-        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens something. If there is no descriptor for it, those that can be had again make room.
@@ -368,16 +514,37 @@ impl Directory {
         }
     }
 
+    /// `None`: it was in a directory that was removed, and is gone for good. As if it were empty.
+    fn open_to_read(&self, file: FileName) -> io::Result<Option<File>> {
+        let former = lock(&self.former);
+        let name = file.to_string();
+        if !former.has(file) {
+            drop(former);
+            return self.place().folder.open_file(&name, How::Read).map(Some);
+        }
+        let mut places = former.places.iter().rev();
+        let mut tried = places
+            .clone()
+            .map(|it| it.folder.open_file(&name, How::Read));
+        let is_missing = |opened: &io::Result<File>| matches!(opened, Err(error) if error.kind() == io::ErrorKind::NotFound);
+        match tried.find(|opened| !is_missing(opened)) {
+            Some(opened) => opened.map(Some),
+            None if places.all(|place| place.folder.is_gone()) => Ok(None),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
     /// Forgets descriptors of a name that will be another file's.
     fn forget(&self, file: FileName) -> Option<Arc<Handle>> {
-        self.last_read().take_if(|(open, _)| *open == file);
+        lock(&self.reading).take_if(|(open, _)| *open == file);
         self.handles().remove(&file)
     }
 }
 
 impl Storage for Directory {
     fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
-        let names = self.opening(|| self.place.folder.list())?;
+        let place = self.place();
+        let names = self.opening(|| place.folder.list())?;
         let files = names.into_iter().filter_map(|(name, kind, bytes)| {
             let file = FileName::parse(&name)?;
             // What is no file is listed, so that it is told when it cannot be read.
@@ -388,7 +555,8 @@ impl Storage for Directory {
     }
 
     fn create(&self, file: FileName, bytes: u64) -> io::Result<()> {
-        let (folder, name) = (&self.place.folder, file.to_string());
+        let (place, name) = (self.place(), file.to_string());
+        let folder = &place.folder;
         self.forget(file);
         match folder.remove(&name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -439,7 +607,11 @@ impl Storage for Directory {
 
     fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
         let (old, new) = (from.to_string(), to.to_string());
-        self.explained(self.place.folder.rename(&old, &new))?;
+        let renamed = self.place().folder.rename(&old, &new);
+        if renamed.is_err() {
+            lock(&self.former).open.remove(&from);
+        }
+        self.explained(renamed)?;
         if let Some(handle) = self.forget(from) {
             self.handles().insert(to, handle);
         }
@@ -448,22 +620,28 @@ impl Storage for Directory {
 
     fn remove(&self, file: FileName) -> io::Result<()> {
         self.forget(file);
-        self.place.folder.remove(&file.to_string())
+        let mut former = lock(&self.former);
+        if former.open.remove(&file).is_some() || former.has(file) {
+            // It is not ours any more.
+            return Ok(());
+        }
+        drop(former);
+        self.place().folder.remove(&file.to_string())
     }
 
     fn sync_directory(&self) -> io::Result<()> {
         match self.flushing {
-            Flushing::Always => self.place.folder.sync(),
+            Flushing::Always => self.place().folder.sync(),
             Flushing::OnRequest => Ok(()),
         }
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
-        Ok(disk_space(&self.place.folder)?.free_bytes)
+        Ok(disk_space(&self.place().folder)?.free_bytes)
     }
 
     fn let_go_of_descriptors(&self) {
-        drop(self.last_read().take());
+        drop(lock(&self.reading).take());
         if self.flushing == Flushing::OnRequest {
             // The next flush would not find the others.
             return;
@@ -484,15 +662,34 @@ impl Storage for Directory {
 impl Place {
     /// Fails if this is not any more what is at the directory's path, or others can get in.
     fn check(&self) -> io::Result<()> {
-        let lock = self.lock.as_ref();
-        lock.map_or(Ok(()), |lock| lock.check(&self.folder))
+        let Some(taken) = &self.lock else {
+            return Ok(());
+        };
+        let mut taken = lock(taken);
+        match taken.check(&self.folder) {
+            // The directory was locked all the time, so nobody came in.
+            Err(error) if Removed::of(&error) == Some(Removed::Lock) => {
+                taken.take_again(&self.folder).map_err(|_| error)
+            }
+            checked => checked,
+        }
     }
+}
+
+impl Former {
+    fn has(&self, file: FileName) -> bool {
+        matches!(file, FileName::Segment(id) if id < self.below)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(lock) = &self.lock {
-            lock.let_go(&self.folder);
+        if let Some(taken) = &self.lock {
+            lock(taken).let_go(&self.folder);
         }
     }
 }

@@ -122,6 +122,11 @@ mod unix {
             self.file.is_ours()
         }
 
+        /// Whether it was removed, and not only moved: nobody finds anything in it again.
+        pub(in super::super) fn is_gone(&self) -> bool {
+            self.file.metadata().is_ok_and(|it| it.nlink() == 0)
+        }
+
         /// Opens a file, which is a regular one.
         pub(in super::super) fn open_file(&self, name: &str, how: How) -> io::Result<File> {
             let access = match how {
@@ -244,6 +249,10 @@ mod not_unix {
 
         pub(in super::super) fn is_ours(&self) -> bool {
             true
+        }
+
+        pub(in super::super) fn is_gone(&self) -> bool {
+            false
         }
 
         pub(in super::super) fn open_file(&self, name: &str, how: How) -> io::Result<File> {

@@ -29,6 +29,8 @@ pub(super) struct Lock {
     /// `None`: there was none, and no room for one.
     file: Option<NotInherited<File>>,
     identity: Option<Identity>,
+    /// The directory itself is locked as well.
+    holds_directory: bool,
 }
 
 /// How often a lock is tried while somebody only looks whether it is held. That takes a few
@@ -45,9 +47,8 @@ pub(super) fn take(folder: &Folder) -> Result<Lock, DirectoryError> {
         lock_file(folder, file)?;
     }
     // On other systems, and some file systems, a directory cannot be locked. The file is, then.
-    if let Some(directory) = folder.file()
-        && matches!(try_exclusive(directory), Ok(false))
-    {
+    let locked = folder.file().map(try_exclusive);
+    if matches!(locked, Some(Ok(false))) {
         return Err(DirectoryError::Locked {
             directory: folder.path().to_owned(),
             holder: Holder::of_directory(folder.path()),
@@ -57,7 +58,7 @@ pub(super) fn take(folder: &Folder) -> Result<Lock, DirectoryError> {
         Some(file) => Some(file),
         None => make(folder)?,
     };
-    Lock::of(folder, file)
+    Lock::of(folder, file, matches!(locked, Some(Ok(true))))
 }
 
 /// Who has the directory now. Nothing is written.
@@ -87,7 +88,11 @@ pub(super) fn holder(directory: &Path) -> Result<Option<Holder>, DirectoryError>
 }
 
 impl Lock {
-    fn of(folder: &Folder, file: Option<NotInherited<File>>) -> Result<Self, DirectoryError> {
+    fn of(
+        folder: &Folder,
+        file: Option<NotInherited<File>>,
+        holds_directory: bool,
+    ) -> Result<Self, DirectoryError> {
         let identity = file.as_ref().map(|file| Identity::of(file)).transpose();
         let identity = identity.map_err(DirectoryError::io("look at", folder.path()))?;
         if let Some(file) = &file {
@@ -96,7 +101,26 @@ impl Lock {
         Ok(Self {
             file,
             identity: identity.flatten(),
+            holds_directory,
         })
+    }
+
+    /// Makes or takes `LOCK` once more, after it was removed or replaced. Only what the lock of the
+    /// directory kept out meanwhile makes that safe.
+    pub(super) fn take_again(&mut self, folder: &Folder) -> Result<(), DirectoryError> {
+        if !self.holds_directory {
+            let path = folder.path().join(NAME);
+            return Err(DirectoryError::io("lock", &path)(Removed::Lock.into()));
+        }
+        let file = match find(folder)? {
+            Some(mut file) => {
+                lock_file(folder, &mut file)?;
+                Some(file)
+            }
+            None => make(folder)?,
+        };
+        *self = Self::of(folder, file, true)?;
+        Ok(())
     }
 
     /// Whether this is still the lock of what is at the directory's path now: two system calls.

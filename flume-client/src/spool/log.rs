@@ -22,7 +22,7 @@ use super::open::{self, Opened};
 use super::pending::Pending;
 use super::reader::Readable;
 use super::segments::Segments;
-use super::storage::{FileName, Shared, Storage};
+use super::storage::{FileName, Removed, Shared, Storage};
 use super::{Settings, Trouble};
 
 /// The writing side of a spool. It never blocks but for its storage, and knows no threads.
@@ -41,6 +41,8 @@ pub struct Log {
     run: Run,
     durable_upto: u64,
     retired: Retired,
+    /// Events below are in a directory that was lost, those that are not done with.
+    left_upto: u64,
     generation: u64,
     unconfirmed: Option<Cursor>,
     random: fastrand::Rng,
@@ -90,6 +92,7 @@ impl Log {
             run: found.run,
             durable_upto: found.opened.witnessed,
             retired: found.retired,
+            left_upto: 0,
             generation: found.generation,
             unconfirmed: found.unconfirmed,
             random,
@@ -162,7 +165,10 @@ impl Log {
     /// Events that were found and are not done with, by their numbers: damaged ones are among them.
     #[must_use]
     pub fn backlog(&self) -> u64 {
-        let end = self.readable_upto();
+        self.backlog_below(self.readable_upto())
+    }
+
+    fn backlog_below(&self, end: u64) -> u64 {
         let mut events = 0;
         let mut next = self.retired.watermark();
         while next < end {
@@ -266,6 +272,39 @@ impl Log {
         flushed
     }
 
+    /// The storage is another directory now, which is empty: the old one was removed or moved. What
+    /// is not durable goes to the new one, under the same numbers. The storage goes on giving what
+    /// it still can of the old segments, whose ids are lower than
+    /// [`next_segment_id`](Self::next_segment_id), until they are removed. The new cursor counts
+    /// their events as done with: whoever opens the new directory will not find them there.
+    pub fn leave(&mut self) {
+        self.active = None;
+        self.pending.unwrite();
+        self.left_upto = self.pending.first().unwrap_or(self.next);
+        self.run.is_saved = false;
+        self.unconfirmed = None;
+        self.segments.leave();
+    }
+
+    /// The id that the next file gets. None that is there has it or a higher one.
+    #[must_use]
+    pub fn next_segment_id(&self) -> u64 {
+        self.segments.next_id()
+    }
+
+    /// Whether there are segments of a directory that was lost, and events in them.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.segments.has_left()
+    }
+
+    /// Events below the first number are in a directory that was lost. The second one says how many
+    /// of them are not done with.
+    #[must_use]
+    pub fn left(&self) -> (u64, u64) {
+        (self.left_upto, self.backlog_below(self.left_upto))
+    }
+
     /// Marks the events from `first` up to `end` as done with. They are forgotten for good with
     /// the next [`save`](Self::save).
     pub fn retire(&mut self, first: u64, end: u64) {
@@ -292,12 +331,14 @@ impl Log {
 
     /// Makes durable which events are done with, and reuses the segments that are drained by it.
     pub fn save(&mut self) -> Result<(), Trouble> {
+        let mut retired = self.retired.clone();
+        retired.add(0, self.left_upto);
         let cursor = Cursor {
             generation: self.generation + 1,
             client: self.client,
             durable_upto: self.durable_upto,
             run: self.run.first,
-            retired: self.retired.clone(),
+            retired,
         };
         // The slot that was found is written again as it is, which harms nothing: it may not be on
         // the disk, and the other one must not be given up before it is.
@@ -307,11 +348,19 @@ impl Log {
         }
         // After a failure the next save takes the same slot: the other one is the last good one.
         self.make_cursor()?;
-        self.write_slot(&cursor)?;
+        match self.write_slot(&cursor) {
+            Err(error) if is_missing(&error) => {
+                // Somebody has removed it.
+                self.segments.made_cursor(0);
+                self.make_cursor()?;
+                self.write_slot(&cursor)?;
+            }
+            written => written?,
+        }
         self.generation = cursor.generation;
         self.run.is_saved = true;
         let last_end = self.last_end();
-        let watermark = cursor.retired.watermark();
+        let watermark = self.retired.watermark();
         self.segments
             .recycle(&self.storage, &self.settings, watermark, last_end)
     }
@@ -434,4 +483,9 @@ impl Log {
         self.active = Some(active);
         Ok(active)
     }
+}
+
+/// Whether a file that was there is not there any more.
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || matches!(Removed::of(error), Some(Removed::File(_)))
 }

@@ -67,7 +67,7 @@ use std::io;
 pub use access::{Access, ForeignOwner, NetworkFileSystem, User};
 pub use cursor::{CURSOR_BYTES, Cursor, Retired};
 pub(crate) use directory::Limits;
-pub use directory::{Directory, DirectoryError, FileSizeLimit, Flushing};
+pub use directory::{Directory, DirectoryError, FileSizeLimit, Flushing, Recovered};
 pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Place, frame_bytes};
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 pub use holder::Holder;
@@ -156,7 +156,10 @@ pub enum Trouble {
     )]
     Denied(io::Error),
     /// Somebody took away what is written to.
-    #[error("nothing is stored in the spool, {0}: who did that, should not while it is in use")]
+    #[error(
+        "nothing is stored while the spool is begun anew, because {0} while it was in use: look for \
+         who does that, a job that cleans up perhaps"
+    )]
     Removed(Removed),
     /// The disk failed.
     #[error("the spool's disk failed, and is tried again: {0}; the system's log may tell more")]
@@ -196,10 +199,10 @@ impl Eq for Trouble {}
 
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
-        let inner = error.get_ref();
-        if let Some(removed) = inner.and_then(|inner| inner.downcast_ref()) {
-            return Self::Removed(*removed);
+        if let Some(removed) = Removed::of(&error) {
+            return Self::Removed(removed);
         }
+        let inner = error.get_ref();
         if inner
             .and_then(|inner| inner.downcast_ref::<NoMoreFiles>())
             .is_some()

@@ -55,7 +55,7 @@ pub fn open_first_free(
 }
 
 /// Locks a place. One beside the directory itself gets the directory's owner, if it is made by root.
-fn open(root: &Path, place: &Path, access: Access) -> Result<Directory, DirectoryError> {
+pub(super) fn open(root: &Path, place: &Path, access: Access) -> Result<Directory, DirectoryError> {
     let name = place.strip_prefix(root).ok().and_then(Path::to_str);
     if let Some(name) = name.filter(|name| !name.is_empty()) {
         let made = Folder::open(root).and_then(|root| match root.make_directory(name) {

@@ -29,6 +29,8 @@ pub(super) struct Segments {
     /// What holds nothing and could not be removed.
     leftovers: Vec<(FileName, u64)>,
     cursor_bytes: u64,
+    /// Segments of lower ids are in a directory that was lost, and take no room in this one.
+    left_below: u64,
     next_id: u64,
     wrote: bool,
 }
@@ -64,7 +66,9 @@ impl Segments {
     }
 
     pub(super) fn disk_bytes(&self) -> u64 {
-        let entries = self.entries.iter().map(|entry| entry.readable.bytes);
+        let here = |entry: &&Entry| entry.readable.header.id >= self.left_below;
+        let entries = self.entries.iter().filter(here);
+        let entries = entries.map(|entry| entry.readable.bytes);
         let spares = self.spares.iter().map(|(_, bytes)| *bytes);
         let others = self.others.iter().chain(&self.leftovers);
         let others = others.map(|(_, bytes)| *bytes);
@@ -127,6 +131,29 @@ impl Segments {
     /// Lets go of a segment whose file is gone or is another one's now.
     pub(super) fn forget(&mut self, id: u64) {
         self.entries.retain(|entry| entry.readable.header.id != id);
+    }
+
+    /// The directory is another one now, and empty. What was in the old one is read as long as it
+    /// can be, and left there.
+    pub(super) fn leave(&mut self) {
+        self.entries.retain(|entry| entry.used);
+        self.spares.clear();
+        self.others.clear();
+        self.leftovers.clear();
+        self.cursor_bytes = 0;
+        self.left_below = self.next_id;
+        self.wrote = false;
+    }
+
+    /// Whether there are segments in a directory that was lost.
+    pub(super) fn has_left(&self) -> bool {
+        let mut ids = self.entries.iter().map(|entry| entry.readable.header.id);
+        ids.any(|id| id < self.left_below)
+    }
+
+    /// The next id that a file gets.
+    pub(super) fn next_id(&self) -> u64 {
+        self.next_id
     }
 
     /// An id that no file has.
@@ -326,6 +353,10 @@ impl Segments {
     ) -> Result<(), Trouble> {
         let Readable { header, bytes } = entry.readable;
         let segment = FileName::Segment(header.id);
+        if header.id < self.left_below {
+            // Its file stays where it is.
+            return Ok(storage.0.remove(segment)?);
+        }
         if entry.damaged && self.quarantine_takes(bytes, settings) {
             let quarantine = FileName::Quarantine(header.id);
             storage.0.rename(segment, quarantine)?;

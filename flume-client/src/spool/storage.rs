@@ -80,6 +80,16 @@ pub enum Removed {
 #[error("the disk takes no more files: all its inodes are in use")]
 pub struct NoMoreFiles;
 
+impl Removed {
+    /// What an error is about, if it is this.
+    pub(super) fn of(error: &io::Error) -> Option<Self> {
+        error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref())
+            .copied()
+    }
+}
+
 impl From<Removed> for io::Error {
     fn from(removed: Removed) -> Self {
         Self::other(removed)
