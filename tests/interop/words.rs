@@ -1,5 +1,6 @@
 //! What our client says of real agents that take nothing.
 
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 fn agent(version: Version, sources: &[String]) -> (RealFlume, Vec<u16>) {
     for _ in 0..5 {
         let ports = free_ports(sources.len()).unwrap();
-        let mut names = Vec::new();
+        let (mut all, mut names) = (Vec::new(), Vec::new());
         let mut lines = String::from("a1.channels = c\na1.channels.c.type = memory\n");
         lines += "a1.channels.c.capacity = 1\na1.channels.c.transactionCapacity = 1\n";
         lines += "a1.channels.c.keep-alive = 0\n";
@@ -30,9 +31,12 @@ fn agent(version: Version, sources: &[String]) -> (RealFlume, Vec<u16>) {
                 let (key, value) = setting.split_once('=').unwrap();
                 lines += &format!("{start}.{key} = {value}\n");
             }
-            names.push((name.to_owned(), *port));
+            all.push(name);
+            // It has no counters that tell when it is up.
+            if kind != "netcat" {
+                names.push((name.to_owned(), *port));
+            }
         }
-        let all: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
         lines += &format!("a1.sources = {}\n", all.join(" "));
         let modes = (Clashes::Unwanted, Reload::Never);
         let started = RealFlume::from_properties(version, &lines, names, modes).unwrap();
@@ -101,6 +105,8 @@ fn each_port_of_a_real_agent_that_is_no_plain_avro_source_is_told_with_what_it_m
     ];
     let (_agent, ports) = agent(Version::V1_11, &sources);
     for (source, port) in sources.iter().zip(ports) {
+        let is_up = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+        wait_until(source, TIMEOUT, is_up).unwrap();
         let builder = Client::builder().agent(format!("avro://127.0.0.1:{port}"));
         let client = builder
             .request_timeout(Duration::from_secs(5))
