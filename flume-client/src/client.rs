@@ -473,7 +473,10 @@ pub struct Report {
 /// Reports are equal if their numbers are: the cause is not compared.
 impl PartialEq for Report {
     fn eq(&self, other: &Self) -> bool {
-        let numbers = |it: &Self| (it.delivered, it.lost, it.on_disk, it.pending, it.failed);
+        let numbers = |it: &Self| {
+            let delivered = (it.delivered, it.delivered_unstored);
+            (delivered, it.lost, it.on_disk, it.pending, it.failed)
+        };
         numbers(self) == numbers(other)
     }
 }

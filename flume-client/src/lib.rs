@@ -27,6 +27,8 @@
 //! - [`Receipt`]: tells, to a future or a plain thread, when an event is stored, and what became
 //!   of it.
 //! - [`Stats`]: counters that balance at every moment; no event is lost without a reason counted.
+//! - [`Health`]: whether events flow, judged by what agents acknowledge. [`Change`]: what a client
+//!   says by itself, through the `log` crate and [`ClientBuilder::on_change`].
 //! - [`Reliability`]: how hard the client tries.
 //! - [`error`]: few types, by what the caller can do.
 //! - [`event_id`]: the header by which a consumer tells copies.
@@ -50,6 +52,7 @@
 //! | a preferred agent comes back | it is tried while the other works on, and takes over |
 //! | the process ends | what is pending is lost, unless there is a [spool](ClientBuilder::spool). [`Client::close`] gives it time, dropping the client a second; in a `static` [nothing is dropped](Client#the-end-of-a-client) |
 //! | the process forks | the parent's client works on; in the child nothing is taken, nothing waits, and the spool's lock is let go. Build a client after the fork |
+//! | something goes wrong, or is over | the client says so, once: see [`Change`] |
 //! | the disk is full or fails | events wait in memory; after two seconds, or when the client is closed, agents get them from there, which [`stats::SpoolStats::delivered_unstored`] counts; [`Client::health`] tells |
 
 pub mod delivery;

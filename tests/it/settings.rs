@@ -18,7 +18,9 @@ fn one() -> ClientBuilder {
 
 #[track_caller]
 fn check_refused(builder: ClientBuilder, words: &[&str]) {
-    let told = builder.build().unwrap_err().to_string();
+    let error = builder.build().unwrap_err();
+    let told = error.to_string();
+    assert_eq!(format!("{error:?}"), told, "what `main` and `unwrap` print");
     for word in words {
         assert!(told.contains(word), "{word:?} is not in {told:?}");
     }

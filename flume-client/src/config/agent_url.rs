@@ -105,11 +105,18 @@ impl fmt::Display for AgentUrl {
 }
 
 /// Why a text is no [`AgentUrl`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{url:?} is not the address of an agent: {problem}")]
 pub struct AgentUrlError {
     url: String,
     problem: Problem,
+}
+
+/// The message, since that is what `main` and `unwrap` print.
+impl fmt::Debug for AgentUrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,6 +5,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -122,7 +123,7 @@ pub enum Flushing {
 }
 
 /// Why a spool's directory cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum DirectoryError {
     /// Another process, or another client in this one, has the directory.
@@ -218,6 +219,13 @@ pub enum DirectoryError {
         /// What came of it.
         source: io::Error,
     },
+}
+
+/// The message, since that is what `main` and `unwrap` print.
+impl fmt::Debug for DirectoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Directory {
