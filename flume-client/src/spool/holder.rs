@@ -57,6 +57,10 @@ impl Holder {
 }
 
 /// Whether a process holds a lock.
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "other systems do not tell")
+)]
 enum Holds {
     Yes,
     No,
