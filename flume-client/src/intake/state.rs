@@ -351,6 +351,9 @@ impl IntakeState {
         self.ready.extract_if(.., given_up).collect()
     }
 
+    /// Whether events of so many bytes in all can be taken. Inlined for `append`, which pays for each
+    /// instruction of it.
+    #[inline]
     pub(super) fn check_room(
         &self,
         needed: usize,
