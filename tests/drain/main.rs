@@ -52,18 +52,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &[&str]) -> Result<()> {
-    let (mut mib, mut spool) = (2048, None);
-    for option in options.chunks(2) {
-        match option {
-            ["--mib", value] => mib = number(value)?,
-            ["--spool", value] => spool = Some(PathBuf::from(value)),
-            other => {
-                return Err(
-                    format!("unknown option {other:?}; there are --mib N and --spool DIR").into(),
-                );
-            }
-        }
-    }
+    let (mib, spool) = parse(options)?;
     let temporary = tempfile::tempdir()?;
     let home = spool.unwrap_or_else(|| temporary.path().to_owned());
     let agent = MiniAgent::builder()
@@ -106,16 +95,7 @@ fn run(options: &[&str]) -> Result<()> {
         "backlog adopted           {adoption_rate:>12.0} events/s, {:.2}x of delivered directly",
         adoption_rate / rate
     );
-    println!(
-        "start to first append     {:>12.3} s",
-        drained.of("first append s")?
-    );
-    println!(
-        "most resident memory      {:>12.1} MiB, {:.1} MiB adopting, {:.1} MiB when live",
-        drained.of("resident MiB")?,
-        adopted.of("resident MiB")?,
-        live.of("resident MiB")?
-    );
+    tell_costs(&live, &drained, &adopted)?;
     println!("agent received {delivered} of {} events", backlog + 1.0);
     let left = left.of("events")?;
     println!("agent received {adopted_count} of {left} events that were adopted");
@@ -128,6 +108,37 @@ fn run(options: &[&str]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn tell_costs(live: &Figures, drained: &Figures, adopted: &Figures) -> Result<()> {
+    println!(
+        "start to first append     {:>12.3} s",
+        drained.of("first append s")?
+    );
+    println!(
+        "most resident memory      {:>12.1} MiB, {:.1} MiB adopting, {:.1} MiB when live",
+        drained.of("resident MiB")?,
+        adopted.of("resident MiB")?,
+        live.of("resident MiB")?
+    );
+    Ok(())
+}
+
+/// How many MiB, and where.
+fn parse(options: &[&str]) -> Result<(u64, Option<PathBuf>)> {
+    let (mut mib, mut spool) = (2048, None);
+    for option in options.chunks(2) {
+        match option {
+            ["--mib", value] => mib = number(value)?,
+            ["--spool", value] => spool = Some(PathBuf::from(value)),
+            other => {
+                return Err(
+                    format!("unknown option {other:?}; there are --mib N and --spool DIR").into(),
+                );
+            }
+        }
+    }
+    Ok((mib, spool))
 }
 
 /// Appends and delivers as fast as it goes.
