@@ -213,7 +213,8 @@ impl Adopted {
             return None;
         }
         let (log, opened) = Log::open(directory.clone(), *settings, random::draw()).ok()?;
-        let backlog = Backlog::new(reading.clone(), directory.clone(), &log, &opened);
+        let place = directory.path();
+        let backlog = Backlog::new(reading.clone(), directory.clone(), &place, &log, &opened);
         let handover = backlog.handover.clone();
         handover.drained();
         let adopted = Self {
@@ -249,7 +250,7 @@ impl Adopted {
     fn save(&mut self, now: Instant) -> Result<(), Trouble> {
         let saved = self.log.save();
         self.save = saved.is_err().then_some(now + SAVE_AGAIN);
-        let segments = Some(self.log.readable());
+        let segments = Some(self.log.segments());
         self.handover.stored(&mut Vec::new(), 0, segments);
         saved
     }
@@ -257,7 +258,8 @@ impl Adopted {
     /// Removes the files of a place that has no more events. `false`: it has, or it could not be
     /// done.
     fn empty(self) -> bool {
-        if self.log.backlog() > 0 || self.save.is_some() {
+        let is_left = self.log.backlog() > 0 || !self.log.unread().is_empty();
+        if is_left || self.save.is_some() {
             return false;
         }
         let Ok(mut files) = self.directory.list() else {

@@ -360,7 +360,7 @@ fn open_spool(
     };
     let intake = Arc::new(Intake::new(config, beginning));
     let reading = BlockingThread::start("flume-read").map_err(BuildError::Thread)?;
-    let backlog = Backlog::new(reading.clone(), storage, &log, &opened);
+    let backlog = Backlog::new(reading.clone(), storage, &directory.path(), &log, &opened);
     let partners = Partners {
         intake: intake.clone(),
         handover: backlog.handover.clone(),

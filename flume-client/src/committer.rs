@@ -8,6 +8,7 @@
 //! | commit | something came in | one write, one flush of the device |
 //! | save of the cursor | 100 ms after an event was done with; 1 s after the last commit; at the end | one small write, one flush |
 //! | a look whether the directory is still there | with each of these; 30 s after the last look | two system calls |
+//! | a look at segments that cannot be read | 1 s after the last, then twice as long, up to 30 s | a few system calls for each, if there are any |
 //! | another try | 50 ms after trouble, then twice as long, up to 2 s | a commit |
 //!
 //! What [others](crate::spool::places) left behind is looked after here, too: see [`Adoption`].
@@ -42,6 +43,9 @@ const WRITE_BYTES: u64 = 1024 * 1024;
 const NOTE_AFTER: Duration = Duration::from_secs(1);
 /// How often it is looked whether the directory is still there, when nothing is written.
 const CHECK_AFTER: Duration = Duration::from_secs(30);
+/// How long after the last look at segments that cannot be read; each wait is twice the last.
+const UNREAD_AGAIN: Duration = Duration::from_secs(1);
+const UNREAD_AGAIN_MAX: Duration = Duration::from_secs(30);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -84,6 +88,8 @@ struct Timers {
     note: Option<Instant>,
     sync: Option<Instant>,
     check: Instant,
+    /// For another look at segments that cannot be read, and how long the wait is.
+    unread: Option<(Instant, Duration)>,
 }
 
 impl Committer {
@@ -118,6 +124,7 @@ impl Committer {
                 note: None,
                 sync: None,
                 check: Instant::now() + CHECK_AFTER,
+                unread: None,
             },
             newest_segment: None,
             saved: false,
@@ -136,6 +143,7 @@ impl Committer {
             self.keep_directory(finishing);
             self.commit(finishing);
             self.sync();
+            self.look_at_unread();
             self.save(finishing);
             self.settle();
             self.hand_on_unstored();
@@ -293,6 +301,25 @@ impl Committer {
         }
     }
 
+    /// Looks from time to time whether segments that could not be read can be now.
+    fn look_at_unread(&mut self) {
+        if self.log.unread().is_empty() {
+            self.timers.unread = None;
+            return;
+        }
+        let now = Instant::now();
+        match self.timers.unread {
+            None => self.timers.unread = Some((now + UNREAD_AGAIN, UNREAD_AGAIN)),
+            Some((at, wait)) if at <= now => {
+                // The others are told of it with the news of a save.
+                self.saved |= self.log.look_again();
+                let wait = (wait * 2).min(UNREAD_AGAIN_MAX);
+                self.timers.unread = Some((now + wait, wait));
+            }
+            Some(_) => {}
+        }
+    }
+
     /// Saves the cursor if it is due, and makes the next reserve.
     fn save(&mut self, finishing: bool) {
         let (now, timers) = (Instant::now(), &self.timers);
@@ -351,7 +378,7 @@ impl Committer {
         }
         self.saved = false;
         self.newest_segment = self.log.newest_segment();
-        let segments = changed.then(|| self.log.readable());
+        let segments = changed.then(|| self.log.segments());
         let upto = self.log.readable_upto();
         self.partners
             .handover
@@ -409,7 +436,8 @@ impl Committer {
         } = self.timers;
         let check = Some(self.timers.check);
         let adoption = self.adoption.deadline();
-        let timers = [save, note, sync, retry, unstored, check, adoption];
+        let unread = self.timers.unread.map(|(at, _)| at);
+        let timers = [save, note, sync, retry, unstored, check, unread, adoption];
         match timers.into_iter().flatten().min() {
             Some(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
             None => thread::park(),

@@ -10,7 +10,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::chunk::Chunk;
-use crate::spool::Readable;
+use crate::spool::SegmentList;
 
 /// Bytes of stored chunks that wait in memory for the worker.
 const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -31,7 +31,7 @@ pub(crate) struct HandoverState {
     chunk_bytes: usize,
     /// Everything below this can be read from the disk or is in `chunks`.
     readable_upto: u64,
-    segments: Arc<[Readable]>,
+    segments: Arc<SegmentList>,
     /// Nothing more gets stored.
     is_drained: bool,
     /// The committer has let go of the spool.
@@ -59,7 +59,7 @@ pub(crate) enum Supply {
     /// The next ones are on the disk, up to `limit` at least.
     OnDisk {
         limit: u64,
-        segments: Arc<[Readable]>,
+        segments: Arc<SegmentList>,
     },
     /// Nothing yet; the worker is woken when there is.
     Nothing,
@@ -67,7 +67,7 @@ pub(crate) enum Supply {
 
 impl Handover {
     /// Everything below `readable_upto` is on the disk.
-    pub(crate) fn new(readable_upto: u64, segments: Vec<Readable>) -> Self {
+    pub(crate) fn new(readable_upto: u64, segments: SegmentList) -> Self {
         let state = HandoverState {
             readable_upto,
             segments: segments.into(),
@@ -84,12 +84,7 @@ impl Handover {
 
     /// Committer: these chunks are stored, as is everything below `upto`. Those that there is no
     /// room for are left in `chunks`.
-    pub(crate) fn stored(
-        &self,
-        chunks: &mut Vec<Chunk>,
-        upto: u64,
-        segments: Option<Vec<Readable>>,
-    ) {
+    pub(crate) fn stored(&self, chunks: &mut Vec<Chunk>, upto: u64, segments: Option<SegmentList>) {
         let mut state = self.lock();
         let mut bytes = state.chunk_bytes;
         let fits = |chunk: &mut Chunk| {
@@ -171,6 +166,11 @@ impl Handover {
         }
         state.worker = Some(waker.clone());
         Supply::Nothing
+    }
+
+    /// Worker: the segments, as they are known.
+    pub(crate) fn segments(&self) -> Arc<SegmentList> {
+        self.lock().segments.clone()
     }
 
     /// Worker: these are done with.

@@ -15,6 +15,7 @@
 //! | [`Closed`](Problem::Closed) | the client takes no more events | failing |
 //! | [`Forked`](Problem::Forked) | this is a process that was forked from the client's | failing |
 //! | [`Stuck`](Problem::Stuck) | others are acknowledged, and the oldest event has waited in vain for [`STUCK_AFTER`] | degraded |
+//! | [`Unreadable`](Problem::Unreadable) | stored events cannot be read; those behind them are sent, or wait if the order is kept | degraded |
 //! | [`Agent`](Problem::Agent) | one agent fails and others do not | degraded |
 //!
 //! A backlog that is being delivered is no problem, however old it is.
@@ -27,7 +28,7 @@ pub use crate::change::CALM_AFTER;
 use crate::config::AgentUrl;
 use crate::error::{AgentError, ClientThread};
 use crate::spool::Trouble;
-use crate::stats::{AgentStats, Lost, Stats};
+use crate::stats::{AgentStats, Lost, SpoolStats, Stats, UnreadableEvents};
 
 /// Events wait and none was acknowledged for so long: 10 s, to which the linger time is added. It
 /// is half the default request timeout, so an agent that hangs is told before it is given up.
@@ -168,6 +169,17 @@ pub enum Problem {
         /// What it said last.
         error: Arc<AgentError>,
     },
+    /// Stored events cannot be read.
+    #[error(
+        "{} cannot be read, so up to {} events in it wait: {}; they are sent when it can be",
+        unreadable.file.display(),
+        unreadable.events_max,
+        unreadable.why
+    )]
+    Unreadable {
+        /// Where they are, how many, and why.
+        unreadable: UnreadableEvents,
+    },
     /// This is not the client's process, but one forked from it: no event is taken here.
     #[error(
         "this process was forked from process {process}, whose client this is: build one after the fork"
@@ -235,12 +247,16 @@ impl Health {
                 error: agent.last_error.clone()?,
             })
         });
+        let unreadable = stats.spool.iter().flat_map(|spool| spool.unreadable.iter());
+        let unreadable = unreadable.cloned();
+        let unreadable = unreadable.map(|unreadable| Problem::Unreadable { unreadable });
         let failed = stats.failed.map(|thread| Problem::Failed { thread });
         let closed = (stats.closed && failed.is_none()).then_some(Problem::Closed);
         let mut problems: Vec<Problem> = [failed, closed, spool, no_agent, progress]
             .into_iter()
             .chain([full(stats, &failing), losing(stats, &failing)])
             .flatten()
+            .chain(unreadable)
             .chain(agents)
             .collect();
         problems.sort_by_key(|problem| std::cmp::Reverse(problem.status()));
@@ -292,10 +308,14 @@ impl Limits {
 
     /// What is wrong with the pace at which events are acknowledged.
     fn progress(self, stats: &Stats, failing: &[&AgentStats]) -> Option<Problem> {
-        if stats.pending == 0 {
+        let unreadable = stats
+            .spool
+            .as_ref()
+            .map_or(0, SpoolStats::unreadable_events);
+        let pending = stats.pending.saturating_sub(unreadable);
+        if pending == 0 {
             return None;
         }
-        let pending = stats.pending;
         let last_error = last_error(failing);
         if let Some(waited) = stalled_for(stats).filter(|waited| *waited >= self.stalled_after()) {
             return Some(Problem::Stalled {
@@ -349,7 +369,7 @@ impl Problem {
     #[must_use]
     pub fn status(&self) -> Status {
         match self {
-            Self::Stuck { .. } | Self::Agent { .. } => Status::Degraded,
+            Self::Stuck { .. } | Self::Unreadable { .. } | Self::Agent { .. } => Status::Degraded,
             Self::NoAgent { .. }
             | Self::Stalled { .. }
             | Self::Full { .. }
@@ -374,6 +394,7 @@ impl Problem {
             Self::Failed { .. } => "failed",
             Self::Closed => "closed",
             Self::Forked { .. } => "forked",
+            Self::Unreadable { .. } => "unreadable",
             Self::Agent { .. } => "agent",
         }
     }
@@ -482,6 +503,10 @@ mod serial {
                 }
                 Self::Spool { unstored, .. } => map.serialize_entry("unstored", unstored)?,
                 Self::Failed { .. } | Self::Closed | Self::Forked { .. } => {}
+                Self::Unreadable { unreadable } => {
+                    map.serialize_entry("file", &unreadable.file.display().to_string())?;
+                    map.serialize_entry("events_max", &unreadable.events_max)?;
+                }
                 Self::Agent {
                     agent, failing_for, ..
                 } => {

@@ -347,6 +347,11 @@ impl Receipts {
         }
     }
 
+    /// Events below this have no receipts, or their outcomes are not told any more.
+    pub(crate) fn first(&self) -> u64 {
+        self.first_slot * SLOT_EVENTS
+    }
+
     /// The receipt of the next event; call it for each, in order.
     pub(crate) fn issue(&mut self, sequence: u64, name: Name) -> Receipt {
         let wanted = (sequence / SLOT_EVENTS - self.first_slot) as usize;

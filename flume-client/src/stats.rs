@@ -20,7 +20,8 @@ pub struct Stats {
     /// Taken by `append`.
     pub accepted: u64,
     /// Found in the spool, from an earlier run; and of processes that are gone, from when they are
-    /// found. Of the latter, what is left over when the client ends is counted no more.
+    /// found. Of the latter, what is left over when the client ends is counted no more. Those in
+    /// files that cannot be read are counted at most, and counted again when they can be.
     pub recovered: u64,
     /// Acknowledged by an agent.
     pub delivered: u64,
@@ -94,6 +95,30 @@ pub struct SpoolStats {
     pub disk_bytes: u64,
     /// What keeps events from being stored; they wait in memory. `None` if all is well.
     pub trouble: Option<Arc<Trouble>>,
+    /// Stored events that cannot be read now, by file. They are among those pending, and are sent
+    /// when they can be read; with [`WindowMode::Ordered`](crate::WindowMode::Ordered) those behind
+    /// them wait. Nothing of it is lost while its file is there.
+    pub unreadable: Arc<[UnreadableEvents]>,
+}
+
+/// Events in a file of a spool that cannot be read now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnreadableEvents {
+    /// The file, or the spool's directory if it is not known which.
+    pub file: PathBuf,
+    /// How many events that are not done with are there or wait for it, at most.
+    pub events_max: u64,
+    /// The system's reason, or the version of a file that another release wrote.
+    pub why: Arc<str>,
+}
+
+impl SpoolStats {
+    /// Stored events that cannot be read now: so many at most.
+    #[must_use]
+    pub fn unreadable_events(&self) -> u64 {
+        self.unreadable.iter().map(|it| it.events_max).sum()
+    }
 }
 
 /// Events that were taken and given up.
@@ -241,6 +266,23 @@ impl Stats {
             Refusal::Forked { .. } => &mut self.refused.forked,
         };
         *counter += events;
+    }
+
+    /// So many more events were recovered than was counted, or fewer.
+    pub(crate) fn recount(&mut self, more: i64) {
+        let recovered = self.recovered.checked_add_signed(more);
+        let pending = self.pending.checked_add_signed(more);
+        self.recovered = recovered.expect("only what was counted is taken back");
+        self.pending = pending.expect("what is taken back was neither delivered nor lost");
+    }
+
+    /// The same of those that were adopted.
+    pub(crate) fn recount_adopted(&mut self, more: i64) {
+        self.recount(more);
+        if let Some(spool) = &mut self.spool {
+            let adopted = spool.adopted.checked_add_signed(more);
+            spool.adopted = adopted.expect("what is taken back was neither delivered nor lost");
+        }
     }
 
     pub(crate) fn accept(&mut self, events: u64, bytes: usize) {

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use flume_client::spool::{
-    CURSOR_BYTES, CursorState, FileName, FrameHeader, HeaderBlock, Level, Log, Opened, Place,
-    Reader, SEGMENT_HEADER_BYTES, SEGMENTS_MIN, Settings, Step,
+    CURSOR_BYTES, CursorState, FileName, FrameHeader, HeaderBlock, Level, Log, Missing, Opened,
+    Place, Reader, SEGMENT_HEADER_BYTES, SEGMENTS_MIN, Settings, Step,
 };
 use flume_tests::spool_sim::disk::SimDisk;
 
@@ -97,12 +97,12 @@ fn find(segment: (FileName, Vec<u8>), cursor: Vec<u8>) -> Found {
     let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
     let (mut events, mut lost) = (Vec::new(), Vec::new());
     loop {
-        let segments = log.readable();
+        let segments = log.segments();
         let upto = log.readable_upto();
         match reader.advance(disk.as_ref(), &segments, log.retired(), upto) {
             Ok(Step::End) => break,
             Ok(Step::Gap(gap)) => {
-                if gap.durable {
+                if gap.missing == Missing::Lost {
                     lost.extend(gap.first..gap.end.min(EVENTS + 10));
                 }
                 log.retire(gap.first, gap.end);

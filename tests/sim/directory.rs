@@ -30,7 +30,7 @@ fn bodies(path: &Path) -> Vec<String> {
     let (log, opened) = Log::open(Arc::clone(&directory) as _, SETTINGS, 1).unwrap();
     let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
     let mut bodies = Vec::new();
-    let (segments, upto) = (log.readable(), log.readable_upto());
+    let (segments, upto) = (log.segments(), log.readable_upto());
     while let Step::Frame = reader
         .advance(directory.as_ref(), &segments, log.retired(), upto)
         .unwrap()
@@ -170,18 +170,23 @@ fn who_has_it_can_be_asked_without_keeping_anybody_out() {
 struct Vanishing {
     directory: Directory,
     segment: FileName,
+    has_gone: AtomicBool,
     reads: AtomicU32,
 }
 
 impl Storage for Vanishing {
     fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
-        self.directory.list()
+        let mut files = self.directory.list()?;
+        let has_gone = self.has_gone.load(Ordering::Relaxed);
+        files.retain(|(file, _)| !has_gone || *file != self.segment);
+        Ok(files)
     }
 
     fn read(&self, file: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
         let reads = self.reads.fetch_add(1, Ordering::Relaxed);
         assert!(reads < 1_000, "reading does not end");
         if file == self.segment && offset > 0 {
+            self.has_gone.store(true, Ordering::Relaxed);
             return Err(io::ErrorKind::NotFound.into());
         }
         self.directory.read(file, offset, bytes)
@@ -232,6 +237,7 @@ fn a_segment_that_goes_while_it_is_looked_at_is_a_gap() {
     let vanishing = Vanishing {
         directory: Directory::look(path).unwrap(),
         segment: FileName::Segment(2),
+        has_gone: AtomicBool::new(false),
         reads: AtomicU32::new(0),
     };
     let mut numbers = Vec::new();

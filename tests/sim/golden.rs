@@ -87,9 +87,9 @@ fn read(fixture: &str) {
     let (log, opened) = Log::open(Arc::clone(&disk) as _, SETTINGS, 7).unwrap();
     assert_eq!(opened.cursor, CursorState::Whole);
     let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
-    let (segments, upto) = (log.readable(), log.readable_upto());
-    assert_eq!(segments.len(), 1);
-    assert_eq!(segments[0].header.run_id == 0, fixture == BEFORE);
+    let (segments, upto) = (log.segments(), log.readable_upto());
+    assert_eq!(segments.readable.len(), 1);
+    assert_eq!(segments.readable[0].header.run_id == 0, fixture == BEFORE);
     for number in [2, 4] {
         let step = reader.advance(disk.as_ref(), &segments, log.retired(), upto);
         assert_eq!(step.unwrap(), Step::Frame);

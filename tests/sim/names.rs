@@ -51,7 +51,7 @@ impl Names {
     /// Each event in the spool is in a segment of the run that named it.
     fn check(&self, disk: &Arc<SimDisk>) {
         let (log, opened) = Log::open(Arc::clone(disk) as _, SETTINGS, 1).unwrap();
-        let segments = log.readable();
+        let segments = log.segments();
         let mut reader = Reader::new(0, opened.witnessed);
         let nothing = Retired::default();
         loop {
@@ -61,7 +61,7 @@ impl Names {
                 Step::Gap(_) => continue,
                 Step::Frame => {}
             }
-            let mut segments = segments.iter().map(|segment| segment.header);
+            let mut segments = segments.readable.iter().map(|segment| segment.header);
             let header = segments.find(|header| Some(header.id) == reader.segment());
             let run_id = header.unwrap().run_id;
             let frame = reader.frame().unwrap();
@@ -124,7 +124,11 @@ fn a_segment_names_the_one_that_was_there_before_it() {
         log.flush(TIME_MS).unwrap();
     }
     let chain = |log: &Log| {
-        let headers = log.readable().into_iter().map(|segment| segment.header);
+        let headers = log
+            .segments()
+            .readable
+            .into_iter()
+            .map(|segment| segment.header);
         headers
             .map(|header| (header.id, header.previous))
             .collect::<Vec<_>>()

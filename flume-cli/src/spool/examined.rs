@@ -132,7 +132,7 @@ impl Examined {
             .segments
             .iter()
             .filter_map(|it| it.trouble.as_ref());
-        if troubles.any(unread) {
+        if troubles.any(unread) || self.survey.unreadable() > 0 {
             Exit::Unexpected
         } else if self.survey.is_sound() && self.strange.count == 0 {
             Exit::Complete
@@ -146,7 +146,9 @@ impl Examined {
         let hides_events = |trouble: &SegmentTrouble| {
             !matches!(
                 trouble,
-                SegmentTrouble::OneCopyDamaged | SegmentTrouble::OtherName
+                SegmentTrouble::OneCopyDamaged
+                    | SegmentTrouble::OtherName
+                    | SegmentTrouble::Misnamed
             )
         };
         let mut troubles = self
@@ -154,8 +156,8 @@ impl Examined {
             .segments
             .iter()
             .filter_map(|it| it.trouble.as_ref());
-        let complete =
-            self.survey.lost() == 0 && self.strange.count == 0 && !troubles.any(hides_events);
+        let missing = self.survey.lost() + self.survey.unreadable() + self.strange.count;
+        let complete = missing == 0 && !troubles.any(hides_events);
         if complete {
             Exit::Complete
         } else {
@@ -196,6 +198,11 @@ impl Examined {
         let lost = self.survey.lost();
         if lost > 0 {
             state.push_str(&format!(", {} lost", text::plural(lost, "event")));
+        }
+        let unreadable = self.survey.unreadable();
+        if unreadable > 0 {
+            let events = text::plural(unreadable, "event");
+            state.push_str(&format!(", up to {events} in it"));
         }
         if let Some(holder) = self.holder {
             state.push_str(&format!(", in use by {holder}"));

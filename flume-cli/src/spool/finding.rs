@@ -1,6 +1,6 @@
 //! [`Finding`]: what is wrong with a spool, in words and for scripts.
 
-use flume_client::spool::{CursorState, FileName, Gap, SegmentTrouble, SurveyedSegment};
+use flume_client::spool::{CursorState, FileName, Gap, Missing, SegmentTrouble, SurveyedSegment};
 use serde::Serialize;
 
 use super::examined::{Examined, client_text};
@@ -101,13 +101,24 @@ impl Finding {
             SegmentTrouble::OtherVersion(version) => (
                 "other-version",
                 format!(
-                    "it is of format version {version}, which this command does not know; read it \
-                     with the release that wrote it"
+                    "it is of format version {version}, which this command does not know, and is \
+                     left alone; read it with the release that wrote it"
                 ),
             ),
             SegmentTrouble::Unreadable(why) => {
-                ("unreadable", format!("it cannot be read: {}", plain(why)))
+                let why = plain(why);
+                (
+                    "unreadable",
+                    format!("it cannot be read: {why}; nothing in it is lost while it is there"),
+                )
             }
+            SegmentTrouble::Misnamed => (
+                "misnamed",
+                segment.header.map_or_else(String::new, |header| {
+                    let own = FileName::Segment(header.id);
+                    format!("it holds {own}, and is read as that: somebody has renamed it")
+                }),
+            ),
             _ => ("other", "something is wrong with its header".to_owned()),
         };
         let file = FileName::Segment(segment.id).to_string();
@@ -120,24 +131,34 @@ impl Finding {
     }
 
     fn of_gap(gap: &Gap) -> Self {
-        let file = FileName::Segment(gap.segment).to_string();
-        let events = numbers(gap.first, gap.end);
-        let (kind, text) = match gap.durable {
-            true => (
+        let file = gap.segment.map(|id| FileName::Segment(id).to_string());
+        let place = file.as_deref().unwrap_or("a segment that is not there");
+        let events = numbers(gap);
+        let (kind, text) = match gap.missing {
+            Missing::Lost => (
                 "lost",
-                format!("{file}: {events} lost: damaged, or not there any more"),
+                format!("{place}: {events} lost: damaged, or not there any more"),
             ),
-            false => (
+            Missing::Unfinished => (
                 "unfinished",
-                format!("{file}: {events} never written to the end, and nobody was told otherwise"),
+                format!(
+                    "{place}: {events} never written to the end, and nobody was told otherwise"
+                ),
+            ),
+            Missing::Unreadable => (
+                "unread",
+                format!(
+                    "{place}: {events} not lost, but cannot be read now; they are sent when they \
+                     can be"
+                ),
             ),
         };
         Self {
-            damage: gap.durable,
-            file: Some(file),
+            damage: gap.missing != Missing::Unfinished,
+            file,
             first: Some(gap.first),
             last: Some(gap.end - 1),
-            events: Some(gap.end - gap.first),
+            events: Some(gap.events_max),
             ..Self::new(kind, text)
         }
     }
@@ -153,10 +174,15 @@ impl Finding {
     }
 }
 
-/// `event 7 is`, `events 7 to 9 (3 events) are`.
-fn numbers(first: u64, end: u64) -> String {
+/// `event 7 is`, `events 7 to 9 (3 events) are`, `up to 9 events with numbers from 7 on are`.
+fn numbers(gap: &Gap) -> String {
+    let Gap { first, end, .. } = *gap;
     match end - first {
         1 => format!("event {first} is"),
+        numbers if gap.events_max < numbers => format!(
+            "up to {} with numbers from {first} on are",
+            plural(gap.events_max, "event")
+        ),
         events => format!(
             "events {first} to {} ({}) are",
             end - 1,

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use flume_client::spool::{CursorState, FileName, Gap, Retired, SegmentTrouble, SurveyedSegment};
+use flume_client::spool::{
+    CursorState, FileName, Gap, Missing, Retired, SegmentTrouble, Survey, SurveyedSegment,
+};
 use serde::Serialize;
 
 use super::event::{Bodies, EventLine};
@@ -77,7 +79,9 @@ struct GapLine {
     #[serde(flatten)]
     range: Range,
     durable: bool,
-    segment: String,
+    events_max: u64,
+    missing: &'static str,
+    segment: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -159,7 +163,7 @@ fn text(args: &InspectArgs, examined: &Examined) -> String {
         format!("spool    {}", args.dir.display()),
         format!("state    {}", examined.state()),
         format!("pending  {}", pending(examined)),
-        format!("done     {}", done(&survey.retired)),
+        format!("done     {}", done(survey)),
         format!(
             "client   {}",
             survey.client.map_or("not known".to_owned(), client_text)
@@ -210,8 +214,21 @@ fn pending(examined: &Examined) -> String {
     format!("{events}, {}{oldest}", bytes(examined.event_bytes()))
 }
 
-fn done(done: &Retired) -> String {
-    let ranges = retired(done);
+fn done(survey: &Survey) -> String {
+    let done = &survey.retired;
+    let mut ranges = retired(done);
+    // What was never given to an event was not done either.
+    for (first, end) in &survey.unused {
+        for range in &mut ranges {
+            if (*first..*end).contains(&range.first) {
+                range.first = *end;
+            }
+            if (*first..*end).contains(&range.last) {
+                range.last = first.saturating_sub(1);
+            }
+        }
+    }
+    ranges.retain(|range| range.first <= range.last);
     let shown = ranges.iter().take(SHOWN_MAX);
     let mut parts: Vec<_> = shown
         .map(|range| format!("{} to {}", range.first, range.last))
@@ -285,8 +302,14 @@ impl GapLine {
                 first: gap.first,
                 last: gap.end - 1,
             },
-            durable: gap.durable,
-            segment: FileName::Segment(gap.segment).to_string(),
+            durable: gap.missing == Missing::Lost,
+            events_max: gap.events_max,
+            missing: match gap.missing {
+                Missing::Lost => "lost",
+                Missing::Unfinished => "unfinished",
+                Missing::Unreadable => "unreadable",
+            },
+            segment: gap.segment.map(|id| FileName::Segment(id).to_string()),
         }
     }
 }
@@ -320,6 +343,7 @@ impl SegmentLine {
                 Some(SegmentTrouble::Damaged) => "damaged",
                 Some(SegmentTrouble::OtherClient) => "another client's",
                 Some(SegmentTrouble::OtherName) => "unfinished",
+                Some(SegmentTrouble::Misnamed) => "another one's",
                 Some(SegmentTrouble::OtherVersion(_)) => "another version's",
                 Some(_) => "cannot be read",
             },

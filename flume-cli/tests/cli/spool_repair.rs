@@ -103,7 +103,7 @@ fn a_service_goes_on_with_the_new_spool_under_another_client_id() {
     );
     assert_ne!(log.client(), old);
     let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
-    let (segments, upto) = (log.readable(), log.readable_upto());
+    let (segments, upto) = (log.segments(), log.readable_upto());
     let mut events = 0;
     while let Step::Frame = reader
         .advance(directory.as_ref(), &segments, log.retired(), upto)

@@ -19,6 +19,15 @@ pub struct Batch {
 }
 
 impl Batch {
+    fn empty(first: u64) -> Self {
+        Self {
+            first,
+            events: 0,
+            bytes: 0,
+            attempts: 0,
+        }
+    }
+
     /// How it is lost if it is given up: as `loss`, unless an agent may have it.
     pub(super) fn unless_sent(&self, loss: Loss) -> Loss {
         match self.attempts {
@@ -66,6 +75,41 @@ impl Batches {
         let first = self.next;
         self.next = next.max(first);
         first
+    }
+
+    /// Takes in events that were left out. They wait for none to come: those behind them did not.
+    pub(super) fn insert(&mut self, first: u64, ends: &[u32]) {
+        let mut batch = Batch::empty(first);
+        let mut start = 0;
+        for end in ends {
+            let bytes = end - start;
+            start = *end;
+            if batch.events > 0 && !self.fits(&batch, bytes) {
+                batch = self.put_back_full(batch);
+            }
+            batch.events += 1;
+            batch.bytes += bytes;
+            if self.is_full(&batch) {
+                batch = self.put_back_full(batch);
+            }
+        }
+        if batch.events > 0 {
+            self.put_back(batch);
+        }
+    }
+
+    /// Puts a batch into its place and begins the one behind it.
+    fn put_back_full(&mut self, batch: Batch) -> Batch {
+        self.put_back(batch);
+        Batch::empty(batch.first + u64::from(batch.events))
+    }
+
+    fn fits(&self, batch: &Batch, bytes: u32) -> bool {
+        batch.bytes.saturating_add(bytes) <= self.bytes_max
+    }
+
+    fn is_full(&self, batch: &Batch) -> bool {
+        batch.events >= self.events_max || batch.bytes >= self.bytes_max
     }
 
     /// Closes the open batch.
@@ -119,21 +163,17 @@ impl Batches {
     }
 
     fn add(&mut self, now: Time, bytes: u32) {
-        let fits = |batch: &Batch| batch.bytes.saturating_add(bytes) <= self.bytes_max;
-        if self.open.as_ref().is_some_and(|(batch, _)| !fits(batch)) {
+        let open = self.open.as_ref();
+        if open.is_some_and(|(batch, _)| !self.fits(batch, bytes)) {
             self.seal();
         }
-        let empty = Batch {
-            first: self.next,
-            events: 0,
-            bytes: 0,
-            attempts: 0,
-        };
+        let empty = Batch::empty(self.next);
         let (batch, _) = self.open.get_or_insert((empty, now));
         batch.events += 1;
         batch.bytes += bytes;
         self.next += 1;
-        if batch.events >= self.events_max || batch.bytes >= self.bytes_max {
+        let batch = *batch;
+        if self.is_full(&batch) {
             self.seal();
         }
     }

@@ -64,6 +64,14 @@ impl Core {
                 let first = self.batches.skip_to(next);
                 self.acks.finish(first, next.saturating_sub(first));
             }
+            Input::Leave { next } => {
+                self.batches.skip_to(next);
+            }
+            Input::Insert { first, ends } => {
+                self.counters.accepted += ends.len() as u64;
+                self.batches.insert(first, ends);
+            }
+            Input::Forget { first, end } => self.acks.finish(first, end.saturating_sub(first)),
             Input::Connected { epoch } => self.on_connected(epoch),
             Input::Opened { epoch } => self.on_opened(epoch),
             Input::Replied {
@@ -139,6 +147,13 @@ impl Core {
     #[must_use]
     pub fn watermark(&self) -> u64 {
         self.acks.watermark()
+    }
+
+    /// The first event from `event` on that is not done with: behind events that were left out the
+    /// watermark does not tell.
+    #[must_use]
+    pub fn done_from(&self, event: u64) -> u64 {
+        self.acks.done_from(event)
     }
 
     /// The events that wait for their batch to fill or to be old enough.

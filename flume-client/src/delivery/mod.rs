@@ -75,6 +75,26 @@ pub enum Input<'a> {
         /// The sequence number of the next event.
         next: u64,
     },
+    /// The events from here up to `next` cannot be had now. Those behind them go first; the open
+    /// batch is closed.
+    Leave {
+        /// The sequence number of the next event.
+        next: u64,
+    },
+    /// Events that were left out have come. They go before those behind them.
+    Insert {
+        /// The first one's sequence number.
+        first: u64,
+        /// As in `Append`.
+        ends: &'a [u32],
+    },
+    /// No events have these sequence numbers, which were left out.
+    Forget {
+        /// The first one.
+        first: u64,
+        /// The one behind the last.
+        end: u64,
+    },
     /// A connection stands and a handshake was sent; also when a second one is.
     Connected {
         /// The attempt.

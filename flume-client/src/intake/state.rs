@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::chunk::{CHUNK_BYTES, Chunk};
 use crate::config::AgentUrl;
-use crate::delivery::Outcome;
+use crate::delivery::{Loss, Outcome};
 use crate::disk::{Beginning, Disk, StoredNews, Unstored};
 use crate::error::{AgentError, Refusal};
 use crate::event::Event;
@@ -261,6 +261,20 @@ impl IntakeState {
         self.stats.retire(events.into(), bytes as usize, outcome);
         self.note(outcome);
         self.receipts.resolve(first, events, outcome, wakers);
+    }
+
+    /// Events with these numbers, so many at most, were in the spool and are not there any more.
+    pub(crate) fn lose(&mut self, first: u64, end: u64, events: u64, wakers: &mut Vec<Waker>) {
+        let outcome = Outcome::Lost(Loss::Corrupt);
+        self.stats.retire(events, 0, outcome);
+        self.note(outcome);
+        // Those of earlier runs have no receipts.
+        let mut first = first.max(self.receipts.first());
+        while first < end {
+            let events = u32::try_from(end - first).unwrap_or(u32::MAX);
+            self.receipts.resolve(first, events, outcome, wakers);
+            first += u64::from(events);
+        }
     }
 
     /// Events below this were sent once.

@@ -100,6 +100,39 @@ impl Retired {
     }
 }
 
+impl Retired {
+    /// Whether all events from `first` up to `end` are done with.
+    #[must_use]
+    pub fn covers(&self, first: u64, end: u64) -> bool {
+        first >= end || {
+            let (is_done, upto) = self.run(first);
+            is_done && end <= upto
+        }
+    }
+
+    /// How many of the events from `first` up to `end` are not done with.
+    #[must_use]
+    pub fn open_between(&self, first: u64, end: u64) -> u64 {
+        let (mut next, mut events) = (first, 0);
+        while next < end {
+            let (is_done, upto) = self.run(next);
+            let upto = upto.min(end);
+            events += if is_done { 0 } else { upto - next };
+            next = upto;
+        }
+        events
+    }
+
+    /// As a cursor keeps it.
+    pub(super) fn saved(&self) -> Self {
+        let ahead = self.ahead.iter().take(RANGES_MAX);
+        Self {
+            watermark: self.watermark,
+            ahead: ahead.map(|(first, end)| (*first, *end)).collect(),
+        }
+    }
+}
+
 impl Cursor {
     /// The slot as it is written, and its offset.
     #[must_use]
@@ -212,6 +245,17 @@ mod tests {
         for length in SLOT_BYTES..CURSOR_BYTES {
             assert_eq!(Cursor::read(&whole[..length]).0, Some(old.clone()));
         }
+    }
+
+    #[test]
+    fn what_is_not_done_with_is_counted_between_the_ranges() {
+        // Done with: below 5, and from 10, 20, 30 on five each.
+        let retired = cursor(0, 3).retired;
+        assert_eq!(retired.open_between(0, 40), 5 + 5 + 5 + 5);
+        assert_eq!(retired.open_between(7, 12), 3);
+        assert_eq!(retired.open_between(11, 14), 0);
+        assert!(retired.covers(11, 14) && retired.covers(11, 15) && retired.covers(9, 9));
+        assert!(!retired.covers(11, 16) && !retired.covers(9, 12));
     }
 
     #[test]

@@ -18,9 +18,9 @@ use std::sync::Arc;
 use super::cursor::{CURSOR_BYTES, Cursor, Retired};
 use super::frame::{Level, Place, frame_bytes};
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::missing::{Readable, SegmentList, Unread, events_at_most};
 use super::open::{self, Opened};
 use super::pending::Pending;
-use super::reader::Readable;
 use super::segments::Segments;
 use super::storage::{FileName, Removed, Shared, Storage};
 use super::{Settings, Trouble};
@@ -68,7 +68,9 @@ pub(super) struct Run {
 
 impl Log {
     /// Opens a spool with whatever its directory holds. Fails only if the directory cannot be
-    /// listed; what is damaged is set aside and told.
+    /// listed, or the cursor is there and cannot be read: without it nobody knows which events are
+    /// done with, and whose they are. What is damaged is set aside and told; a segment that cannot
+    /// be read is left alone, see [`unread`](Self::unread).
     ///
     /// `seed` decides the salts, the run id, and the client id of a new spool: it must come from
     /// where no other process, also of a copy of this machine, gets the same.
@@ -162,52 +164,71 @@ impl Log {
         &self.retired
     }
 
-    /// Events that were found and are not done with, by their numbers: damaged ones are among them.
+    /// Events that were found and are not done with, at most: damaged ones are among them, and as
+    /// many as can be in files that cannot be read.
     #[must_use]
     pub fn backlog(&self) -> u64 {
         self.backlog_below(self.readable_upto())
     }
 
     fn backlog_below(&self, end: u64) -> u64 {
-        let mut events = 0;
-        let mut next = self.retired.watermark();
-        while next < end {
-            let (is_done, upto) = self.retired.run(next);
-            let upto = upto.min(end);
-            if !is_done {
-                let nobodys = |segment: Readable| {
-                    let SegmentHeader {
-                        skipped_from,
-                        first,
-                        ..
-                    } = segment.header;
-                    first.min(upto).saturating_sub(skipped_from.max(next))
-                };
-                events += upto - next - self.segments.readable().map(nobodys).sum::<u64>();
-            }
-            next = upto;
-        }
-        events
+        let list = self.segments.list();
+        let readable = &list.readable;
+        let befores = [None].into_iter().chain(readable.iter().map(Some));
+        let afters = readable.iter().map(Some).chain([None]);
+        let areas = befores
+            .zip(afters)
+            .map(|(before, after): (Option<&Readable>, _)| {
+                let ids = [before, after].map(|it| it.map(|it| it.header.id));
+                let unread = list.unread_between(ids[0], ids[1]).map(|it| it.bytes);
+                let unread: u64 = unread.sum();
+                let bytes = before.map_or(0, |it| it.bytes) + unread;
+                let first = before.map_or(0, |it| it.header.first);
+                let end = after.map_or(end, |it| it.header.skipped_from.min(end));
+                let events = events_at_most(first, end, bytes);
+                self.retired.open_between(first, end).min(events)
+            });
+        areas.sum()
     }
 
     /// The segments as a [`Reader`](super::Reader) takes them.
     #[must_use]
-    pub fn readable(&self) -> Vec<Readable> {
-        self.segments.readable().collect()
+    pub fn segments(&self) -> SegmentList {
+        self.segments.list()
+    }
+
+    /// Segments that are there and cannot be read.
+    #[must_use]
+    pub fn unread(&self) -> &[Unread] {
+        self.segments.unread()
+    }
+
+    /// Tries again to read what could not be read before. `true`: a segment can be now, or somebody
+    /// has removed it, so that [`segments`](Self::segments) are others.
+    pub fn look_again(&mut self) -> bool {
+        let before = self.segments.unread().to_vec();
+        if before.is_empty() {
+            return false;
+        }
+        open::look_again(&self.storage, self.client, &mut self.segments);
+        for segment in self.segments.readable() {
+            let header = segment.header;
+            self.retired.add(header.skipped_from, header.first);
+        }
+        before.as_slice() != self.segments.unread()
     }
 
     /// The segment that was begun last.
     #[must_use]
     pub fn newest_segment(&self) -> Option<u64> {
         let newest = self.segments.readable().next_back();
-        newest.map(|segment| segment.header.id)
+        newest.map(|segment| segment.id)
     }
 
     /// Whether the next [`save`](Self::save) makes room: a segment's events are all done with.
     #[must_use]
     pub fn has_drained_segment(&self) -> bool {
-        let watermark = self.retired.watermark();
-        self.segments.is_first_drained(watermark, self.last_end())
+        self.segments.has_drained(&self.retired, self.last_end())
     }
 
     /// Bytes on the disk, damaged segments and reserves included.
@@ -331,7 +352,9 @@ impl Log {
 
     /// Makes durable which events are done with, and reuses the segments that are drained by it.
     pub fn save(&mut self) -> Result<(), Trouble> {
-        let mut retired = self.retired.clone();
+        // What is in a directory that was lost is not done with, but for whoever opens this one.
+        let drained = self.retired.saved();
+        let mut retired = drained.clone();
         retired.add(0, self.left_upto);
         let cursor = Cursor {
             generation: self.generation + 1,
@@ -360,9 +383,9 @@ impl Log {
         self.generation = cursor.generation;
         self.run.is_saved = true;
         let last_end = self.last_end();
-        let watermark = self.retired.watermark();
+        let retired = &drained;
         self.segments
-            .recycle(&self.storage, &self.settings, watermark, last_end)
+            .recycle(&self.storage, &self.settings, retired, last_end)
     }
 
     /// Sees to it that there is a spare segment for the next start, when the disk may be full.
@@ -461,7 +484,8 @@ impl Log {
         // Those before the first are another run's, or were done with before they could be stored.
         let skipped_from = self.stored_end();
         let salt = self.random.u64(..);
-        let previous = self.newest_segment().map_or(0, |id| id.saturating_add(1));
+        let previous = self.segments.newest_id();
+        let previous = previous.map_or(0, |id| id.saturating_add(1));
         let header = SegmentHeader {
             id: self.segments.new_id(),
             client: self.client,

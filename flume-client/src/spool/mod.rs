@@ -21,6 +21,7 @@
 //! | [`log`](Log) | the writing side |
 //! | `pending` | frames that are not durable |
 //! | [`reader`](Reader) | the reading side |
+//! | [`missing`](Missing) | what is not there or cannot be read, and how much it can be |
 //! | `window` | the part of a segment that is read |
 //! | [`places`] | one directory for several processes |
 //! | [`survey`](Survey) | what a spool holds, without changing it |
@@ -35,6 +36,8 @@
 //! - An event is reported durable after the sync that covers it returned `Ok`, never before.
 //! - A durable event is read again after any crash until it is done with, once per start, in order.
 //! - Whatever bytes a directory holds, it opens.
+//! - Only bytes that were read and fail their check are damage. What cannot be read, or is of another
+//!   version, is neither passed as done with nor deleted: its events come when it can be read.
 //! - Nothing is deleted but what is done with. Damage is told, and the first four damaged segments
 //!   are set aside; further ones that are done with are used again.
 //! - The files never take more than the quota. What was cut off at a start can come back with a
@@ -52,6 +55,7 @@ mod header;
 mod holder;
 mod lock;
 mod log;
+mod missing;
 mod open;
 mod pending;
 mod places;
@@ -72,9 +76,10 @@ pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Plac
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 pub use holder::Holder;
 pub use log::Log;
+pub use missing::{Gap, Missing, ReadFailure, Readable, SegmentList, Unread, Unreadable};
 pub use open::{CursorState, Opened};
 pub use places::{abandoned, open_first_free, places};
-pub use reader::{Frame, Gap, Readable, Reader, Step};
+pub use reader::{Frame, Reader, Step};
 pub use storage::{FileName, NoMoreFiles, Removed, Storage};
 pub use survey::{SegmentTrouble, StoredEvent, Survey, SurveyedSegment};
 pub(crate) use system::is_short_of_descriptors;

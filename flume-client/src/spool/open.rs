@@ -6,9 +6,11 @@
 //! | found | then |
 //! |---|---|
 //! | no cursor, or a damaged one | every event in the segments is delivered (again) |
-//! | a segment without a readable header, or of another client | set aside as `quarantine-...` |
-//! | a segment of another version | left alone |
-//! | a file that is being made a segment | it is a spare |
+//! | a cursor that cannot be read | the opening fails: what is done with is not known |
+//! | a segment whose header is damaged, or of another client | set aside as `quarantine-...` |
+//! | a segment that cannot be read, or of another version | left alone; its events are not done with |
+//! | a segment under another one's name | read in its own place |
+//! | a file that is being made a segment, without events | it is a spare |
 //! | a last segment that ends in an unfinished write | cut behind the last whole frame |
 //!
 //! The last segment is never written again: a new run begins a new one, and its numbers begin with
@@ -20,7 +22,10 @@ use std::io;
 use super::cursor::{CURSOR_BYTES, Cursor, Retired};
 use super::header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::log::Run;
-use super::reader::{Readable, SegmentEnd, segment_end};
+use super::missing::{
+    RUN_BITS, ReadFailure, Readable, SegmentList, Unread, Unreadable, is_removed,
+};
+use super::reader::{SegmentEnd, segment_end};
 use super::segments::Segments;
 use super::storage::{FileName, Shared, Storage};
 use super::{Settings, Trouble};
@@ -40,6 +45,8 @@ pub struct Opened {
     pub unreadable: Vec<FileName>,
     /// Segments of another version, left alone.
     pub other_versions: Vec<FileName>,
+    /// Segments under another one's name, which are read.
+    pub misnamed: Vec<FileName>,
     /// Bytes of an unfinished write that were cut off.
     pub cut_bytes: u64,
     /// All events below this were durable: a later write or the cursor says so.
@@ -73,8 +80,6 @@ pub(super) struct Found {
     pub(super) opened: Opened,
 }
 
-/// Events of one run at most. Their numbers never meet those of the next one.
-const RUN_BITS: u32 = 32;
 /// How far the new run is behind the last one that is known if a slot of the cursor is lost, which
 /// may have told of one more,
 const RUNS_OF_A_SLOT: u64 = 2;
@@ -92,11 +97,18 @@ pub(super) fn open(
     let mut files = storage.0.list()?;
     files.sort_unstable();
     let mut opened = Opened::default();
-    let cursor = read_cursor(storage.0.as_ref(), &mut opened);
+    let cursor = read_cursor(storage.0.as_ref(), &mut opened)?;
     let candidates = read_headers(storage.0.as_ref(), &files, &mut opened);
-    let client = client(cursor.as_ref(), &candidates).unwrap_or_else(|| random.u64(..));
+    let client = match client(cursor.as_ref(), &candidates) {
+        Some(client) => client,
+        // Under another client's name nothing of it would be sent when it can be read again.
+        None => match candidates.iter().find_map(Candidate::error) {
+            Some(error) => return Err(error),
+            None => random.u64(..),
+        },
+    };
 
-    let mut segments = segments_of(storage, settings, &files);
+    let mut segments = segments_of(storage, settings, &files, &candidates);
     for candidate in candidates {
         take_in(
             storage,
@@ -114,11 +126,10 @@ pub(super) fn open(
     let fresh = opened.cursor == CursorState::Missing && files.is_empty();
     if unconfirmed.is_none() {
         // What was before the first segment is not known to have been.
-        let first = segments
-            .readable()
-            .next()
-            .map_or(0, |it| it.header.skipped_from);
-        retired.add(0, first);
+        retired.add(0, begins_at(&segments.list()));
+    }
+    for segment in segments.readable() {
+        retired.add(segment.header.skipped_from, segment.header.first);
     }
     opened.witnessed = cursor.durable_upto;
     let end = settle_last(storage, settings, &mut segments, &mut retired, &mut opened);
@@ -135,7 +146,7 @@ pub(super) fn open(
         CursorState::Missing | CursorState::Damaged => RUNS_OF_A_CURSOR,
     };
     let first = ((given >> RUN_BITS) + runs) << RUN_BITS;
-    // If the end cannot be read now, reading tells later what is there.
+    // If the end cannot be read now, what is there has a number below the new run's.
     let skipped_from = end.map_or(first, |end| end.max(known));
     retired.add(skipped_from, first);
     // A file that has become a spare must not have its old name again once it holds other things.
@@ -156,9 +167,27 @@ pub(super) fn open(
     })
 }
 
+/// Where the numbers of all the segments begin, if no cursor tells more.
+pub(super) fn begins_at(segments: &SegmentList) -> u64 {
+    let Some(first) = segments.readable.first() else {
+        return 0;
+    };
+    let mut before = segments.unread_between(None, Some(first.header.id));
+    match before.next() {
+        Some(_) => 0,
+        None => first.header.skipped_from,
+    }
+}
+
 /// All files but the segments.
-fn segments_of(storage: &Shared, settings: &Settings, files: &[(FileName, u64)]) -> Segments {
+fn segments_of(
+    storage: &Shared,
+    settings: &Settings,
+    files: &[(FileName, u64)],
+    candidates: &[Candidate],
+) -> Segments {
     let ids = files.iter().filter_map(|(file, _)| file.id());
+    let ids = ids.chain(candidates.iter().map(Candidate::own_id));
     let cursor_bytes = files
         .iter()
         .find(|(file, _)| *file == FileName::Cursor)
@@ -189,29 +218,121 @@ pub(super) struct Candidate {
     pub(super) id: u64,
     pub(super) bytes: u64,
     pub(super) block: io::Result<HeaderBlock>,
+    /// If the header has another id: whether there are events behind it.
+    holds_events: io::Result<bool>,
 }
 
+/// What a segment's file is.
+pub(super) enum Kind {
+    Readable(Readable),
+    /// Its new header is on the disk, its new name is not.
+    Spare,
+    Unread(Unread),
+    Damaged,
+    OtherClient,
+}
+
+/// An id that is not believed of a file that has another one in its name.
+const MISNAMED_ID_MAX: u64 = 1 << 62;
+
 impl Candidate {
+    fn read(storage: &dyn Storage, id: u64, bytes: u64) -> Self {
+        let file = FileName::Segment(id);
+        let mut block = vec![0; SEGMENT_HEADER_BYTES];
+        let read = patiently(|| storage.read(file, 0, &mut block));
+        let block = read.map(|read| HeaderBlock::read(block.get(..read).unwrap_or_default()));
+        let holds_events = match block {
+            Ok(HeaderBlock::Whole(header, _)) if header.id != id => {
+                let segment = Readable { id, header, bytes };
+                let end = patiently(|| segment_end(storage, &segment));
+                end.map(|end| end.any || !end.is_read)
+            }
+            _ => Ok(true),
+        };
+        Self {
+            id,
+            bytes,
+            block,
+            holds_events,
+        }
+    }
+
     fn header(&self) -> Option<&SegmentHeader> {
-        match &self.block {
-            Ok(HeaderBlock::Whole(header, _)) if header.id == self.id => Some(header),
+        match (&self.block, &self.holds_events) {
+            (Ok(HeaderBlock::Whole(header, _)), Ok(true)) => Some(header),
             _ => None,
+        }
+    }
+
+    /// The id of the segment that it holds, as far as that is known.
+    fn own_id(&self) -> u64 {
+        let header = self.header().filter(|it| it.id < MISNAMED_ID_MAX);
+        header.map_or(self.id, |header| header.id)
+    }
+
+    fn error(&self) -> Option<io::Error> {
+        let error = self.block.as_ref().err()?;
+        let file = FileName::Segment(self.id);
+        Some(io::Error::new(
+            error.kind(),
+            format!("no file tells whose events these are, for {file} cannot be read: {error}"),
+        ))
+    }
+
+    fn unread(&self, why: Unreadable) -> Kind {
+        Kind::Unread(Unread {
+            id: self.id,
+            bytes: self.bytes,
+            why,
+        })
+    }
+
+    /// What it is in the spool of this client.
+    pub(super) fn kind(&self, client: Option<u64>) -> Kind {
+        let header = match &self.block {
+            Err(error) => return self.unread(Unreadable::system(error)),
+            Ok(HeaderBlock::OtherVersion { major, .. }) => {
+                return self.unread(Unreadable::OtherVersion(*major));
+            }
+            Ok(HeaderBlock::Damaged) => return Kind::Damaged,
+            Ok(HeaderBlock::Whole(header, _)) => *header,
+        };
+        if Some(header.client) != client {
+            return Kind::OtherClient;
+        }
+        match &self.holds_events {
+            Err(error) => self.unread(Unreadable::system(error)),
+            Ok(false) => Kind::Spare,
+            Ok(true) if self.own_id() != header.id => Kind::Damaged,
+            Ok(true) => Kind::Readable(Readable {
+                id: self.id,
+                header,
+                bytes: self.bytes,
+            }),
         }
     }
 }
 
-pub(super) fn read_cursor(storage: &dyn Storage, opened: &mut Opened) -> Option<Cursor> {
+/// Fails if there is a cursor and none of it can be read.
+pub(super) fn read_cursor(
+    storage: &dyn Storage,
+    opened: &mut Opened,
+) -> io::Result<Option<Cursor>> {
     let mut file = vec![0; CURSOR_BYTES];
     let read = match patiently(|| storage.read(FileName::Cursor, 0, &mut file)) {
-        Ok(read) => read,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return None;
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if ReadFailure::of(&error) == ReadFailure::Block => {
+            read_slots(storage, &mut file).ok_or(error)
         }
-        Err(_) => {
-            opened.cursor = CursorState::Damaged;
-            return None;
-        }
+        read => read,
     };
+    let read = read.map_err(|error| {
+        let text = format!(
+            "its file cursor, which tells what is done with, cannot be read: {error}; without that \
+             file, all events that are still there are sent again"
+        );
+        io::Error::new(error.kind(), text)
+    })?;
     let (cursor, damaged) = Cursor::read(file.get(..read).unwrap_or_default());
     opened.cursor = match (&cursor, damaged) {
         (Some(_), false) => CursorState::Whole,
@@ -219,7 +340,23 @@ pub(super) fn read_cursor(storage: &dyn Storage, opened: &mut Opened) -> Option<
         (None, true) => CursorState::Damaged,
         (None, false) => CursorState::Missing,
     };
-    cursor
+    Ok(cursor)
+}
+
+/// Reads each slot of the cursor by itself. One that cannot be read counts as damaged; `None` if
+/// both cannot.
+fn read_slots(storage: &dyn Storage, file: &mut [u8]) -> Option<usize> {
+    let bytes = file.len();
+    let mut any = false;
+    for (index, slot) in file.chunks_mut(CURSOR_BYTES / 2).enumerate() {
+        let offset = (index * CURSOR_BYTES / 2) as u64;
+        let read = patiently(|| storage.read(FileName::Cursor, offset, slot));
+        any |= read.is_ok();
+        if read.is_err() {
+            slot.fill(u8::MAX);
+        }
+    }
+    any.then_some(bytes)
 }
 
 /// An error here costs whole segments, so it is not believed at once.
@@ -235,6 +372,7 @@ fn patiently<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
+/// In the order of their numbers, as far as that is known.
 pub(super) fn read_headers(
     storage: &dyn Storage,
     files: &[(FileName, u64)],
@@ -245,18 +383,16 @@ pub(super) fn read_headers(
         let FileName::Segment(id) = *file else {
             continue;
         };
-        let mut block = vec![0; SEGMENT_HEADER_BYTES];
-        let read = patiently(|| storage.read(*file, 0, &mut block));
-        let block = read.map(|read| HeaderBlock::read(block.get(..read).unwrap_or_default()));
-        if let Ok(HeaderBlock::Whole(_, true)) = block {
-            opened.repaired.push(*file);
+        let candidate = Candidate::read(storage, id, *bytes);
+        match &candidate.block {
+            Ok(HeaderBlock::Whole(_, true)) => opened.repaired.push(*file),
+            Err(error) if is_removed(storage, id, error) => continue,
+            _ => {}
         }
-        candidates.push(Candidate {
-            id,
-            bytes: *bytes,
-            block,
-        });
+        candidates.push(candidate);
     }
+    // Of two with one id, the one of that name is the first.
+    candidates.sort_by_key(|it| (it.own_id(), it.own_id() != it.id));
     candidates
 }
 
@@ -270,24 +406,13 @@ fn take_in(
 ) {
     let (id, bytes) = (candidate.id, candidate.bytes);
     let file = FileName::Segment(id);
-    let last_first = segments
-        .readable()
-        .next_back()
-        .map_or(0, |it| it.header.first);
-    match &candidate.block {
-        Ok(HeaderBlock::Whole(header, _))
-            if header.id == id
-                && header.client == client
-                && header.first >= last_first
-                && header.first >= header.skipped_from =>
-        {
-            segments.found(Readable {
-                header: *header,
-                bytes,
-            });
+    match candidate.kind(Some(client)) {
+        Kind::Readable(readable) if segments.found(readable) => {
+            if readable.header.id != id {
+                opened.misnamed.push(file);
+            }
         }
-        // The new header is on the disk, the new name is not.
-        Ok(HeaderBlock::Whole(header, _)) if header.id != id && header.client == client => {
+        Kind::Spare => {
             let spare = FileName::Spare(id);
             let reusable = bytes == settings.segment_bytes;
             if reusable && storage.0.rename(file, spare).is_ok() {
@@ -296,11 +421,14 @@ fn take_in(
                 segments.found_other(file, bytes);
             }
         }
-        Ok(HeaderBlock::OtherVersion { .. }) => {
-            opened.other_versions.push(file);
-            segments.found_other(file, bytes);
+        Kind::Unread(unread) => {
+            match unread.why {
+                Unreadable::OtherVersion(_) => opened.other_versions.push(file),
+                Unreadable::System(_) => opened.unreadable.push(file),
+            }
+            segments.found_unread(unread);
         }
-        Ok(HeaderBlock::Whole(..) | HeaderBlock::Damaged) => {
+        Kind::Readable(_) | Kind::Damaged | Kind::OtherClient => {
             let quarantine = FileName::Quarantine(id);
             let takes = segments.quarantine_takes(bytes, settings);
             if takes && storage.0.rename(file, quarantine).is_ok() {
@@ -311,9 +439,31 @@ fn take_in(
                 segments.found_other(file, bytes);
             }
         }
-        Err(_) => {
-            opened.unreadable.push(file);
-            segments.found_other(file, bytes);
+    }
+}
+
+/// Tries again to read the segments that could not be read.
+pub(super) fn look_again(storage: &Shared, client: u64, segments: &mut Segments) {
+    let Ok(files) = storage.0.list() else {
+        return;
+    };
+    let is_there = |wanted| files.iter().any(|(file, _)| *file == wanted);
+    if !is_there(FileName::Cursor) {
+        // It is not the directory that it was.
+        return;
+    }
+    for unread in segments.take_unread() {
+        let file = FileName::Segment(unread.id);
+        if !is_there(file) {
+            segments.lost_unread(unread);
+            continue;
+        }
+        let candidate = Candidate::read(storage.0.as_ref(), unread.id, unread.bytes);
+        match candidate.kind(Some(client)) {
+            Kind::Readable(readable) if segments.found(readable) => {}
+            Kind::Unread(unread) => segments.found_unread(unread),
+            // What it is instead is settled at the next opening.
+            _ => segments.found_other(file, unread.bytes),
         }
     }
 }
@@ -328,26 +478,48 @@ fn settle_last(
     opened: &mut Opened,
 ) -> Option<u64> {
     let Some(last) = segments.readable().next_back() else {
-        return Some(0);
+        return segments.unread().is_empty().then_some(0);
     };
-    let (id, first) = (last.header.id, last.header.first);
+    let list = segments.list();
+    let mut behind = list.unread_between(Some(last.header.id), None);
+    let is_last = behind.next().is_none();
+    let end = settle(storage, settings, segments, &last, retired, opened);
+    end.filter(|_| is_last)
+}
+
+fn settle(
+    storage: &Shared,
+    settings: &Settings,
+    segments: &mut Segments,
+    last: &Readable,
+    retired: &mut Retired,
+    opened: &mut Opened,
+) -> Option<u64> {
+    let (id, first, file) = (last.id, last.header.first, last.file());
     opened.witnessed = opened.witnessed.max(last.header.durable_upto);
-    let SegmentEnd {
+    let found = patiently(|| segment_end(storage.0.as_ref(), last));
+    let Ok(SegmentEnd {
         end,
+        is_read,
         bytes,
         any,
         durable_upto: told,
         holes,
-    } = patiently(|| segment_end(storage.0.as_ref(), &last))
-        .inspect_err(|_| opened.unreadable.push(FileName::Segment(id)))
-        .ok()?;
+    }) = found
+    else {
+        opened.unreadable.push(file);
+        return None;
+    };
     opened.witnessed = opened.witnessed.max(told);
     // Parts of an unfinished write that are missing while later ones are there: nobody was told
     // that they are stored.
     for (first, end) in holes {
         retired.add(first.max(opened.witnessed), end);
     }
-    let file = FileName::Segment(id);
+    if !is_read {
+        opened.unreadable.push(file);
+        return None;
+    }
     if !any && opened.witnessed <= first {
         let spare = FileName::Spare(id);
         if last.bytes == settings.segment_bytes && storage.0.rename(file, spare).is_ok() {

@@ -4,18 +4,12 @@ use std::io;
 
 use super::cursor::Retired;
 use super::frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Payload};
-use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::header::SEGMENT_HEADER_BYTES;
+use super::missing::{
+    Gap, Missing, ReadFailure, Readable, SegmentList, events_at_most, events_in, is_removed, run_of,
+};
 use super::storage::Storage;
-use super::window::Window;
-
-/// A segment that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Readable {
-    /// What it says of itself.
-    pub header: SegmentHeader,
-    /// Bytes of its file.
-    pub bytes: u64,
-}
+use super::window::{BLOCK_BYTES, Window};
 
 /// Reads the events of a spool once, in the order of their sequence numbers.
 ///
@@ -29,6 +23,10 @@ pub struct Reader {
     /// The segment being read.
     segment: Option<u64>,
     offset: u64,
+    /// Bytes from `offset` on that are left out if they cannot be read.
+    step: u64,
+    /// From here on bytes were left out unread, behind the last frame that was found.
+    unread_from: Option<u64>,
     window: Window,
     found: Option<Found>,
 }
@@ -38,23 +36,10 @@ pub struct Reader {
 pub enum Step {
     /// Events, now in [`Reader::frame`].
     Frame,
-    /// These events are not in the spool.
+    /// These events are not in the spool, or cannot be read.
     Gap(Gap),
     /// Everything below the limit has been read.
     End,
-}
-
-/// Sequence numbers without their events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// The first one missing.
-    pub first: u64,
-    /// The one behind the last one missing.
-    pub end: u64,
-    /// They were durable once. Otherwise nobody was told so: a write that never came to its end.
-    pub durable: bool,
-    /// Where they should be.
-    pub segment: u64,
 }
 
 /// A frame, or what is left of it.
@@ -83,6 +68,8 @@ struct Found {
 pub(super) struct SegmentEnd {
     /// Sequence number behind the last event found; the segment's first if there is none.
     pub(super) end: u64,
+    /// All that is behind it was read.
+    pub(super) is_read: bool,
     /// Bytes up to the end of the last frame, damaged ones among them.
     pub(super) bytes: u64,
     /// Whether there is a frame at all.
@@ -91,6 +78,21 @@ pub(super) struct SegmentEnd {
     pub(super) durable_upto: u64,
     /// Ranges before `end` that no frame holds.
     pub(super) holes: Vec<(u64, u64)>,
+}
+
+/// An offset behind every segment's end.
+const PAST_END: u64 = 1 << 62;
+
+/// Where a gap is.
+struct Place {
+    segment: Option<u64>,
+    /// All that is there was read. Otherwise nothing is known of the events.
+    is_read: bool,
+    /// A file that held such events is gone.
+    is_removed: bool,
+    /// Bytes that may have held events.
+    bytes: u64,
+    durable_upto: u64,
 }
 
 impl Reader {
@@ -103,15 +105,23 @@ impl Reader {
             witnessed,
             segment: None,
             offset: 0,
+            step: 0,
+            unread_from: None,
             window: Window::default(),
             found: None,
         }
     }
 
-    /// The id of the segment that is read.
+    /// The segment that is read, by the id in its file's name.
     #[must_use]
     pub fn segment(&self) -> Option<u64> {
         self.segment
+    }
+
+    /// The event that comes next.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next
     }
 
     /// Leaves out the events below `next` that are still to come.
@@ -119,17 +129,23 @@ impl Reader {
         self.next = self.next.max(next);
     }
 
+    /// Begins once more with the event `next`.
+    pub fn go_back_to(&mut self, next: u64) {
+        *self = Self::new(next, self.witnessed);
+    }
+
     /// Looks for the next events below `limit` that are not `retired`. `segments` are those of the
-    /// spool, by id, and hold everything below the limit. After an error it can be called again,
-    /// or [`skip_block`](Self::skip_block) before.
+    /// spool, and hold everything below the limit. After an error it can be called again, or
+    /// [`skip_unread`](Self::skip_unread) before.
     pub fn advance(
         &mut self,
         storage: &dyn Storage,
-        segments: &[Readable],
+        segments: &SegmentList,
         retired: &Retired,
         limit: u64,
     ) -> io::Result<Step> {
         self.found = None;
+        let readable = &segments.readable;
         while self.next < limit {
             let (is_done, upto) = retired.run(self.next);
             if is_done {
@@ -138,25 +154,45 @@ impl Reader {
             }
             let limit = limit.min(upto);
             // What a segment repeats of the one before, after a failed sync, is read there.
-            let behind = segments.partition_point(|it| it.header.first <= self.next);
-            let following = segments.get(behind);
-            let current = behind.checked_sub(1).and_then(|index| segments.get(index));
+            let behind = readable.partition_point(|it| it.header.first <= self.next);
+            let following = readable.get(behind);
+            let current = behind.checked_sub(1).and_then(|index| readable.get(index));
             if let Some(segment) = current {
-                self.enter(segment.header.id);
-                if let Some(header) = self.find(storage, segment, following, limit)? {
-                    return Ok(self.come_upon(header, segment.header.id, limit));
+                self.enter(segment.id);
+                match self.find(storage, segment, following, limit) {
+                    Ok(Some(header)) => return Ok(self.come_upon(header, segment, limit)),
+                    Ok(None) => {}
+                    Err(error) if is_removed(storage, segment.id, &error) => {
+                        self.offset = PAST_END;
+                        self.unread_from = None;
+                        self.window.clear();
+                        continue;
+                    }
+                    Err(error) => return Err(error),
                 }
             }
-            let Some(following) = following else {
-                let segment = current.map_or(0, |segment| segment.header.id);
-                return Ok(self.gap(limit, limit, segment));
-            };
-            let header = &following.header;
-            if self.next < header.skipped_from {
-                let end = header.skipped_from.min(limit);
-                return Ok(self.gap(end, header.durable_upto, header.id));
+            let first = following.map_or(limit, |it| it.header.skipped_from);
+            if self.next < first {
+                let mut place = self.between(segments, current, following, limit);
+                if first <= limit && place.is_read && is_file_missing(segments, following) {
+                    place.is_removed = true;
+                    place.segment = None;
+                }
+                let end = self.given_upto(first.min(limit), &place);
+                if self.next >= end {
+                    continue;
+                }
+                if let Some(unread) = segments.unread.first()
+                    && place.is_read
+                {
+                    // With names changed by hand it may be in any file that was not read.
+                    place.is_read = false;
+                    place.segment = Some(unread.id);
+                    place.bytes = segments.unread.iter().map(|it| it.bytes).sum();
+                }
+                return Ok(self.gap(end, &place));
             }
-            self.next = header.first;
+            self.next = following.map_or(limit, |it| it.header.first);
         }
         // What comes next may not have been there when the window was read.
         self.window.clear();
@@ -176,23 +212,38 @@ impl Reader {
         })
     }
 
-    /// Gives up the block of 4096 bytes that cannot be read; what is missing is told as a gap.
-    pub fn skip_block(&mut self) {
-        self.offset = (self.offset + 1).next_multiple_of(SEGMENT_HEADER_BYTES as u64);
+    /// Leaves out what cannot be read because of this error: a block of 4096 bytes, a frame, or the
+    /// rest of the segment. What is missing by it is told as a gap that is unreadable.
+    pub fn skip_unread(&mut self, error: &io::Error) {
+        self.unread_from.get_or_insert(self.offset);
+        self.offset = match ReadFailure::of(error) {
+            ReadFailure::Block => self.offset + self.step.max(1),
+            ReadFailure::File | ReadFailure::Passing => PAST_END,
+        };
     }
 
     fn enter(&mut self, segment: u64) {
         if self.segment != Some(segment) {
             self.segment = Some(segment);
             self.offset = SEGMENT_HEADER_BYTES as u64;
+            self.unread_from = None;
             self.window.clear();
         }
     }
 
-    fn come_upon(&mut self, header: FrameHeader, segment: u64, limit: u64) -> Step {
+    fn come_upon(&mut self, header: FrameHeader, segment: &Readable, limit: u64) -> Step {
         if header.first > self.next {
-            return self.gap(header.first.min(limit), header.durable_upto, segment);
+            let from = self.unread_from.unwrap_or(SEGMENT_HEADER_BYTES as u64);
+            let place = Place {
+                segment: Some(segment.id),
+                is_read: self.unread_from.is_none(),
+                is_removed: false,
+                bytes: self.offset - from,
+                durable_upto: header.durable_upto,
+            };
+            return self.gap(header.first.min(limit), &place);
         }
+        self.unread_from = None;
         let end = header.end().min(limit);
         self.found = Some(Found {
             header,
@@ -204,18 +255,102 @@ impl Reader {
         Step::Frame
     }
 
-    fn gap(&mut self, end: u64, durable_upto: u64, segment: u64) -> Step {
+    /// Where the events are that are neither in this segment nor in the following one.
+    fn between(
+        &self,
+        segments: &SegmentList,
+        current: Option<&Readable>,
+        following: Option<&Readable>,
+        limit: u64,
+    ) -> Place {
+        let ids = [current, following].map(|it| it.map(|it| it.header.id));
+        let left_out = self.unread_from.zip(current).map(|(from, current)| {
+            let bytes = current.bytes.saturating_sub(from);
+            (current.id, bytes)
+        });
+        let files = segments.unread_between(ids[0], ids[1]);
+        let unread = files.map(|it| (it.id, it.bytes)).chain(left_out);
+        // Behind the last segment, all below the limit was durable.
+        let durable_upto = following.map_or(limit, |it| it.header.durable_upto);
+        let (mut segment, mut bytes) = (None, 0);
+        for (id, more) in unread {
+            segment = segment.or(Some(id));
+            bytes += more;
+        }
+        if segment.is_some() {
+            return Place {
+                segment,
+                is_read: false,
+                is_removed: false,
+                bytes,
+                durable_upto,
+            };
+        }
+        let removed = segments.removed_between(ids[0], ids[1]);
+        let is_removed = self.offset == PAST_END;
+        if removed > 0 || is_removed {
+            let current = current.filter(|_| is_removed).map_or(0, |it| it.bytes);
+            return Place {
+                segment: None,
+                is_read: true,
+                is_removed: true,
+                bytes: removed + current,
+                durable_upto,
+            };
+        }
+        // Of files that are not there, nobody knows how large they were.
+        let [files, largest] = missing_files(current, following);
+        Place {
+            segment: current.map(|it| it.id),
+            is_read: true,
+            is_removed: false,
+            bytes: files.saturating_mul(largest),
+            durable_upto,
+        }
+    }
+
+    /// Where the next gap below `end` ends, once the numbers are passed that no event was given:
+    /// those at the end of a run, whose last event was read.
+    fn given_upto(&mut self, end: u64, place: &Place) -> u64 {
+        let run = run_of(end);
+        if !place.is_read || place.is_removed || run <= self.next {
+            return end;
+        }
+        // What is durable in a run tells nothing of the ones before.
+        let witnesses = [place.durable_upto, self.witnessed];
+        let witnesses = witnesses.into_iter().filter(|upto| *upto < run);
+        let witness = witnesses.max().unwrap_or(0);
+        if witness <= self.next {
+            self.next = run;
+            return end;
+        }
+        self.next = self.next.max(run_of(witness));
+        witness
+    }
+
+    fn gap(&mut self, end: u64, place: &Place) -> Step {
         let first = self.next;
-        let durable_upto = durable_upto.max(self.witnessed);
-        // One that is durable in part only is told in two steps.
-        let durable = first < durable_upto;
-        let end = if durable { end.min(durable_upto) } else { end };
+        let durable_upto = place.durable_upto.max(self.witnessed);
+        let (end, missing, events_max) = if !place.is_read {
+            let events = (end - first).min(events_in(place.bytes));
+            (end, Missing::Unreadable, events)
+        } else if place.is_removed {
+            (end, Missing::Lost, events_at_most(first, end, place.bytes))
+        } else if first < durable_upto {
+            // One that is durable in part only is told in two steps.
+            let end = end.min(durable_upto);
+            (end, Missing::Lost, events_at_most(first, end, place.bytes))
+        } else {
+            let events = events_at_most(first, end, place.bytes);
+            (end, Missing::Unfinished, events)
+        };
         self.next = end;
         Step::Gap(Gap {
             first,
             end,
-            durable,
-            segment,
+            events_max,
+            missing,
+            segment: place.segment,
         })
     }
 
@@ -229,14 +364,19 @@ impl Reader {
     ) -> io::Result<Option<FrameHeader>> {
         loop {
             let at = self.offset;
+            self.step = BLOCK_BYTES - at % BLOCK_BYTES;
             if let Some(header) = self.window.header(storage, segment, at)? {
                 if header.first >= limit {
                     return Ok(None);
                 }
-                if header.end() > self.next
-                    && self.window.is_whole(storage, segment, at, &header)?
-                {
-                    return Ok(Some(header));
+                if header.end() <= self.next {
+                    // Whatever could not be read before it has lower numbers still.
+                    self.unread_from = None;
+                } else {
+                    self.step = header.frame_bytes();
+                    if self.window.is_whole(storage, segment, at, &header)? {
+                        return Ok(Some(header));
+                    }
                 }
                 self.offset += header.frame_bytes();
                 continue;
@@ -245,47 +385,120 @@ impl Reader {
             if self.next >= expected {
                 return Ok(None);
             }
-            let Some(found) = self
-                .window
-                .search(storage, segment, at + ALIGNMENT as u64)?
-            else {
+            let mut found = at + ALIGNMENT as u64;
+            let searched = self.window.search(storage, segment, &mut found);
+            if let Err(error) = searched {
+                self.offset = found;
+                self.step = BLOCK_BYTES - found % BLOCK_BYTES;
+                return Err(error);
+            }
+            if !searched? {
                 return Ok(None);
-            };
+            }
             self.offset = found;
         }
     }
 }
 
-/// Walks through all of a segment.
-pub(super) fn segment_end(storage: &dyn Storage, segment: &Readable) -> io::Result<SegmentEnd> {
-    let mut window = Window::default();
-    let mut offset = SEGMENT_HEADER_BYTES as u64;
-    let mut found = SegmentEnd {
-        end: segment.header.first,
-        bytes: offset,
-        any: false,
-        durable_upto: segment.header.durable_upto,
-        holes: Vec::new(),
+/// Whether the segment before this one is not there, under any name.
+fn is_file_missing(segments: &SegmentList, following: Option<&Readable>) -> bool {
+    let previous = following.and_then(|it| it.header.previous.checked_sub(1));
+    previous.is_some_and(|previous| {
+        let mut readable = segments.readable.iter();
+        let mut unread = segments.unread.iter();
+        !readable.any(|it| it.id == previous || it.header.id == previous)
+            && !unread.any(|it| it.id == previous)
+    })
+}
+
+/// How many files may be missing between two segments, and the bytes of the largest known.
+fn missing_files(current: Option<&Readable>, following: Option<&Readable>) -> [u64; 2] {
+    let ids = [current, following].map(|it| it.map(|it| it.header.id));
+    let files = match ids {
+        [Some(before), Some(after)] => after.saturating_sub(before),
+        [None, Some(after)] => after,
+        _ => 1,
     };
-    loop {
-        match window.header(storage, segment, offset)? {
-            Some(header) => {
-                let whole = window.is_whole(storage, segment, offset, &header)?;
-                offset += header.frame_bytes();
-                found.durable_upto = found.durable_upto.max(header.durable_upto);
-                if whole {
-                    found.any = true;
-                    if header.first > found.end {
-                        found.holes.push((found.end, header.first));
-                    }
-                    found.end = found.end.max(header.end());
-                    found.bytes = offset;
-                }
+    let bytes = [current, following]
+        .into_iter()
+        .flatten()
+        .map(|it| it.bytes);
+    [files, bytes.max().unwrap_or(0)]
+}
+
+/// Walks through all of a segment. Blocks that cannot be read are left out; an error of the whole
+/// file, or one that passes, is returned.
+pub(super) fn segment_end(storage: &dyn Storage, segment: &Readable) -> io::Result<SegmentEnd> {
+    let mut walk = Walk {
+        window: Window::default(),
+        offset: SEGMENT_HEADER_BYTES as u64,
+        has_left_out: false,
+        found: SegmentEnd {
+            end: segment.header.first,
+            is_read: true,
+            bytes: SEGMENT_HEADER_BYTES as u64,
+            any: false,
+            durable_upto: segment.header.durable_upto,
+            holes: Vec::new(),
+        },
+    };
+    let mut more = true;
+    while more {
+        let mut step = BLOCK_BYTES - walk.offset % BLOCK_BYTES;
+        more = match walk.step(storage, segment, &mut step) {
+            Ok(more) => more,
+            Err(error) if ReadFailure::of(&error) == ReadFailure::Block => {
+                walk.has_left_out = true;
+                walk.offset += step;
+                true
             }
-            None => match window.search(storage, segment, offset + ALIGNMENT as u64)? {
-                Some(next) => offset = next,
-                None => return Ok(found),
-            },
+            Err(error) => return Err(error),
+        };
+    }
+    walk.found.is_read = !walk.has_left_out;
+    Ok(walk.found)
+}
+
+/// A way through a segment.
+struct Walk {
+    window: Window,
+    offset: u64,
+    /// Something behind the last frame cannot be read.
+    has_left_out: bool,
+    found: SegmentEnd,
+}
+
+impl Walk {
+    /// `false`: nothing more is there. After an error, `step` bytes are to be left out.
+    fn step(
+        &mut self,
+        storage: &dyn Storage,
+        segment: &Readable,
+        step: &mut u64,
+    ) -> io::Result<bool> {
+        let Some(header) = self.window.header(storage, segment, self.offset)? else {
+            self.offset += ALIGNMENT as u64;
+            let searched = self.window.search(storage, segment, &mut self.offset);
+            *step = BLOCK_BYTES - self.offset % BLOCK_BYTES;
+            return searched;
+        };
+        *step = header.frame_bytes();
+        let whole = self
+            .window
+            .is_whole(storage, segment, self.offset, &header)?;
+        self.offset += header.frame_bytes();
+        let found = &mut self.found;
+        found.durable_upto = found.durable_upto.max(header.durable_upto);
+        if whole {
+            found.any = true;
+            // What cannot be read is no write that was never finished.
+            if header.first > found.end && !self.has_left_out {
+                found.holes.push((found.end, header.first));
+            }
+            self.has_left_out = false;
+            found.end = found.end.max(header.end());
+            found.bytes = self.offset;
         }
+        Ok(true)
     }
 }

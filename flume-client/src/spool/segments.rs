@@ -13,16 +13,21 @@
 
 use std::io;
 
+use super::cursor::Retired;
 use super::header::SegmentHeader;
-use super::reader::Readable;
+use super::missing::{Readable, SegmentList, Unread, place_among};
 use super::storage::{FileName, Shared};
 use super::{SEGMENTS_MIN, Settings, Trouble};
 
 /// The files of a spool, by what the directory says.
 #[derive(Debug, Default)]
 pub(super) struct Segments {
-    /// By id.
+    /// In the order of their numbers.
     entries: Vec<Entry>,
+    /// Segments that cannot be read, by id. They are neither reused nor removed.
+    unread: Vec<Unread>,
+    /// Those that somebody has removed.
+    removed: Vec<Unread>,
     spares: Vec<(u64, u64)>,
     /// What is neither read nor reused, and its bytes.
     others: Vec<(FileName, u64)>,
@@ -65,6 +70,26 @@ impl Segments {
         self.entries.iter().map(|entry| entry.readable)
     }
 
+    pub(super) fn unread(&self) -> &[Unread] {
+        &self.unread
+    }
+
+    /// The highest id of a segment that may hold events, whether they can be read or not.
+    pub(super) fn newest_id(&self) -> Option<u64> {
+        let used = self.entries.iter().rfind(|entry| entry.used);
+        let read = used.map(|entry| entry.readable.header.id);
+        let unread = self.unread.last().map(|unread| unread.id);
+        read.max(unread)
+    }
+
+    pub(super) fn list(&self) -> SegmentList {
+        SegmentList {
+            readable: self.readable().collect(),
+            unread: self.unread.clone(),
+            removed: self.removed.clone(),
+        }
+    }
+
     pub(super) fn disk_bytes(&self) -> u64 {
         let here = |entry: &&Entry| entry.readable.header.id >= self.left_below;
         let entries = self.entries.iter().filter(here);
@@ -72,7 +97,9 @@ impl Segments {
         let spares = self.spares.iter().map(|(_, bytes)| *bytes);
         let others = self.others.iter().chain(&self.leftovers);
         let others = others.map(|(_, bytes)| *bytes);
-        self.cursor_bytes + entries.chain(spares).chain(others).sum::<u64>()
+        let unread = self.unread.iter().map(|unread| unread.bytes);
+        let files = entries.chain(spares).chain(others).chain(unread);
+        self.cursor_bytes + files.sum::<u64>()
     }
 
     pub(super) fn has_cursor(&self) -> bool {
@@ -83,13 +110,36 @@ impl Segments {
         self.cursor_bytes = bytes;
     }
 
-    /// Takes in a segment that was found, of a higher id than those before.
-    pub(super) fn found(&mut self, readable: Readable) {
-        self.entries.push(Entry {
-            readable,
-            damaged: false,
-            used: true,
-        });
+    /// Takes in a segment that was found. `false`: its numbers are not where those of the others
+    /// leave room for them.
+    pub(super) fn found(&mut self, readable: Readable) -> bool {
+        let headers = self.entries.iter().map(|entry| entry.readable.header);
+        let place = place_among(headers, &readable.header);
+        if let Some(place) = place {
+            let entry = Entry {
+                readable,
+                damaged: false,
+                used: true,
+            };
+            self.entries.insert(place, entry);
+        }
+        place.is_some()
+    }
+
+    /// Takes in a segment that was found and cannot be read.
+    pub(super) fn found_unread(&mut self, unread: Unread) {
+        let place = self.unread.partition_point(|it| it.id < unread.id);
+        self.unread.insert(place, unread);
+    }
+
+    /// Somebody has removed one of them.
+    pub(super) fn lost_unread(&mut self, unread: Unread) {
+        self.removed.push(unread);
+    }
+
+    /// Takes out the segments that cannot be read, for another look at them.
+    pub(super) fn take_unread(&mut self) -> Vec<Unread> {
+        std::mem::take(&mut self.unread)
     }
 
     pub(super) fn found_spare(&mut self, id: u64, bytes: u64) {
@@ -130,7 +180,7 @@ impl Segments {
 
     /// Lets go of a segment whose file is gone or is another one's now.
     pub(super) fn forget(&mut self, id: u64) {
-        self.entries.retain(|entry| entry.readable.header.id != id);
+        self.entries.retain(|entry| entry.readable.id != id);
     }
 
     /// The directory is another one now, and empty. What was in the old one is read as long as it
@@ -178,13 +228,22 @@ impl Segments {
         usize::from(self.wrote)
     }
 
-    /// Whether the first segment's events are all below `watermark`. `last_end` is where the
-    /// numbers in the last segment end, if it is written no more.
-    pub(super) fn is_first_drained(&self, watermark: u64, last_end: Option<u64>) -> bool {
+    /// Whether the events of a segment are all done with. `last_end` is where the numbers in the
+    /// last segment end, if it is written no more.
+    pub(super) fn has_drained(&self, retired: &Retired, last_end: Option<u64>) -> bool {
+        self.drained(retired, last_end).is_some()
+    }
+
+    /// The first such segment, by its place.
+    fn drained(&self, retired: &Retired, last_end: Option<u64>) -> Option<usize> {
         // What a segment holds of the next one's numbers, the next one holds too.
-        let following = self.entries.get(1).map(|it| it.readable.header.first);
-        let end = following.or(last_end);
-        !self.entries.is_empty() && end.is_some_and(|end| end <= watermark)
+        let headers = self.entries.iter().map(|entry| entry.readable.header);
+        let ends = headers
+            .clone()
+            .skip(1)
+            .map(|following| Some(following.first));
+        let mut numbers = headers.zip(ends.chain([last_end]));
+        numbers.position(|(header, end)| end.is_some_and(|end| retired.covers(header.first, end)))
     }
 
     /// Makes `header` the beginning of a new segment, durably. Without an error it can be written
@@ -208,6 +267,7 @@ impl Segments {
         self.wrote = true;
         self.entries.push(Entry {
             readable: Readable {
+                id: header.id,
                 header: *header,
                 bytes,
             },
@@ -227,21 +287,25 @@ impl Segments {
         }
     }
 
-    /// Reuses or removes the segments whose events are all below `watermark`, which is durable.
-    /// `last_end` is as in [`is_first_drained`](Self::is_first_drained).
+    /// Reuses or removes the segments whose events are all done with, which is durable.
+    /// `last_end` is as in [`has_drained`](Self::has_drained).
     pub(super) fn recycle(
         &mut self,
         storage: &Shared,
         settings: &Settings,
-        watermark: u64,
+        retired: &Retired,
         last_end: Option<u64>,
     ) -> Result<(), Trouble> {
         let mut changed = false;
-        while self.is_first_drained(watermark, last_end)
-            && let Some(entry) = self.entries.first().copied()
+        while let Some(place) = self.drained(retired, last_end)
+            && let Some(entry) = self.entries.get(place).copied()
         {
-            self.release(storage, settings, &entry)?;
-            self.entries.remove(0);
+            match self.release(storage, settings, &entry) {
+                // Somebody has removed it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                released => released?,
+            }
+            self.entries.remove(place);
             changed = true;
         }
         if changed {
@@ -263,7 +327,7 @@ impl Segments {
 
     fn entry(&mut self, id: u64) -> Option<&mut Entry> {
         let mut entries = self.entries.iter_mut();
-        entries.find(|entry| entry.readable.header.id == id)
+        entries.find(|entry| entry.readable.id == id)
     }
 
     /// A spare to be used. The reserve is one if there is neither another nor a segment that will
@@ -345,25 +409,20 @@ impl Segments {
         storage.sync_directory()
     }
 
-    fn release(
-        &mut self,
-        storage: &Shared,
-        settings: &Settings,
-        entry: &Entry,
-    ) -> Result<(), Trouble> {
-        let Readable { header, bytes } = entry.readable;
-        let segment = FileName::Segment(header.id);
-        if header.id < self.left_below {
+    fn release(&mut self, storage: &Shared, settings: &Settings, entry: &Entry) -> io::Result<()> {
+        let Readable { id, bytes, .. } = entry.readable;
+        let segment = entry.readable.file();
+        if entry.readable.header.id < self.left_below {
             // Its file stays where it is.
-            return Ok(storage.0.remove(segment)?);
+            return storage.0.remove(segment);
         }
         if entry.damaged && self.quarantine_takes(bytes, settings) {
-            let quarantine = FileName::Quarantine(header.id);
+            let quarantine = FileName::Quarantine(id);
             storage.0.rename(segment, quarantine)?;
             self.others.push((quarantine, bytes));
         } else if bytes == settings.segment_bytes && self.spares.len() < SPARES_MAX {
-            storage.0.rename(segment, FileName::Spare(header.id))?;
-            self.spares.push((header.id, bytes));
+            storage.0.rename(segment, FileName::Spare(id))?;
+            self.spares.push((id, bytes));
         } else {
             storage.0.remove(segment)?;
         }

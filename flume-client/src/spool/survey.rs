@@ -5,8 +5,9 @@ use std::io;
 use super::cursor::{Cursor, Retired};
 use super::frame::Level;
 use super::header::{HeaderBlock, SegmentHeader};
-use super::open::{self, CursorState, Opened};
-use super::reader::{Gap, Readable, Reader, Step, segment_end};
+use super::missing::{Gap, Missing, SegmentList, Unreadable};
+use super::open::{self, Candidate, CursorState, Kind, Opened};
+use super::reader::{Reader, Step, segment_end};
 use super::storage::{FileName, Storage};
 
 /// What a spool holds. Made by reading all of it; nothing is written, cut or renamed.
@@ -21,8 +22,11 @@ pub struct Survey {
     pub retired: Retired,
     /// The segments, by id.
     pub segments: Vec<SurveyedSegment>,
-    /// Events that should be there and are not, in order.
+    /// Events that should be there and are not, or cannot be read, in order.
     pub gaps: Vec<Gap>,
+    /// Numbers that were never given to an event, from the first to the one behind the last. They
+    /// count as done with.
+    pub unused: Vec<(u64, u64)>,
     /// All files of the spool and their bytes, by name.
     pub files: Vec<(FileName, u64)>,
 }
@@ -73,8 +77,11 @@ pub enum SegmentTrouble {
     Damaged,
     /// It belongs to another client.
     OtherClient,
-    /// Its name is another one's: a spare that is being made a segment.
+    /// Its name is another one's and it holds no events: a spare that is being made a segment.
     OtherName,
+    /// Its name is another one's, and it holds events: somebody has renamed it. It is read in its
+    /// own place.
+    Misnamed,
     /// Of another version.
     OtherVersion(u16),
     /// It cannot be read, with the system's reason.
@@ -91,7 +98,7 @@ impl Survey {
         let mut files = storage.list()?;
         files.sort_unstable();
         let mut opened = Opened::default();
-        let cursor = open::read_cursor(storage, &mut opened);
+        let cursor = open::read_cursor(storage, &mut opened)?;
         let candidates = open::read_headers(storage, &files, &mut opened);
         let client = open::client(cursor.as_ref(), &candidates);
         let mut survey = Self {
@@ -100,30 +107,22 @@ impl Survey {
             retired: Retired::default(),
             segments: Vec::new(),
             gaps: Vec::new(),
+            unused: Vec::new(),
             files,
         };
-        let mut readable = Vec::new();
+        let mut list = SegmentList::default();
         for candidate in candidates {
-            let (header, trouble) = judge(candidate.id, &candidate.block, client);
-            let bytes = candidate.bytes;
-            let is_ours = matches!(trouble, None | Some(SegmentTrouble::OneCopyDamaged));
-            readable.extend(
-                header
-                    .filter(|_| is_ours)
-                    .map(|header| Readable { header, bytes }),
-            );
-            survey.segments.push(SurveyedSegment {
-                id: candidate.id,
-                bytes,
-                trouble,
-                header,
-                frames: 0,
-                events: 0,
-                event_bytes: 0,
-                times_ms: None,
-            });
+            let kind = match candidate.kind(client) {
+                Kind::Readable(readable) if !list.add(readable) => Kind::Damaged,
+                kind => kind,
+            };
+            survey.segments.push(surveyed(&candidate, &kind));
+            if let Kind::Unread(unread) = kind {
+                list.unread.push(unread);
+            }
         }
-        survey.read(storage, &readable, cursor, &mut on_event)?;
+        survey.segments.sort_by_key(|segment| segment.id);
+        survey.read(storage, &list, cursor, &mut on_event)?;
         Ok(survey)
     }
 
@@ -136,8 +135,18 @@ impl Survey {
     /// Events that were durable and are not there any more.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        let lost = self.gaps.iter().filter(|gap| gap.durable);
-        lost.map(|gap| gap.end - gap.first).sum()
+        self.missing(Missing::Lost)
+    }
+
+    /// Events, at most, that cannot be read now: nobody knows about them.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        self.missing(Missing::Unreadable)
+    }
+
+    fn missing(&self, why: Missing) -> u64 {
+        let gaps = self.gaps.iter().filter(|gap| gap.missing == why);
+        gaps.map(|gap| gap.events_max).sum()
     }
 
     /// Whether everything is as it was written, but for a write that never came to its end.
@@ -147,6 +156,7 @@ impl Survey {
             matches!(segment.trouble, None | Some(SegmentTrouble::OtherName))
         };
         self.lost() == 0
+            && self.unreadable() == 0
             && matches!(self.cursor, CursorState::Whole | CursorState::Missing)
             && self.segments.iter().all(harmless)
     }
@@ -154,7 +164,7 @@ impl Survey {
     fn read(
         &mut self,
         storage: &dyn Storage,
-        segments: &[Readable],
+        segments: &SegmentList,
         cursor: Option<Cursor>,
         on_event: &mut impl FnMut(StoredEvent<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
@@ -162,19 +172,41 @@ impl Survey {
         let cursor = cursor.unwrap_or_default();
         self.retired = cursor.retired;
         if !is_known {
-            let first = segments.first().map_or(0, |it| it.header.skipped_from);
-            self.retired.add(0, first);
+            self.retired.add(0, open::begins_at(segments));
+        }
+        for segment in &segments.readable {
+            let SegmentHeader {
+                skipped_from,
+                first,
+                ..
+            } = segment.header;
+            self.retired.add(skipped_from, first);
+            if skipped_from < first {
+                self.unused.push((skipped_from, first));
+            }
         }
         let mut witnessed = cursor.durable_upto;
         let mut upto = witnessed;
-        if let Some(last) = segments.last()
-            && let Ok(end) = segment_end(storage, last)
-        {
-            witnessed = witnessed.max(end.durable_upto);
-            upto = upto.max(end.end).max(witnessed);
-            for (first, end) in end.holes {
-                self.retired.add(first.max(witnessed), end);
+        let last = segments.readable.last();
+        let mut ends_unread = false;
+        match last.map(|last| segment_end(storage, last)) {
+            None => {}
+            Some(Ok(end)) => {
+                witnessed = witnessed.max(end.durable_upto);
+                upto = upto.max(end.end).max(witnessed);
+                for (first, end) in end.holes {
+                    self.retired.add(first.max(witnessed), end);
+                }
+                ends_unread = !end.is_read;
             }
+            Some(Err(_)) => ends_unread = true,
+        }
+        let mut behind = segments.unread_between(last.map(|it| it.header.id), None);
+        if ends_unread || behind.next().is_some() {
+            // Nothing tells where their numbers end but that later ones were begun.
+            upto = upto.max(cursor.run.max(upto) | u64::from(u32::MAX));
+        } else if upto < cursor.run {
+            self.unused.push((upto, cursor.run));
         }
         let mut reader = Reader::new(self.retired.watermark(), witnessed);
         loop {
@@ -183,7 +215,7 @@ impl Survey {
                 Ok(Step::Gap(gap)) => self.gaps.push(gap),
                 Ok(Step::Frame) => self.count(&reader, on_event)?,
                 // Told as a gap when the next readable block comes.
-                Err(_) => reader.skip_block(),
+                Err(error) => reader.skip_unread(&error),
             }
         }
     }
@@ -227,26 +259,31 @@ impl Survey {
     }
 }
 
-fn judge(
-    id: u64,
-    block: &io::Result<HeaderBlock>,
-    client: Option<u64>,
-) -> (Option<SegmentHeader>, Option<SegmentTrouble>) {
-    match block {
-        Ok(HeaderBlock::Whole(header, half)) => {
-            let trouble = if header.id != id {
-                Some(SegmentTrouble::OtherName)
-            } else if Some(header.client) != client {
-                Some(SegmentTrouble::OtherClient)
-            } else {
-                half.then_some(SegmentTrouble::OneCopyDamaged)
-            };
-            (Some(*header), trouble)
-        }
-        Ok(HeaderBlock::OtherVersion { major, .. }) => {
-            (None, Some(SegmentTrouble::OtherVersion(*major)))
-        }
-        Ok(HeaderBlock::Damaged) => (None, Some(SegmentTrouble::Damaged)),
-        Err(error) => (None, Some(SegmentTrouble::Unreadable(error.to_string()))),
+/// What a segment's file says of itself.
+fn surveyed(candidate: &Candidate, kind: &Kind) -> SurveyedSegment {
+    let (header, is_half) = match candidate.block {
+        Ok(HeaderBlock::Whole(header, half)) => (Some(header), half),
+        _ => (None, false),
+    };
+    let trouble = match kind {
+        Kind::Readable(it) if it.header.id != it.id => Some(SegmentTrouble::Misnamed),
+        Kind::Readable(_) => is_half.then_some(SegmentTrouble::OneCopyDamaged),
+        Kind::Spare => Some(SegmentTrouble::OtherName),
+        Kind::Damaged => Some(SegmentTrouble::Damaged),
+        Kind::OtherClient => Some(SegmentTrouble::OtherClient),
+        Kind::Unread(unread) => Some(match &unread.why {
+            Unreadable::System(text) => SegmentTrouble::Unreadable(text.clone()),
+            Unreadable::OtherVersion(version) => SegmentTrouble::OtherVersion(*version),
+        }),
+    };
+    SurveyedSegment {
+        id: candidate.id,
+        bytes: candidate.bytes,
+        trouble,
+        header,
+        frames: 0,
+        events: 0,
+        event_bytes: 0,
+        times_ms: None,
     }
 }

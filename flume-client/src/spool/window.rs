@@ -3,11 +3,13 @@
 use std::io;
 
 use super::frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Place};
-use super::reader::Readable;
-use super::storage::{FileName, Storage};
+use super::missing::{ReadFailure, Readable};
+use super::storage::Storage;
 
 /// Bytes read at once.
 const WINDOW_BYTES: usize = 128 * 1024;
+/// Bytes that a disk can read or not, as a whole.
+pub(super) const BLOCK_BYTES: u64 = 4096;
 
 /// A part of a segment in memory.
 #[derive(Debug, Default)]
@@ -29,7 +31,7 @@ impl Window {
         self.bytes.clear();
     }
 
-    /// So many bytes at `offset`, or as many as there are.
+    /// What is held from `offset` on: so many bytes or more, or as many as there are.
     fn get(
         &mut self,
         storage: &dyn Storage,
@@ -42,19 +44,36 @@ impl Window {
         }
         let end = (offset + bytes as u64).min(segment.bytes);
         let held = self.offset + self.bytes.len() as u64;
-        if self.segment != Some(segment.header.id) || offset < self.offset || end > held {
-            let file = FileName::Segment(segment.header.id);
-            let wanted = (bytes.max(WINDOW_BYTES) as u64).min(segment.bytes.saturating_sub(offset));
-            self.segment = None;
-            self.offset = offset;
-            self.bytes.resize(wanted as usize, 0);
-            let read = storage.read(file, offset, &mut self.bytes)?;
-            self.bytes.truncate(read);
-            self.segment = Some(segment.header.id);
+        if self.segment != Some(segment.id) || offset < self.offset || end > held {
+            let wanted = (bytes.max(WINDOW_BYTES) as u64).min(segment.bytes - offset);
+            let mut filled = self.fill(storage, segment, offset, wanted);
+            if let Err(error) = &filled
+                && ReadFailure::of(error) == ReadFailure::Block
+            {
+                // A block that is not asked for yet must not stand for those before it.
+                let needed = end.next_multiple_of(BLOCK_BYTES).min(segment.bytes) - offset;
+                filled = self.fill(storage, segment, offset, needed);
+            }
+            filled?;
         }
         let start = (offset - self.offset) as usize;
-        let available = self.bytes.get(start..).unwrap_or_default();
-        Ok(available.get(..bytes).unwrap_or(available))
+        Ok(self.bytes.get(start..).unwrap_or_default())
+    }
+
+    fn fill(
+        &mut self,
+        storage: &dyn Storage,
+        segment: &Readable,
+        offset: u64,
+        bytes: u64,
+    ) -> io::Result<()> {
+        self.segment = None;
+        self.offset = offset;
+        self.bytes.resize(bytes as usize, 0);
+        let read = storage.read(segment.file(), offset, &mut self.bytes)?;
+        self.bytes.truncate(read);
+        self.segment = Some(segment.id);
+        Ok(())
     }
 
     /// The header of the frame at `offset`, if there is one.
@@ -88,9 +107,10 @@ impl Window {
         offset: u64,
         header: &FrameHeader,
     ) -> io::Result<bool> {
+        let frame = header.frame_bytes() as usize;
         for _ in 0..2 {
-            let bytes = self.get(storage, segment, offset, header.frame_bytes() as usize)?;
-            let payload = bytes.get(FRAME_HEADER_BYTES..).unwrap_or_default();
+            let bytes = self.get(storage, segment, offset, frame)?;
+            let payload = bytes.get(FRAME_HEADER_BYTES..frame).unwrap_or_default();
             if header.payload(payload).is_some() {
                 return Ok(true);
             }
@@ -99,18 +119,18 @@ impl Window {
         Ok(false)
     }
 
-    /// The first place from `offset` on where a frame of this segment begins.
+    /// Moves `offset` on to the first place where a frame of this segment begins, or to where
+    /// nothing can be read. `false`: there is none.
     pub(super) fn search(
         &mut self,
         storage: &dyn Storage,
         segment: &Readable,
-        offset: u64,
-    ) -> io::Result<Option<u64>> {
-        let mut at = offset;
-        while at + FRAME_HEADER_BYTES as u64 <= segment.bytes {
-            let bytes = self.get(storage, segment, at, WINDOW_BYTES)?;
+        offset: &mut u64,
+    ) -> io::Result<bool> {
+        while *offset + FRAME_HEADER_BYTES as u64 <= segment.bytes {
+            let bytes = self.get(storage, segment, *offset, FRAME_HEADER_BYTES)?;
             if bytes.len() < FRAME_HEADER_BYTES {
-                return Ok(None);
+                return Ok(false);
             }
             let mut searched = 0;
             while let Some(candidate) = bytes.get(searched..)
@@ -118,15 +138,16 @@ impl Window {
             {
                 let place = Place {
                     salt: segment.header.salt,
-                    offset: at + searched as u64,
+                    offset: *offset + searched as u64,
                 };
                 if FrameHeader::read(place, candidate).is_some() {
-                    return Ok(Some(place.offset));
+                    *offset = place.offset;
+                    return Ok(true);
                 }
                 searched += ALIGNMENT;
             }
-            at += searched as u64;
+            *offset += searched as u64;
         }
-        Ok(None)
+        Ok(false)
     }
 }

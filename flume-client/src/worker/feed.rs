@@ -1,7 +1,16 @@
 //! [`Feed`]: the worker's events when there is a spool, from memory or from the disk, in order.
+//!
+//! | reading fails | then |
+//! |---|---|
+//! | for the process or the machine as a whole, or events must keep their order | the same read again after 100 ms, then twice as long, up to 5 s |
+//! | for one file or a part of it | the same five times; then its other events and those behind it first, and it again after 1 s, then twice as long, up to 30 s |
+//!
+//! Nothing is given up for it: what cannot be read is told, and comes late.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -9,19 +18,26 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::reading::{Failure, Found, Job, LeftOut, OnFailure, Outcome, read};
 use crate::blocking::BlockingThread;
 use crate::chunk::Chunk;
 use crate::handover::{Handover, Retirements, Supply};
-use crate::spool::{Frame, Log, Opened, Readable, Reader, Retired, Step, Storage};
+use crate::spool::{FileName, Log, Opened, Reader, Retired, SegmentList, Storage};
+use crate::stats::UnreadableEvents;
 use crate::ticket::Ticket;
 
 /// Where the events of a spool are read from, and which not.
 pub(crate) struct Backlog {
     storage: Arc<dyn Storage>,
+    /// Where that is.
+    place: PathBuf,
     /// What was done with when the spool was opened.
     retired: Arc<Retired>,
     /// See [`Opened::witnessed`](crate::spool::Opened::witnessed).
     witnessed: u64,
+    /// The first number of this run, and how many events of earlier ones there are at most.
+    run: u64,
+    recovered: u64,
     pub(crate) handover: Arc<Handover>,
     /// Where reading may block.
     reading: BlockingThread,
@@ -32,15 +48,19 @@ impl Backlog {
     pub(crate) fn new(
         reading: BlockingThread,
         storage: Arc<dyn Storage>,
+        place: &Path,
         log: &Log,
         opened: &Opened,
     ) -> Self {
         Self {
             reading,
             storage,
+            place: place.to_owned(),
             retired: Arc::new(log.retired().clone()),
             witnessed: opened.witnessed,
-            handover: Arc::new(Handover::new(log.next(), log.readable())),
+            run: log.next(),
+            recovered: log.backlog(),
+            handover: Arc::new(Handover::new(log.next(), log.segments())),
         }
     }
 
@@ -56,21 +76,43 @@ impl fmt::Debug for Backlog {
     }
 }
 
-/// What comes next.
+/// What there is.
 pub(super) enum Fed {
-    /// These events.
+    /// These events, which come next.
     Chunk(Chunk),
-    /// These are not there any more.
-    Lost { first: u64, end: u64 },
+    /// These are not there any more; so many of them at most. What comes next tells their numbers
+    /// to have no events.
+    Lost { first: u64, end: u64, events: u64 },
     /// Sequence numbers below are nobody's, or those of events done with.
     Skip { next: u64 },
+    /// The events below cannot be read now.
+    Leave { next: u64 },
+    /// These events, which were left out.
+    Late(Chunk),
+    /// Numbers that were left out, and have no events.
+    Forget { first: u64, end: u64 },
 }
 
-/// Bytes read from the disk at once, but for the last frame.
-const READ_BYTES: usize = 1024 * 1024;
-/// How often reading is tried, and how long after a failure first; each wait is twice the last.
+impl Fed {
+    fn none(first: u64, end: u64, is_late: bool) -> Self {
+        match is_late {
+            true => Self::Forget { first, end },
+            false => Self::Skip { next: end },
+        }
+    }
+}
+
+/// How often reading is tried before it is believed to be the file's fault.
 const READ_TRIES: u32 = 5;
+/// How long after a failure first; each wait is twice the last.
 const READ_AGAIN: Duration = Duration::from_millis(100);
+const READ_AGAIN_MAX: Duration = Duration::from_secs(5);
+/// The same for events that were left out.
+const LATE_AGAIN: Duration = Duration::from_secs(1);
+const LATE_AGAIN_MAX: Duration = Duration::from_secs(30);
+/// Ranges of events that are left out. With more, those behind wait: the cursor keeps 64 ranges of
+/// events that were acknowledged behind others, and what is not in it is sent again.
+const LEFT_OUT_MAX: usize = 48;
 
 pub(super) struct Feed {
     backlog: Backlog,
@@ -79,41 +121,69 @@ pub(super) struct Feed {
     /// Bytes of events that were fed and are not done with.
     held: usize,
     held_max: usize,
+    /// Events go in order, and none before those that cannot be read.
+    is_ordered: bool,
     /// Not here while it reads.
     reader: Option<Reader>,
-    reading: Option<Ticket<Read>>,
-    failures: u32,
-    again: Option<Pin<Box<Sleep>>>,
+    reading: Option<Ticket<Outcome>>,
+    waiting: Option<Waiting>,
+    late: Late,
+    segments: Arc<SegmentList>,
+    /// Events of earlier runs that were counted and have not been fed.
+    unfed: u64,
+    /// By so much more were counted as recovered than there are, or fewer.
+    miscounted: i64,
+    unreadable: Arc<[UnreadableEvents]>,
     retired: Retirements,
 }
 
-/// What came of reading for a while.
-struct Read {
-    reader: Reader,
-    fed: Vec<Fed>,
-    /// In these segments something is missing.
-    damaged: Vec<u64>,
-    /// Everything below the limit was read.
-    is_through: bool,
-    failed: bool,
-    limit: u64,
+/// For what cannot be read, and will be.
+struct Waiting {
+    failure: Failure,
+    /// Events behind it, it included.
+    events: u64,
+    tries: u32,
+    /// `None`: it is being tried.
+    again: Option<Pin<Box<Sleep>>>,
+}
+
+/// Events that were left out.
+#[derive(Default)]
+struct Late {
+    /// By their numbers.
+    left_out: Vec<LeftOut>,
+    /// To be tried now.
+    due: VecDeque<LeftOut>,
+    /// One that is being read in parts.
+    begun: Option<Job>,
+    again: Option<(Duration, Pin<Box<Sleep>>)>,
+    has_read: bool,
 }
 
 impl Feed {
     /// Feeds until `held_max` bytes are not done with, and a little more.
-    pub(super) fn new(backlog: Backlog, held_max: usize) -> Self {
+    pub(super) fn new(backlog: Backlog, held_max: usize, is_ordered: bool) -> Self {
         let first = backlog.retired.watermark();
-        Self {
+        let mut feed = Self {
             reader: Some(Reader::new(first, backlog.witnessed)),
             position: first,
             held: 0,
             held_max,
+            is_ordered,
             reading: None,
-            failures: 0,
-            again: None,
+            waiting: None,
+            late: Late::default(),
+            segments: backlog.handover.segments(),
+            unfed: backlog.recovered,
+            miscounted: 0,
+            unreadable: Arc::default(),
             retired: Retirements::default(),
             backlog,
+        };
+        if !feed.segments.unread.is_empty() {
+            feed.tell();
         }
+        feed
     }
 
     /// The event that comes next.
@@ -124,22 +194,25 @@ impl Feed {
     /// What there is now goes to `fed`. If that is nothing, the context is woken when there is.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, fed: &mut Vec<Fed>) {
         loop {
-            if let Some(again) = &mut self.again {
-                if again.as_mut().poll(context).is_pending() {
-                    return;
-                }
-                self.again = None;
-            }
             if let Some(reading) = &self.reading {
-                let Poll::Ready(read) = reading.poll(context) else {
+                let Poll::Ready(outcome) = reading.poll(context) else {
                     return;
                 };
                 self.reading = None;
                 // Reading panics for no bytes; if it did, the worker cannot go on either.
-                self.on_read(read.done().expect("reading the spool does not panic"), fed);
+                let outcome = outcome.done().expect("reading the spool does not panic");
+                self.on_read(outcome, fed);
                 continue;
             }
             if self.held >= self.held_max {
+                return;
+            }
+            if self.is_late_due(context) && self.read_late() {
+                continue;
+            }
+            if let Some(again) = self.waiting.as_mut().and_then(|it| it.again.as_mut())
+                && again.as_mut().poll(context).is_pending()
+            {
                 return;
             }
             match self.backlog.handover.supply(self.position, context.waker()) {
@@ -149,7 +222,7 @@ impl Feed {
                     self.held += chunk.bytes.len();
                     fed.push(Fed::Chunk(chunk));
                 }
-                Supply::OnDisk { limit, segments } => self.read(limit, segments),
+                Supply::OnDisk { limit, segments } => self.read_next(limit, segments),
             }
         }
     }
@@ -165,9 +238,25 @@ impl Feed {
         self.backlog.handover.retire(&mut self.retired);
     }
 
-    /// Whether everything that was taken in is stored and was fed.
+    /// Whether everything that was taken in is stored and was fed, but for what cannot be read.
     pub(super) fn is_through(&self) -> bool {
-        self.backlog.handover.end() == Some(self.position)
+        let is_late = !self.late.due.is_empty() || self.late.begun.is_some();
+        self.backlog.handover.end() == Some(self.position) && self.reading.is_none() && !is_late
+    }
+
+    /// The first number of this run.
+    pub(super) fn run(&self) -> u64 {
+        self.backlog.run
+    }
+
+    /// What cannot be read now.
+    pub(super) fn unreadable(&self) -> &Arc<[UnreadableEvents]> {
+        &self.unreadable
+    }
+
+    /// By how much the events that were recovered are more than was counted before.
+    pub(super) fn take_miscounted(&mut self) -> i64 {
+        std::mem::take(&mut self.miscounted)
     }
 
     /// Tells the committer that nothing more is read, without waiting for it.
@@ -187,119 +276,280 @@ impl Feed {
         self.backlog.handover.finish(context.waker()) && self.reading.is_none()
     }
 
-    fn read(&mut self, limit: u64, segments: Arc<[Readable]>) {
+    fn read_next(&mut self, limit: u64, segments: Arc<SegmentList>) {
         let Some(mut reader) = self.reader.take() else {
             return;
         };
         reader.skip_to(self.position);
+        let has_tried = self
+            .waiting
+            .as_ref()
+            .is_some_and(|it| it.tries >= READ_TRIES);
+        let on_failure = if self.is_ordered || self.late.left_out.len() >= LEFT_OUT_MAX {
+            OnFailure::Wait
+        } else if has_tried {
+            OnFailure::LeaveOut
+        } else {
+            OnFailure::LeaveOutLater
+        };
+        if let Some(waiting) = &mut self.waiting {
+            waiting.again = None;
+        }
+        self.submit(Job {
+            reader,
+            next: self.position,
+            limit,
+            segments,
+            on_failure,
+            left_out_max: LEFT_OUT_MAX - self.late.left_out.len().min(LEFT_OUT_MAX - 1),
+            late: None,
+        });
+    }
+
+    fn submit(&mut self, job: Job) {
         let storage = self.backlog.storage.clone();
         let retired = self.backlog.retired.clone();
-        let position = self.position;
-        self.reading = Some(self.backlog.reading.submit(move || {
-            read(
-                reader,
-                position,
-                limit,
-                storage.as_ref(),
-                &segments,
-                &retired,
-            )
-        }));
+        let work = move || read(job, storage.as_ref(), &retired);
+        self.reading = Some(self.backlog.reading.submit(work));
     }
 
-    fn on_read(&mut self, read: Read, fed: &mut Vec<Fed>) {
-        let mut reader = read.reader;
-        for item in read.fed {
-            match &item {
-                Fed::Chunk(chunk) => {
-                    self.position = chunk.end();
-                    self.held += chunk.bytes.len();
-                }
-                Fed::Lost { first, end } => {
-                    self.position = *end;
-                    self.retired.add(*first, *end);
-                }
-                Fed::Skip { next } => self.position = *next,
-            }
-            fed.push(item);
+    fn on_read(&mut self, outcome: Outcome, fed: &mut Vec<Fed>) {
+        let Outcome {
+            job,
+            found,
+            damaged,
+            failure,
+        } = outcome;
+        self.retired.damaged.extend(damaged);
+        let before = self.late.left_out.len();
+        let has_found = !found.is_empty();
+        for item in found {
+            self.on_found(item, job.late.is_some(), fed);
         }
-        self.retired.damaged.extend(read.damaged);
-        if read.is_through && self.position < read.limit {
-            self.position = read.limit;
-            fed.push(Fed::Skip { next: read.limit });
+        if job.late.is_some() {
+            self.on_read_late(job, failure);
+            return;
         }
-        if !read.failed {
-            self.failures = 0;
-        } else if self.failures + 1 < READ_TRIES {
-            let wait = READ_AGAIN * 2_u32.pow(self.failures);
-            self.failures += 1;
-            self.again = Some(Box::pin(sleep_until(Instant::now() + wait)));
-        } else {
-            // What follows is tried once, until something can be read again.
-            reader.skip_block();
+        let was_waiting = self.waiting.is_some();
+        let tries = match self.waiting.take() {
+            Some(waiting) if !has_found => waiting.tries + 1,
+            _ => 1,
+        };
+        if let Some(failure) = failure {
+            let events = match self.position < self.backlog.run {
+                true => self.unfed,
+                false => job.limit - self.position,
+            };
+            let wait = READ_AGAIN * 2_u32.pow((tries - 1).min(10));
+            let again = Instant::now() + wait.min(READ_AGAIN_MAX);
+            self.waiting = Some(Waiting {
+                failure,
+                events,
+                tries,
+                again: Some(Box::pin(sleep_until(again))),
+            });
         }
-        self.reader = Some(reader);
+        self.reader = Some(job.reader);
+        if was_waiting || self.waiting.is_some() || self.late.left_out.len() != before {
+            self.recount();
+            self.tell();
+        } else if self.position >= self.backlog.run && self.unfed > 0 {
+            self.recount();
+        }
     }
-}
 
-/// Reads for a while, on a thread that may block.
-fn read(
-    mut reader: Reader,
-    mut position: u64,
-    limit: u64,
-    storage: &dyn Storage,
-    segments: &[Readable],
-    retired: &Retired,
-) -> Read {
-    let mut fed = Vec::new();
-    let mut damaged = Vec::new();
-    let mut bytes = 0;
-    let (mut is_through, mut failed) = (false, false);
-    while bytes < READ_BYTES && !is_through && !failed {
-        match reader.advance(storage, segments, retired, limit) {
-            Ok(Step::End) => is_through = true,
-            Ok(Step::Gap(gap)) => {
-                // Else it is a write that never came to its end.
-                if gap.durable {
-                    damaged.push(gap.segment);
-                }
-                fed.push(Fed::Lost {
-                    first: gap.first,
-                    end: gap.end,
+    fn on_found(&mut self, item: Found, is_late: bool, fed: &mut Vec<Fed>) {
+        match item {
+            Found::Events(chunk) => {
+                self.held += chunk.bytes.len();
+                self.account(chunk.first, chunk.ends.len() as u64);
+                self.position = self.position.max(chunk.end());
+                self.late.has_read |= is_late;
+                fed.push(match is_late {
+                    true => Fed::Late(chunk),
+                    false => Fed::Chunk(chunk),
                 });
-                position = gap.end;
             }
-            Ok(Step::Frame) => {
-                let frame = reader.frame().expect("it was found just now");
-                let first = frame.header.first + u64::from(frame.skip);
-                if first > position {
-                    fed.push(Fed::Skip { next: first });
+            Found::Lost { first, end, events } => {
+                // Of this run all numbers are events.
+                let events = if first < self.backlog.run {
+                    events
+                } else {
+                    end - first
+                };
+                self.account(first, events);
+                self.position = self.position.max(end);
+                self.late.has_read |= is_late;
+                self.retired.add(first, end);
+                fed.push(Fed::Lost { first, end, events });
+                fed.push(Fed::none(first, end, is_late));
+            }
+            Found::Nobodys { first, end } => {
+                self.position = self.position.max(end);
+                self.retired.add(first, end);
+                fed.push(Fed::none(first, end, is_late));
+            }
+            Found::LeftOut(left_out) => {
+                if !is_late {
+                    self.position = left_out.end;
+                    fed.push(Fed::Leave { next: left_out.end });
                 }
-                position = first + u64::from(frame.take);
-                bytes += put(&frame, &mut fed);
+                self.late.leave_out(left_out);
             }
-            Err(_) => failed = true,
         }
     }
-    Read {
-        reader,
-        fed,
-        damaged,
-        is_through,
-        failed,
-        limit,
+
+    /// Events of an earlier run are fed, or lost for good.
+    fn account(&mut self, first: u64, events: u64) {
+        if first < self.backlog.run {
+            self.miscounted += events.saturating_sub(self.unfed) as i64;
+            self.unfed = self.unfed.saturating_sub(events);
+        }
+    }
+
+    /// Once all of them were looked at, those that are left are the ones that cannot be read.
+    fn recount(&mut self) {
+        if self.position >= self.backlog.run {
+            let late = self.late.all();
+            let late = late.filter(|it| it.first < self.backlog.run);
+            let unreadable = late.map(|it| it.events).sum::<u64>();
+            self.miscounted += unreadable as i64 - self.unfed as i64;
+            self.unfed = unreadable;
+        }
+    }
+
+    /// Brings up to date what cannot be read.
+    fn tell(&mut self) {
+        let place = &self.backlog.place;
+        let file = |id: Option<u64>| match id {
+            Some(id) => place.join(FileName::Segment(id).to_string()),
+            None => place.clone(),
+        };
+        let waiting = self.waiting.iter().map(|waiting| UnreadableEvents {
+            file: file(waiting.failure.segment),
+            events_max: waiting.events,
+            why: waiting.failure.why.clone(),
+        });
+        let late = self.late.all().map(|it| UnreadableEvents {
+            file: file(it.segment),
+            events_max: it.events,
+            why: it.why.clone(),
+        });
+        // Those that the reader has not come to.
+        let is_told = |id| self.late.all().any(|it| it.segment == Some(id));
+        let is_ahead = self.position < self.backlog.run;
+        let unread = self.segments.unread.iter().filter(|it| !is_told(it.id));
+        let unread = unread.map(|it| UnreadableEvents {
+            file: file(Some(it.id)),
+            events_max: if is_ahead { it.events_max() } else { 0 },
+            why: it.why.to_string().into(),
+        });
+        self.unreadable = waiting.chain(late).chain(unread).collect();
     }
 }
 
-/// Copies a frame's events behind those of the last chunk, or into a new one.
-fn put(frame: &Frame<'_>, fed: &mut Vec<Fed>) -> usize {
-    let chunk = Chunk::of_frame(frame);
-    let bytes = chunk.bytes.len();
-    if let Some(Fed::Chunk(last)) = fed.last_mut()
-        && last.takes_in(&chunk)
-    {
-        return bytes;
+/// What was left out, tried again.
+impl Feed {
+    /// Whether it is time to try again what was left out.
+    fn is_late_due(&mut self, context: &mut Context<'_>) -> bool {
+        if self.late.left_out.is_empty() && self.segments.unread.is_empty() {
+            return self.late.is_under_way();
+        }
+        let segments = self.backlog.handover.segments();
+        let has_changed = segments.unread != self.segments.unread;
+        self.segments = segments;
+        if has_changed {
+            self.late.again = None;
+            self.tell();
+        }
+        if self.late.is_under_way() {
+            return true;
+        }
+        if let Some((_, again)) = &mut self.late.again
+            && again.as_mut().poll(context).is_pending()
+        {
+            return false;
+        }
+        self.late.due = self.late.left_out.drain(..).collect();
+        self.late.has_read = false;
+        self.late.is_under_way()
     }
-    fed.push(Fed::Chunk(chunk));
-    bytes
+
+    /// `false`: there is nothing to be tried.
+    fn read_late(&mut self) -> bool {
+        if let Some(job) = self.late.begun.take() {
+            self.submit(job);
+            return true;
+        }
+        let Some(due) = self.late.due.pop_front() else {
+            return false;
+        };
+        self.submit(Job {
+            reader: Reader::new(due.first, self.backlog.witnessed),
+            next: due.first,
+            limit: due.end,
+            segments: self.segments.clone(),
+            on_failure: OnFailure::LeaveOut,
+            left_out_max: usize::MAX,
+            late: Some(due.events),
+        });
+        true
+    }
+
+    fn on_read_late(&mut self, job: Job, failure: Option<Failure>) {
+        if let Some(Failure { segment, why }) = failure {
+            // It passes, and then this is tried again with the others.
+            let left_out = LeftOut {
+                first: job.next,
+                end: job.limit,
+                events: job.late.unwrap_or(u64::MAX).min(job.limit - job.next),
+                segment,
+                why,
+            };
+            self.late.leave_out(left_out);
+        } else if job.next < job.limit {
+            self.late.begun = Some(job);
+            return;
+        }
+        if self.late.due.is_empty() {
+            self.late.wait();
+            self.recount();
+            self.tell();
+        }
+    }
+}
+
+impl Late {
+    fn is_under_way(&self) -> bool {
+        self.begun.is_some() || !self.due.is_empty()
+    }
+
+    /// All that was left out and is not being read.
+    fn all(&self) -> impl Iterator<Item = &LeftOut> {
+        self.left_out.iter().chain(&self.due)
+    }
+
+    fn leave_out(&mut self, left_out: LeftOut) {
+        let place = self
+            .left_out
+            .partition_point(|it| it.first < left_out.first);
+        self.left_out.insert(place, left_out);
+        if self.again.is_none() {
+            self.wait();
+        }
+    }
+
+    /// Goes to sleep until the next try, the longer the longer nothing could be read.
+    fn wait(&mut self) {
+        if self.left_out.is_empty() {
+            self.again = None;
+            return;
+        }
+        let wait = match &self.again {
+            Some((wait, _)) if !self.has_read => (*wait * 2).min(LATE_AGAIN_MAX),
+            _ => LATE_AGAIN,
+        };
+        let again = Box::pin(sleep_until(Instant::now() + wait));
+        self.again = Some((wait, again));
+    }
 }

@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use super::feed::{Backlog, Fed, Feed};
 use crate::chunk::Chunk;
 use crate::config::{AgentUrl, Config};
-use crate::delivery::{AgentIndex, Core, Disconnect, Epoch, Input, Outcome, Output, Settings};
+use crate::delivery::{
+    AgentIndex, Core, Disconnect, Epoch, Input, Outcome, Output, Settings, WindowMode,
+};
 use crate::error::AgentError;
 use crate::random;
 use crate::store::Store;
@@ -51,8 +53,9 @@ pub(super) struct News {
     pub(super) retired: Vec<(u64, u32, u32, Outcome)>,
     /// Events below this were sent once.
     pub(super) sent_upto: u64,
-    /// Not in the spool any more: the first one, and the one after the last.
-    pub(super) lost: Vec<(u64, u64)>,
+    /// Not in the spool any more: the first one, the one after the last, and how many there were
+    /// at most.
+    pub(super) lost: Vec<(u64, u64, u64)>,
     pub(super) errors: Vec<(AgentIndex, AgentError)>,
     /// The same of connections that ended while nothing was asked of the agent.
     pub(super) quiet_ends: Vec<(AgentIndex, AgentError)>,
@@ -76,9 +79,10 @@ impl Lane {
     ) -> Self {
         let batches = HELD_BATCHES * config.delivery.batch_bytes_max as usize;
         let held_max = batches.max(HELD_BYTES_MIN);
+        let is_ordered = config.delivery.window == WindowMode::Ordered;
         let mut lane = Self {
             core: Core::new(config.delivery.clone(), random::draw()),
-            feed: backlog.map(|backlog| Feed::new(backlog, held_max)),
+            feed: backlog.map(|backlog| Feed::new(backlog, held_max, is_ordered)),
             news: News::default(),
             store: Store::default(),
             links: BTreeMap::new(),
@@ -106,12 +110,26 @@ impl Lane {
 
     /// Takes in events, which are the next ones.
     pub(super) fn take_in(&mut self, chunk: Chunk) {
+        let ends = self.keep(chunk);
+        self.step(Input::Append { ends: &ends });
+        self.ends = ends;
+    }
+
+    /// Takes in events that were left out before.
+    fn take_in_late(&mut self, chunk: Chunk) {
+        let first = chunk.first;
+        let ends = self.keep(chunk);
+        self.step(Input::Insert { first, ends: &ends });
+        self.ends = ends;
+    }
+
+    /// Keeps the bytes of events, and says where each ends.
+    fn keep(&mut self, chunk: Chunk) -> Vec<u32> {
         let mut ends = std::mem::take(&mut self.ends);
         ends.clear();
         ends.extend_from_slice(&chunk.ends);
         self.news.emptied.extend(self.store.add(chunk));
-        self.step(Input::Append { ends: &ends });
-        self.ends = ends;
+        ends
     }
 
     /// Works with spool, agents and clock. `true`: something came of it.
@@ -148,10 +166,10 @@ impl Lane {
             match item {
                 Fed::Chunk(chunk) => self.take_in(chunk),
                 Fed::Skip { next } => self.step(Input::Skip { next }),
-                Fed::Lost { first, end } => {
-                    self.news.lost.push((first, end));
-                    self.step(Input::Skip { next: end });
-                }
+                Fed::Lost { first, end, events } => self.news.lost.push((first, end, events)),
+                Fed::Leave { next } => self.step(Input::Leave { next }),
+                Fed::Late(chunk) => self.take_in_late(chunk),
+                Fed::Forget { first, end } => self.step(Input::Forget { first, end }),
             }
         }
         self.fed = fed;

@@ -8,6 +8,7 @@ mod adopted;
 mod asked;
 mod feed;
 mod lane;
+mod reading;
 mod turn;
 mod watch;
 

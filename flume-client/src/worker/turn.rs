@@ -5,6 +5,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::asked::Request;
+use super::feed::Feed;
 use super::lane::Lane;
 use crate::chunk::Chunk;
 use crate::delivery::{AgentIndex, Counters, Loss, Outcome};
@@ -39,6 +40,12 @@ impl Turn {
         if let Some((_, error)) = errors.last() {
             self.set_last_error(Some(error.clone()), state);
         }
+        let mut done_upto = own.core.watermark();
+        if let Some(feed) = &mut own.feed {
+            state.stats.recount(feed.take_miscounted());
+            // Those of earlier runs have no receipts.
+            done_upto = own.core.done_from(feed.run());
+        }
         for (first, events, bytes, outcome) in own.news.retired.drain(..) {
             let is_good = errors.is_empty() && matches!(outcome, Outcome::Delivered { .. });
             if is_good && self.last_error.is_some() {
@@ -46,26 +53,31 @@ impl Turn {
             }
             state.retire(first, events, bytes, outcome, &mut self.wakers);
         }
-        for (first, end) in own.news.lost.drain(..) {
-            let mut first = first;
-            while first < end {
-                let events = u32::try_from(end - first).unwrap_or(u32::MAX);
-                let outcome = Outcome::Lost(Loss::Corrupt);
-                state.retire(first, events, 0, outcome, &mut self.wakers);
-                first += u64::from(events);
-            }
+        for (first, end, events) in own.news.lost.drain(..) {
+            state.lose(first, end, events, &mut self.wakers);
         }
-        state.receipts.forget_below(own.core.watermark());
-        state.times.done_below(own.core.watermark(), now);
+        state.receipts.forget_below(done_upto);
+        // What cannot be read waits for no agent.
+        let spool = state.stats.spool.as_ref();
+        let is_all_readable = spool.is_none_or(|spool| spool.unreadable.is_empty());
+        let tried_upto = match is_all_readable {
+            true => own.core.watermark(),
+            false => done_upto,
+        };
+        state.times.done_below(tried_upto, now);
         state.sent(own.news.sent_upto);
         if let Some(adopted) = &mut adopted {
+            if let Some(feed) = &mut adopted.feed {
+                state.stats.recount_adopted(feed.take_miscounted());
+            }
             for (_, events, _, outcome) in adopted.news.retired.drain(..) {
                 state.retire_adopted(events.into(), outcome);
             }
-            for (first, end) in adopted.news.lost.drain(..) {
-                state.retire_adopted(end - first, Outcome::Lost(Loss::Corrupt));
+            for (_, _, events) in adopted.news.lost.drain(..) {
+                state.retire_adopted(events, Outcome::Lost(Loss::Corrupt));
             }
         }
+        tell_unreadable([Some(&*own), adopted.as_deref()], state);
         let agents = &mut state.stats.agents;
         for agent in agents.iter_mut() {
             (agent.window, agent.connected) = (0, false);
@@ -116,6 +128,23 @@ fn take_errors(lanes: [Option<&mut Lane>; 2]) -> Vec<(AgentIndex, Arc<AgentError
     errors
         .map(|(agent, error)| (agent, Arc::new(error)))
         .collect()
+}
+
+/// Says what of the lanes' spools cannot be read, if that has changed.
+fn tell_unreadable(lanes: [Option<&Lane>; 2], state: &mut IntakeState) {
+    let Some(spool) = &mut state.stats.spool else {
+        return;
+    };
+    let feeds = lanes.into_iter().flatten().flat_map(|lane| &lane.feed);
+    let mut lists = feeds.map(Feed::unreadable).filter(|list| !list.is_empty());
+    match (lists.next(), lists.next()) {
+        (None, _) if spool.unreadable.is_empty() => {}
+        (None, _) => spool.unreadable = Arc::default(),
+        (Some(list), None) => spool.unreadable = list.clone(),
+        (Some(own), Some(adopted)) => {
+            spool.unreadable = own.iter().chain(adopted.iter()).cloned().collect();
+        }
+    }
 }
 
 /// Adds the counters that are shown as sums over all lanes.

@@ -22,6 +22,8 @@ struct Entry {
     datum: Vec<u8>,
     stored: bool,
     retired: bool,
+    /// Its file was taken away.
+    taken: bool,
 }
 
 type Broken = (&'static str, String);
@@ -32,6 +34,7 @@ impl Book {
             datum,
             stored: false,
             retired: false,
+            taken: false,
         };
         match self.events.insert(number, entry) {
             Some(earlier) if earlier.stored => {
@@ -70,7 +73,8 @@ impl Book {
         Ok(())
     }
 
-    pub(super) fn read(&mut self, number: u64, datum: &[u8]) -> Result<(), Broken> {
+    /// `late`: events behind it may have been read before.
+    pub(super) fn read(&mut self, number: u64, datum: &[u8], late: bool) -> Result<(), Broken> {
         let Some(entry) = self.events.get(&number) else {
             return Err(("only events are read", format!("{number} was never pushed")));
         };
@@ -82,7 +86,7 @@ impl Book {
         if !self.read.insert(number) {
             return Err(("an event is read once per start", number.to_string()));
         }
-        if last.is_some_and(|last| last > number) {
+        if !late && last.is_some_and(|last| last > number) {
             return Err((
                 "events are read in order",
                 format!("{number} after {last:?}"),
@@ -96,14 +100,33 @@ impl Book {
         self.read.iter().copied()
     }
 
-    /// Marks a range as missing; returns whether an event that was stored is in it.
+    /// Marks a range as missing; returns whether an event that was stored is in it, and its file
+    /// was not taken away.
     pub(super) fn miss(&mut self, first: u64, end: u64) -> bool {
         let mut lost = false;
         for (number, entry) in self.events.range(first..end) {
-            lost |= entry.stored && !entry.retired;
+            lost |= entry.stored && !entry.retired && !entry.taken;
             self.missing.insert(*number);
         }
         lost
+    }
+
+    /// Events in a file that somebody takes away.
+    pub(super) fn take_away(&mut self, first: u64, end: u64) {
+        for (_, entry) in self.events.range_mut(first..end) {
+            entry.taken = true;
+        }
+    }
+
+    /// Of the numbers of a range: those that were given to events, and those of events that were
+    /// stored and are not done with.
+    pub(super) fn count(&self, first: u64, end: u64) -> (u64, u64) {
+        let events = self.events.range(first..end);
+        let open = |(_, entry): &(&u64, &Entry)| entry.stored && !entry.retired && !entry.taken;
+        (
+            events.clone().count() as u64,
+            events.filter(open).count() as u64,
+        )
     }
 
     pub(super) fn retire(&mut self, first: u64, end: u64) {
@@ -122,7 +145,8 @@ impl Book {
     /// After all was read: nothing that was stored is missing but what was told so.
     pub(super) fn check_all_read(&self) -> Result<(), Broken> {
         for (number, entry) in &self.events {
-            let accounted = self.read.contains(number) || self.missing.contains(number);
+            let accounted =
+                self.read.contains(number) || self.missing.contains(number) || entry.taken;
             if entry.stored && !entry.retired && !accounted {
                 return Err(("a stored event is read after any crash", number.to_string()));
             }

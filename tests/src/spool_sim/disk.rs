@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use fastrand::Rng;
 use flume_client::spool::{FileName, Storage};
 
-use super::inode::Inode;
+use super::inode::{BLOCK, Inode};
 
 /// A simulated disk with one directory.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct SimDisk {
 /// How often things go wrong: one of so many operations, 0 for never.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
-    /// Reads and listings that fail.
+    /// Reads and listings that fail, for a part of a file or for the process as a whole.
     pub reads: u32,
     /// Writes that fail, after a part of them or none.
     pub writes: u32,
@@ -171,10 +171,54 @@ impl SimDisk {
     /// Puts a file of any content there, durably.
     pub fn place(&self, file: FileName, content: Vec<u8>) {
         let mut state = self.lock();
+        state.keep_names();
         state.inodes.push(Inode::durable(content));
         let inode = state.inodes.len() - 1;
         state.live.insert(file, inode);
         state.durable.insert(file, inode);
+    }
+
+    /// Lets nobody read a file, or everybody again.
+    pub fn deny(&self, file: FileName, denied: bool) {
+        if let Some(inode) = self.lock().inode(file) {
+            inode.denied = denied;
+        }
+    }
+
+    /// Makes the block with this byte unreadable.
+    pub fn break_block(&self, file: FileName, byte: u64) {
+        if let Some(inode) = self.lock().inode(file) {
+            inode.bad_block = Some(byte as usize / BLOCK * BLOCK);
+        }
+    }
+
+    /// Lets everybody read all files and blocks again.
+    pub fn make_readable(&self) {
+        for inode in &mut self.lock().inodes {
+            inode.denied = false;
+            inode.bad_block = None;
+        }
+    }
+
+    /// Somebody gives two files each other's name.
+    pub fn swap(&self, one: FileName, other: FileName) {
+        let mut state = self.lock();
+        state.keep_names();
+        let State { live, durable, .. } = &mut *state;
+        for names in [live, durable] {
+            let inodes = [one, other].map(|file| names.remove(&file));
+            let [of_one, of_other] = inodes;
+            names.extend(of_one.map(|inode| (other, inode)));
+            names.extend(of_other.map(|inode| (one, inode)));
+        }
+    }
+
+    /// Somebody removes a file, durably.
+    pub fn take_away(&self, file: FileName) {
+        let mut state = self.lock();
+        state.keep_names();
+        state.live.remove(&file);
+        state.durable.remove(&file);
     }
 
     /// What a process reads in a file.
@@ -204,7 +248,11 @@ impl State {
             return Err(io::Error::other("the machine crashes"));
         }
         if self.strikes(one_in) {
-            return Err(io::Error::other("injected: input/output error"));
+            // One that passes, and one that may be the file's.
+            return Err(match self.random.bool() {
+                true => io::ErrorKind::Interrupted.into(),
+                false => io::Error::other("injected: input/output error"),
+            });
         }
         Ok(())
     }
@@ -236,6 +284,12 @@ impl State {
         let length = |inode: usize| self.inodes.get(inode).map_or(0, |it| it.live.len() as u64);
         let files = self.live.iter();
         files.map(|(file, inode)| (*file, length(*inode))).collect()
+    }
+
+    /// The names are on the disk.
+    fn keep_names(&mut self) {
+        let changes = std::mem::take(&mut self.renames);
+        apply(&mut self.durable, &changes);
     }
 
     fn used(&self) -> u64 {
@@ -310,6 +364,7 @@ impl Storage for SimDisk {
         let one_in = state.faults.reads;
         state.operate(one_in)?;
         let inode = state.existing(file)?;
+        inode.check(offset as usize, bytes.len())?;
         let from = inode.live.get(offset as usize..).unwrap_or_default();
         let read = from.len().min(bytes.len());
         bytes[..read].copy_from_slice(&from[..read]);
@@ -379,8 +434,7 @@ impl Storage for SimDisk {
         if state.strikes(one_in) {
             return Err(io::Error::other("injected: sync failed"));
         }
-        let changes = std::mem::take(&mut state.renames);
-        apply(&mut state.durable, &changes);
+        state.keep_names();
         Ok(())
     }
 

@@ -1,14 +1,21 @@
 //! [`Inode`]: a file as processes see it, and as it is found after the power was lost.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use fastrand::Rng;
 
+/// Bytes that can be read or not, together.
+pub(super) const BLOCK: usize = 4096;
 /// Bytes that reach the disk together.
 const SECTOR: usize = 512;
 
 #[derive(Debug, Default)]
 pub(super) struct Inode {
+    /// Nobody may read it.
+    pub(super) denied: bool,
+    /// Bytes from here to the end of their block cannot be read.
+    pub(super) bad_block: Option<usize>,
     pub(super) live: Vec<u8>,
     pub(super) durable: Vec<u8>,
     /// For each sector that was written since the last sync, what it held in between.
@@ -21,7 +28,21 @@ impl Inode {
         Self {
             live: content.clone(),
             durable: content,
-            dirty: BTreeMap::new(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether these bytes can be read.
+    pub(super) fn check(&self, offset: usize, bytes: usize) -> io::Result<()> {
+        if self.denied {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let ends = (offset + bytes).min(self.live.len());
+        match self.bad_block {
+            Some(block) if offset < block + BLOCK && ends > block => {
+                Err(io::Error::other("injected: a block cannot be read"))
+            }
+            _ => Ok(()),
         }
     }
 

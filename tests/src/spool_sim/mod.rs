@@ -11,6 +11,8 @@
 //! | `inode` | one file of it |
 //! | `plan` | the sizes, and what may go wrong |
 //! | `promises` | what is checked when all is over, and about the disk |
+//! | `reading` | the reader's work, in order and late |
+//! | `obstacles` | files that cannot be read for a while, and what people do to files |
 //! | `book` | what was promised to whom |
 
 #![expect(
@@ -21,8 +23,10 @@
 mod book;
 pub mod disk;
 mod inode;
+mod obstacles;
 mod plan;
 mod promises;
+mod reading;
 mod world;
 
 use std::fmt;
@@ -63,6 +67,10 @@ pub struct Stats {
     pub gaps: u64,
     /// Events that agents took before the disk did, so that they were never written.
     pub unstored: u64,
+    /// Files that could not be read for a while, or somebody gave other names or took away.
+    pub obstacles: u64,
+    /// Ranges of events that were left out because they could not be read.
+    pub left_out: u64,
 }
 
 impl Stats {
@@ -78,6 +86,8 @@ impl Stats {
         self.damages += other.damages;
         self.gaps += other.gaps;
         self.unstored += other.unstored;
+        self.obstacles += other.obstacles;
+        self.left_out += other.left_out;
     }
 }
 
@@ -108,6 +118,11 @@ impl fmt::Display for Stats {
             f,
             "{} damages to files, {} gaps told after them",
             self.damages, self.gaps
+        )?;
+        writeln!(
+            f,
+            "{} obstacles, {} ranges of events left out for them",
+            self.obstacles, self.left_out
         )
     }
 }

@@ -13,6 +13,9 @@ pub(super) struct Plan {
     pub(super) full_disk: bool,
     pub(super) read_only: bool,
     pub(super) damage: bool,
+    /// Files that cannot be read for a while, that are of another version, under each other's names
+    /// or taken away.
+    pub(super) obstacles: bool,
     pub(super) settings_change: bool,
 }
 
@@ -51,6 +54,7 @@ impl Plan {
             full_disk: random.u32(0..4) == 0,
             read_only: random.u32(0..8) == 0,
             damage: random.u32(0..5) == 0,
+            obstacles: random.u32(0..3) == 0,
             settings_change: random.u32(0..6) == 0,
         }
     }

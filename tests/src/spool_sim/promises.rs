@@ -14,6 +14,8 @@ impl World {
         self.plan.full_disk = false;
         self.plan.read_only = false;
         self.plan.settings_change = false;
+        self.lift_all();
+        self.plan.obstacles = false;
         self.surveyed = Some(Vec::new());
         let loses_power = self.plan.power_losses && self.random.bool();
         if loses_power {
@@ -68,9 +70,9 @@ impl World {
 
     /// What an earlier use of a file left behind is no frame of the segment it is now.
     fn check_stale(&self) -> Result<(), Broken> {
-        let segments = self.log.as_ref().map(Log::readable).unwrap_or_default();
-        for segment in segments {
-            let content = self.disk.content(FileName::Segment(segment.header.id));
+        let segments = self.log.as_ref().map(Log::segments).unwrap_or_default();
+        for segment in segments.readable {
+            let content = self.disk.content(FileName::Segment(segment.id));
             for offset in (0..content.len()).step_by(ALIGNMENT) {
                 let place = Place {
                     salt: segment.header.salt,

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use flume_client::spool::{
-    CursorState, FileName, Level, Log, Reader, Settings, Step, Survey, Trouble, frame_bytes,
+    CursorState, FileName, Level, Log, Reader, Settings, Survey, Trouble, frame_bytes,
 };
 
 use super::book::Book;
 use super::disk::{SimDisk, Tally};
+use super::obstacles::Obstacle;
 use super::plan::{Plan, settings};
 use super::{Failure, Stats};
 
@@ -38,6 +39,15 @@ pub(super) struct World {
     pub(super) surveyed: Option<Vec<u64>>,
     /// A saved cursor says that everything below was durable.
     pub(super) witnessed: u64,
+    /// What could not be read since the last start.
+    pub(super) left_out: Vec<(u64, u64)>,
+    pub(super) obstacles: Vec<Obstacle>,
+    /// All events below were durable when the spool was opened.
+    pub(super) opened_witnessed: u64,
+    /// The first event of the last step.
+    pub(super) step_first: Option<u64>,
+    /// Somebody has taken a file away.
+    pub(super) took_away: bool,
 }
 
 /// Turns of one run.
@@ -96,6 +106,11 @@ impl World {
             syncs_fail: plan.faults.syncs > 0,
             surveyed: None,
             witnessed: 0,
+            left_out: Vec::new(),
+            obstacles: Vec::new(),
+            opened_witnessed: 0,
+            step_first: None,
+            took_away: false,
         }
     }
 
@@ -118,7 +133,8 @@ impl World {
     fn turn(&mut self) -> Result<(), Broken> {
         match self.random.u32(0..100) {
             0..40 => self.append(),
-            40..65 => self.read(),
+            40..62 => self.read(),
+            62..65 => self.read_late(),
             65..80 => {
                 self.retire();
                 Ok(())
@@ -131,6 +147,8 @@ impl World {
                 self.disk.set_capacity(capacity);
                 Ok(())
             }
+            96 if self.plan.obstacles => self.meet_obstacle(),
+            99 if self.plan.obstacles => self.look_again(),
             98 if self.plan.read_only => {
                 let read_only = self.random.bool();
                 self.disk.set_read_only(read_only);
@@ -144,6 +162,7 @@ impl World {
     pub(super) fn is_calm(&self) -> bool {
         self.disk.tally().faults == self.tally.faults
             && !self.plan.full_disk
+            && !self.plan.obstacles
             && !self.plan.read_only
             && !self.disk.is_crashed()
     }
@@ -166,6 +185,8 @@ impl World {
                     self.stats.crashes += 1;
                     self.disk.power_off_and_on();
                 }
+                // Without the cursor nobody knows what is done with.
+                Err(_) if self.lift_to_open() => {}
                 Err(error) if self.plan.faults.reads == 0 => {
                     return Err(("it opens whatever is there", error.to_string()));
                 }
@@ -180,8 +201,7 @@ impl World {
         if !opened.quarantined.is_empty() && !self.damaged && !self.syncs_fail {
             return Err(("only damage is set aside", format!("{opened:?}")));
         }
-        // What cannot be read is as good as damaged.
-        self.damaged |= !opened.unreadable.is_empty() || opened.cursor == CursorState::Damaged;
+        self.damaged |= opened.cursor == CursorState::Damaged;
         self.tally = self.disk.tally();
         self.reader = Reader::new(log.retired().watermark(), opened.witnessed);
         self.first = log.next();
@@ -189,6 +209,9 @@ impl World {
             let details = format!("{:x} again", log.run_id());
             return Err(("each run names events in its own way", details));
         }
+        self.opened_witnessed = opened.witnessed;
+        self.left_out.clear();
+        self.check_backlog(&log)?;
         let started = self.book.start(log.client(), self.damaged);
         self.log = Some(log);
         started
@@ -263,87 +286,12 @@ impl World {
             _ => 40,
         };
         for _ in 0..self.random.usize(1..8) {
-            let length = self.random.usize(0..=largest);
+            // A datum has two bytes at least.
+            let length = self.random.usize(2..=largest.max(2));
             datums.extend((0..length).map(|_| self.random.u8(..)));
             ends.push(datums.len() as u32);
         }
         (ends, datums)
-    }
-
-    fn read(&mut self) -> Result<(), Broken> {
-        let Some(mut log) = self.log.take() else {
-            return Ok(());
-        };
-        let mut outcome = Ok(());
-        for _ in 0..self.random.u32(1..12) {
-            match self.read_step(&mut log) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(broken) => {
-                    outcome = Err(broken);
-                    break;
-                }
-            }
-        }
-        self.log = Some(log);
-        outcome
-    }
-
-    /// `false` at the end or after an error of the disk.
-    pub(super) fn read_step(&mut self, log: &mut Log) -> Result<bool, Broken> {
-        let segments = log.readable();
-        let step = self.reader.advance(
-            self.disk.as_ref(),
-            &segments,
-            log.retired(),
-            log.readable_upto(),
-        );
-        match step {
-            Ok(Step::Frame) => {
-                let frame = self.reader.frame();
-                let Some(frame) = frame else {
-                    return Err(("a frame that was found is there", String::new()));
-                };
-                let mut start = 0;
-                let numbered = (frame.header.first..).zip(frame.payload.ends());
-                for (index, (number, end)) in numbered.enumerate() {
-                    let datum = &frame.payload.datums()[start..end as usize];
-                    start = end as usize;
-                    let from = frame.skip as usize;
-                    if (from..from + frame.take as usize).contains(&index) {
-                        self.book.read(number, datum)?;
-                        self.stats.read += 1;
-                    }
-                }
-                Ok(true)
-            }
-            Ok(Step::Gap(gap)) => {
-                let lost = self.book.miss(gap.first, gap.end);
-                if lost && !self.damaged {
-                    let details = format!("{gap:?}");
-                    return Err(("a stored event is read after any crash", details));
-                }
-                // After a failed sync the machine itself believes what is not on the disk.
-                if gap.durable && !self.damaged && !self.syncs_fail {
-                    return Err(("what is done with is not told as lost", format!("{gap:?}")));
-                }
-                // What nothing later bears witness of looks like a write that was never finished.
-                if lost && !gap.durable && gap.first < self.witnessed {
-                    return Err(("damage is told as such", format!("{gap:?}")));
-                }
-                self.stats.gaps += u64::from(lost);
-                if gap.durable {
-                    log.mark_damaged(gap.segment);
-                }
-                log.retire(gap.first, gap.end);
-                Ok(true)
-            }
-            Ok(Step::End) => Ok(false),
-            Err(error) if self.plan.faults.reads == 0 && !self.disk.is_crashed() => {
-                Err(("a sound disk can be read", error.to_string()))
-            }
-            Err(_) => Ok(false),
-        }
     }
 
     /// Agents take the first of the events that the disk does not.
@@ -418,6 +366,9 @@ impl World {
     }
 
     fn between_runs(&mut self) {
+        if self.plan.obstacles && self.random.u32(0..3) == 0 {
+            self.meddle();
+        }
         if self.plan.damage && self.random.u32(0..3) == 0 {
             self.damage();
         }

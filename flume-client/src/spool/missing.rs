@@ -1,0 +1,280 @@
+//! What is not read: files that cannot be, and [`Gap`]s, and how many events they can be at most.
+//!
+//! Only bytes that were read and fail their check are damage. An error of the system says nothing
+//! about what the file holds, so its events are neither there nor lost until somebody can read it,
+//! or removes it.
+//!
+//! | error | for how long | then |
+//! |---|---|---|
+//! | of the machine or the process: no descriptors, no memory, interrupted | it passes | the same read again |
+//! | of a file: no permission, not there any more, a stale mount | until a person mends it | its other events first |
+//! | of a block: the disk fails | perhaps for ever | the events around it first |
+
+use std::fmt;
+use std::io;
+
+use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::storage::{FileName, Storage};
+
+/// A segment that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readable {
+    /// In the name of its file. Another one than in its header if somebody has renamed it.
+    pub id: u64,
+    /// What it says of itself.
+    pub header: SegmentHeader,
+    /// Bytes of its file.
+    pub bytes: u64,
+}
+
+/// A segment that cannot be read. Its file is left alone until it can, or somebody removes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// In the name of its file.
+    pub id: u64,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// Why not.
+    pub why: Unreadable,
+}
+
+/// Why something cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// The system's reason.
+    System(String),
+    /// It is of another version of the format.
+    OtherVersion(u16),
+}
+
+/// The segments of a spool, as a [`Reader`](super::Reader) takes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SegmentList {
+    /// In the order of their numbers.
+    pub readable: Vec<Readable>,
+    /// By id.
+    pub unread: Vec<Unread>,
+    /// Those of `unread` that somebody has removed since the spool was opened.
+    pub removed: Vec<Unread>,
+}
+
+/// Sequence numbers without their events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The first one missing.
+    pub first: u64,
+    /// The one behind the last one missing.
+    pub end: u64,
+    /// How many of them can have been events at most. The others were given to none, which nothing
+    /// tells that is left.
+    pub events_max: u64,
+    /// Why they are missing.
+    pub missing: Missing,
+    /// Where they should be, by the id in the file's name; `None` if that file is not there.
+    pub segment: Option<u64>,
+}
+
+/// Why events are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// They were durable, and are damaged or not there any more.
+    Lost,
+    /// Nobody was told that they are durable: a write that never came to its end.
+    Unfinished,
+    /// Where they are cannot be read now. Nothing is known about them.
+    Unreadable,
+}
+
+/// What an error of a read is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFailure {
+    /// The machine or the process as a whole, for a while.
+    Passing,
+    /// This file.
+    File,
+    /// This part of the file.
+    Block,
+}
+
+/// The first number of the run that a number is of.
+pub(super) fn run_of(number: u64) -> u64 {
+    number >> RUN_BITS << RUN_BITS
+}
+
+/// Numbers of a run: the next run's begin at the next multiple of 2 to this power.
+pub(super) const RUN_BITS: u32 = 32;
+
+/// An event takes at least its end, and a datum of two counts.
+const EVENT_BYTES_MIN: u64 = 4 + 2;
+
+/// Events that so many bytes of a segment can hold.
+pub(super) fn events_in(bytes: u64) -> u64 {
+    bytes / EVENT_BYTES_MIN
+}
+
+/// How many of the numbers from `first` up to `end` can have been events, if those of earlier runs
+/// than the one of `end` had so many bytes: where their numbers ended is not known. Of that run's
+/// all were.
+pub(super) fn events_at_most(first: u64, end: u64, bytes: u64) -> u64 {
+    let run = run_of(end).max(first);
+    let of_earlier_runs = (run - first).min(events_in(bytes));
+    end.saturating_sub(run) + of_earlier_runs
+}
+
+impl ReadFailure {
+    /// What this error is about.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::Interrupted | Kind::WouldBlock | Kind::OutOfMemory => Self::Passing,
+            _ if is_out_of_descriptors(error) => Self::Passing,
+            Kind::NotFound
+            | Kind::PermissionDenied
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+            | Kind::StaleNetworkFileHandle => Self::File,
+            _ => Self::Block,
+        }
+    }
+}
+
+/// Whether the process or the machine has no file descriptors left.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let codes = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(|it| it.raw_os_error());
+    // ERROR_TOO_MANY_OPEN_FILES
+    #[cfg(not(unix))]
+    let codes = [4];
+    error
+        .raw_os_error()
+        .is_some_and(|code| codes.contains(&code))
+}
+
+/// Whether a read failed because somebody has removed the segment, and not because the whole
+/// directory cannot be reached: what else is in it can be listed.
+pub(super) fn is_removed(storage: &dyn Storage, id: u64, error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        && storage.list().is_ok_and(|files| {
+            let is_there = |wanted: FileName| files.iter().any(|(file, _)| *file == wanted);
+            is_there(FileName::Cursor) && !is_there(FileName::Segment(id))
+        })
+}
+
+/// The place of a segment among others in the order of their numbers, if it has one.
+pub(super) fn place_among(
+    headers: impl Iterator<Item = SegmentHeader>,
+    header: &SegmentHeader,
+) -> Option<usize> {
+    if header.skipped_from > header.first {
+        return None;
+    }
+    let (mut place, mut first_before) = (0, 0);
+    for other in headers {
+        if other.id >= header.id {
+            let fits = other.id > header.id && header.first <= other.first;
+            return (fits && first_before <= header.first).then_some(place);
+        }
+        first_before = other.first;
+        place += 1;
+    }
+    (first_before <= header.first).then_some(place)
+}
+
+impl Readable {
+    pub(super) fn file(&self) -> FileName {
+        FileName::Segment(self.id)
+    }
+}
+
+impl SegmentList {
+    /// Takes in a segment. `false`: its numbers are not where those of the others leave room for
+    /// them.
+    pub(super) fn add(&mut self, readable: Readable) -> bool {
+        let headers = self.readable.iter().map(|it| it.header);
+        let place = place_among(headers, &readable.header);
+        if let Some(place) = place {
+            self.readable.insert(place, readable);
+        }
+        place.is_some()
+    }
+
+    /// What may hold the events between two segments that follow each other, by the ids in their
+    /// headers, and was not read.
+    pub(super) fn unread_between(
+        &self,
+        after: Option<u64>,
+        before: Option<u64>,
+    ) -> impl Iterator<Item = &Unread> {
+        // Where names were changed by hand, the file with a segment's id is another one.
+        let is_misnamed = |id| self.readable.iter().any(|it| it.header.id == id);
+        let unread = self.unread.iter();
+        unread.filter(move |it| it.is_between(after, before) || is_misnamed(it.id))
+    }
+
+    /// Bytes of what may have held such events and was removed.
+    pub(super) fn removed_between(&self, after: Option<u64>, before: Option<u64>) -> u64 {
+        let removed = self.removed.iter();
+        let removed = removed.filter(|it| it.is_between(after, before));
+        removed.map(|it| it.bytes).sum()
+    }
+}
+
+impl Unread {
+    fn is_between(&self, after: Option<u64>, before: Option<u64>) -> bool {
+        after.is_none_or(|after| after < self.id) && before.is_none_or(|before| self.id < before)
+    }
+
+    /// Events that can be in it at most.
+    #[must_use]
+    pub fn events_max(&self) -> u64 {
+        events_in(self.bytes.saturating_sub(SEGMENT_HEADER_BYTES as u64))
+    }
+}
+
+impl Unreadable {
+    pub(super) fn system(error: &io::Error) -> Self {
+        Self::System(error.to_string())
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(text) => f.write_str(text),
+            Self::OtherVersion(version) => write!(
+                f,
+                "it is of format version {version}, which this release does not know"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_missing_is_never_the_distance_to_the_next_run() {
+        let run = 1 << RUN_BITS;
+        assert_eq!(events_at_most(5, 9, 0), 4, "all of one run");
+        assert_eq!(events_at_most(5, run, 60), 10, "a run's end is not known");
+        assert_eq!(events_at_most(5, run + 3, 60), 3 + 10);
+        assert_eq!(events_at_most(5, 3 * run + 3, 60), 3 + 10);
+        assert_eq!(events_at_most(run - 2, run + 3, 6_000), 3 + 2);
+        assert_eq!(events_at_most(9, 9, 6_000), 0);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_lack_of_descriptors_passes_and_a_lack_of_permission_does_not() {
+        let of = |code: rustix::io::Errno| ReadFailure::of(&code.into());
+        assert_eq!(of(rustix::io::Errno::MFILE), ReadFailure::Passing);
+        assert_eq!(of(rustix::io::Errno::NFILE), ReadFailure::Passing);
+        assert_eq!(of(rustix::io::Errno::NOMEM), ReadFailure::Passing);
+        assert_eq!(of(rustix::io::Errno::INTR), ReadFailure::Passing);
+        assert_eq!(of(rustix::io::Errno::ACCESS), ReadFailure::File);
+        assert_eq!(of(rustix::io::Errno::IO), ReadFailure::Block);
+    }
+}

@@ -1,0 +1,188 @@
+//! Reading events from the disk for a while, on a thread that may block.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::chunk::Chunk;
+use crate::spool::{Frame, Gap, Missing, ReadFailure, Reader, Retired, SegmentList, Step, Storage};
+
+/// Bytes read from the disk at once, but for the last frame.
+const READ_BYTES: usize = 1024 * 1024;
+
+/// Which events are to be read, and how.
+pub(super) struct Job {
+    pub(super) reader: Reader,
+    /// The event to come, and the one behind the last.
+    pub(super) next: u64,
+    pub(super) limit: u64,
+    pub(super) segments: Arc<SegmentList>,
+    pub(super) on_failure: OnFailure,
+    /// Ranges that may be left out.
+    pub(super) left_out_max: usize,
+    /// They were left out before, and are so many at most.
+    pub(super) late: Option<u64>,
+}
+
+/// What becomes of events that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnFailure {
+    /// Those behind them wait for them.
+    Wait,
+    /// They are left out when reading them failed some times, and it is their file that fails.
+    LeaveOutLater,
+    /// They are left out.
+    LeaveOut,
+}
+
+/// Sequence numbers in order, with what there is of their events.
+pub(super) enum Found {
+    Events(Chunk),
+    /// They were in the spool and are not there any more; so many of them at most.
+    Lost {
+        first: u64,
+        end: u64,
+        events: u64,
+    },
+    /// They are nobody's, or those of events done with.
+    Nobodys {
+        first: u64,
+        end: u64,
+    },
+    LeftOut(LeftOut),
+}
+
+/// Events that cannot be read now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    pub(super) first: u64,
+    pub(super) end: u64,
+    /// So many at most.
+    pub(super) events: u64,
+    /// The id in the name of the file that they are in.
+    pub(super) segment: Option<u64>,
+    /// The system's reason.
+    pub(super) why: Arc<str>,
+}
+
+/// What came of it.
+pub(super) struct Outcome {
+    pub(super) job: Job,
+    pub(super) found: Vec<Found>,
+    /// In these segments something is missing.
+    pub(super) damaged: Vec<u64>,
+    /// Reading stopped before the limit because of this.
+    pub(super) failure: Option<Failure>,
+}
+
+/// Why events cannot be read, which are waited for.
+pub(super) struct Failure {
+    pub(super) segment: Option<u64>,
+    pub(super) why: Arc<str>,
+}
+
+pub(super) fn read(mut job: Job, storage: &dyn Storage, retired: &Retired) -> Outcome {
+    let mut found = Vec::new();
+    let mut damaged = Vec::new();
+    let mut failure = None;
+    let mut why: Arc<str> = "".into();
+    let (mut bytes, mut left_out) = (0, 0);
+    let mut next = job.next;
+    while bytes < READ_BYTES && left_out < job.left_out_max && next < job.limit {
+        let step = job
+            .reader
+            .advance(storage, &job.segments, retired, job.limit);
+        match step {
+            Ok(Step::Gap(gap)) if gap.missing == Missing::Unreadable => {
+                let why = reason(&job.segments, &gap).unwrap_or_else(|| why.clone());
+                if job.on_failure == OnFailure::Wait {
+                    job.reader.go_back_to(gap.first);
+                    let segment = gap.segment;
+                    failure = Some(Failure { segment, why });
+                    break;
+                }
+                skip(&mut found, next, gap.first);
+                next = gap.end;
+                left_out += 1;
+                found.push(Found::LeftOut(LeftOut {
+                    first: gap.first,
+                    end: gap.end,
+                    events: gap.events_max,
+                    segment: gap.segment,
+                    why,
+                }));
+            }
+            Ok(Step::Gap(gap)) => {
+                // Else it is a write that never came to its end.
+                if gap.missing == Missing::Lost {
+                    damaged.extend(gap.segment);
+                }
+                skip(&mut found, next, gap.first);
+                next = gap.end;
+                found.push(Found::Lost {
+                    first: gap.first,
+                    end: gap.end,
+                    events: gap.events_max,
+                });
+            }
+            Ok(Step::Frame) => {
+                let frame = job.reader.frame().expect("it was found just now");
+                let first = frame.header.first + u64::from(frame.skip);
+                skip(&mut found, next, first);
+                next = first + u64::from(frame.take);
+                bytes += put(&frame, &mut found);
+            }
+            Ok(Step::End) => {
+                skip(&mut found, next, job.limit);
+                next = job.limit;
+            }
+            Err(error) => {
+                why = error.to_string().into();
+                if job.waits_for(&error) {
+                    let segment = job.reader.segment();
+                    failure = Some(Failure { segment, why });
+                    break;
+                }
+                job.reader.skip_unread(&error);
+            }
+        }
+    }
+    job.next = next;
+    Outcome {
+        job,
+        found,
+        damaged,
+        failure,
+    }
+}
+
+impl Job {
+    fn waits_for(&self, error: &io::Error) -> bool {
+        self.on_failure != OnFailure::LeaveOut || ReadFailure::of(error) == ReadFailure::Passing
+    }
+}
+
+/// Why the file with these events is not read at all, if it is not.
+fn reason(segments: &SegmentList, gap: &Gap) -> Option<Arc<str>> {
+    let mut unread = segments.unread.iter();
+    let unread = unread.find(|unread| Some(unread.id) == gap.segment)?;
+    Some(unread.why.to_string().into())
+}
+
+fn skip(found: &mut Vec<Found>, first: u64, end: u64) {
+    if first < end {
+        found.push(Found::Nobodys { first, end });
+    }
+}
+
+/// Copies a frame's events behind those of the last chunk, or into a new one.
+fn put(frame: &Frame<'_>, found: &mut Vec<Found>) -> usize {
+    let chunk = Chunk::of_frame(frame);
+    let bytes = chunk.bytes.len();
+    if let Some(Found::Events(last)) = found.last_mut()
+        && last.takes_in(&chunk)
+    {
+        return bytes;
+    }
+    found.push(Found::Events(chunk));
+    bytes
+}

@@ -1,0 +1,149 @@
+//! What a spool's reader does: events in order, and late those that could not be read.
+
+use flume_client::spool::{Gap, Log, Missing, ReadFailure, Reader, Step};
+
+use super::world::{Broken, World};
+
+impl World {
+    pub(super) fn read(&mut self) -> Result<(), Broken> {
+        for _ in 0..self.random.u32(1..12) {
+            let Some(mut log) = self.log.take() else {
+                break;
+            };
+            let more = self.read_step(&mut log);
+            self.log = Some(log);
+            if !more? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// `false` at the end or after an error of the disk.
+    pub(super) fn read_step(&mut self, log: &mut Log) -> Result<bool, Broken> {
+        let mut reader = std::mem::replace(&mut self.reader, Reader::new(0, 0));
+        let upto = log.readable_upto();
+        let more = self.step(&mut reader, log, upto, false);
+        self.reader = reader;
+        more
+    }
+
+    /// Tries again all that could not be read.
+    pub(super) fn read_late(&mut self) -> Result<(), Broken> {
+        let Some(mut log) = self.log.take() else {
+            return Ok(());
+        };
+        let mut outcome = Ok(());
+        for (first, end) in std::mem::take(&mut self.left_out) {
+            outcome = outcome.and_then(|()| self.read_range(first, end, &mut log));
+        }
+        self.log = Some(log);
+        outcome
+    }
+
+    fn read_range(&mut self, first: u64, end: u64, log: &mut Log) -> Result<(), Broken> {
+        let mut reader = Reader::new(first, self.opened_witnessed);
+        let mut next = first;
+        while self.step(&mut reader, log, end, true)? {
+            // What is nobody's among it is done with, too.
+            log.retire(next, self.step_first.take().unwrap_or(next));
+            next = reader.next();
+        }
+        if next < end && reader.next() < end {
+            self.left_out.push((next, end));
+        } else {
+            log.retire(next, end);
+        }
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        reader: &mut Reader,
+        log: &mut Log,
+        upto: u64,
+        late: bool,
+    ) -> Result<bool, Broken> {
+        self.step_first = None;
+        let segments = log.segments();
+        match reader.advance(self.disk.as_ref(), &segments, log.retired(), upto) {
+            Ok(Step::Frame) => {
+                self.read_frame(reader, late)?;
+                Ok(true)
+            }
+            Ok(Step::Gap(gap)) => {
+                self.step_first = Some(gap.first);
+                self.meet_gap(&gap, log)?;
+                Ok(true)
+            }
+            Ok(Step::End) => Ok(false),
+            Err(error) if self.expects_no_error() => {
+                Err(("a sound disk can be read", error.to_string()))
+            }
+            Err(error) => {
+                // As long as it may pass, nobody goes on behind it.
+                let passes = ReadFailure::of(&error) == ReadFailure::Passing;
+                if !passes && !self.disk.is_crashed() && self.random.u32(0..3) == 0 {
+                    reader.skip_unread(&error);
+                    return Ok(true);
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    fn expects_no_error(&self) -> bool {
+        self.plan.faults.reads == 0 && !self.plan.obstacles && !self.disk.is_crashed()
+    }
+
+    fn read_frame(&mut self, reader: &Reader, late: bool) -> Result<(), Broken> {
+        let Some(frame) = reader.frame() else {
+            return Err(("a frame that was found is there", String::new()));
+        };
+        self.step_first = Some(frame.header.first + u64::from(frame.skip));
+        let mut start = 0;
+        let numbered = (frame.header.first..).zip(frame.payload.ends());
+        for (index, (number, end)) in numbered.enumerate() {
+            let datum = &frame.payload.datums()[start..end as usize];
+            start = end as usize;
+            let from = frame.skip as usize;
+            if (from..from + frame.take as usize).contains(&index) {
+                self.book.read(number, datum, late)?;
+                self.stats.read += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn meet_gap(&mut self, gap: &Gap, log: &mut Log) -> Result<(), Broken> {
+        self.check_bound(gap)?;
+        if gap.missing == Missing::Unreadable {
+            if !self.plan.obstacles && self.plan.faults.reads == 0 && !self.damaged {
+                return Err(("a sound disk can be read", format!("{gap:?}")));
+            }
+            self.stats.left_out += 1;
+            self.left_out.push((gap.first, gap.end));
+            return Ok(());
+        }
+        let lost = self.book.miss(gap.first, gap.end);
+        if lost && !self.damaged {
+            let details = format!("{gap:?}");
+            return Err(("a stored event is read after any crash", details));
+        }
+        // After a failed sync the machine itself believes what is not on the disk.
+        let is_lost = gap.missing == Missing::Lost;
+        if is_lost && !self.damaged && !self.syncs_fail && !self.took_away {
+            return Err(("what is done with is not told as lost", format!("{gap:?}")));
+        }
+        // What nothing later bears witness of looks like a write that was never finished.
+        if lost && !is_lost && gap.first < self.witnessed {
+            return Err(("damage is told as such", format!("{gap:?}")));
+        }
+        self.stats.gaps += u64::from(lost);
+        if let (Missing::Lost, Some(segment)) = (gap.missing, gap.segment) {
+            log.mark_damaged(segment);
+        }
+        log.retire(gap.first, gap.end);
+        Ok(())
+    }
+}
