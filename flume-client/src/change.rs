@@ -74,13 +74,7 @@ fn put_end(problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Problem::Failed { .. } | Problem::Closed | Problem::Forked { .. } => {
             f.write_str("the client takes events again")
         }
-        Problem::Unreadable { unreadable } => {
-            write!(
-                f,
-                "{} can be read again, or is gone",
-                unreadable.file.display()
-            )
-        }
+        Problem::Unreadable { .. } => f.write_str("all stored events can be read again"),
         Problem::Agent { agent, .. } => write!(f, "{agent} has not failed again"),
     }
 }

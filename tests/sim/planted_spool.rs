@@ -163,8 +163,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "segment recycled past a gap",
         "log.rs",
-        "let watermark = cursor.retired.watermark();",
-        "let watermark = cursor.retired.run(cursor.retired.watermark()).1;",
+        "        let retired = &cursor.retired;",
+        "        let mut retired = cursor.retired.clone();\n        retired.add(0, retired.run(retired.watermark()).1);\n        let retired = &retired;",
     ),
     // Recovery.
     bug(
@@ -183,7 +183,7 @@ pub(crate) const BUGS: &[Bug] = &[
         "numbers of a torn write given again",
         "open.rs",
         "((given >> RUN_BITS) + runs) << RUN_BITS",
-        "cursor.durable_upto",
+        "given + 0 * runs",
     ),
     bug(
         "last segment not read to its end",
@@ -200,8 +200,39 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "damage taken for an unfinished write",
         "reader.rs",
-        "let durable = first < durable_upto;",
-        "let durable = false;",
+        "        } else if first < durable_upto {",
+        "        } else if first < durable_upto && false {",
+    ),
+    // What cannot be read.
+    bug(
+        "what cannot be read is a hole",
+        "reader.rs",
+        "if !place.is_read {",
+        "if false {",
+    ),
+    bug(
+        "a file of another version is damage",
+        "open.rs",
+        "                return self.unread(Unreadable::OtherVersion(*major));",
+        "                let _ = major;\n                return Kind::Damaged;",
+    ),
+    bug(
+        "a file without permission is damage",
+        "open.rs",
+        "            Err(error) => return self.unread(Unreadable::system(error)),",
+        "            Err(_) => return Kind::Damaged,",
+    ),
+    bug(
+        "a renamed segment with events is a spare",
+        "open.rs",
+        "            Ok(false) => Kind::Spare,",
+        "            Ok(_) if header.id != self.id => Kind::Spare,\n            Ok(false) => Kind::Spare,",
+    ),
+    bug(
+        "missing events are as many as the numbers to the next run",
+        "missing.rs",
+        "let of_earlier_runs = (run - first).min(events_in(bytes));",
+        "let of_earlier_runs = run - first + 0 * bytes;",
     ),
     // Room.
     bug(
@@ -225,7 +256,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "drained segments kept for ever",
         "segments.rs",
-        "let end = following.or(last_end);",
-        "let end = following;",
+        "ends.chain([last_end])",
+        "ends.chain([last_end.and(None)])",
     ),
 ];

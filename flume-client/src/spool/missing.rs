@@ -143,7 +143,8 @@ impl ReadFailure {
 /// Whether the process or the machine has no file descriptors left.
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     #[cfg(unix)]
-    let codes = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(|it| it.raw_os_error());
+    let codes =
+        [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(rustix::io::Errno::raw_os_error);
     // ERROR_TOO_MANY_OPEN_FILES
     #[cfg(not(unix))]
     let codes = [4];

@@ -139,13 +139,7 @@ pub(super) fn open(
         .map_or(0, |it| it.header.first);
     let known = opened.witnessed.max(retired.watermark()).max(last_first);
     let given = known.max(end.unwrap_or(known)).max(cursor.run);
-    let runs = match opened.cursor {
-        _ if fresh => 0,
-        CursorState::Whole => 1,
-        CursorState::Repaired => RUNS_OF_A_SLOT,
-        CursorState::Missing | CursorState::Damaged => RUNS_OF_A_CURSOR,
-    };
-    let first = ((given >> RUN_BITS) + runs) << RUN_BITS;
+    let first = next_run(given, fresh, opened.cursor);
     // If the end cannot be read now, what is there has a number below the new run's.
     let skipped_from = end.map_or(first, |end| end.max(known));
     retired.add(skipped_from, first);
@@ -165,6 +159,17 @@ pub(super) fn open(
         unconfirmed,
         opened,
     })
+}
+
+/// Where the numbers of a new run begin, if those that are known to be given end with `given`.
+fn next_run(given: u64, fresh: bool, cursor: CursorState) -> u64 {
+    let runs = match cursor {
+        _ if fresh => 0,
+        CursorState::Whole => 1,
+        CursorState::Repaired => RUNS_OF_A_SLOT,
+        CursorState::Missing | CursorState::Damaged => RUNS_OF_A_CURSOR,
+    };
+    ((given >> RUN_BITS) + runs) << RUN_BITS
 }
 
 /// Where the numbers of all the segments begin, if no cursor tells more.

@@ -81,13 +81,14 @@ pub(super) struct Failure {
 }
 
 pub(super) fn read(mut job: Job, storage: &dyn Storage, retired: &Retired) -> Outcome {
-    let mut found = Vec::new();
-    let mut damaged = Vec::new();
+    let mut findings = Findings::default();
     let mut failure = None;
     let mut why: Arc<str> = "".into();
-    let (mut bytes, mut left_out) = (0, 0);
-    let mut next = job.next;
-    while bytes < READ_BYTES && left_out < job.left_out_max && next < job.limit {
+    while findings.bytes < READ_BYTES
+        && findings.left_out < job.left_out_max
+        && job.next < job.limit
+        && failure.is_none()
+    {
         let step = job
             .reader
             .advance(storage, &job.segments, retired, job.limit);
@@ -98,60 +99,94 @@ pub(super) fn read(mut job: Job, storage: &dyn Storage, retired: &Retired) -> Ou
                     job.reader.go_back_to(gap.first);
                     let segment = gap.segment;
                     failure = Some(Failure { segment, why });
-                    break;
+                } else {
+                    findings.leave_out(&mut job.next, &gap, why);
                 }
-                skip(&mut found, next, gap.first);
-                next = gap.end;
-                left_out += 1;
-                found.push(Found::LeftOut(LeftOut {
-                    first: gap.first,
-                    end: gap.end,
-                    events: gap.events_max,
-                    segment: gap.segment,
-                    why,
-                }));
             }
-            Ok(Step::Gap(gap)) => {
-                // Else it is a write that never came to its end.
-                if gap.missing == Missing::Lost {
-                    damaged.extend(gap.segment);
-                }
-                skip(&mut found, next, gap.first);
-                next = gap.end;
-                found.push(Found::Lost {
-                    first: gap.first,
-                    end: gap.end,
-                    events: gap.events_max,
-                });
-            }
+            Ok(Step::Gap(gap)) => findings.lose(&mut job.next, &gap),
             Ok(Step::Frame) => {
                 let frame = job.reader.frame().expect("it was found just now");
-                let first = frame.header.first + u64::from(frame.skip);
-                skip(&mut found, next, first);
-                next = first + u64::from(frame.take);
-                bytes += put(&frame, &mut found);
+                findings.take(&mut job.next, &frame);
             }
-            Ok(Step::End) => {
-                skip(&mut found, next, job.limit);
-                next = job.limit;
-            }
+            Ok(Step::End) => findings.skip(&mut job.next, job.limit),
             Err(error) => {
                 why = error.to_string().into();
                 if job.waits_for(&error) {
                     let segment = job.reader.segment();
+                    let why = why.clone();
                     failure = Some(Failure { segment, why });
-                    break;
+                } else {
+                    job.reader.skip_unread(&error);
                 }
-                job.reader.skip_unread(&error);
             }
         }
     }
-    job.next = next;
     Outcome {
         job,
-        found,
-        damaged,
+        found: findings.found,
+        damaged: findings.damaged,
         failure,
+    }
+}
+
+/// What was found so far. `next` is the event to come.
+#[derive(Default)]
+struct Findings {
+    found: Vec<Found>,
+    damaged: Vec<u64>,
+    bytes: usize,
+    left_out: usize,
+}
+
+impl Findings {
+    fn skip(&mut self, next: &mut u64, end: u64) {
+        let first = *next;
+        if first < end {
+            self.found.push(Found::Nobodys { first, end });
+            *next = end;
+        }
+    }
+
+    fn leave_out(&mut self, next: &mut u64, gap: &Gap, why: Arc<str>) {
+        self.skip(next, gap.first);
+        *next = gap.end;
+        self.left_out += 1;
+        self.found.push(Found::LeftOut(LeftOut {
+            first: gap.first,
+            end: gap.end,
+            events: gap.events_max,
+            segment: gap.segment,
+            why,
+        }));
+    }
+
+    fn lose(&mut self, next: &mut u64, gap: &Gap) {
+        // Else it is a write that never came to its end.
+        if gap.missing == Missing::Lost {
+            self.damaged.extend(gap.segment);
+        }
+        self.skip(next, gap.first);
+        *next = gap.end;
+        self.found.push(Found::Lost {
+            first: gap.first,
+            end: gap.end,
+            events: gap.events_max,
+        });
+    }
+
+    /// Copies a frame's events behind those of the last chunk, or into a new one.
+    fn take(&mut self, next: &mut u64, frame: &Frame<'_>) {
+        let first = frame.header.first + u64::from(frame.skip);
+        self.skip(next, first);
+        *next = first + u64::from(frame.take);
+        let chunk = Chunk::of_frame(frame);
+        self.bytes += chunk.bytes.len();
+        if let Some(Found::Events(last)) = self.found.last_mut()
+            && last.takes_in(&chunk)
+        {
+            return;
+        }
+        self.found.push(Found::Events(chunk));
     }
 }
 
@@ -166,23 +201,4 @@ fn reason(segments: &SegmentList, gap: &Gap) -> Option<Arc<str>> {
     let mut unread = segments.unread.iter();
     let unread = unread.find(|unread| Some(unread.id) == gap.segment)?;
     Some(unread.why.to_string().into())
-}
-
-fn skip(found: &mut Vec<Found>, first: u64, end: u64) {
-    if first < end {
-        found.push(Found::Nobodys { first, end });
-    }
-}
-
-/// Copies a frame's events behind those of the last chunk, or into a new one.
-fn put(frame: &Frame<'_>, found: &mut Vec<Found>) -> usize {
-    let chunk = Chunk::of_frame(frame);
-    let bytes = chunk.bytes.len();
-    if let Some(Found::Events(last)) = found.last_mut()
-        && last.takes_in(&chunk)
-    {
-        return bytes;
-    }
-    found.push(Found::Events(chunk));
-    bytes
 }
