@@ -137,8 +137,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "accepted counts inputs",
         "core.rs",
-        "self.counters.accepted += ends.len() as u64;",
-        "self.counters.accepted += 1;",
+        "self.counters.accepted += ends.len() as u64;\n                self.batches.append",
+        "self.counters.accepted += 1;\n                self.batches.append",
     ),
     bug(
         "unsent attempt stays counted",

@@ -20,6 +20,7 @@
 use std::io;
 
 use super::cursor::{CURSOR_BYTES, Cursor, Retired};
+use super::folder::NotAFile;
 use super::header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::log::Run;
 use super::missing::{
@@ -277,6 +278,10 @@ impl Candidate {
 
     fn error(&self) -> Option<io::Error> {
         let error = self.block.as_ref().err()?;
+        if error.get_ref().is_some_and(|inner| inner.is::<NotAFile>()) {
+            // It holds no events.
+            return None;
+        }
         let file = FileName::Segment(self.id);
         Some(io::Error::new(
             error.kind(),
