@@ -234,8 +234,15 @@ pub(super) enum Kind {
     /// Its new header is on the disk, its new name is not.
     Spare,
     Unread(Unread),
+    /// It is no file, so it holds no events. What the system says it is.
+    NoFile(String),
     Damaged,
     OtherClient,
+}
+
+fn is_no_file(error: &io::Error) -> bool {
+    let inner = error.get_ref();
+    inner.and_then(|it| it.downcast_ref::<NotAFile>()).is_some()
 }
 
 /// An id that is not believed of a file that has another one in its name.
@@ -278,8 +285,7 @@ impl Candidate {
 
     fn error(&self) -> Option<io::Error> {
         let error = self.block.as_ref().err()?;
-        if error.get_ref().is_some_and(|inner| inner.is::<NotAFile>()) {
-            // It holds no events.
+        if is_no_file(error) {
             return None;
         }
         let file = FileName::Segment(self.id);
@@ -300,6 +306,7 @@ impl Candidate {
     /// What it is in the spool of this client.
     pub(super) fn kind(&self, client: Option<u64>) -> Kind {
         let header = match &self.block {
+            Err(error) if is_no_file(error) => return Kind::NoFile(error.to_string()),
             Err(error) => return self.unread(Unreadable::system(error)),
             Ok(HeaderBlock::OtherVersion { major, .. }) => {
                 return self.unread(Unreadable::OtherVersion(*major));
@@ -430,6 +437,10 @@ fn take_in(
             } else if storage.0.remove(file).is_err() {
                 segments.found_other(file, bytes);
             }
+        }
+        Kind::NoFile(_) => {
+            opened.unreadable.push(file);
+            segments.found_other(file, bytes);
         }
         Kind::Unread(unread) => {
             match unread.why {

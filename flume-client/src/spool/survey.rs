@@ -271,6 +271,7 @@ fn surveyed(candidate: &Candidate, kind: &Kind) -> SurveyedSegment {
         Kind::Spare => Some(SegmentTrouble::OtherName),
         Kind::Damaged => Some(SegmentTrouble::Damaged),
         Kind::OtherClient => Some(SegmentTrouble::OtherClient),
+        Kind::NoFile(what) => Some(SegmentTrouble::Unreadable(what.clone())),
         Kind::Unread(unread) => Some(match &unread.why {
             Unreadable::System(text) => SegmentTrouble::Unreadable(text.clone()),
             Unreadable::OtherVersion(version) => SegmentTrouble::OtherVersion(*version),
