@@ -501,11 +501,15 @@ fn settle_last(
     let Some(last) = segments.readable().next_back() else {
         return segments.unread().is_empty().then_some(0);
     };
-    let list = segments.list();
-    let mut behind = list.unread_between(Some(last.header.id), None);
-    let is_last = behind.next().is_none();
-    let end = settle(storage, settings, segments, &last, retired, opened);
-    end.filter(|_| is_last)
+    if !segments.unread().is_empty() {
+        // Any of those may be the last one, whatever its name, and hold again what is not whole in
+        // this one.
+        let found = patiently(|| segment_end(storage.0.as_ref(), &last));
+        let told = found.map_or(0, |end| end.durable_upto);
+        opened.witnessed = opened.witnessed.max(last.header.durable_upto).max(told);
+        return None;
+    }
+    settle(storage, settings, segments, &last, retired, opened)
 }
 
 fn settle(

@@ -95,6 +95,22 @@ struct Place {
     durable_upto: u64,
 }
 
+impl Place {
+    /// As long as there are files that were not read, what is missing may be in any of them: a
+    /// segment repeats what the one before lacks after a failed sync, and names are changed by
+    /// hand.
+    fn unless_unread(mut self, segments: &SegmentList) -> Self {
+        if let Some(unread) = segments.unread.first()
+            && self.is_read
+        {
+            self.is_read = false;
+            self.segment = Some(unread.id);
+            self.bytes = segments.unread.iter().map(|it| it.bytes).sum();
+        }
+        self
+    }
+}
+
 impl Reader {
     /// A reader that begins with the event `next`. `witnessed` is what was known to be durable
     /// when the spool was opened, see [`Opened::witnessed`](super::Opened::witnessed).
@@ -160,7 +176,9 @@ impl Reader {
             if let Some(segment) = current {
                 self.enter(segment.id);
                 match self.find(storage, segment, following, limit) {
-                    Ok(Some(header)) => return Ok(self.come_upon(header, segment, limit)),
+                    Ok(Some(header)) => {
+                        return Ok(self.come_upon(header, segments, segment, limit));
+                    }
                     Ok(None) => {}
                     Err(error) if is_removed(storage, segment.id, &error) => {
                         self.offset = PAST_END;
@@ -182,15 +200,7 @@ impl Reader {
                 if self.next >= end {
                     continue;
                 }
-                if let Some(unread) = segments.unread.first()
-                    && place.is_read
-                {
-                    // With names changed by hand it may be in any file that was not read.
-                    place.is_read = false;
-                    place.segment = Some(unread.id);
-                    place.bytes = segments.unread.iter().map(|it| it.bytes).sum();
-                }
-                return Ok(self.gap(end, &place));
+                return Ok(self.gap(end, place.unless_unread(segments)));
             }
             self.next = following.map_or(limit, |it| it.header.first);
         }
@@ -231,7 +241,13 @@ impl Reader {
         }
     }
 
-    fn come_upon(&mut self, header: FrameHeader, segment: &Readable, limit: u64) -> Step {
+    fn come_upon(
+        &mut self,
+        header: FrameHeader,
+        segments: &SegmentList,
+        segment: &Readable,
+        limit: u64,
+    ) -> Step {
         if header.first > self.next {
             let from = self.unread_from.unwrap_or(SEGMENT_HEADER_BYTES as u64);
             let place = Place {
@@ -241,7 +257,7 @@ impl Reader {
                 bytes: self.offset - from,
                 durable_upto: header.durable_upto,
             };
-            return self.gap(header.first.min(limit), &place);
+            return self.gap(header.first.min(limit), place.unless_unread(segments));
         }
         self.unread_from = None;
         let end = header.end().min(limit);
@@ -328,7 +344,7 @@ impl Reader {
         witness
     }
 
-    fn gap(&mut self, end: u64, place: &Place) -> Step {
+    fn gap(&mut self, end: u64, place: Place) -> Step {
         let first = self.next;
         let durable_upto = place.durable_upto.max(self.witnessed);
         let (end, missing, events_max) = if !place.is_read {

@@ -188,21 +188,23 @@ impl Survey {
         let mut witnessed = cursor.durable_upto;
         let mut upto = witnessed;
         let last = segments.readable.last();
-        let mut ends_unread = false;
+        // Any that was not read may be the last one, whatever its name.
+        let is_last = segments.unread.is_empty();
+        let mut ends_unread = !is_last;
         match last.map(|last| segment_end(storage, last)) {
             None => {}
             Some(Ok(end)) => {
                 witnessed = witnessed.max(end.durable_upto);
                 upto = upto.max(end.end).max(witnessed);
-                for (first, end) in end.holes {
+                // Another one may hold them again.
+                for (first, end) in end.holes.into_iter().filter(|_| is_last) {
                     self.retired.add(first.max(witnessed), end);
                 }
-                ends_unread = !end.is_read;
+                ends_unread |= !end.is_read;
             }
             Some(Err(_)) => ends_unread = true,
         }
-        let mut behind = segments.unread_between(last.map(|it| it.header.id), None);
-        if ends_unread || behind.next().is_some() {
+        if ends_unread {
             // Nothing tells where their numbers end but that later ones were begun.
             upto = upto.max(cursor.run.max(upto) | u64::from(u32::MAX));
         } else if upto < cursor.run {

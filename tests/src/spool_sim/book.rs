@@ -44,12 +44,16 @@ impl Book {
         }
     }
 
-    /// Everything that was pushed in this run is reported durable; returns how many are new.
+    /// Everything that was pushed in this run is reported durable, but for what agents took before
+    /// it was: a run of nothing else leaves no trace, and its numbers are given again, by a run of
+    /// another id. Returns how many are new.
     pub(super) fn store(&mut self, from: u64, upto: u64) -> u64 {
         let mut new = 0;
         for (_, entry) in self.events.range_mut(from..upto) {
-            new += u64::from(!entry.stored);
-            entry.stored = true;
+            if !entry.stored && !entry.retired {
+                entry.stored = true;
+                new += 1;
+            }
         }
         new
     }

@@ -33,6 +33,9 @@ impl World {
             return self.lift(&obstacle);
         }
         let files = self.disk.files();
+        if files.is_empty() {
+            return Ok(());
+        }
         let (file, bytes) = files[self.random.usize(0..files.len())];
         let is_segment = matches!(file, FileName::Segment(_));
         if !is_segment && file != FileName::Cursor || self.is_in_the_way(file) {

@@ -48,13 +48,15 @@ impl Plan {
             syncs: one_in(60),
             names: one_in(60),
         };
+        let damage = random.u32(0..5) == 0;
         Self {
             faults,
             power_losses: random.u32(0..4) > 0,
             full_disk: random.u32(0..4) == 0,
             read_only: random.u32(0..8) == 0,
-            damage: random.u32(0..5) == 0,
-            obstacles: random.u32(0..3) == 0,
+            damage,
+            // With a damaged cursor and files taken away nothing tells how far numbers were given.
+            obstacles: !damage && random.u32(0..3) == 0,
             settings_change: random.u32(0..6) == 0,
         }
     }

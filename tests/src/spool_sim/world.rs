@@ -48,6 +48,8 @@ pub(super) struct World {
     pub(super) step_first: Option<u64>,
     /// Somebody has taken a file away.
     pub(super) took_away: bool,
+    /// A run has begun while a file could not be read: where the last run ended was not known.
+    pub(super) began_unread: bool,
 }
 
 /// Turns of one run.
@@ -111,6 +113,7 @@ impl World {
             opened_witnessed: 0,
             step_first: None,
             took_away: false,
+            began_unread: false,
         }
     }
 
@@ -198,6 +201,11 @@ impl World {
         if opened.cursor == CursorState::Damaged && readable && opened.segments > 0 {
             return Err(("a cursor survives any crash", format!("{opened:?}")));
         }
+        if !opened.quarantined.is_empty() && self.plan.obstacles {
+            // The name of a file was changed while it could not be read, or the newest one was taken
+            // away, and its id was given again: of the two that have it now, one is set aside.
+            self.damaged = true;
+        }
         if !opened.quarantined.is_empty() && !self.damaged && !self.syncs_fail {
             return Err(("only damage is set aside", format!("{opened:?}")));
         }
@@ -210,6 +218,7 @@ impl World {
             return Err(("each run names events in its own way", details));
         }
         self.opened_witnessed = opened.witnessed;
+        self.began_unread |= !log.unread().is_empty() || !opened.unreadable.is_empty();
         self.left_out.clear();
         self.check_backlog(&log)?;
         let started = self.book.start(log.client(), self.damaged);
