@@ -246,8 +246,11 @@ impl Directory {
     /// locked, so what is read may be in the middle of a change.
     pub fn look(path: &Path) -> Result<Self, DirectoryError> {
         let folder = Folder::open(path).map_err(DirectoryError::io("read the directory", path))?;
-        let listed = folder.list();
-        listed.map_err(DirectoryError::io("read the directory", path))?;
+        match folder.list() {
+            // Whoever has it has renamed a file just now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            listed => drop(listed.map_err(DirectoryError::io("read the directory", path))?),
+        }
         Ok(Self::of(folder, None, Access::default()))
     }
 
@@ -656,11 +659,11 @@ impl Storage for Directory {
         }
         let is_segment = |file: &FileName| matches!(file, FileName::Segment(_));
         let mut handles = self.handles();
-        // A commit writes to the newest two at the most, and syncs them through these.
-        let newest = handles.keys().rev().filter(|file| is_segment(file));
-        let oldest_kept = newest.take(2).last().copied();
+        // Only the newest one may have writes that are not synced: each is synced before the next is
+        // begun. To keep one more could be to hold on to the only two there are when a third is due.
+        let newest = handles.keys().rev().find(|file| is_segment(file)).copied();
         handles.retain(|file, _| match file {
-            FileName::Segment(_) => Some(*file) >= oldest_kept,
+            FileName::Segment(_) => Some(*file) == newest,
             FileName::Spare(_) => false,
             FileName::Cursor | FileName::Quarantine(_) => true,
         });
