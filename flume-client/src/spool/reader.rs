@@ -200,7 +200,7 @@ impl Reader {
                 if self.next >= end {
                     continue;
                 }
-                return Ok(self.gap(end, place.unless_unread(segments)));
+                return Ok(self.gap(end, &place.unless_unread(segments)));
             }
             self.next = following.map_or(limit, |it| it.header.first);
         }
@@ -257,7 +257,7 @@ impl Reader {
                 bytes: self.offset - from,
                 durable_upto: header.durable_upto,
             };
-            return self.gap(header.first.min(limit), place.unless_unread(segments));
+            return self.gap(header.first.min(limit), &place.unless_unread(segments));
         }
         self.unread_from = None;
         let end = header.end().min(limit);
@@ -344,7 +344,7 @@ impl Reader {
         witness
     }
 
-    fn gap(&mut self, end: u64, place: Place) -> Step {
+    fn gap(&mut self, end: u64, place: &Place) -> Step {
         let first = self.next;
         let durable_upto = place.durable_upto.max(self.witnessed);
         let (end, missing, events_max) = if !place.is_read {
