@@ -43,13 +43,15 @@ edition = "2024"
 [dependencies]
 crc32fast = "1.5"
 fastrand = { version = "2.5", default-features = false, features = ["std"] }
-rustix = { version = "1.1", default-features = false, features = ["fs", "std"] }
+rustix = { version = "1.1", default-features = false, features = ["fs", "process", "std"] }
+libc = { version = "0.2", default-features = false }
 thiserror = "2.0"
 "#;
 
 /// Only what the simulators need: the rest of the crate would be built for nothing.
 const CLIENT_LIB: &str = "
 pub mod delivery;
+pub mod fork;
 pub mod reliability;
 pub mod spool;
 pub use reliability::Reliability;
@@ -177,15 +179,13 @@ impl Nursery {
         nursery.copy("tests/src/sim")?;
         nursery.copy("tests/src/spool_sim")?;
         nursery.copy("tests/sim")?;
-        let reliability = "flume-client/src/reliability.rs";
-        fs::copy(
-            nursery.origin.join(reliability),
-            nursery.home.join(reliability),
-        )?;
-        fs::copy(
-            nursery.origin.join("Cargo.lock"),
-            nursery.home.join("Cargo.lock"),
-        )?;
+        for file in [
+            "Cargo.lock",
+            "flume-client/src/fork.rs",
+            "flume-client/src/reliability.rs",
+        ] {
+            fs::copy(nursery.origin.join(file), nursery.home.join(file))?;
+        }
         nursery.write("Cargo.toml", WORKSPACE)?;
         nursery.write("flume-client/Cargo.toml", CLIENT)?;
         nursery.write("flume-client/src/lib.rs", CLIENT_LIB)?;

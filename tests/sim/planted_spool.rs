@@ -53,14 +53,14 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "segment written on after a failed sync",
         "log.rs",
-        "        self.active = None;\n        self.pending.unwrite();",
-        "        self.pending.unwrite();",
+        "        self.active = None;\n        self.pending.unwrite();\n        self.segments.give_up",
+        "        self.pending.unwrite();\n        self.segments.give_up",
     ),
     bug(
         "frames of a segment that was given up not written again",
         "log.rs",
-        "        self.pending.unwrite();\n",
-        "",
+        "        self.pending.unwrite();\n        self.segments.give_up",
+        "        self.segments.give_up",
     ),
     bug(
         "numbers of events delivered unstored told as lost",
@@ -73,12 +73,6 @@ pub(crate) const BUGS: &[Bug] = &[
         "log.rs",
         "            && upto >= end\n",
         "            && upto > 0 && end > 0\n",
-    ),
-    bug(
-        "what follows events delivered unstored written to the segment before",
-        "log.rs",
-        "            self.pending.forget_front();\n            self.active = None;\n",
-        "            self.pending.forget_front();\n",
     ),
     bug(
         "frames written ahead lie where they were to be alone",
@@ -152,7 +146,7 @@ pub(crate) const BUGS: &[Bug] = &[
         "segments reused before the cursor is saved",
         "log.rs",
         "        // The slot that was found is written",
-        "        let _ = self.segments.recycle(&self.storage, &self.settings, cursor.retired.watermark(), None);\n        // The slot that was found is written",
+        "        let _ = self.segments.recycle(&self.storage, &self.settings, &drained, None);\n        // The slot that was found is written",
     ),
     bug(
         "cursor says durable what is not",
@@ -163,8 +157,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "segment recycled past a gap",
         "log.rs",
-        "        let retired = &cursor.retired;",
-        "        let mut retired = cursor.retired.clone();\n        retired.add(0, retired.run(retired.watermark()).1);\n        let retired = &retired;",
+        "        let retired = &drained;",
+        "        let mut retired = drained.clone();\n        retired.add(0, retired.run(retired.watermark()).1);\n        let retired = &retired;",
     ),
     // Recovery.
     bug(
