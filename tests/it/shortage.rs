@@ -142,7 +142,7 @@ fn a_backlog_is_delivered_by_a_process_with_hardly_any_descriptors() {
         return wait_for_end();
     }
     // Beside standard input, output and error.
-    for descriptors in 7..14 {
+    for descriptors in 10..14 {
         let mut agent = Agent::good();
         agent.stop();
         let mut client = Other::start(test, &format!("{descriptors} {}", agent.url()));
