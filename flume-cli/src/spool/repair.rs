@@ -214,10 +214,11 @@ struct Unfinished(PathBuf);
 impl Unfinished {
     fn make(output: &Path) -> Result<Self, Problem> {
         let path = unfinished(output)?;
-        let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        let made = builder.create(&path);
+        let made =
+            std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700).create(&path);
+        #[cfg(not(unix))]
+        let made = fs::create_dir(&path);
         made.map_err(Problem::io("make the directory", output))?;
         Ok(Self(path))
     }

@@ -104,7 +104,7 @@ impl Folder {
 
 #[cfg(unix)]
 mod unix {
-    use super::{File, Folder, How, Identity, Kind, NotAFile};
+    use super::{File, Folder, How, Identity, Kind};
     use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
     use rustix::io::retry_on_intr;
     use std::io;
@@ -212,15 +212,6 @@ mod unix {
         }
     }
 
-    impl Kind {
-        fn check(self) -> io::Result<()> {
-            match self {
-                Self::Regular => Ok(()),
-                other => Err(io::Error::other(NotAFile(other))),
-            }
-        }
-    }
-
     /// The owner of a directory, if this is root and it belongs to another: what root makes there
     /// must not keep its owner out.
     pub(super) fn heir(directory: &File) -> io::Result<Option<(Uid, Gid)>> {
@@ -256,6 +247,9 @@ mod not_unix {
         }
 
         pub(in super::super) fn open_file(&self, name: &str, how: How) -> io::Result<File> {
+            if how != How::New {
+                self.kind(name)?.check()?;
+            }
             let mut options = File::options();
             options.read(true).write(how != How::Read);
             options.create_new(how == How::New);
@@ -312,6 +306,14 @@ impl Kind {
             Self::Link
         } else {
             Self::Other
+        }
+    }
+
+    /// Nothing but a regular file is opened as one.
+    fn check(self) -> io::Result<()> {
+        match self {
+            Self::Regular => Ok(()),
+            other => Err(io::Error::other(NotAFile(other))),
         }
     }
 }

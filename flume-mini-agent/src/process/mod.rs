@@ -217,10 +217,11 @@ impl Directory {
     fn create() -> std::io::Result<Self> {
         let name = format!("flume-mini-agent-{:016x}", fastrand::u64(..));
         let path = std::env::temp_dir().join(name);
-        let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&path)?;
+        std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700).create(&path)?;
+        // The directory for temporary files is each user's own here.
+        #[cfg(not(unix))]
+        fs::create_dir(&path)?;
         Ok(Self(path))
     }
 
