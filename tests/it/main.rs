@@ -32,6 +32,7 @@ mod guarantees;
 mod health;
 #[cfg(target_os = "linux")]
 mod hostile;
+mod poison;
 mod receipts;
 mod settings;
 #[cfg(target_os = "linux")]

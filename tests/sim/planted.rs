@@ -154,6 +154,18 @@ pub(crate) const BUGS: &[Bug] = &[
         "let _ = place;\n        self.queue.push_back(batch);",
     ),
     bug(
+        "batch rests for ever",
+        "core.rs",
+        "call.batch.rest_until = self.now + rest;",
+        "call.batch.rest_until = self.now + rest * 100_000;",
+    ),
+    bug(
+        "ordered mode lets others go first",
+        "core.rs",
+        "true => self.batches.pop(),",
+        "true => self.batches.pop_rested(now),",
+    ),
+    bug(
         "ordered mode ignored",
         "core.rs",
         "if ordered && is_busy {",

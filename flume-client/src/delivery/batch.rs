@@ -16,6 +16,8 @@ pub struct Batch {
     pub bytes: u32,
     /// How often it was sent.
     pub attempts: u32,
+    /// Others are sent before it until then: it was sent and not acknowledged.
+    pub rest_until: Time,
 }
 
 impl Batch {
@@ -25,6 +27,7 @@ impl Batch {
             events: 0,
             bytes: 0,
             attempts: 0,
+            rest_until: Time::ZERO,
         }
     }
 
@@ -143,8 +146,17 @@ impl Batches {
         self.open.is_none() && self.queue.is_empty()
     }
 
+    /// The oldest.
     pub(super) fn pop(&mut self) -> Option<Batch> {
         self.queue.pop_front()
+    }
+
+    /// The oldest of those that do not rest, or of all if each does: a batch that no agent takes
+    /// must not be all that is ever tried.
+    pub(super) fn pop_rested(&mut self, now: Time) -> Option<Batch> {
+        let mut queued = self.queue.iter();
+        let rested = queued.position(|batch| batch.rest_until <= now);
+        self.queue.remove(rested.unwrap_or(0))
     }
 
     /// Puts a batch back in its place by age.

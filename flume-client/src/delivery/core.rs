@@ -9,6 +9,10 @@
 //! After each failure the agent rests ([`Backoff`](super::Backoff)) and the next one in order is
 //! used. A preferred agent that has rested is tried again while the other one works on; it takes
 //! over with its first acknowledgement, and the spare connection ends with its last answer.
+//!
+//! A batch that was not acknowledged rests likewise, the longer the more often that was: unless the
+//! order is kept, others go before it. So one that no agent ever takes costs the others a part of
+//! the agents' time, and does not end them.
 
 use std::collections::VecDeque;
 
@@ -261,7 +265,10 @@ impl Core {
     }
 
     /// A batch that was sent and not acknowledged.
-    fn give_back(&mut self, call: InFlight, loss: Loss) {
+    fn give_back(&mut self, mut call: InFlight, loss: Loss) {
+        let backoff = &self.settings.backoff;
+        let rest = backoff.delay(call.batch.attempts, &mut self.random);
+        call.batch.rest_until = self.now + rest;
         match self.settings.reliability {
             Reliability::InMemory | Reliability::EndToEnd => self.batches.put_back(call.batch),
             Reliability::BestEffort => self.retire(&call.batch, Outcome::Lost(loss)),
@@ -353,7 +360,11 @@ impl Core {
             let Some(link) = Self::link_with_room(&mut self.links, now) else {
                 return;
             };
-            let (Some(mut batch), Some(epoch)) = (self.batches.pop(), link.epoch()) else {
+            let next = match ordered {
+                true => self.batches.pop(),
+                false => self.batches.pop_rested(now),
+            };
+            let (Some(mut batch), Some(epoch)) = (next, link.epoch()) else {
                 return;
             };
             self.counters.batches += 1;
@@ -410,5 +421,67 @@ impl Core {
             .iter_mut()
             .enumerate()
             .find(|(_, link)| link.epoch() == Some(epoch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::delivery::Backoff;
+
+    /// Sends a hundred batches to an agent that refuses the first one, for ten minutes. Says how
+    /// many are acknowledged.
+    fn acknowledged(window: WindowMode) -> u64 {
+        let settings = Settings {
+            agents: 1,
+            batch_events_max: 1,
+            batch_bytes_max: 1000,
+            linger: Duration::ZERO,
+            window,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(20),
+            backoff: Backoff::default(),
+            reliability: Reliability::InMemory,
+        };
+        let mut core = Core::new(settings, 1);
+        let mut now = Duration::ZERO;
+        let ends: Vec<u32> = (1..=100).collect();
+        core.step(now, Input::Append { ends: &ends });
+        while now < Duration::from_secs(600) {
+            match core.next_output() {
+                Some(Output::Connect { epoch, .. }) => {
+                    core.step(now, Input::Connected { epoch });
+                    core.step(now, Input::Opened { epoch });
+                }
+                Some(Output::Send {
+                    epoch,
+                    serial,
+                    batch,
+                }) => {
+                    now += Duration::from_millis(1);
+                    let committed = batch.first > 0;
+                    let replied = Input::Replied {
+                        epoch,
+                        serial,
+                        committed,
+                    };
+                    core.step(now, replied);
+                }
+                Some(_) => {}
+                None => {
+                    now = core.deadline().expect("it rests, and tries again");
+                    core.step(now, Input::Tick);
+                }
+            }
+        }
+        core.counters().retired()
+    }
+
+    #[test]
+    fn a_batch_that_is_always_refused_holds_up_others_only_if_the_order_is_kept() {
+        assert_eq!(acknowledged(WindowMode::ADAPTIVE), 99);
+        assert_eq!(acknowledged(WindowMode::Ordered), 0);
     }
 }

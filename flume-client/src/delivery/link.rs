@@ -214,6 +214,7 @@ mod tests {
             events: 1,
             bytes: 1,
             attempts: 1,
+            rest_until: Time::ZERO,
         };
         let mut random = fastrand::Rng::with_seed(1);
         let mut link = Link::new(&settings);

@@ -170,11 +170,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn record(&self, payload: &[u8], answer: Answer) {
+    /// Says what the answer is, now that the events are known.
+    fn record(&self, payload: &[u8], answer: Answer) -> Answer {
         let events = wire::read_batch(payload);
         assert!(!events.is_empty(), "an empty batch");
+        let answer = answer.to(&events);
         self.lock().requests.push(Request { events, answer });
         self.changed.notify_all();
+        answer
     }
 
     fn wait_until_released(&self) {
@@ -299,7 +302,7 @@ impl Connection {
             let Frame { serial, payload } = wire::read_frame(&mut self.stream)?;
             let first = self.script.first.get(number);
             let answer = first.copied().unwrap_or(self.script.rest);
-            self.shared.record(&payload, answer);
+            let answer = self.shared.record(&payload, answer);
             match (answer, kept.take()) {
                 (Answer::OkSwapped, None) => kept = Some(serial),
                 (Answer::OkSwapped, Some(earlier)) => {
@@ -337,6 +340,7 @@ impl Connection {
             Answer::StoredThenClosed | Answer::Closed => end(),
             Answer::Unanswered => Ok(()),
             Answer::OkSwapped => unreachable!("kept by the caller"),
+            Answer::FailedWith(_) => unreachable!("decided when it was recorded"),
         }
     }
 }

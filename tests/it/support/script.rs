@@ -1,5 +1,8 @@
 //! What a scripted agent does, per connection and per request.
 
+use super::number_of;
+use super::wire::Received;
+
 /// How an agent receives a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Greeting {
@@ -34,6 +37,8 @@ pub(crate) enum Greeting {
 pub(crate) enum Answer {
     Ok,
     Failed,
+    /// FAILED if the event with this number is among them, else OK.
+    FailedWith(u64),
     Unknown,
     Error(&'static str),
     /// Waits for `Agent::release`, then OK.
@@ -63,6 +68,17 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
+    /// What it is to a batch of these events.
+    pub(super) fn to(self, events: &[Received]) -> Self {
+        let Self::FailedWith(number) = self else {
+            return self;
+        };
+        match events.iter().any(|event| number_of(event) == number) {
+            true => Self::Failed,
+            false => Self::Ok,
+        }
+    }
+
     /// Whether the events are in the agent, as far as it is concerned.
     pub(crate) fn is_stored(self) -> bool {
         !matches!(

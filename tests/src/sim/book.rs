@@ -1,7 +1,7 @@
 //! The simulator's own book of every event, kept without looking into the core.
 
 use flume_client::Reliability;
-use flume_client::delivery::{Batch, Counters, Loss, Outcome};
+use flume_client::delivery::{Backoff, Batch, Counters, Loss, Outcome, Settings, WindowMode};
 
 use super::{Check, Nanos, broken, ensure};
 
@@ -43,6 +43,8 @@ struct Record {
     /// An earlier send ended unknown or refused: it may be stored again.
     excused: bool,
     last_end: Option<Ending>,
+    /// After an end without an acknowledgement others may go before it, until then at the latest.
+    rest_end_max: Nanos,
     state: State,
     stored_by: u8,
 }
@@ -50,6 +52,8 @@ struct Record {
 #[derive(Debug)]
 pub(super) struct Book {
     reliability: Reliability,
+    backoff: Backoff,
+    is_ordered: bool,
     records: Vec<Record>,
     /// No event below waits.
     low: usize,
@@ -70,9 +74,12 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(reliability: Reliability, calm: bool, in_order: bool) -> Self {
+    pub(super) fn new(settings: &Settings, calm: bool) -> Self {
+        let is_ordered = settings.window == WindowMode::Ordered;
         Self {
-            reliability,
+            reliability: settings.reliability,
+            backoff: settings.backoff,
+            is_ordered,
             records: Vec::new(),
             low: 0,
             watermark: 0,
@@ -84,7 +91,7 @@ impl Book {
             abandoned: false,
             shedding: None,
             calm,
-            next_stored: (calm && in_order).then_some(0),
+            next_stored: (calm && is_ordered).then_some(0),
             skipped: Vec::new(),
         }
     }
@@ -97,6 +104,7 @@ impl Book {
             begun: false,
             excused: false,
             last_end: None,
+            rest_end_max: 0,
             state: State::Waiting,
             stored_by: 0,
         });
@@ -115,6 +123,7 @@ impl Book {
             begun: false,
             excused: false,
             last_end: None,
+            rest_end_max: 0,
             state: State::Retired,
             stored_by: 0,
         };
@@ -165,7 +174,7 @@ impl Book {
     }
 
     /// A batch leaves for an agent.
-    pub(super) fn send(&mut self, batch: &Batch) -> Check {
+    pub(super) fn send(&mut self, now: Nanos, batch: &Batch) -> Check {
         let first = batch.first as usize;
         let end = first + batch.events as usize;
         ensure(
@@ -174,8 +183,14 @@ impl Book {
             || format!("{batch:?} holds events that were not accepted"),
         )?;
         self.oldest_waiting();
-        ensure(first == self.low, "oldest first", || {
-            format!("{batch:?} is sent while event {} waits", self.low)
+        let older = self.records.get(self.low..first).unwrap_or_default();
+        let may_wait = |it: &Record| !self.is_ordered && it.attempts > 0 && now < it.rest_end_max;
+        let mut waiting = older.iter().filter(|it| it.state == State::Waiting);
+        ensure(waiting.all(may_wait), "oldest first", || {
+            format!(
+                "{batch:?} is sent while event {} or a later one waits",
+                self.low
+            )
         })?;
         let mut bytes = 0;
         let mut retry = false;
@@ -211,7 +226,8 @@ impl Book {
     }
 
     /// A call ended without an acknowledgement.
-    pub(super) fn end_call(&mut self, first: u64, events: u32, ending: Ending) {
+    pub(super) fn end_call(&mut self, now: Nanos, first: u64, events: u32, ending: Ending) {
+        let backoff = self.backoff;
         let first = first as usize;
         self.in_flight_calls -= 1;
         for record in &mut self.records[first..first + events as usize] {
@@ -227,6 +243,9 @@ impl Book {
                     record.begun |= begun;
                     record.excused = true;
                 }
+            }
+            if ending != Ending::Unsent {
+                record.rest_end_max = now + rest_max(&backoff, record.attempts);
             }
         }
         self.waiting += u64::from(events);
@@ -363,4 +382,10 @@ impl Book {
         };
         *counter += events;
     }
+}
+
+/// The longest rest after so many sends in vain.
+fn rest_max(backoff: &Backoff, attempts: u32) -> Nanos {
+    let doubled = backoff.base * 2_u32.pow(attempts.saturating_sub(1).min(20));
+    doubled.min(backoff.cap).max(backoff.floor).as_nanos() as Nanos
 }

@@ -119,7 +119,7 @@ impl World {
         )?;
         let agent = connection.agent;
         self.pace.on_use(agent, self.now)?;
-        self.book.send(batch)?;
+        self.book.send(self.now, batch)?;
         self.write(epoch, serial, batch);
         self.sent_to.push(agent);
         Ok(())
@@ -229,7 +229,7 @@ impl World {
                 let begun = flight.begin <= now;
                 Ending::Unknown { begun }
             };
-            self.book.end_call(flight.first, flight.events, ending);
+            self.book.end_call(now, flight.first, flight.events, ending);
         }
     }
 
@@ -328,7 +328,7 @@ impl World {
             self.pace.on_failure(agent, self.now);
         }
         self.book
-            .end_call(flight.first, flight.events, Ending::Refused);
+            .end_call(self.now, flight.first, flight.events, Ending::Refused);
         self.step(input)?;
         self.check_refused(agent, before, is_news)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flume_client::delivery::{Core, Epoch, Input, WindowMode};
+use flume_client::delivery::{Core, Epoch, Input};
 
 use super::agent::{Agent, Call};
 use super::book::{Acked, Book};
@@ -140,7 +140,6 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(scenario: Scenario, rng: fastrand::Rng, prints: bool) -> Self {
         let settings = &scenario.settings;
-        let in_order = settings.window == WindowMode::Ordered;
         Self {
             rng,
             now: 0,
@@ -149,7 +148,7 @@ impl World {
             core: Core::new(settings.clone(), scenario.core_seed),
             agents: scenario.agents.iter().copied().map(Agent::new).collect(),
             connections: BTreeMap::new(),
-            book: Book::new(settings.reliability, scenario.is_calm(), in_order),
+            book: Book::new(settings, scenario.is_calm()),
             pace: Pace::new(settings),
             full_load: FullLoad::default(),
             trace: Trace::new(prints),
