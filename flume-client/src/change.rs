@@ -17,7 +17,7 @@ pub const CALM_AFTER: Duration = Duration::from_secs(5);
 ///
 /// It comes once when a problem begins and once when it has been over for
 /// [`CALM_AFTER`](crate::health::CALM_AFTER), never per event: at most one a second, however bad
-/// things are. It goes
+/// things are. What was noted of a spool comes once, when the client starts. It goes
 ///
 /// - to the [`log`](https://docs.rs/log) crate, with the target `flume_client`: as `warn` when a
 ///   problem begins and as `info` when it is over. `flume_client=off` in a logger's filter, or
@@ -43,6 +43,10 @@ pub enum Change {
         /// How long it lasted.
         lasted: Duration,
     },
+    /// Something about the spool that was found when it was opened, and that is no problem of the
+    /// client's: whoever looks after the directory should know. One of
+    /// [`SpoolStats::notes`](crate::stats::SpoolStats::notes), told once.
+    Noted(String),
     /// Whoever listens was too slow for so many changes.
     LeftOut(u64),
 }
@@ -55,6 +59,7 @@ impl fmt::Display for Change {
                 put_end(problem, f)?;
                 write!(f, ", after {} s", lasted.as_secs())
             }
+            Self::Noted(note) => f.write_str(note),
             Self::LeftOut(changes) => write!(
                 f,
                 "{changes} changes were left out, since whoever is told of them was too slow"
@@ -70,7 +75,15 @@ fn put_end(problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Problem::Stuck { .. } => f.write_str("the oldest event is done with"),
         Problem::Full { .. } => f.write_str("no event was handed back for a minute"),
         Problem::Losing { .. } => f.write_str("no event was lost for a minute"),
-        Problem::Spool { .. } => f.write_str("events are stored again"),
+        Problem::Spool {
+            delivered_unstored, ..
+        } => {
+            f.write_str("events can be stored again")?;
+            match delivered_unstored {
+                0 => Ok(()),
+                events => write!(f, "; {events} were delivered from memory and never stored"),
+            }
+        }
         Problem::Failed { .. } | Problem::Closed | Problem::Forked { .. } => {
             f.write_str("the client takes events again")
         }

@@ -9,7 +9,7 @@
 //! | save of the cursor | 100 ms after an event was done with; 1 s after the last commit; at the end | one small write, one flush |
 //! | a look whether the directory is still there | with each of these; 30 s after the last look | two system calls |
 //! | a look at segments that cannot be read | 1 s after the last, then twice as long, up to 30 s | a few system calls for each, if there are any |
-//! | another try | 50 ms after trouble, then twice as long, up to 2 s | a commit |
+//! | another try | 50 ms after trouble, then twice as long, up to 2 s | a commit, or the beginning of a segment if nothing waits to be stored any more |
 //!
 //! What [others](crate::spool::places) left behind is looked after here, too: see [`Adoption`].
 //!
@@ -247,7 +247,15 @@ impl Committer {
 
     fn commit(&mut self, finishing: bool) {
         let is_early = self.retry.is_some_and(|(at, _)| Instant::now() < at);
-        if self.uncommitted.is_empty() || is_early && !finishing {
+        if self.uncommitted.is_empty() {
+            // All was delivered from memory. Without a try nobody knew when the trouble is over.
+            if self.trouble.is_some() && !is_early && !finishing {
+                let begun = self.log.begin(now_ms());
+                self.on_tried(begun);
+            }
+            return;
+        }
+        if is_early && !finishing {
             return;
         }
         let before = self.log.settled_upto();
@@ -263,7 +271,12 @@ impl Committer {
                 self.timers.sync.get_or_insert(due);
             }
         }
-        match committed {
+        self.on_tried(committed);
+    }
+
+    /// The disk has taken everything, or has not.
+    fn on_tried(&mut self, tried: Result<(), Trouble>) {
+        match tried {
             Ok(()) => {
                 self.trouble = None;
                 self.retry = None;
@@ -426,8 +439,7 @@ impl Committer {
         if !(self.partners.handover.sleep(waker, events) && self.adoption.sleep(waker)) {
             return;
         }
-        let waits = !self.uncommitted.is_empty();
-        let retry = self.retry.filter(|_| waits).map(|(at, _)| at);
+        let retry = self.retry.map(|(at, _)| at);
         let unstored = self.uncommitted.hand_on_at(self.is_closed);
         // If its time has come already, it waits for room, which comes with what is done with.
         let unstored = unstored.filter(|at| *at > Instant::now());

@@ -143,10 +143,14 @@ pub enum Problem {
         last_error: Option<Arc<AgentError>>,
     },
     /// Events cannot be stored.
-    #[error("{unstored} events cannot be stored and wait in memory: {trouble}")]
+    #[error("{}: {trouble}{}", not_stored(*.unstored), sent_unstored(*.delivered_unstored))]
     Spool {
-        /// How many wait. With too many of them `append` hands events back.
+        /// How many wait. With too many of them `append` hands events back. If none waits, it is
+        /// still tried every 2 s whether the disk takes events.
         unstored: u64,
+        /// How many agents acknowledged so far that were never stored, because the disk did not take
+        /// them in time.
+        delivered_unstored: u64,
         /// Why.
         trouble: Arc<Trouble>,
     },
@@ -226,8 +230,11 @@ impl Health {
             .collect();
         let spool = stats.spool.as_ref().and_then(|spool| {
             let trouble = spool.trouble.clone()?;
-            let unstored = spool.unstored;
-            Some(Problem::Spool { unstored, trouble })
+            Some(Problem::Spool {
+                unstored: spool.unstored,
+                delivered_unstored: spool.delivered_unstored,
+                trouble,
+            })
         });
         let has_no_agent = stats.pending > 0 && failing.len() == stats.agents.len();
         let no_agent = has_no_agent.then(|| Problem::NoAgent {
@@ -436,6 +443,20 @@ fn seconds(time: Duration) -> String {
     format!("{} s", time.as_secs())
 }
 
+fn not_stored(events: u64) -> String {
+    match events {
+        0 => "events cannot be stored".to_owned(),
+        _ => format!("{events} events cannot be stored and wait in memory"),
+    }
+}
+
+fn sent_unstored(events: u64) -> String {
+    match events {
+        0 => String::new(),
+        _ => format!("; so far {events} were delivered from memory and never stored"),
+    }
+}
+
 fn reasons(lost: &Lost) -> String {
     let counted = lost
         .by_reason()
@@ -501,7 +522,14 @@ mod serial {
                     map.serialize_entry("lost", &BTreeMap::from(lost.by_reason()))?;
                     put_time(&mut map, "ago_seconds", *ago)?;
                 }
-                Self::Spool { unstored, .. } => map.serialize_entry("unstored", unstored)?,
+                Self::Spool {
+                    unstored,
+                    delivered_unstored,
+                    ..
+                } => {
+                    map.serialize_entry("unstored", unstored)?;
+                    map.serialize_entry("delivered_unstored", delivered_unstored)?;
+                }
                 Self::Failed { .. } | Self::Closed | Self::Forked { .. } => {}
                 Self::Unreadable { unreadable } => {
                     map.serialize_entry("file", &unreadable.file.display().to_string())?;
@@ -684,6 +712,14 @@ mod tests {
             ..SpoolStats::default()
         });
         let words = "10 events cannot be stored and wait in memory: the spool's disk is full";
+        check(&stats, Status::Failing, &[("spool", words)]);
+        // They were delivered all the same, and it is still full.
+        let spool = stats.spool.as_mut().unwrap();
+        (spool.unstored, spool.delivered_unstored) = (0, 10);
+        (stats.pending, stats.timing.oldest_pending) = (0, None);
+        let words = "; so far 10 were delivered from memory and never stored";
+        check(&stats, Status::Failing, &[("spool", words)]);
+        let words = "events cannot be stored: the spool's disk is full";
         check(&stats, Status::Failing, &[("spool", words)]);
     }
 

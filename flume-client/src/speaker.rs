@@ -120,7 +120,7 @@ impl Shared {
 
 fn say(change: &Change) {
     let level = match change {
-        Change::Began(_) | Change::LeftOut(_) => Level::Warn,
+        Change::Began(_) | Change::Noted(_) | Change::LeftOut(_) => Level::Warn,
         Change::Ended { .. } => Level::Info,
     };
     log::log!(target: TARGET, level, "{change}");

@@ -62,6 +62,8 @@ struct SummaryLine {
 #[derive(Serialize)]
 struct SpoolLine {
     directory: String,
+    /// Of those delivered: sent from memory.
+    delivered_unstored: u64,
     /// What other runs left in further places of the directory.
     pending_elsewhere: u64,
 }
@@ -144,6 +146,14 @@ impl Summary {
             let recovered = count(recovered);
             output::detail(format!("{recovered} of them left by earlier runs"));
         }
+        let spool = self.stats.spool.as_ref();
+        let unstored = spool.map_or(0, |spool| spool.delivered_unstored);
+        if unstored > 0 {
+            let unstored = count(unstored);
+            output::detail(format!(
+                "{unstored} of them from memory: the disk did not take them"
+            ));
+        }
         self.missing_text().iter().for_each(output::detail);
         if let Some(place) = &self.stopped_at {
             output::detail(format!(
@@ -221,6 +231,7 @@ impl Summary {
             retries: stats.batches_retried,
             spool: stats.spool.as_ref().map(|spool| SpoolLine {
                 directory: spool.directory.display().to_string(),
+                delivered_unstored: spool.delivered_unstored,
                 pending_elsewhere: self.left_elsewhere.iter().map(|(_, events)| events).sum(),
             }),
             agents: agents::lines(&stats.agents),

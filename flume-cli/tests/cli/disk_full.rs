@@ -173,6 +173,28 @@ fn a_spool_without_room_is_told_and_so_is_every_event_that_is_lost_by_it() {
 }
 
 #[test]
+fn what_is_delivered_from_memory_for_want_of_room_is_told_as_such() {
+    if !inside("what_is_delivered_from_memory_for_want_of_room_is_told_as_such") {
+        return;
+    }
+    let disk = small_disk();
+    let dir = disk.path().join("app").display().to_string();
+    fs::write(disk.path().join("stuffing"), vec![0; 5 << 20]).unwrap();
+    let agent = crate::support::agent();
+    let url = agent.url();
+    let args = ["send", "--agent", &url, "--spool", &dir, "--json"];
+    let run = flume_reading(&args, b"a\nb\n");
+    run.check(0, &["2 of them from memory: the disk did not take them"]);
+    let told = run.json();
+    assert_eq!(
+        (&told["delivered"], &told["pending"]),
+        (&2.into(), &0.into())
+    );
+    assert_eq!(told["spool"]["delivered_unstored"], 2);
+    assert_eq!(agent.received_count(), 2);
+}
+
+#[test]
 fn a_spool_can_be_made_to_fit_a_small_disk_and_keeps_what_is_to_stay_free() {
     if !inside("a_spool_can_be_made_to_fit_a_small_disk_and_keeps_what_is_to_stay_free") {
         return;

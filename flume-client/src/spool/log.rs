@@ -293,6 +293,15 @@ impl Log {
         flushed
     }
 
+    /// Begins the segment that the next flush would begin, if there is none: that tells whether the
+    /// storage takes events, when there are none to try with.
+    pub fn begin(&mut self, now_ms: u64) -> Result<(), Trouble> {
+        match self.active {
+            Some(_) => Ok(()),
+            None => self.begin_segment(now_ms).map(|_| ()),
+        }
+    }
+
     /// The storage is another directory now, which is empty: the old one was removed or moved. What
     /// is not durable goes to the new one, under the same numbers. The storage goes on giving what
     /// it still can of the old segments, whose ids are lower than
