@@ -8,14 +8,18 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 
 use flume_client::spool::{
     Access, Directory, DirectoryError, FileName, ForeignOwner, Storage, User, open_first_free,
 };
-use flume_client::{BuildError, Client};
+use flume_client::{BuildError, Change, Client};
 use tempfile::TempDir;
 
-use crate::support::{Agent, PATIENCE, Port, append_all, client_at, client_of, give_up};
+use crate::support::{
+    Agent, PATIENCE, Port, alone, append_all, client_at, client_of, event, give_up,
+};
 
 fn open(path: &Path) -> Result<Directory, DirectoryError> {
     Directory::open(path, Access::default())
@@ -266,6 +270,61 @@ fn a_directory_that_a_group_may_write_to_is_used_and_told_of() {
     set_mode(&path, 0o700);
     let client = spooled(&Agent::good(), &path).unwrap();
     assert!(client.stats().spool.unwrap().notes.is_empty());
+}
+
+/// Keeps what is logged.
+struct Lines(Mutex<Vec<(log::Level, String)>>);
+
+impl log::Log for Lines {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target() == "flume_client"
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let line = (record.level(), record.args().to_string());
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn what_is_noted_of_a_spool_is_told_once_to_the_log_and_to_whoever_listens() {
+    let test =
+        "spool_access::what_is_noted_of_a_spool_is_told_once_to_the_log_and_to_whoever_listens";
+    alone(test, || {
+        static LINES: Lines = Lines(Mutex::new(Vec::new()));
+        log::set_logger(&LINES).unwrap();
+        log::set_max_level(log::LevelFilter::Info);
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("spool");
+        fs::create_dir(&path).unwrap();
+        set_mode(&path, 0o2770);
+        let (sender, told) = channel();
+        let sender = Mutex::new(sender);
+        let agent = Agent::good();
+        let client = client_of(&[&agent]).spool(&path).spool_free_bytes(0);
+        let client = client.on_change(move |change: &Change| {
+            // The test may be over.
+            let _ = sender.lock().unwrap().send(change.clone());
+        });
+        let client = client.build().unwrap();
+        let notes = client.stats().spool.unwrap().notes;
+        let first = told.recv_timeout(PATIENCE).unwrap();
+        assert!(
+            matches!(&first, Change::Noted(note) if *note == notes[0]),
+            "{first}"
+        );
+        client.append(event(0)).unwrap().wait(PATIENCE).unwrap();
+        assert!(client.close(PATIENCE).wait().is_complete());
+        drop(client);
+        // The sender went with the client: nothing more was told.
+        assert!(told.recv_timeout(PATIENCE).is_err());
+        let lines = LINES.0.lock().unwrap().clone();
+        assert_eq!(lines, [(log::Level::Warn, notes[0].clone())]);
+    });
 }
 
 const SOMEBODY: u32 = 12_345;

@@ -108,6 +108,11 @@ pub(super) fn run(args: &DrainArgs) -> Result<Exit, Problem> {
     let started = Instant::now();
     let clients = spools.iter().map(|it| client(args, it, spools.len()));
     let clients = clients.collect::<Result<Vec<_>, _>>()?;
+    for client in &clients {
+        let spool = client.stats().spool;
+        let notes = spool.iter().flat_map(|spool| spool.notes.iter());
+        notes.for_each(output::note);
+    }
     let ending = deliver(args, &clients, &interrupts, started);
     let closes: Vec<_> = clients.iter().map(|it| it.close(Duration::ZERO)).collect();
     let is_clean = closes.into_iter().all(|close| close.wait().pending == 0);

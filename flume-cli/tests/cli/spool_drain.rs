@@ -55,6 +55,19 @@ fn all_that_waits_is_delivered_as_it_was_stored_and_nothing_is_left() {
     assert_eq!(run.stdout, nothing);
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_noted_of_a_spool_is_printed_once() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let spool = TestSpool::of(10);
+    fs::set_permissions(spool.path(), fs::Permissions::from_mode(0o770)).unwrap();
+    let agent = agent();
+    let run = drain(&spool.dir(), &agent.url(), &[]);
+    run.check(0, &["(mode 0770)", "chmod g-w"]);
+    assert_eq!(run.stderr.matches("chmod g-w").count(), 1, "{run:#?}");
+}
+
 #[test]
 fn what_further_processes_left_is_delivered_from_where_it_lies() {
     let spool = TestSpool::of(300);

@@ -77,6 +77,14 @@ struct Worker {
 impl Worker {
     fn new(config: &Config, means: Means, intake: Arc<Intake>, backlog: Option<Backlog>) -> Self {
         let epoch = Instant::now();
+        let watch = Watch::new(Speaker::new(config.on_change.clone()), config.limits());
+        let notes = intake
+            .lock()
+            .stats
+            .spool
+            .as_ref()
+            .map(|it| it.notes.clone());
+        watch.note(&notes.unwrap_or_default());
         Self {
             own: Lane::new(config, &means, epoch, backlog),
             adopted: None,
@@ -91,7 +99,7 @@ impl Worker {
             closing: None,
             has_failed: false,
             turn: Turn::default(),
-            watch: Watch::new(Speaker::new(config.on_change.clone()), config.limits()),
+            watch,
         }
     }
 

@@ -33,6 +33,13 @@ impl Watch {
         }
     }
 
+    /// Tells what was found about the spool.
+    pub(super) fn note(&self, notes: &[String]) {
+        if self.speaker.is_heard() {
+            self.speaker.tell(notes.iter().cloned().map(Change::Noted));
+        }
+    }
+
     /// Whether to look now.
     pub(super) fn is_due(&mut self, has_news: bool, has_pending: bool, now: Instant) -> bool {
         if !self.speaker.is_heard() {
