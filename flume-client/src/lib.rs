@@ -105,3 +105,8 @@ pub use receipt::{Ack, Delivered, Receipt};
 pub use reliability::Reliability;
 pub use stats::Stats;
 pub use stored::Stored;
+
+/// Compiles the README's examples, which would only repeat the documentation above.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -113,3 +113,8 @@ pub use process::error::ProcessError;
 pub use received::Received;
 pub use sink::Sink;
 pub use source::avro::ReplyMode;
+
+/// Compiles the README's examples, which would only repeat the documentation above.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

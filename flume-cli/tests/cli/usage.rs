@@ -1,5 +1,8 @@
 //! Wrong usage, and help.
 
+use std::fs;
+use std::path::Path;
+
 use crate::support::command::flume;
 
 #[track_caller]
@@ -130,4 +133,33 @@ fn the_help_of_send_has_the_exit_codes_too() {
         "{}",
         run.stdout
     );
+}
+
+/// Each is run with `--help` behind it, which is shown only if all before it is understood.
+#[test]
+fn every_command_line_in_the_readmes_is_understood() {
+    for (readme, least) in [("README.md", 8), ("../README.md", 7)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(readme);
+        let text = fs::read_to_string(&path).unwrap();
+        let blocks = text.split("```sh\n").skip(1);
+        let lines = blocks.flat_map(|block| block.split("```").next().unwrap().lines());
+        let commands = lines.filter_map(|line| {
+            let command = line
+                .split(" #")
+                .next()
+                .unwrap()
+                .split(" | ")
+                .last()
+                .unwrap();
+            command.strip_prefix("flume ")
+        });
+        let mut understood = 0;
+        for command in commands {
+            let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+            let run = flume(&args);
+            assert_eq!(run.code, Some(0), "{readme}: flume {command}: {run:#?}");
+            understood += 1;
+        }
+        assert!(understood >= least, "{readme}: {understood} commands");
+    }
 }
