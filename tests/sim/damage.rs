@@ -15,6 +15,13 @@ const SETTINGS: Settings = Settings {
     bytes_max: 1024 * 1024 * 1024,
     free_bytes_min: 0,
 };
+/// The smallest quota with segments of four events of 15,000 bytes.
+const SMALLEST: Settings = Settings {
+    segment_bytes: 64 * 1024,
+    frame_bytes_max: 16 * 1024,
+    bytes_max: SEGMENTS_MIN * 64 * 1024 + CURSOR_BYTES as u64,
+    free_bytes_min: 0,
+};
 const EVENTS: u64 = 250;
 
 /// A segment with its events, and the cursor beside it.
@@ -194,14 +201,8 @@ fn a_damaged_byte_of_the_cursor_loses_nothing_and_is_told() {
 
 #[test]
 fn damaged_segments_that_are_set_aside_leave_room_for_events_in_the_smallest_quota() {
-    let settings = Settings {
-        segment_bytes: 64 * 1024,
-        frame_bytes_max: 16 * 1024,
-        bytes_max: SEGMENTS_MIN * 64 * 1024 + CURSOR_BYTES as u64,
-        free_bytes_min: 0,
-    };
     let disk = Arc::new(SimDisk::new(1, u64::MAX / 2));
-    let (mut log, _) = Log::open(Arc::clone(&disk) as _, settings, 1).unwrap();
+    let (mut log, _) = Log::open(Arc::clone(&disk) as _, SMALLEST, 1).unwrap();
     let mut begun = None;
     for _ in 0..40 {
         log.push(&[15_000], &[7; 15_000], Level::EndToEnd);
@@ -221,7 +222,32 @@ fn damaged_segments_that_are_set_aside_leave_room_for_events_in_the_smallest_quo
         .map(|(_, bytes)| bytes)
         .sum();
     assert!(set_aside > 0, "{files:?}");
-    assert!(set_aside <= settings.bytes_max / SEGMENTS_MIN, "{files:?}");
+    assert!(set_aside <= SMALLEST.bytes_max / SEGMENTS_MIN, "{files:?}");
+}
+
+#[test]
+fn a_crash_finds_nothing_new_under_the_old_name_of_a_spare() {
+    let power_losses = (0..8).flat_map(|seed| (1..30).map(move |operations| (seed, operations)));
+    for (seed, operations) in power_losses {
+        let disk = Arc::new(SimDisk::new(seed, u64::MAX / 2));
+        let (mut log, _) = Log::open(Arc::clone(&disk) as _, SMALLEST, seed).unwrap();
+        for _ in 0..10 {
+            log.push(&[15_000], &[7; 15_000], Level::EndToEnd);
+            log.flush(0).unwrap();
+        }
+        log.retire(0, log.next());
+        disk.set_names_fail(true);
+        log.save().unwrap_err();
+        disk.set_names_fail(false);
+        disk.crash_in(operations);
+        for _ in 0..8 {
+            log.push(&[15_000], &[8; 15_000], Level::EndToEnd);
+            let _ = log.flush(0);
+        }
+        disk.power_off_and_on();
+        let (_, opened) = Log::open(Arc::clone(&disk) as _, SMALLEST, seed).unwrap();
+        assert!(opened.quarantined.is_empty(), "{operations}: {opened:?}");
+    }
 }
 
 /// Whether the number of an event is given again after damage to its frame, which was the only one

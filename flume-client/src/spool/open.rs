@@ -144,8 +144,7 @@ pub(super) fn open(
     // If the end cannot be read now, what is there has a number below the new run's.
     let skipped_from = end.map_or(first, |end| end.max(known));
     retired.add(skipped_from, first);
-    // A file that has become a spare must not have its old name again once it holds other things.
-    opened.trouble = storage.0.sync_directory().err().map(Trouble::from);
+    opened.trouble = segments.keep_names(storage).err().map(Trouble::from);
     opened.segments = segments.readable().count();
     Ok(Found {
         segments,

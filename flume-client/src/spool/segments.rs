@@ -38,6 +38,8 @@ pub(super) struct Segments {
     left_below: u64,
     next_id: u64,
     wrote: bool,
+    /// A spare may have its old name, a segment's, again after a crash.
+    renamed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +64,7 @@ impl Segments {
         Self {
             next_id,
             cursor_bytes,
+            renamed: true,
             ..Self::default()
         }
     }
@@ -254,6 +257,8 @@ impl Segments {
         settings: &Settings,
         header: &SegmentHeader,
     ) -> Result<(), Trouble> {
+        // What is written to a spare must not be found under the name that it had before.
+        self.keep_names(storage)?;
         let (spare, bytes) = self.take_spare(storage, settings)?;
         let segment = FileName::Segment(header.id);
         let begun = self.write_header(storage, FileName::Spare(spare), segment, header);
@@ -296,20 +301,25 @@ impl Segments {
         retired: &Retired,
         last_end: Option<u64>,
     ) -> Result<(), Trouble> {
-        let mut changed = false;
         while let Some(place) = self.drained(retired, last_end)
             && let Some(entry) = self.entries.get(place).copied()
         {
+            self.renamed = true;
             match self.release(storage, settings, &entry) {
                 // Somebody has removed it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 released => released?,
             }
             self.entries.remove(place);
-            changed = true;
         }
-        if changed {
+        Ok(self.keep_names(storage)?)
+    }
+
+    /// Sees to it that the names that files have now are those that a crash leaves.
+    pub(super) fn keep_names(&mut self, storage: &Shared) -> io::Result<()> {
+        if self.renamed {
             storage.0.sync_directory()?;
+            self.renamed = false;
         }
         Ok(())
     }

@@ -58,6 +58,7 @@ struct State {
     inodes: Vec<Inode>,
     capacity: u64,
     read_only: bool,
+    names_fail: bool,
     crash_in: Option<u64>,
     tally: Tally,
     /// The most bytes that files ever took.
@@ -84,6 +85,7 @@ impl SimDisk {
                 inodes: Vec::new(),
                 capacity,
                 read_only: false,
+                names_fail: false,
                 crash_in: None,
                 tally: Tally::default(),
                 peak: 0,
@@ -104,6 +106,11 @@ impl SimDisk {
     /// Whether writes fail from now on, as on a read-only file system.
     pub fn set_read_only(&self, read_only: bool) {
         self.lock().read_only = read_only;
+    }
+
+    /// Whether every sync of the directory fails from now on.
+    pub fn set_names_fail(&self, names_fail: bool) {
+        self.lock().names_fail = names_fail;
     }
 
     /// After so many operations nothing works any more until [`power_off_and_on`](Self::power_off_and_on).
@@ -431,7 +438,7 @@ impl Storage for SimDisk {
         let mut state = self.lock();
         state.operate(0)?;
         let one_in = state.faults.syncs;
-        if state.strikes(one_in) {
+        if state.strikes(one_in) || state.names_fail {
             return Err(io::Error::other("injected: sync failed"));
         }
         state.keep_names();
