@@ -205,6 +205,18 @@ pub(crate) const BUGS: &[Bug] = &[
         "if false {",
     ),
     bug(
+        "a file of another version is damage",
+        "open.rs",
+        "                return self.unread(Unreadable::OtherVersion(*major));",
+        "                let _ = major;\n                return Kind::Damaged;",
+    ),
+    bug(
+        "a file without permission is damage",
+        "open.rs",
+        "            Err(error) => return self.unread(Unreadable::system(error)),",
+        "            Err(_) => return Kind::Damaged,",
+    ),
+    bug(
         "a renamed segment with events is a spare",
         "open.rs",
         "            Ok(false) => Kind::Spare,",

@@ -79,7 +79,10 @@ impl World {
         let one = segments[self.random.usize(0..segments.len())];
         let other = segments[self.random.usize(0..segments.len())];
         match self.random.u32(0..4) {
-            0 if one != other => self.disk.swap(one, other),
+            0 if one != other => {
+                self.swapped = true;
+                self.disk.swap(one, other);
+            }
             1 => {
                 self.took_away = true;
                 self.note_events_of(one);

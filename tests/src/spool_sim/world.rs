@@ -48,6 +48,8 @@ pub(super) struct World {
     pub(super) step_first: Option<u64>,
     /// Somebody has taken a file away.
     pub(super) took_away: bool,
+    /// Somebody has given files each other's names.
+    pub(super) swapped: bool,
     /// A run has begun while a file could not be read: where the last run ended was not known.
     pub(super) began_unread: bool,
 }
@@ -113,6 +115,7 @@ impl World {
             opened_witnessed: 0,
             step_first: None,
             took_away: false,
+            swapped: false,
             began_unread: false,
         }
     }
@@ -201,9 +204,10 @@ impl World {
         if opened.cursor == CursorState::Damaged && readable && opened.segments > 0 {
             return Err(("a cursor survives any crash", format!("{opened:?}")));
         }
-        if !opened.quarantined.is_empty() && self.plan.obstacles {
-            // The name of a file was changed while it could not be read, or the newest one was taken
-            // away, and its id was given again: of the two that have it now, one is set aside.
+        if !opened.quarantined.is_empty() && (self.swapped || self.took_away) {
+            // A file that has the name of another, or the newest one, was not there under its own id
+            // when a run began, and the id was given again: of the two that have it now, one is set
+            // aside.
             self.damaged = true;
         }
         if !opened.quarantined.is_empty() && !self.damaged && !self.syncs_fail {
