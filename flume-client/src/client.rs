@@ -38,6 +38,22 @@ use crate::worker::{self, Backlog, Request};
 /// after it ended. It copies the event into a bounded buffer and returns; the client's own thread
 /// does the rest.
 ///
+/// ```no_run
+/// use std::time::Duration;
+/// use flume_client::{Client, Event};
+///
+/// async fn serve(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+///     let first = client.append(Event::new("order 17 placed"))?; // handed back if there is no room
+///     let second = client.append_async(Event::new("order 18 placed")).await?; // waits for room
+///     println!("stored by {}", first.delivered().await?.agent);
+///     drop(second); // delivered all the same
+///     client.flush(Duration::from_secs(5)).await?;
+///     let report = client.close(Duration::from_secs(5)).await;
+///     println!("{} delivered, {} lost", report.delivered, report.lost.total());
+///     Ok(())
+/// }
+/// ```
+///
 /// # The end of a client
 ///
 /// | | sends what is there | waits for that | tells what was lost |

@@ -467,6 +467,7 @@ impl Eq for DeliveryError {}
 /// A flush ended before everything was acknowledged. Nothing is lost by it.
 #[derive(Clone, thiserror::Error)]
 #[error("{}", unflushed(self))]
+#[non_exhaustive]
 pub struct FlushError {
     /// Events that still wait.
     pub pending: u64,

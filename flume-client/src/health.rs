@@ -47,13 +47,18 @@ pub const RECENTLY: Duration = Duration::from_secs(60);
 /// Shown as text it is one line: `good`, or the problems. With the feature `serde` it can be
 /// serialised: `{"status": "failing", "problems": [{"kind": "no_agent", "message": "...", ...}]}`.
 ///
-/// ```no_run
+/// ```
 /// use flume_client::{Client, health::Status};
 ///
-/// let client = Client::builder().agent("avro://collector-1:4141").build()?;
-/// let health = client.health();
-/// let code = if health.status() == Status::Failing { 503 } else { 200 };
-/// println!("{code} {health}");
+/// /// For a load balancer. It waits for nothing, so async code can call it as it is.
+/// async fn healthz(client: &Client) -> (u16, String) {
+///     let health = client.health();
+///     let code = if health.status() == Status::Failing { 503 } else { 200 };
+///     (code, health.to_string())
+/// }
+///
+/// let client = Client::builder().agent("avro://127.0.0.1:4141").build()?;
+/// assert!(client.health().is_good()); // nothing waits, and nothing went wrong
 /// # Ok::<(), flume_client::BuildError>(())
 /// ```
 #[derive(Clone, Debug, Default)]

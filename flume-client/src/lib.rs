@@ -94,15 +94,21 @@ mod worker;
 pub use change::Change;
 pub use client::{Client, Close, CloseGuard, Flush, Ready, Report};
 pub use config::{AgentUrl, AgentUrlError, ClientBuilder, Overflow, SyncMode};
+#[doc(inline)]
 pub use delivery::{Backoff, WindowMode};
+#[doc(inline)]
 pub use error::{
     AgentError, AppendBatchError, AppendError, BuildError, ClientThread, DeliveryError, FlushError,
     StoreError,
 };
+#[doc(inline)]
 pub use event::Event;
+#[doc(inline)]
 pub use health::{Health, Problem, Status};
 pub use receipt::{Ack, Delivered, Receipt};
+#[doc(inline)]
 pub use reliability::Reliability;
+#[doc(inline)]
 pub use stats::Stats;
 pub use stored::Stored;
 

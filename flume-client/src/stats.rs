@@ -14,6 +14,23 @@ use crate::spool::Trouble;
 ///
 /// At every moment `accepted + recovered = delivered + pending + lost.total()`. Refused events were
 /// never accepted: their callers have them back.
+///
+/// ```no_run
+/// # async fn example(client: flume_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use flume_client::Event;
+///
+/// client.append_async(Event::new("order 17 placed")).await?.delivered().await?;
+/// let stats = client.stats();
+/// let known = stats.delivered + stats.pending + stats.lost.total();
+/// assert_eq!(stats.accepted + stats.recovered, known);
+/// for (reason, events) in stats.lost.by_reason() {
+///     println!("flume_lost_events{{reason=\"{reason}\"}} {events}");
+/// }
+/// for agent in &stats.agents {
+///     println!("{}: {} delivered, {} failures", agent.agent, agent.delivered, agent.failures);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {

@@ -89,10 +89,7 @@ fn a_number_that_cannot_be_meant_is_named_with_its_range() {
 #[test]
 fn a_time_in_which_nothing_can_succeed_is_named() {
     let nano = Duration::from_nanos(1);
-    let floor = Backoff {
-        floor: Duration::ZERO,
-        ..Backoff::default()
-    };
+    let floor = Backoff::default().floor(Duration::ZERO);
     for (builder, words) in [
         (
             one().connect_timeout(nano),
@@ -117,10 +114,7 @@ fn a_time_in_which_nothing_can_succeed_is_named() {
 
 #[test]
 fn settings_that_contradict_each_other_are_named() {
-    let backoff = Backoff {
-        cap: Duration::from_millis(5),
-        ..Backoff::default()
-    };
+    let backoff = Backoff::default().cap(Duration::from_millis(5));
     for (builder, words) in [
         (one().backoff(backoff), ["cap of 5ms", "floor of 10ms"]),
         (one().spool(""), ["empty path", "in memory"]),

@@ -99,11 +99,11 @@ impl Chain {
             // Only whole batches leave, one at a time.
             .linger(LIMIT)
             .window(WindowMode::Ordered)
-            .backoff(Backoff {
-                base: Duration::from_millis(5),
-                cap: SINK_BACKOFF,
-                ..Backoff::default()
-            });
+            .backoff(
+                Backoff::default()
+                    .base(Duration::from_millis(5))
+                    .cap(SINK_BACKOFF),
+            );
         let client = client
             .build()
             .map_err(|e| HarnessError::doing("the client", e))?;

@@ -71,11 +71,11 @@ impl<'a> Play<'a> {
         let client = Client::builder()
             .agent(first.url())
             .agent(second.url())
-            .backoff(Backoff {
-                base: Duration::from_millis(50),
-                cap: Duration::from_millis(300),
-                ..Backoff::default()
-            })
+            .backoff(
+                Backoff::default()
+                    .base(Duration::from_millis(50))
+                    .cap(Duration::from_millis(300)),
+            )
             .build()
             .map_err(|error| Stop::Failed(error.to_string()))?;
         Ok(Self {

@@ -147,6 +147,22 @@ impl ClientBuilder {
     /// few milliseconds of disk work however much there is in it.
     ///
     /// A relative path is taken from the current directory as it is when the client is built.
+    ///
+    /// ```no_run
+    /// use flume_client::{Client, Event};
+    ///
+    /// async fn place_order(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let receipt = client.append_async(Event::new("order 17 placed")).await?;
+    ///     receipt.stored().await?; // on the disk, whether or not an agent is there
+    ///     Ok(())
+    /// }
+    ///
+    /// let client = Client::builder()
+    ///     .agent("avro://collector-1:4141")
+    ///     .spool("/var/spool/orders")
+    ///     .build()?;
+    /// # Ok::<(), flume_client::BuildError>(())
+    /// ```
     pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self

@@ -2,12 +2,21 @@
 
 use std::time::Duration;
 
-/// Full jitter after capping: a uniform draw between [`floor`](Self::floor) and
+/// Full jitter after capping: a uniform draw between [`floor`](field@Self::floor) and
 /// `min(cap, base * 2^n)`, where `n` counts the failures since the last acknowledgement.
 ///
 /// A draw from the whole span, taken after the cap, keeps a thousand clients apart when an agent
 /// comes back; jitter that is added before the cap leaves them in step.
+///
+/// ```
+/// use std::time::Duration;
+/// use flume_client::Backoff;
+///
+/// let patient = Backoff::default().cap(Duration::from_secs(300));
+/// assert_eq!(patient.base, Duration::from_millis(250));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backoff {
     /// Upper end of the first span. Default 250 ms.
     pub base: Duration,
@@ -28,6 +37,24 @@ impl Default for Backoff {
 }
 
 impl Backoff {
+    /// With another [`base`](field@Self::base).
+    #[must_use]
+    pub fn base(self, base: Duration) -> Self {
+        Self { base, ..self }
+    }
+
+    /// With another [`cap`](field@Self::cap).
+    #[must_use]
+    pub fn cap(self, cap: Duration) -> Self {
+        Self { cap, ..self }
+    }
+
+    /// With another [`floor`](field@Self::floor).
+    #[must_use]
+    pub fn floor(self, floor: Duration) -> Self {
+        Self { floor, ..self }
+    }
+
     /// The rest after the `failures`-th failure in a row, counted from 1.
     pub(super) fn delay(&self, failures: u32, random: &mut fastrand::Rng) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);

@@ -22,6 +22,7 @@ pub struct Access {
 /// and exFAT, fuse-overlayfs, mergerfs, bindfs, gocryptfs, EncFS and the like) are taken for local
 /// ones, all others for network file systems.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NetworkFileSystem {
     /// No, [`DirectoryError::Network`].
     #[default]
@@ -33,6 +34,7 @@ pub enum NetworkFileSystem {
 /// Whether a directory may belong to a user who is neither this process's nor root. Its owner can
 /// read, change and replace all that is in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ForeignOwner {
     /// No, [`DirectoryError::ForeignOwner`].
     #[default]

@@ -104,6 +104,7 @@ pub(crate) struct Limits {
     "its files take {needed} bytes at the least, and this process may write none over {limit} \
      (RLIMIT_FSIZE): raise that (LimitFSIZE= of systemd, ulimit -f), or lower event_bytes"
 )]
+#[non_exhaustive]
 pub struct FileSizeLimit {
     /// Bytes of a segment that takes two of the largest events.
     pub needed: u64,

@@ -48,11 +48,9 @@ impl Durable {
     }
 
     fn client(&self) -> Client {
-        let backoff = Backoff {
-            base: std::time::Duration::from_millis(1),
-            cap: std::time::Duration::from_millis(10),
-            ..Backoff::default()
-        };
+        let backoff = Backoff::default()
+            .base(std::time::Duration::from_millis(1))
+            .cap(std::time::Duration::from_millis(10));
         let client = Client::builder().agent(self.agent.url()).backoff(backoff);
         // The length of a record is counted below.
         client.event_ids(false).build().unwrap()

@@ -39,11 +39,9 @@ pub(crate) fn client_of(agents: &[&Agent]) -> ClientBuilder {
 
 /// The same by address. What its events are named is left to those who ask for it.
 pub(crate) fn client_at(urls: impl IntoIterator<Item = String>) -> ClientBuilder {
-    let backoff = Backoff {
-        base: Duration::from_millis(5),
-        cap: Duration::from_millis(20),
-        ..Backoff::default()
-    };
+    let backoff = Backoff::default()
+        .base(Duration::from_millis(5))
+        .cap(Duration::from_millis(20));
     Client::builder()
         .agents(urls)
         .event_ids(false)

@@ -82,10 +82,7 @@ pub fn send(arguments: impl Iterator<Item = String>) -> Result<()> {
         .spool_bytes(orders.spool_bytes)
         .spool_free_bytes(0)
         .event_bytes(EVENT_BYTES_MAX)
-        .backoff(Backoff {
-            cap: BACKOFF_CAP,
-            ..Backoff::default()
-        })
+        .backoff(Backoff::default().cap(BACKOFF_CAP))
         .build()
         .map_err(|e| HarnessError::doing("the client", e))?;
     let is_done = Arc::new(AtomicBool::new(false));

@@ -191,11 +191,10 @@ fn settings(rng: &mut fastrand::Rng, kind: Kind) -> Settings {
         } else {
             ms(rng, 1_000, 20_000)
         },
-        backoff: Backoff {
-            base: ms(rng, 50, 500),
-            cap: ms(rng, 1_000, 30_000),
-            floor: ms(rng, 1, 50),
-        },
+        backoff: Backoff::default()
+            .base(ms(rng, 50, 500))
+            .cap(ms(rng, 1_000, 30_000))
+            .floor(ms(rng, 1, 50)),
         reliability: if best_effort {
             Reliability::BestEffort
         } else {
