@@ -1,7 +1,7 @@
 //! Who may use which directory for a spool: its owner, its mode, its file system.
 use std::fmt;
 
-use super::directory::DirectoryError;
+use super::directory_error::DirectoryError;
 use super::folder::Folder;
 use super::system::network_kind;
 

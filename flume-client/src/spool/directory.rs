@@ -5,13 +5,13 @@
 )]
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::access::{Access, User, judge};
+use super::access::{Access, judge};
+use super::directory_error::DirectoryError;
 use super::folder::{Folder, How, Identity, Kind};
 use super::handle::Handle;
 use super::holder::Holder;
@@ -98,20 +98,6 @@ pub(crate) struct Limits {
     pub(crate) file_bytes: u64,
 }
 
-/// A process may not write files as large as a segment has to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "its files take {needed} bytes at the least, and this process may write none over {limit} \
-     (RLIMIT_FSIZE): raise that (LimitFSIZE= of systemd, ulimit -f), or lower event_bytes"
-)]
-#[non_exhaustive]
-pub struct FileSizeLimit {
-    /// Bytes of a segment that takes two of the largest events.
-    pub needed: u64,
-    /// Bytes that a file may have.
-    pub limit: u64,
-}
-
 /// Whether a sync reaches the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flushing {
@@ -123,116 +109,10 @@ pub enum Flushing {
     OnRequest,
 }
 
-/// Why a spool's directory cannot be used.
-#[derive(thiserror::Error)]
-#[non_exhaustive]
-pub enum DirectoryError {
-    /// Another process, or another client in this one, has the directory.
-    #[error("{} is used by {holder}: give each client a directory of its own", directory.display())]
-    Locked {
-        /// The directory.
-        directory: PathBuf,
-        /// Who has it.
-        holder: Holder,
-    },
-    /// Locks and syncs over a network cannot be relied on.
-    #[error(
-        "{} is on a network file system ({kind}), where neither locks nor syncs can be relied on: \
-         choose a local directory, or allow it if you know better",
-        directory.display()
-    )]
-    Network {
-        /// The directory.
-        directory: PathBuf,
-        /// Of file system.
-        kind: &'static str,
-    },
-    /// It belongs to somebody who is neither this process's user nor root.
-    #[error(
-        "{} belongs to {owner}, who could read and replace what {user} writes there: run as \
-         {owner}, give {user} the directory with `chown`, or choose another one",
-        directory.display()
-    )]
-    ForeignOwner {
-        /// The directory.
-        directory: PathBuf,
-        /// Whose it is.
-        owner: User,
-        /// Whose this process is.
-        user: User,
-    },
-    /// Everybody may write to it.
-    #[error(
-        "every user may write to {} (mode {mode:04o}), and could read and replace what is written \
-         there: name a new directory in it, which is made for its owner alone, or take that right \
-         away with `chmod o-w`",
-        directory.display()
-    )]
-    WritableByAll {
-        /// The directory.
-        directory: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// The process may not write files that are large enough.
-    #[error("the spool {} cannot be used: {limit}", directory.display())]
-    FileSizeLimit {
-        /// The directory.
-        directory: PathBuf,
-        /// What would be needed.
-        limit: FileSizeLimit,
-    },
-    /// There are files of another spool in it, and this one is to begin anew.
-    #[error(
-        "{} holds another spool than the one that was in use there: move one of them away, or end \
-         this process",
-        directory.display()
-    )]
-    Occupied {
-        /// The directory.
-        directory: PathBuf,
-    },
-    /// A file is another user's, or its mode keeps this process's user out.
-    #[error(
-        "cannot {action} {}, which belongs to {owner} and has the mode {mode:04o}: {source}; run as \
-         {owner}, or give the file to the spool's user with `chown`",
-        path.display()
-    )]
-    Denied {
-        /// What was tried.
-        action: &'static str,
-        /// With which file or directory.
-        path: PathBuf,
-        /// Whose it is.
-        owner: User,
-        /// Its mode.
-        mode: u32,
-        /// What came of it.
-        source: io::Error,
-    },
-    /// The file system says no.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// With which file or directory.
-        path: PathBuf,
-        /// What came of it.
-        source: io::Error,
-    },
-}
-
-/// The message, since that is what `main` and `unwrap` print.
-impl fmt::Debug for DirectoryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 impl Directory {
     /// Makes the directory if need be, and locks it.
     pub fn open(path: &Path, access: impl Into<Access>) -> Result<Self, DirectoryError> {
-        make(path).map_err(DirectoryError::io("make the directory", path))?;
+        Folder::make(path).map_err(DirectoryError::io("make the directory", path))?;
         let folder = Folder::open(path).map_err(DirectoryError::io("open", path))?;
         let access = access.into();
         let notes = judge(&folder, access)?;
@@ -704,76 +584,4 @@ impl Drop for Place {
             lock(taken).let_go(&self.folder);
         }
     }
-}
-
-impl DirectoryError {
-    pub(super) fn io<'a>(
-        action: &'static str,
-        path: &'a Path,
-    ) -> impl FnOnce(io::Error) -> Self + use<'a> {
-        let path = path.to_owned();
-        move |source| match owner(&path, &source) {
-            Some((owner, mode)) => Self::Denied {
-                action,
-                path,
-                owner,
-                mode,
-                source,
-            },
-            None => Self::Io {
-                action,
-                path,
-                source,
-            },
-        }
-    }
-
-    /// Whether somebody else has the directory.
-    #[must_use]
-    pub fn is_locked(&self) -> bool {
-        matches!(self, Self::Locked { .. })
-    }
-
-    /// Whether another directory beside it may be usable all the same.
-    pub(super) fn is_about_this_place(&self) -> bool {
-        match self {
-            Self::ForeignOwner { .. } | Self::WritableByAll { .. } | Self::Denied { .. } => true,
-            Self::Io { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists
-            ),
-            _ => false,
-        }
-    }
-}
-
-/// Whose file it is that may not be opened, and its mode.
-#[cfg(unix)]
-fn owner(path: &Path, error: &io::Error) -> Option<(User, u32)> {
-    use std::os::unix::fs::MetadataExt;
-    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
-    let found = is_denied
-        .then(|| fs::symlink_metadata(path).ok())
-        .flatten()?;
-    Some((User(found.uid()), found.mode() & 0o7777))
-}
-
-#[cfg(not(unix))]
-fn owner(_: &Path, _: &io::Error) -> Option<(User, u32)> {
-    None
-}
-
-/// Makes a directory and its parents, durably: a name lasts once its directory is synced.
-fn make(path: &Path) -> io::Result<()> {
-    let missing: Vec<_> = path.ancestors().take_while(|it| !it.exists()).collect();
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)?;
-    for made in missing {
-        let parent = made.parent().filter(|it| !it.as_os_str().is_empty());
-        Folder::open(parent.unwrap_or(Path::new(".")))?.sync()?;
-    }
-    Ok(())
 }

@@ -61,6 +61,21 @@ pub(super) enum Kind {
 }
 
 impl Folder {
+    /// Makes a directory and its parents, durably: a name lasts once its directory is synced.
+    pub(super) fn make(path: &Path) -> io::Result<()> {
+        let missing: Vec<_> = path.ancestors().take_while(|it| !it.exists()).collect();
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path)?;
+        for made in missing {
+            let parent = made.parent().filter(|it| !it.as_os_str().is_empty());
+            Self::open(parent.unwrap_or(Path::new(".")))?.sync()?;
+        }
+        Ok(())
+    }
+
     /// The names are those in the directory that `path` leads to now, also if it is a link.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         #[cfg(unix)]

@@ -13,7 +13,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::directory::DirectoryError;
+use super::directory_error::DirectoryError;
 use super::folder::{Folder, How, Identity};
 use super::holder::Holder;
 use super::storage::Removed;

@@ -47,6 +47,7 @@
 mod access;
 mod cursor;
 mod directory;
+mod directory_error;
 mod fields;
 mod folder;
 mod frame;
@@ -71,7 +72,8 @@ use std::io;
 pub use access::{Access, ForeignOwner, NetworkFileSystem, User};
 pub use cursor::{CURSOR_BYTES, Cursor, Retired};
 pub(crate) use directory::Limits;
-pub use directory::{Directory, DirectoryError, FileSizeLimit, Flushing, Recovered};
+pub use directory::{Directory, Flushing, Recovered};
+pub use directory_error::{DirectoryError, FileSizeLimit};
 pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Place, frame_bytes};
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 pub use holder::Holder;

@@ -15,7 +15,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::access::{Access, judge};
-use super::directory::{Directory, DirectoryError};
+use super::directory::Directory;
+use super::directory_error::DirectoryError;
 use super::folder::Folder;
 
 /// Most processes that share a directory.

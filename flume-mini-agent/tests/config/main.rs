@@ -18,5 +18,6 @@ mod samples;
 mod strict;
 #[cfg(test)]
 mod support;
+mod text;
 #[cfg(test)]
 mod variables;

@@ -1,20 +1,22 @@
 //! [`Client`]: the handle that services hold.
 
+mod end;
+
 use std::future::Future;
-use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use end::Handle;
+pub use end::{Close, CloseGuard, Report};
+
 use crate::blocking::BlockingThread;
 use crate::committer::{Committer, Partners};
 use crate::config::{ClientBuilder, Config, Overflow, SpoolConfig};
 use crate::disk::{Beginning, Disk};
-use crate::error::{
-    AgentError, AppendBatchError, AppendError, BuildError, ClientThread, FlushError,
-};
+use crate::error::{AppendBatchError, AppendError, BuildError, ClientThread, FlushError};
 use crate::event::Event;
 use crate::fork;
 use crate::health::Health;
@@ -24,11 +26,10 @@ use crate::random;
 use crate::receipt::Receipt;
 use crate::runtime::ClientRuntime;
 use crate::spool::{Directory, DirectoryError, Log, Storage, open_first_free};
-use crate::stats::{Lost, SpoolStats, Stats};
+use crate::stats::{SpoolStats, Stats};
 use crate::stored::StoredMark;
 use crate::ticket::{Ticket, Waited, ticket};
 use crate::transport::{Means, Names};
-use crate::wakeup;
 use crate::worker::{self, Backlog, Request};
 
 /// Sends events to Flume agents. Cheap to clone; all clones share one buffer and the threads
@@ -80,8 +81,6 @@ pub struct Client {
 /// Threads of a client at the most, all of them started by [`ClientBuilder::build`]: one that delivers,
 /// with a spool one that writes and one that reads, and for look-ups of agents' names what is left.
 const THREADS_MAX: usize = 4;
-/// How long dropping the last clone goes on sending.
-const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much longer than asked a blocking wait lasts before it looks for itself.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -386,142 +385,6 @@ fn open_spool(
     Ok((intake, (committer, backlog)))
 }
 
-/// Closes the client when the last clone of it goes.
-#[derive(Debug)]
-struct Handle {
-    intake: Arc<Intake>,
-    overflow: Overflow,
-}
-
-impl Handle {
-    fn close(&self, timeout: Duration) -> Ticket<Report> {
-        let (promise, ticket) = ticket();
-        self.intake.request(|_| Request::Close { timeout, promise });
-        ticket
-    }
-
-    fn report(&self) -> Report {
-        Report::of(&self.intake.stats())
-    }
-
-    /// Closes, waits for that, and tells what was lost by it.
-    fn close_loudly(&self, timeout: Duration) {
-        if self.intake.forked_from().is_some() {
-            return;
-        }
-        let lost_before = self.report().lost.total();
-        let ticket = self.close(timeout);
-        if wakeup::is_thread_of_a_client() {
-            // A caller's waker drops the client: its thread cannot wait for itself.
-            return;
-        }
-        let report = match ticket.wait(timeout.saturating_add(GRACE)) {
-            Waited::Done(report) => report,
-            Waited::Gone | Waited::TimedOut => self.report(),
-        };
-        let lost = report.lost.total() - lost_before;
-        if lost + report.pending > 0 {
-            self.tell_loss(lost, report.pending, timeout);
-        }
-    }
-
-    fn tell_loss(&self, lost: u64, pending: u64, timeout: Duration) {
-        let cause = self.report().last_error;
-        let cause = cause.map(|error| format!(" ({error})")).unwrap_or_default();
-        let what = match pending {
-            0 => format!("{lost} events were lost"),
-            _ => format!("{lost} events were lost and {pending} are undecided"),
-        };
-        // With stderr closed there is nobody to tell.
-        let _ = writeln!(
-            io::stderr(),
-            "flume-client: {what} when the client was dropped: no agent took them within \
-             {timeout:?}{cause}; Client::close waits longer and reports"
-        );
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.close_loudly(DROP_TIMEOUT);
-    }
-}
-
-/// Closes a client when it is dropped: see [`Client::close_on_drop`].
-#[derive(Debug)]
-#[must_use = "dropped at once, it closes the client at once"]
-pub struct CloseGuard {
-    handle: Arc<Handle>,
-    timeout: Duration,
-}
-
-impl Drop for CloseGuard {
-    fn drop(&mut self) {
-        self.handle.close_loudly(self.timeout);
-    }
-}
-
-/// What became of all events of a client.
-///
-/// Those of processes that are gone are among them if they were acknowledged. The others are left
-/// where they are, for the next client that is given the directory.
-#[derive(Clone, Debug, Default)]
-#[must_use = "it says whether events were lost"]
-#[non_exhaustive]
-pub struct Report {
-    /// Acknowledged by an agent.
-    pub delivered: u64,
-    /// Of those: sent from memory, because the disk did not take them in time.
-    pub delivered_unstored: u64,
-    /// Given up, by reason.
-    pub lost: Lost,
-    /// In the spool, for the next client to send.
-    pub on_disk: u64,
-    /// Not decided in time: a disk that is slow may still take them, and then they are in the spool.
-    pub pending: u64,
-    /// This thread of the client panicked, which is a fault in this crate.
-    pub failed: Option<ClientThread>,
-    /// What the most preferred agent said last of those that have failed since they last
-    /// acknowledged anything: why events were not delivered, if they were not.
-    pub last_error: Option<Arc<AgentError>>,
-}
-
-/// Reports are equal if their numbers are: the cause is not compared.
-impl PartialEq for Report {
-    fn eq(&self, other: &Self) -> bool {
-        let numbers = |it: &Self| {
-            let delivered = (it.delivered, it.delivered_unstored);
-            (delivered, it.lost, it.on_disk, it.pending, it.failed)
-        };
-        numbers(self) == numbers(other)
-    }
-}
-
-impl Eq for Report {}
-
-impl Report {
-    pub(crate) fn of(stats: &Stats) -> Self {
-        let spool = stats.spool.as_ref();
-        let own = stats.own_pending();
-        let on_disk = spool.map_or(0, |spool| own - spool.unstored);
-        Self {
-            delivered: stats.delivered,
-            delivered_unstored: spool.map_or(0, |spool| spool.delivered_unstored),
-            lost: stats.lost,
-            on_disk,
-            pending: own - on_disk,
-            failed: stats.failed,
-            last_error: stats.last_error(),
-        }
-    }
-
-    /// Whether every event was acknowledged.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.lost.total() == 0 && self.on_disk == 0 && self.pending == 0
-    }
-}
-
 /// The future of [`Client::ready`].
 #[derive(Debug)]
 #[must_use = "a future does nothing unless it is awaited"]
@@ -586,38 +449,5 @@ impl Future for Flush {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         self.ticket.poll(context).map(|waited| self.result(waited))
-    }
-}
-
-/// The future of [`Client::close`]. The close goes on whether it is awaited or not.
-#[derive(Debug)]
-#[must_use = "the report says whether events were lost"]
-pub struct Close {
-    handle: Arc<Handle>,
-    ticket: Ticket<Report>,
-    timeout: Duration,
-}
-
-impl Close {
-    /// The same for a plain thread, which it blocks until the report is there: a little longer
-    /// than the time given to [`Client::close`] at the most.
-    pub fn wait(self) -> Report {
-        let waited = self.ticket.wait(self.timeout.saturating_add(GRACE));
-        self.report(&waited)
-    }
-
-    fn report(&self, waited: &Waited<Report>) -> Report {
-        match waited {
-            Waited::Done(report) => report.clone(),
-            Waited::Gone | Waited::TimedOut => self.handle.report(),
-        }
-    }
-}
-
-impl Future for Close {
-    type Output = Report;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Report> {
-        self.ticket.poll(context).map(|waited| self.report(&waited))
     }
 }

@@ -1,0 +1,189 @@
+//! The end of a client: by [`Client::close`](super::Client::close), by a guard, or by a drop.
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::GRACE;
+use crate::config::Overflow;
+use crate::error::{AgentError, ClientThread};
+use crate::intake::Intake;
+use crate::stats::{Lost, Stats};
+use crate::ticket::{Ticket, Waited, ticket};
+use crate::wakeup;
+use crate::worker::Request;
+
+/// How long dropping the last clone goes on sending.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Closes the client when the last clone of it goes.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pub(super) intake: Arc<Intake>,
+    pub(super) overflow: Overflow,
+}
+
+impl Handle {
+    pub(super) fn close(&self, timeout: Duration) -> Ticket<Report> {
+        let (promise, ticket) = ticket();
+        self.intake.request(|_| Request::Close { timeout, promise });
+        ticket
+    }
+
+    fn report(&self) -> Report {
+        Report::of(&self.intake.stats())
+    }
+
+    /// Closes, waits for that, and tells what was lost by it.
+    fn close_loudly(&self, timeout: Duration) {
+        if self.intake.forked_from().is_some() {
+            return;
+        }
+        let lost_before = self.report().lost.total();
+        let ticket = self.close(timeout);
+        if wakeup::is_thread_of_a_client() {
+            // A caller's waker drops the client: its thread cannot wait for itself.
+            return;
+        }
+        let report = match ticket.wait(timeout.saturating_add(GRACE)) {
+            Waited::Done(report) => report,
+            Waited::Gone | Waited::TimedOut => self.report(),
+        };
+        let lost = report.lost.total() - lost_before;
+        if lost + report.pending > 0 {
+            self.tell_loss(lost, report.pending, timeout);
+        }
+    }
+
+    fn tell_loss(&self, lost: u64, pending: u64, timeout: Duration) {
+        let cause = self.report().last_error;
+        let cause = cause.map(|error| format!(" ({error})")).unwrap_or_default();
+        let what = match pending {
+            0 => format!("{lost} events were lost"),
+            _ => format!("{lost} events were lost and {pending} are undecided"),
+        };
+        // With stderr closed there is nobody to tell.
+        let _ = writeln!(
+            io::stderr(),
+            "flume-client: {what} when the client was dropped: no agent took them within \
+             {timeout:?}{cause}; Client::close waits longer and reports"
+        );
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.close_loudly(DROP_TIMEOUT);
+    }
+}
+
+/// Closes a client when it is dropped: see [`Client::close_on_drop`].
+#[derive(Debug)]
+#[must_use = "dropped at once, it closes the client at once"]
+pub struct CloseGuard {
+    pub(super) handle: Arc<Handle>,
+    pub(super) timeout: Duration,
+}
+
+impl Drop for CloseGuard {
+    fn drop(&mut self) {
+        self.handle.close_loudly(self.timeout);
+    }
+}
+
+/// What became of all events of a client.
+///
+/// Those of processes that are gone are among them if they were acknowledged. The others are left
+/// where they are, for the next client that is given the directory.
+#[derive(Clone, Debug, Default)]
+#[must_use = "it says whether events were lost"]
+#[non_exhaustive]
+pub struct Report {
+    /// Acknowledged by an agent.
+    pub delivered: u64,
+    /// Of those: sent from memory, because the disk did not take them in time.
+    pub delivered_unstored: u64,
+    /// Given up, by reason.
+    pub lost: Lost,
+    /// In the spool, for the next client to send.
+    pub on_disk: u64,
+    /// Not decided in time: a disk that is slow may still take them, and then they are in the spool.
+    pub pending: u64,
+    /// This thread of the client panicked, which is a fault in this crate.
+    pub failed: Option<ClientThread>,
+    /// What the most preferred agent said last of those that have failed since they last
+    /// acknowledged anything: why events were not delivered, if they were not.
+    pub last_error: Option<Arc<AgentError>>,
+}
+
+/// Reports are equal if their numbers are: the cause is not compared.
+impl PartialEq for Report {
+    fn eq(&self, other: &Self) -> bool {
+        let numbers = |it: &Self| {
+            let delivered = (it.delivered, it.delivered_unstored);
+            (delivered, it.lost, it.on_disk, it.pending, it.failed)
+        };
+        numbers(self) == numbers(other)
+    }
+}
+
+impl Eq for Report {}
+
+impl Report {
+    pub(crate) fn of(stats: &Stats) -> Self {
+        let spool = stats.spool.as_ref();
+        let own = stats.own_pending();
+        let on_disk = spool.map_or(0, |spool| own - spool.unstored);
+        Self {
+            delivered: stats.delivered,
+            delivered_unstored: spool.map_or(0, |spool| spool.delivered_unstored),
+            lost: stats.lost,
+            on_disk,
+            pending: own - on_disk,
+            failed: stats.failed,
+            last_error: stats.last_error(),
+        }
+    }
+
+    /// Whether every event was acknowledged.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.lost.total() == 0 && self.on_disk == 0 && self.pending == 0
+    }
+}
+
+/// The future of [`Client::close`]. The close goes on whether it is awaited or not.
+#[derive(Debug)]
+#[must_use = "the report says whether events were lost"]
+pub struct Close {
+    pub(super) handle: Arc<Handle>,
+    pub(super) ticket: Ticket<Report>,
+    pub(super) timeout: Duration,
+}
+
+impl Close {
+    /// The same for a plain thread, which it blocks until the report is there: a little longer
+    /// than the time given to [`Client::close`] at the most.
+    pub fn wait(self) -> Report {
+        let waited = self.ticket.wait(self.timeout.saturating_add(GRACE));
+        self.report(&waited)
+    }
+
+    fn report(&self, waited: &Waited<Report>) -> Report {
+        match waited {
+            Waited::Done(report) => report.clone(),
+            Waited::Gone | Waited::TimedOut => self.handle.report(),
+        }
+    }
+}
+
+impl Future for Close {
+    type Output = Report;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Report> {
+        self.ticket.poll(context).map(|waited| self.report(&waited))
+    }
+}
