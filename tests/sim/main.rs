@@ -10,6 +10,8 @@ mod directory;
 mod golden;
 #[cfg(test)]
 mod names;
+#[cfg(test)]
+mod unread;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

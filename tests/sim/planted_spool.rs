@@ -194,8 +194,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "damage taken for an unfinished write",
         "reader.rs",
-        "        } else if first < durable_upto {",
-        "        } else if first < durable_upto && false {",
+        "        } else if place.is_removed || first < durable_upto {",
+        "        } else if place.is_removed {",
     ),
     // What cannot be read.
     bug(
@@ -225,8 +225,20 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "missing events are as many as the numbers to the next run",
         "missing.rs",
-        "let of_earlier_runs = (run - first).min(events_in(bytes));",
-        "let of_earlier_runs = run - first + 0 * bytes;",
+        "let can_be = end.saturating_sub(first).min(room);",
+        "let can_be = end.saturating_sub(first) + 0 * room;",
+    ),
+    bug(
+        "what a file can hold is told for each gap that it may be in",
+        "missing.rs",
+        "let here = self.rest(file).min(events - more);",
+        "let here = file.events_max().min(events - more);",
+    ),
+    bug(
+        "what a file can hold is told for one gap and forgotten",
+        "missing.rs",
+        "                None => self.0.push((file.id, here)),",
+        "                None => self.0.push((file.id, file.events_max())),",
     ),
     // Room.
     bug(

@@ -27,7 +27,10 @@ impl Finding {
         let mut findings = Vec::new();
         findings.extend(Self::of_cursor(survey.cursor));
         findings.extend(survey.segments.iter().filter_map(Self::of_segment));
-        findings.extend(survey.gaps.iter().map(Self::of_gap));
+        // Of what cannot be read, a gap of no more events is one of a file that is told already.
+        let is_told = |gap: &&Gap| gap.missing == Missing::Unreadable && gap.events_max == 0;
+        let gaps = survey.gaps.iter().filter(|gap| !is_told(gap));
+        findings.extend(gaps.map(Self::of_gap));
         let strange = examined.strange.first.iter();
         findings.extend(strange.map(|number| Self::of_strange(*number)));
         let told = examined.strange.first.len() as u64;

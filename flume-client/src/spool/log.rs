@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::cursor::{CURSOR_BYTES, Cursor, Retired};
 use super::frame::{Level, Place, frame_bytes};
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::missing::{Readable, SegmentList, Unread, events_at_most};
+use super::missing::{Readable, SegmentList, Told, Unread, events_in_file, run_of};
 use super::open::{self, Opened};
 use super::pending::Pending;
 use super::segments::Segments;
@@ -176,19 +176,21 @@ impl Log {
         let readable = &list.readable;
         let befores = [None].into_iter().chain(readable.iter().map(Some));
         let afters = readable.iter().map(Some).chain([None]);
-        let areas = befores
-            .zip(afters)
-            .map(|(before, after): (Option<&Readable>, _)| {
-                let ids = [before, after].map(|it| it.map(|it| it.header.id));
-                let unread = list.unread_between(ids[0], ids[1]).map(|it| it.bytes);
-                let unread: u64 = unread.sum();
-                let bytes = before.map_or(0, |it| it.bytes) + unread;
-                let first = before.map_or(0, |it| it.header.first);
-                let end = after.map_or(end, |it| it.header.skipped_from.min(end));
-                let events = events_at_most(first, end, bytes);
-                self.retired.open_between(first, end).min(events)
-            });
-        areas.sum()
+        let mut told = Told::default();
+        let mut events = 0;
+        for (before, after) in befores.zip(afters) {
+            let before: Option<&Readable> = before;
+            let first = before.map_or(0, |it| it.header.first);
+            let end = after.map_or(end, |it| it.header.skipped_from.min(end));
+            let open = self.retired.open_between(first, end);
+            let read = open.min(before.map_or(0, |it| events_in_file(it.bytes)));
+            let ids = [before, after].map(|it| it.map(|it| it.header.id));
+            let unread = told.tell(list.unread_between(ids[0], ids[1]), open - read);
+            // Of the last run all numbers are events.
+            let given = self.retired.open_between(run_of(end).max(first), end);
+            events += given.max(read + unread);
+        }
+        events
     }
 
     /// The segments as a [`Reader`](super::Reader) takes them.

@@ -66,8 +66,9 @@ pub struct Gap {
     pub first: u64,
     /// The one behind the last one missing.
     pub end: u64,
-    /// How many of them can have been events at most. The others were given to none, which nothing
-    /// tells that is left.
+    /// How many of them can have been events at most, beside those of the gaps before: what a file
+    /// can hold is counted once, for the first gap that its events can be missing in. The others
+    /// were given to none, which nothing tells that is left.
     pub events_max: u64,
     /// Why they are missing.
     pub missing: Missing,
@@ -113,13 +114,50 @@ pub(super) fn events_in(bytes: u64) -> u64 {
     bytes / EVENT_BYTES_MIN
 }
 
-/// How many of the numbers from `first` up to `end` can have been events, if those of earlier runs
-/// than the one of `end` had so many bytes: where their numbers ended is not known. Of that run's
+/// Events that a segment's file of so many bytes can hold.
+pub(super) fn events_in_file(bytes: u64) -> u64 {
+    events_in(bytes.saturating_sub(SEGMENT_HEADER_BYTES as u64))
+}
+
+/// How many of the numbers from `first` up to `end` can have been events, if there was room for so
+/// many: where the numbers of earlier runs than the one of `end` ended is not known. Of that run's
 /// all were.
-pub(super) fn events_at_most(first: u64, end: u64, bytes: u64) -> u64 {
-    let run = run_of(end).max(first);
-    let of_earlier_runs = (run - first).min(events_in(bytes));
-    end.saturating_sub(run) + of_earlier_runs
+pub(super) fn events_at_most(first: u64, end: u64, room: u64) -> u64 {
+    let of_the_run = end.saturating_sub(run_of(end).max(first));
+    let can_be = end.saturating_sub(first).min(room);
+    can_be.max(of_the_run)
+}
+
+/// How many events were told to be in files that cannot be read, by file. None of them can hold more
+/// than its bytes, wherever its events may be missing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told(Vec<(u64, u64)>);
+
+impl Told {
+    /// How many events can be in a file beside those that were told.
+    pub(super) fn rest(&self, file: &Unread) -> u64 {
+        let mut told = self.0.iter().filter(|(id, _)| *id == file.id);
+        let told = told.next().map_or(0, |(_, told)| *told);
+        file.events_max().saturating_sub(told)
+    }
+
+    /// Tells that so many events are in these files, as far as they can be. Returns how many can.
+    pub(crate) fn tell<'a>(
+        &mut self,
+        files: impl IntoIterator<Item = &'a Unread>,
+        events: u64,
+    ) -> u64 {
+        let mut more = 0;
+        for file in files {
+            let here = self.rest(file).min(events - more);
+            match self.0.iter_mut().find(|(id, _)| *id == file.id) {
+                Some((_, told)) => *told += here,
+                None => self.0.push((file.id, here)),
+            }
+            more += here;
+        }
+        more
+    }
 }
 
 impl ReadFailure {
@@ -214,11 +252,11 @@ impl SegmentList {
         unread.filter(move |it| it.is_between(after, before) || is_misnamed(it.id))
     }
 
-    /// Bytes of what may have held such events and was removed.
-    pub(super) fn removed_between(&self, after: Option<u64>, before: Option<u64>) -> u64 {
+    /// How many such events can have been in what was removed; `None` if nothing was.
+    pub(super) fn removed_between(&self, after: Option<u64>, before: Option<u64>) -> Option<u64> {
         let removed = self.removed.iter();
         let removed = removed.filter(|it| it.is_between(after, before));
-        removed.map(|it| it.bytes).sum()
+        removed.map(Unread::events_max).reduce(|sum, it| sum + it)
     }
 }
 
@@ -230,7 +268,7 @@ impl Unread {
     /// Events that can be in it at most.
     #[must_use]
     pub fn events_max(&self) -> u64 {
-        events_in(self.bytes.saturating_sub(SEGMENT_HEADER_BYTES as u64))
+        events_in_file(self.bytes)
     }
 }
 
@@ -260,11 +298,29 @@ mod tests {
     fn what_can_be_missing_is_never_the_distance_to_the_next_run() {
         let run = 1 << RUN_BITS;
         assert_eq!(events_at_most(5, 9, 0), 4, "all of one run");
-        assert_eq!(events_at_most(5, run, 60), 10, "a run's end is not known");
-        assert_eq!(events_at_most(5, run + 3, 60), 3 + 10);
-        assert_eq!(events_at_most(5, 3 * run + 3, 60), 3 + 10);
-        assert_eq!(events_at_most(run - 2, run + 3, 6_000), 3 + 2);
-        assert_eq!(events_at_most(9, 9, 6_000), 0);
+        assert_eq!(events_at_most(5, run, 10), 10, "a run's end is not known");
+        assert_eq!(events_at_most(5, run + 3, 10), 10, "three of them for sure");
+        assert_eq!(events_at_most(5, run + 30, 10), 30, "more were given");
+        assert_eq!(events_at_most(5, 3 * run + 3, 10), 10);
+        assert_eq!(events_at_most(run - 2, run + 3, 1_000), 3 + 2);
+        assert_eq!(events_at_most(9, 9, 1_000), 0);
+        assert_eq!(events_at_most(9, 5, 1_000), 0);
+    }
+
+    #[test]
+    fn what_a_file_can_hold_is_told_once_however_often_it_is_asked_for() {
+        let file = |id, events| Unread {
+            id,
+            bytes: SEGMENT_HEADER_BYTES as u64 + events * EVENT_BYTES_MIN,
+            why: Unreadable::OtherVersion(2),
+        };
+        let (one, other) = (file(1, 100), file(7, 50));
+        let mut told = Told::default();
+        assert_eq!(told.tell([&one], 30), 30);
+        assert_eq!(told.tell([&one, &other], 80), 80);
+        assert_eq!(told.rest(&other), 40);
+        assert_eq!(told.tell([&one, &other], 1_000), 40);
+        assert_eq!(told.tell([&one, &other], 1_000), 0);
     }
 
     #[test]

@@ -78,6 +78,7 @@ pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Plac
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 pub use holder::Holder;
 pub use log::Log;
+pub(crate) use missing::Told;
 pub use missing::{Gap, Missing, ReadFailure, Readable, SegmentList, Unread, Unreadable};
 pub use open::{CursorState, Opened};
 pub use places::{abandoned, open_first_free, places};

@@ -6,7 +6,8 @@ use super::cursor::Retired;
 use super::frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Payload};
 use super::header::SEGMENT_HEADER_BYTES;
 use super::missing::{
-    Gap, Missing, ReadFailure, Readable, SegmentList, events_at_most, events_in, is_removed, run_of,
+    Gap, Missing, ReadFailure, Readable, SegmentList, Told, Unread, events_at_most, events_in,
+    events_in_file, is_removed, run_of,
 };
 use super::storage::Storage;
 use super::window::{BLOCK_BYTES, Window};
@@ -27,6 +28,13 @@ pub struct Reader {
     step: u64,
     /// From here on bytes were left out unread, behind the last frame that was found.
     unread_from: Option<u64>,
+    /// The end of the last frame that was passed.
+    passed: u64,
+    /// The segments between which a gap was told last, and how many events of it.
+    area: ([Option<u64>; 2], u64),
+    /// What was told of files that cannot be read, and what before the last gap.
+    told: Told,
+    told_before: Told,
     window: Window,
     found: Option<Found>,
 }
@@ -84,28 +92,28 @@ pub(super) struct SegmentEnd {
 const PAST_END: u64 = 1 << 62;
 
 /// Where a gap is.
-struct Place {
+struct Place<'a> {
     segment: Option<u64>,
     /// All that is there was read. Otherwise nothing is known of the events.
     is_read: bool,
     /// A file that held such events is gone.
     is_removed: bool,
-    /// Bytes that may have held events.
-    bytes: u64,
+    /// How many events can have been there,
+    room: u64,
+    /// and in which files more can be, that were not read.
+    unread: Vec<&'a Unread>,
     durable_upto: u64,
 }
 
-impl Place {
+impl<'a> Place<'a> {
     /// As long as there are files that were not read, what is missing may be in any of them: a
     /// segment repeats what the one before lacks after a failed sync, and names are changed by
-    /// hand.
-    fn unless_unread(mut self, segments: &SegmentList) -> Self {
-        if let Some(unread) = segments.unread.first()
-            && self.is_read
-        {
+    /// hand. `room` is for those that are missing for another reason.
+    fn unless_unread(mut self, segments: &'a SegmentList, room: u64) -> Self {
+        if self.is_read && !segments.unread.is_empty() {
             self.is_read = false;
-            self.segment = Some(unread.id);
-            self.bytes = segments.unread.iter().map(|it| it.bytes).sum();
+            self.room = room;
+            self.unread = segments.unread.iter().collect();
         }
         self
     }
@@ -123,6 +131,10 @@ impl Reader {
             offset: 0,
             step: 0,
             unread_from: None,
+            passed: 0,
+            area: ([None; 2], 0),
+            told: Told::default(),
+            told_before: Told::default(),
             window: Window::default(),
             found: None,
         }
@@ -145,9 +157,12 @@ impl Reader {
         self.next = self.next.max(next);
     }
 
-    /// Begins once more with the event `next`.
+    /// Begins once more with the event `next`, as if the gap that the last step found had not been
+    /// found.
     pub fn go_back_to(&mut self, next: u64) {
+        let told = std::mem::take(&mut self.told_before);
         *self = Self::new(next, self.witnessed);
+        self.told = told;
     }
 
     /// Looks for the next events below `limit` that are not `retired`. `segments` are those of the
@@ -200,7 +215,15 @@ impl Reader {
                 if self.next >= end {
                     continue;
                 }
-                return Ok(self.gap(end, &place.unless_unread(segments)));
+                // What was told of the same files before cannot be there once more.
+                let area = ids_of(current, following);
+                let told = if self.area.0 == area { self.area.1 } else { 0 };
+                place.room = place.room.saturating_sub(told);
+                let place = place.unless_unread(segments, 0);
+                let room = place.room;
+                let gap = self.gap(end, place);
+                self.area = (area, told + gap.events_max.min(room));
+                return Ok(Step::Gap(gap));
             }
             self.next = following.map_or(limit, |it| it.header.first);
         }
@@ -236,6 +259,7 @@ impl Reader {
         if self.segment != Some(segment) {
             self.segment = Some(segment);
             self.offset = SEGMENT_HEADER_BYTES as u64;
+            self.passed = self.offset;
             self.unread_from = None;
             self.window.clear();
         }
@@ -249,15 +273,18 @@ impl Reader {
         limit: u64,
     ) -> Step {
         if header.first > self.next {
-            let from = self.unread_from.unwrap_or(SEGMENT_HEADER_BYTES as u64);
+            let from = self.unread_from.unwrap_or(self.passed);
+            let room = events_in(self.offset.saturating_sub(from));
             let place = Place {
                 segment: Some(segment.id),
                 is_read: self.unread_from.is_none(),
                 is_removed: false,
-                bytes: self.offset - from,
+                room,
+                unread: Vec::new(),
                 durable_upto: header.durable_upto,
             };
-            return self.gap(header.first.min(limit), &place.unless_unread(segments));
+            let gap = self.gap(header.first.min(limit), place.unless_unread(segments, room));
+            return Step::Gap(gap);
         }
         self.unread_from = None;
         let end = header.end().min(limit);
@@ -272,62 +299,48 @@ impl Reader {
     }
 
     /// Where the events are that are neither in this segment nor in the following one.
-    fn between(
+    fn between<'a>(
         &self,
-        segments: &SegmentList,
+        segments: &'a SegmentList,
         current: Option<&Readable>,
         following: Option<&Readable>,
         limit: u64,
-    ) -> Place {
-        let ids = [current, following].map(|it| it.map(|it| it.header.id));
-        let left_out = self.unread_from.zip(current).map(|(from, current)| {
-            let bytes = current.bytes.saturating_sub(from);
-            (current.id, bytes)
-        });
-        let files = segments.unread_between(ids[0], ids[1]);
-        let unread = files.map(|it| (it.id, it.bytes)).chain(left_out);
-        // Behind the last segment, all below the limit was durable.
-        let durable_upto = following.map_or(limit, |it| it.header.durable_upto);
-        let (mut segment, mut bytes) = (None, 0);
-        for (id, more) in unread {
-            segment = segment.or(Some(id));
-            bytes += more;
-        }
-        if segment.is_some() {
-            return Place {
-                segment,
-                is_read: false,
-                is_removed: false,
-                bytes,
-                durable_upto,
-            };
-        }
-        let removed = segments.removed_between(ids[0], ids[1]);
-        let is_removed = self.offset == PAST_END;
-        if removed > 0 || is_removed {
-            let current = current.filter(|_| is_removed).map_or(0, |it| it.bytes);
-            return Place {
-                segment: None,
-                is_read: true,
-                is_removed: true,
-                bytes: removed + current,
-                durable_upto,
-            };
-        }
-        // Of files that are not there, nobody knows how large they were.
-        let [files, largest] = missing_files(current, following);
-        Place {
+    ) -> Place<'a> {
+        let [after, before] = ids_of(current, following);
+        let mut place = Place {
             segment: current.map(|it| it.id),
             is_read: true,
             is_removed: false,
-            bytes: files.saturating_mul(largest),
-            durable_upto,
+            room: 0,
+            unread: segments.unread_between(after, before).collect(),
+            // Behind the last segment, all below the limit was durable.
+            durable_upto: following.map_or(limit, |it| it.header.durable_upto),
+        };
+        let rest = |from: u64| current.map_or(0, |it| events_in(it.bytes.saturating_sub(from)));
+        if !place.unread.is_empty() || self.unread_from.is_some() && current.is_some() {
+            place.is_read = false;
+            place.room = self.unread_from.map_or(0, rest);
+            return place;
         }
+        let removed = segments.removed_between(after, before);
+        let is_removed = self.offset == PAST_END;
+        if removed.is_some() || is_removed {
+            place.segment = None;
+            place.is_removed = true;
+            let rest = if is_removed { rest(self.passed) } else { 0 };
+            place.room = removed.unwrap_or(0) + rest;
+            return place;
+        }
+        // Of files that are not there, nobody knows how large they were.
+        let [files, largest] = missing_files(current, following);
+        let missing = files.saturating_mul(events_in_file(largest));
+        place.room = missing.saturating_add(rest(self.passed));
+        place
     }
 
     /// Where the next gap below `end` ends, once the numbers are passed that no event was given:
     /// those at the end of a run, whose last event was read.
-    fn given_upto(&mut self, end: u64, place: &Place) -> u64 {
+    fn given_upto(&mut self, end: u64, place: &Place<'_>) -> u64 {
         let run = run_of(end);
         if !place.is_read || place.is_removed || run <= self.next {
             return end;
@@ -344,30 +357,43 @@ impl Reader {
         witness
     }
 
-    fn gap(&mut self, end: u64, place: &Place) -> Step {
+    fn gap(&mut self, end: u64, place: Place<'_>) -> Gap {
         let first = self.next;
         let durable_upto = place.durable_upto.max(self.witnessed);
-        let (end, missing, events_max) = if !place.is_read {
-            let events = (end - first).min(events_in(place.bytes));
-            (end, Missing::Unreadable, events)
-        } else if place.is_removed {
-            (end, Missing::Lost, events_at_most(first, end, place.bytes))
-        } else if first < durable_upto {
-            // One that is durable in part only is told in two steps.
-            let end = end.min(durable_upto);
-            (end, Missing::Lost, events_at_most(first, end, place.bytes))
+        let missing = if !place.is_read {
+            Missing::Unreadable
+        } else if place.is_removed || first < durable_upto {
+            Missing::Lost
         } else {
-            let events = events_at_most(first, end, place.bytes);
-            (end, Missing::Unfinished, events)
+            Missing::Unfinished
+        };
+        // A range that is durable in part only is told in two steps.
+        let is_parted = missing == Missing::Lost && !place.is_removed;
+        let end = if is_parted {
+            end.min(durable_upto)
+        } else {
+            end
         };
         self.next = end;
-        Step::Gap(Gap {
+        self.told_before = self.told.clone();
+        let mut segment = place.segment;
+        let events_max = if place.is_read {
+            events_at_most(first, end, place.room)
+        } else {
+            let mut files = place.unread.iter();
+            let has_room = files.find(|it| self.told.rest(it) > 0);
+            let file = has_room.or(place.unread.first());
+            segment = file.map_or(segment, |it| Some(it.id));
+            let read = place.room.min(end - first);
+            read + self.told.tell(place.unread, end - first - read)
+        };
+        Gap {
             first,
             end,
             events_max,
             missing,
-            segment: place.segment,
-        })
+            segment,
+        }
     }
 
     /// The next frame with events to come, `offset` then at its start; `None` at the segment's end.
@@ -388,6 +414,7 @@ impl Reader {
                 if header.end() <= self.next {
                     // Whatever could not be read before it has lower numbers still.
                     self.unread_from = None;
+                    self.passed = at + header.frame_bytes();
                 } else {
                     self.step = header.frame_bytes();
                     if self.window.is_whole(storage, segment, at, &header)? {
@@ -427,11 +454,17 @@ fn is_file_missing(segments: &SegmentList, following: Option<&Readable>) -> bool
     })
 }
 
+/// The ids of two segments that follow each other, as in their headers.
+fn ids_of(current: Option<&Readable>, following: Option<&Readable>) -> [Option<u64>; 2] {
+    [current, following].map(|it| it.map(|it| it.header.id))
+}
+
 /// How many files may be missing between two segments, and the bytes of the largest known.
 fn missing_files(current: Option<&Readable>, following: Option<&Readable>) -> [u64; 2] {
-    let ids = [current, following].map(|it| it.map(|it| it.header.id));
-    let files = match ids {
-        [Some(before), Some(after)] => after.saturating_sub(before),
+    let previous = following.and_then(|it| it.header.previous.checked_sub(1));
+    let files = match ids_of(current, following) {
+        [Some(before), Some(_)] if previous == Some(before) => 0,
+        [Some(before), Some(after)] => after.saturating_sub(before.saturating_add(1)),
         [None, Some(after)] => after,
         _ => 1,
     };

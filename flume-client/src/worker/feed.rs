@@ -22,7 +22,7 @@ use super::reading::{Failure, Found, Job, LeftOut, OnFailure, Outcome, read};
 use crate::blocking::BlockingThread;
 use crate::chunk::Chunk;
 use crate::handover::{Handover, Retirements, Supply};
-use crate::spool::{FileName, Log, Opened, Reader, Retired, SegmentList, Storage};
+use crate::spool::{FileName, Log, Opened, Reader, Retired, SegmentList, Storage, Told, Unread};
 use crate::stats::UnreadableEvents;
 use crate::ticket::Ticket;
 
@@ -336,8 +336,9 @@ impl Feed {
             _ => 1,
         };
         if let Some(failure) = failure {
+            // Those that were left out are told beside it.
             let events = match self.position < self.backlog.run {
-                true => self.unfed,
+                true => self.unfed.saturating_sub(self.left_out()),
                 false => job.limit - self.position,
             };
             let wait = READ_AGAIN * 2_u32.pow((tries - 1).min(10));
@@ -410,41 +411,85 @@ impl Feed {
     /// Once all of them were looked at, those that are left are the ones that cannot be read.
     fn recount(&mut self) {
         if self.position >= self.backlog.run {
-            let late = self.late.all();
-            let late = late.filter(|it| it.first < self.backlog.run);
-            let unreadable = late.map(|it| it.events).sum::<u64>();
+            let unreadable = self.left_out();
             self.miscounted += unreadable as i64 - self.unfed as i64;
             self.unfed = unreadable;
         }
     }
 
-    /// Brings up to date what cannot be read.
+    /// Events of earlier runs that were left out.
+    fn left_out(&self) -> u64 {
+        let late = self.late.all();
+        let late = late.filter(|it| it.first < self.backlog.run);
+        late.map(|it| it.events).sum()
+    }
+
+    /// Brings up to date what cannot be read: each file once, and none of its events twice.
     fn tell(&mut self) {
+        let mut told = ToldFiles::default();
+        if let Some(Waiting {
+            failure, events, ..
+        }) = &self.waiting
+        {
+            told.add(failure.segment, *events, &failure.why);
+        }
+        for it in self.late.all() {
+            told.add_left_out(it, &self.segments.unread);
+        }
+        // Those that the reader has not come to. What waits has them in its number.
+        let is_ahead = self.position < self.backlog.run && self.waiting.is_none();
+        for it in &self.segments.unread {
+            let is_new = !told.files.iter().any(|(id, ..)| *id == Some(it.id));
+            let events = if is_ahead && is_new {
+                it.events_max()
+            } else {
+                0
+            };
+            told.add(Some(it.id), events, &it.why.to_string().into());
+        }
         let place = &self.backlog.place;
-        let file = |id: Option<u64>| match id {
-            Some(id) => place.join(FileName::Segment(id).to_string()),
-            None => place.clone(),
-        };
-        let waiting = self.waiting.iter().map(|waiting| UnreadableEvents {
-            file: file(waiting.failure.segment),
-            events_max: waiting.events,
-            why: waiting.failure.why.clone(),
+        let files = told.files.into_iter();
+        let files = files.map(|(id, events_max, why)| UnreadableEvents {
+            file: id.map_or(place.clone(), |id| {
+                place.join(FileName::Segment(id).to_string())
+            }),
+            events_max,
+            why,
         });
-        let late = self.late.all().map(|it| UnreadableEvents {
-            file: file(it.segment),
-            events_max: it.events,
-            why: it.why.clone(),
-        });
-        // Those that the reader has not come to.
-        let is_told = |id| self.late.all().any(|it| it.segment == Some(id));
-        let is_ahead = self.position < self.backlog.run;
-        let unread = self.segments.unread.iter().filter(|it| !is_told(it.id));
-        let unread = unread.map(|it| UnreadableEvents {
-            file: file(Some(it.id)),
-            events_max: if is_ahead { it.events_max() } else { 0 },
-            why: it.why.to_string().into(),
-        });
-        self.unreadable = waiting.chain(late).chain(unread).collect();
+        self.unreadable = files.collect();
+    }
+}
+
+/// Files that cannot be read, each once: the id in its name, how many events are there at most, and
+/// why.
+#[derive(Default)]
+struct ToldFiles {
+    files: Vec<(Option<u64>, u64, Arc<str>)>,
+    told: Told,
+}
+
+impl ToldFiles {
+    fn add(&mut self, segment: Option<u64>, events: u64, why: &Arc<str>) {
+        match self.files.iter_mut().find(|(id, ..)| *id == segment) {
+            Some((_, sum, _)) => *sum += events,
+            None => self.files.push((segment, events, why.clone())),
+        }
+    }
+
+    /// They are in the file that is named, and as many as it cannot hold in those behind it.
+    fn add_left_out(&mut self, it: &LeftOut, unread: &[Unread]) {
+        let mut rest = it.events;
+        let files = unread.iter().skip_while(|file| Some(file.id) != it.segment);
+        for file in files {
+            let here = self.told.tell([file], rest);
+            if here > 0 {
+                self.add(Some(file.id), here, &file.why.to_string().into());
+            }
+            rest -= here;
+        }
+        if rest > 0 || it.events == 0 {
+            self.add(it.segment, rest, &it.why);
+        }
     }
 }
 

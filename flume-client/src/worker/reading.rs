@@ -19,7 +19,7 @@ pub(super) struct Job {
     pub(super) on_failure: OnFailure,
     /// Ranges that may be left out.
     pub(super) left_out_max: usize,
-    /// They were left out before, and are so many at most.
+    /// They were left out before, and so many of them are still to come at most.
     pub(super) late: Option<u64>,
 }
 
@@ -100,13 +100,19 @@ pub(super) fn read(mut job: Job, storage: &dyn Storage, retired: &Retired) -> Ou
                     let segment = gap.segment;
                     failure = Some(Failure { segment, why });
                 } else {
+                    let gap = job.count(gap);
                     findings.leave_out(&mut job.next, &gap, why);
                 }
             }
-            Ok(Step::Gap(gap)) => findings.lose(&mut job.next, &gap),
+            Ok(Step::Gap(gap)) => {
+                let gap = job.count(gap);
+                findings.lose(&mut job.next, &gap);
+            }
             Ok(Step::Frame) => {
                 let frame = job.reader.frame().expect("it was found just now");
                 findings.take(&mut job.next, &frame);
+                let late = &mut job.late;
+                *late = late.map(|late| late.saturating_sub(frame.take.into()));
             }
             Ok(Step::End) => findings.skip(&mut job.next, job.limit),
             Err(error) => {
@@ -191,6 +197,18 @@ impl Findings {
 }
 
 impl Job {
+    /// What a file can hold is counted once, also if its events were left out in several ranges.
+    /// Damage is no such thing.
+    fn count(&mut self, gap: Gap) -> Gap {
+        let is_damage = gap.missing != Missing::Unreadable && gap.segment.is_some();
+        let Some(late) = self.late.as_mut().filter(|_| !is_damage) else {
+            return gap;
+        };
+        let events_max = gap.events_max.min(*late);
+        *late -= events_max;
+        Gap { events_max, ..gap }
+    }
+
     fn waits_for(&self, error: &io::Error) -> bool {
         self.on_failure != OnFailure::LeaveOut || ReadFailure::of(error) == ReadFailure::Passing
     }

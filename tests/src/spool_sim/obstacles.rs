@@ -1,7 +1,10 @@
 //! Files that cannot be read for a while, and what people do to a spool's files.
 
+use std::collections::BTreeMap;
+
 use flume_client::spool::{
-    FileName, FrameHeader, Gap, HeaderBlock, Log, Place, SEGMENT_HEADER_BYTES, SegmentHeader,
+    FileName, FrameHeader, Gap, HeaderBlock, Log, Missing, Place, SEGMENT_HEADER_BYTES,
+    SegmentHeader,
 };
 
 use super::world::{Broken, World};
@@ -15,6 +18,53 @@ pub(super) enum Obstacle {
     BadBlock(FileName),
     /// Its header is of another version. What it held before, and holds now.
     OtherVersion(FileName, Vec<u8>, Vec<u8>),
+}
+
+/// Gaps of what cannot be read, since the last start.
+#[derive(Debug, Default)]
+pub(super) struct ToldUnread {
+    /// Of the reader, and of the one that tries again.
+    first: Sums,
+    pub(super) late: Sums,
+    /// Bytes of the files that could not be read.
+    files: BTreeMap<FileName, u64>,
+}
+
+/// Events of gaps: so many were told at most, so many numbers were given to events, and so many
+/// events are stored and not done with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    told: u64,
+    given: u64,
+    open: u64,
+}
+
+impl ToldUnread {
+    /// One more gap. What a file can hold is told with the first one, so only sums can be checked.
+    fn add(&mut self, gap: Sums, log: &Log, late: bool) -> Sums {
+        for unread in log.segments().unread {
+            self.note(FileName::Segment(unread.id), unread.bytes);
+        }
+        let sums = if late {
+            &mut self.late
+        } else {
+            &mut self.first
+        };
+        sums.told += gap.told;
+        sums.given += gap.given;
+        sums.open += gap.open;
+        *sums
+    }
+
+    fn note(&mut self, file: FileName, bytes: u64) {
+        let known = self.files.entry(file).or_default();
+        *known = bytes.max(*known);
+    }
+
+    /// Events that all these files can hold.
+    fn room(&self) -> u64 {
+        self.files.values().sum::<u64>() / EVENT_BYTES_MIN
+    }
 }
 
 /// Numbers of a run, as they are in the format.
@@ -42,6 +92,7 @@ impl World {
             return Ok(());
         }
         self.stats.obstacles += 1;
+        self.unread.note(file, bytes);
         if self.random.bool() {
             self.disk.deny(file, true);
             self.obstacles.push(Obstacle::Denied(file));
@@ -167,11 +218,30 @@ impl World {
     }
 
     /// As many as can have been there are told, and never the distance between two runs.
-    pub(super) fn check_bound(&self, gap: &Gap) -> Result<(), Broken> {
+    pub(super) fn check_bound(&mut self, gap: &Gap, log: &Log, late: bool) -> Result<(), Broken> {
         let (given, open) = self.book.count(gap.first, gap.end);
-        if gap.events_max < open && !self.damaged {
-            let details = format!("{open} of {gap:?}");
+        let this = Sums {
+            told: gap.events_max,
+            given,
+            open,
+        };
+        for (file, bytes) in self.disk.files() {
+            if self.is_in_the_way(file) {
+                self.unread.note(file, bytes);
+            }
+        }
+        let sums = match gap.missing {
+            Missing::Unreadable => self.unread.add(this, log, late),
+            _ => this,
+        };
+        if sums.told < sums.open && !self.damaged {
+            let details = format!("{sums:?} with {gap:?}");
             return Err(("what is missing is told with an upper bound", details));
+        }
+        let room = self.unread.room();
+        if gap.missing == Missing::Unreadable && sums.told > sums.given + room && !self.damaged {
+            let details = format!("{sums:?} with {gap:?} in room for {room}");
+            return Err(("what a file can hold is told once", details));
         }
         self.check_most(given, gap.events_max, || format!("{given} of {gap:?}"))
     }

@@ -2,6 +2,7 @@
 
 use flume_client::spool::{Gap, Log, Missing, ReadFailure, Reader, Step};
 
+use super::obstacles::Sums;
 use super::world::{Broken, World};
 
 impl World {
@@ -44,6 +45,7 @@ impl World {
     fn read_range(&mut self, first: u64, end: u64, log: &mut Log) -> Result<(), Broken> {
         let mut reader = Reader::new(first, self.opened_witnessed);
         let mut next = first;
+        self.unread.late = Sums::default();
         while self.step(&mut reader, log, end, true)? {
             // What is nobody's among it is done with, too.
             log.retire(next, self.step_first.take().unwrap_or(next));
@@ -73,7 +75,7 @@ impl World {
             }
             Ok(Step::Gap(gap)) => {
                 self.step_first = Some(gap.first);
-                self.meet_gap(&gap, log)?;
+                self.meet_gap(&gap, log, late)?;
                 Ok(true)
             }
             Ok(Step::End) => Ok(false),
@@ -115,8 +117,8 @@ impl World {
         Ok(())
     }
 
-    fn meet_gap(&mut self, gap: &Gap, log: &mut Log) -> Result<(), Broken> {
-        self.check_bound(gap)?;
+    fn meet_gap(&mut self, gap: &Gap, log: &mut Log, late: bool) -> Result<(), Broken> {
+        self.check_bound(gap, log, late)?;
         if gap.missing == Missing::Unreadable {
             if !self.plan.obstacles && self.plan.faults.reads == 0 && !self.damaged {
                 return Err(("a sound disk can be read", format!("{gap:?}")));

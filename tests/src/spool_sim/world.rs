@@ -11,7 +11,7 @@ use flume_client::spool::{
 
 use super::book::Book;
 use super::disk::{SimDisk, Tally};
-use super::obstacles::Obstacle;
+use super::obstacles::{Obstacle, ToldUnread};
 use super::plan::{Plan, settings};
 use super::{Failure, Stats};
 
@@ -41,6 +41,8 @@ pub(super) struct World {
     pub(super) witnessed: u64,
     /// What could not be read since the last start.
     pub(super) left_out: Vec<(u64, u64)>,
+    /// How much of it was told.
+    pub(super) unread: ToldUnread,
     pub(super) obstacles: Vec<Obstacle>,
     /// All events below were durable when the spool was opened.
     pub(super) opened_witnessed: u64,
@@ -111,6 +113,7 @@ impl World {
             surveyed: None,
             witnessed: 0,
             left_out: Vec::new(),
+            unread: ToldUnread::default(),
             obstacles: Vec::new(),
             opened_witnessed: 0,
             step_first: None,
@@ -224,6 +227,7 @@ impl World {
         self.opened_witnessed = opened.witnessed;
         self.began_unread |= !log.unread().is_empty() || !opened.unreadable.is_empty();
         self.left_out.clear();
+        self.unread = ToldUnread::default();
         self.check_backlog(&log)?;
         let started = self.book.start(log.client(), self.damaged);
         self.log = Some(log);
