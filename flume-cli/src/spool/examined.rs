@@ -135,6 +135,7 @@ impl Examined {
         if troubles.any(unread) || self.survey.unreadable() > 0 {
             Exit::Unexpected
         } else if self.survey.is_sound() && self.strange.count == 0 {
+            // Names that were changed too, for nothing is lost by it.
             Exit::Complete
         } else {
             Exit::Damaged
@@ -165,6 +166,12 @@ impl Examined {
         }
     }
 
+    /// Whether somebody has renamed segments.
+    pub(super) fn is_misnamed(&self) -> bool {
+        let mut segments = self.survey.segments.iter();
+        segments.any(|it| it.trouble == Some(SegmentTrouble::Misnamed))
+    }
+
     /// Bytes of the events that are not done with.
     pub(super) fn event_bytes(&self) -> u64 {
         let segments = self.survey.segments.iter();
@@ -191,6 +198,7 @@ impl Examined {
     /// In a few words.
     pub(super) fn state(&self) -> String {
         let mut state = match self.exit() {
+            Exit::Complete if self.is_misnamed() => "sound, misnamed".to_owned(),
             Exit::Complete => "sound".to_owned(),
             Exit::Damaged => "damaged".to_owned(),
             _ => "not all of it can be read".to_owned(),

@@ -119,7 +119,7 @@ impl Finding {
                 "misnamed",
                 segment.header.map_or_else(String::new, |header| {
                     let own = FileName::Segment(header.id);
-                    format!("it holds {own}, and is read as that: somebody has renamed it")
+                    format!("it holds {own}, and is read as that: somebody has renamed it, and nothing is lost by it")
                 }),
             ),
             _ => ("other", "something is wrong with its header".to_owned()),
@@ -127,7 +127,10 @@ impl Finding {
         let file = FileName::Segment(segment.id).to_string();
         let text = format!("{file}: {text}");
         Some(Self {
-            damage: segment.trouble != Some(SegmentTrouble::OtherName),
+            damage: !matches!(
+                segment.trouble,
+                Some(SegmentTrouble::OtherName | SegmentTrouble::Misnamed)
+            ),
             file: Some(file),
             ..Self::new(kind, text)
         })

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use flume_client::spool::{
-    CursorState, FileName, Gap, Missing, Retired, SegmentTrouble, Survey, SurveyedSegment,
+    CursorState, FileName, Gap, Missing, SegmentTrouble, Survey, SurveyedSegment,
 };
 use serde::Serialize;
 
@@ -42,6 +42,9 @@ pub(super) struct InspectArgs {
 
 /// Ranges and gaps that are shown to people; scripts get all.
 const SHOWN_MAX: usize = 20;
+
+/// Numbers of a run: each start begins with those of the next one.
+const RUN: u64 = 1 << 32;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -144,7 +147,7 @@ fn document<'a>(
         in_use: examined.in_use(),
         cursor: cursor_word(survey.cursor),
         watermark: survey.retired.watermark(),
-        retired: retired(&survey.retired),
+        retired: retired(survey),
         pending: survey.events(),
         pending_bytes: examined.event_bytes(),
         oldest_ms: examined.oldest_ms(),
@@ -216,22 +219,13 @@ fn pending(examined: &Examined) -> String {
 
 fn done(survey: &Survey) -> String {
     let done = &survey.retired;
-    let mut ranges = retired(done);
-    // What was never given to an event was not done either.
-    for (first, end) in &survey.unused {
-        for range in &mut ranges {
-            if (*first..*end).contains(&range.first) {
-                range.first = *end;
-            }
-            if (*first..*end).contains(&range.last) {
-                range.last = first.saturating_sub(1);
-            }
-        }
-    }
-    ranges.retain(|range| range.first <= range.last);
+    let ranges = retired(survey);
     let shown = ranges.iter().take(SHOWN_MAX);
     let mut parts: Vec<_> = shown
-        .map(|range| format!("{} to {}", range.first, range.last))
+        .map(|range| match is_end_of_run(range.last + 1) {
+            true => format!("{} and further ones of its run", range.first),
+            false => format!("{} to {}", range.first, range.last),
+        })
         .collect();
     if done.watermark() > 0 {
         parts.insert(0, format!("all events below {}", done.watermark()));
@@ -260,21 +254,41 @@ fn files(examined: &Examined) -> String {
     format!("{}: {}", bytes(examined.disk_bytes()), parts.join(", "))
 }
 
-/// The ranges above the watermark.
-fn retired(retired: &Retired) -> Vec<Range> {
+/// Events above the watermark that are done with. Numbers that were never given to an event were not
+/// done either: of the end of a run that nothing tells of any more, only those of a whole run are
+/// shown.
+fn retired(survey: &Survey) -> Vec<Range> {
     let mut ranges = Vec::new();
-    let mut at = retired.watermark();
+    let mut at = survey.retired.watermark();
     while at < u64::MAX {
-        let (is_done, end) = retired.run(at);
-        if is_done {
-            ranges.push(Range {
-                first: at,
-                last: end - 1,
-            });
+        let (is_done, end) = survey.retired.run(at);
+        while is_done && at < end {
+            let (is_given, upto) = given(survey, at);
+            let upto = upto.min(end).min(at.saturating_add(RUN) / RUN * RUN);
+            if is_given && (!is_end_of_run(upto) || at.is_multiple_of(RUN)) {
+                let (first, last) = (at, upto - 1);
+                ranges.push(Range { first, last });
+            }
+            at = upto;
         }
         at = end;
     }
     ranges
+}
+
+/// Whether a number can have been given to an event, and up to where that holds.
+fn given(survey: &Survey, number: u64) -> (bool, u64) {
+    let is_in = |(first, end): &&(u64, u64)| (*first..*end).contains(&number);
+    if let Some((_, end)) = survey.unused.iter().find(is_in) {
+        return (false, *end);
+    }
+    let later = survey.unused.iter().map(|(first, _)| *first);
+    let next = later.filter(|first| *first > number).min();
+    (true, next.unwrap_or(u64::MAX))
+}
+
+fn is_end_of_run(end: u64) -> bool {
+    end > 0 && end.is_multiple_of(RUN)
 }
 
 fn cursor_word(cursor: CursorState) -> &'static str {

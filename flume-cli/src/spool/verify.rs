@@ -73,6 +73,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Problem> {
 
 fn text(args: &VerifyArgs, examined: &Examined, findings: &[Finding]) -> String {
     let state = match examined.exit() {
+        Exit::Complete if examined.is_misnamed() => "sound, but misnamed",
         Exit::Complete => "sound",
         Exit::Damaged => "DAMAGED",
         _ => "not all of it can be read",

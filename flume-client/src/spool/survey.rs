@@ -5,7 +5,7 @@ use std::io;
 use super::cursor::{Cursor, Retired};
 use super::frame::Level;
 use super::header::{HeaderBlock, SegmentHeader};
-use super::missing::{Gap, Missing, SegmentList, Unreadable};
+use super::missing::{Gap, Missing, RUN_BITS, SegmentList, Unreadable, run_of};
 use super::open::{self, Candidate, CursorState, Kind, Opened};
 use super::reader::{Reader, Step, segment_end};
 use super::storage::{FileName, Storage};
@@ -24,8 +24,8 @@ pub struct Survey {
     pub segments: Vec<SurveyedSegment>,
     /// Events that should be there and are not, or cannot be read, in order.
     pub gaps: Vec<Gap>,
-    /// Numbers that were never given to an event, from the first to the one behind the last. They
-    /// count as done with.
+    /// Numbers that were never given to an event, as far as that can be read, from the first to the
+    /// one behind the last. They count as done with.
     pub unused: Vec<(u64, u64)>,
     /// All files of the spool and their bytes, by name.
     pub files: Vec<(FileName, u64)>,
@@ -149,11 +149,15 @@ impl Survey {
         gaps.map(|gap| gap.events_max).sum()
     }
 
-    /// Whether everything is as it was written, but for a write that never came to its end.
+    /// Whether everything is as it was written, but for a write that never came to its end and for
+    /// the names of files.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         let harmless = |segment: &SurveyedSegment| {
-            matches!(segment.trouble, None | Some(SegmentTrouble::OtherName))
+            matches!(
+                segment.trouble,
+                None | Some(SegmentTrouble::OtherName | SegmentTrouble::Misnamed)
+            )
         };
         self.lost() == 0
             && self.unreadable() == 0
@@ -185,6 +189,7 @@ impl Survey {
                 self.unused.push((skipped_from, first));
             }
         }
+        self.unused.extend(ends_of_runs(storage, segments));
         let mut witnessed = cursor.durable_upto;
         let mut upto = witnessed;
         let last = segments.readable.last();
@@ -204,11 +209,12 @@ impl Survey {
             }
             Some(Err(_)) => ends_unread = true,
         }
+        if upto < cursor.run {
+            self.unused.push((upto, cursor.run));
+        }
         if ends_unread {
             // Nothing tells where their numbers end but that later ones were begun.
             upto = upto.max(cursor.run.max(upto) | u64::from(u32::MAX));
-        } else if upto < cursor.run {
-            self.unused.push((upto, cursor.run));
         }
         let mut reader = Reader::new(self.retired.watermark(), witnessed);
         loop {
@@ -259,6 +265,26 @@ impl Survey {
         }
         Ok(())
     }
+}
+
+/// The numbers at the ends of runs that no event was given, where the segment that would tell is not
+/// there or cannot be read.
+fn ends_of_runs(storage: &dyn Storage, segments: &SegmentList) -> Vec<(u64, u64)> {
+    let pairs = segments.readable.windows(2);
+    let ends = pairs.filter_map(|pair| {
+        let [segment, following] = pair else {
+            return None;
+        };
+        let next_run = run_of(segment.header.first).checked_add(1 << RUN_BITS)?;
+        if following.header.skipped_from < next_run {
+            return None;
+        }
+        let end = segment_end(storage, segment)
+            .ok()
+            .filter(|end| end.is_read)?;
+        Some((end.end, next_run))
+    });
+    ends.collect()
 }
 
 /// What a segment's file says of itself.
