@@ -33,6 +33,7 @@ mod send;
 mod spool;
 mod text;
 mod trouble;
+mod unread;
 mod watch;
 
 use std::process::ExitCode;

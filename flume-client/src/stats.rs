@@ -129,13 +129,40 @@ pub struct UnreadableEvents {
     pub events_max: u64,
     /// The system's reason, or the version of a file that another release wrote.
     pub why: Arc<str>,
+    /// Which events wait for it.
+    pub passed: Passed,
+}
+
+/// Whether the events behind a file that cannot be read are sent before those in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Passed {
+    /// Not yet: events before it are sent first, and how many of those pending are in it is not
+    /// known before it is its turn.
+    NotYet,
+    /// They are. Its own are tried again now and then, at least every 30 seconds.
+    Yes,
+    /// They wait for it, because their order is kept or because the reason passes.
+    Awaited,
 }
 
 impl SpoolStats {
-    /// Stored events that cannot be read now: so many at most.
+    /// Of those pending, events that cannot be read now, or wait for those: so many at most. Files
+    /// whose turn has not come are not in it.
     #[must_use]
     pub fn unreadable_events(&self) -> u64 {
-        self.unreadable.iter().map(|it| it.events_max).sum()
+        let reached = |it: &&UnreadableEvents| it.passed != Passed::NotYet;
+        let reached = self.unreadable.iter().filter(reached);
+        reached.map(|it| it.events_max).sum()
+    }
+
+    /// Of those, events that all others were sent before. If as many are
+    /// [`pending`](Stats::pending), nothing else is left to be sent.
+    #[must_use]
+    pub fn passed_events(&self) -> u64 {
+        let passed = |it: &&UnreadableEvents| it.passed == Passed::Yes;
+        let passed = self.unreadable.iter().filter(passed);
+        passed.map(|it| it.events_max).sum()
     }
 }
 

@@ -32,6 +32,7 @@ use crate::output;
 use crate::patience::Patience;
 use crate::spool;
 use crate::text;
+use crate::unread;
 use crate::watch::Watch;
 
 /// How often the counters are looked at.
@@ -158,6 +159,9 @@ impl Delivery {
             self.screen.progress(tally, stats.delivered);
             if self.input_ended && stats.pending == 0 && !Self::is_taking_over(args, &stats) {
                 return Ending::Complete;
+            }
+            if self.input_ended && unread::is_all_that_waits(&stats) {
+                return Ending::Unread;
             }
             if patience.is_over(now, stats.delivered, waiting) {
                 return Ending::GaveUp;

@@ -13,6 +13,7 @@ use crate::agents::{self, AgentLine};
 use crate::exit::Exit;
 use crate::output::{self, LostLine, SCHEMA};
 use crate::text::{self, count, plural};
+use crate::unread::{self, UnreadableLine};
 
 #[derive(Debug)]
 pub(super) struct Summary {
@@ -33,6 +34,8 @@ pub(super) struct Summary {
 pub(super) enum Ending {
     /// Everything read is acknowledged.
     Complete,
+    /// But for what an earlier run stored and cannot be read now.
+    Unread,
     /// Nothing was acknowledged for as long as the user wants to wait.
     GaveUp,
     /// Reading ended by a bug.
@@ -66,6 +69,7 @@ struct SpoolLine {
     delivered_unstored: u64,
     /// What other runs left in further places of the directory.
     pending_elsewhere: u64,
+    unreadable: Vec<UnreadableLine>,
 }
 
 impl Summary {
@@ -93,7 +97,10 @@ impl Summary {
             0 if self.tally.unreadable > 0 => Exit::Unexpected,
             0 if !self.left_elsewhere.is_empty() => Exit::Stored,
             0 => Exit::Complete,
-            missing if missing == self.pending() && !is_unread => Exit::Stored,
+            missing if missing == self.pending() && !is_unread => match self.ending {
+                Ending::Unread => Exit::Unexpected,
+                _ => Exit::Stored,
+            },
             missing if missing == lost.corrupt && !is_unread => Exit::Damaged,
             _ if delivered > 0 => Exit::Partial,
             missing if missing > self.pending() && self.trouble().is_some() => Exit::Unexpected,
@@ -130,6 +137,7 @@ impl Summary {
         let per_second = (delivered as f64 / self.elapsed.as_secs_f64().max(0.001)) as u64;
         let recovered = self.stats.recovered;
         output::note(match (self.tally.read + recovered, missing + refused) {
+            _ if self.ending == Ending::Unread => unread::headline(delivered, &time),
             (0, _) => "nothing to send: no lines were read".to_owned(),
             (_, 0) => format!(
                 "all {} delivered in {time} ({}/s)",
@@ -183,14 +191,16 @@ impl Summary {
                 "; gave up after {} without an acknowledgement (--timeout)",
                 text::duration(self.timeout)
             ),
-            Ending::Complete | Ending::Broken => String::new(),
+            _ => String::new(),
         };
         let mut lines = Vec::new();
         let mut unsent = lost.unreachable;
         if let Some(spool) = &self.stats.spool {
             let place = spool.directory.display();
             let next = "sent by the next run or `flume spool drain`";
-            lines.push((self.pending(), format!("pending in {place}, {next}{why}")));
+            if self.ending != Ending::Unread {
+                lines.push((self.pending(), format!("pending in {place}, {next}{why}")));
+            }
             let trouble = self
                 .trouble()
                 .map_or_else(String::new, |it| format!(": {}", storing(it)));
@@ -210,7 +220,8 @@ impl Summary {
         lines.push((lost.unknown, format!("{sent}{why}")));
         lines.push((lost.rejected, "lost: an agent refused them".to_owned()));
         let some = lines.into_iter().filter(|(events, _)| *events > 0);
-        some.map(|(events, text)| format!("{} {text}", count(events)))
+        let some = some.map(|(events, text)| format!("{} {text}", count(events)));
+        some.chain(unread::text(self.stats.spool.as_ref()))
             .collect()
     }
 
@@ -233,6 +244,7 @@ impl Summary {
                 directory: spool.directory.display().to_string(),
                 delivered_unstored: spool.delivered_unstored,
                 pending_elsewhere: self.left_elsewhere.iter().map(|(_, events)| events).sum(),
+                unreadable: UnreadableLine::all(stats),
             }),
             agents: agents::lines(&stats.agents),
         }

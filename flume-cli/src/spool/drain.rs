@@ -20,6 +20,7 @@ use crate::interrupts::Interrupts;
 use crate::output::{self, LostLine, SCHEMA};
 use crate::patience::Patience;
 use crate::text::{self, count, parse_duration, plural};
+use crate::unread::{self, UnreadableLine};
 use crate::watch::Watch;
 
 /// Deliver what waits in a spool, and report what became of it.
@@ -53,10 +54,11 @@ Example:
 Ctrl-C stops the delivery. What was not acknowledged stays in the spool, then as after the
 time-out; what was under way may arrive twice, under the same `guid`.
 
-Exits with 0 only if nothing is left. Otherwise with 5 if a part was delivered, 4 if nothing was
-because no agent could be used, 124 if nothing was and an agent still owed an answer, 6 if all that
-can be read was delivered and the rest is damaged; 7 if the spool or one in it is in use, and then
-nothing is sent.";
+Exits with 0 only if nothing is left. Otherwise with 1 at once if all that can be read was delivered
+and a file cannot be read, which is named; 5 if a part was delivered, 4 if nothing was because no
+agent could be used, 124 if nothing was and an agent still owed an answer, 6 if all that can be read
+was delivered and the rest is damaged; 7 if the spool or one in it is in use, and then nothing is
+sent.";
 
 /// How often the counters are looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -73,6 +75,7 @@ struct Line {
     events: Events,
     retries: u64,
     spools: Vec<SpoolLine>,
+    unreadable: Vec<UnreadableLine>,
     agents: Vec<AgentLine>,
 }
 
@@ -98,6 +101,8 @@ struct Events {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Complete,
+    /// But for what cannot be read.
+    Unread,
     GaveUp,
     Interrupted,
 }
@@ -184,6 +189,12 @@ fn deliver(
         if pending == 0 {
             break Ending::Complete;
         }
+        if stats
+            .iter()
+            .all(|it| it.pending == 0 || unread::is_all_that_waits(it))
+        {
+            break Ending::Unread;
+        }
         if interrupts.wait(TICK) {
             break Ending::Interrupted;
         }
@@ -200,7 +211,7 @@ fn is_any_unread(spools: &[PathBuf]) -> Result<bool, Problem> {
     for place in spools {
         if let Some(spool) = Spool::find(place)? {
             let examined = Examined::of(&spool, 0)?;
-            if examined.exit() == Exit::Unexpected || examined.survey.events() > 0 {
+            if examined.exit() == Exit::Unexpected {
                 return Ok(true);
             }
         }
@@ -276,6 +287,7 @@ impl Report<'_> {
         let events = sum(&self.stats);
         match events.pending {
             _ if self.ending == Ending::Interrupted => Exit::Interrupted,
+            _ if self.ending == Ending::Unread => Exit::Unexpected,
             0 if self.is_unread => Exit::Unexpected,
             0 if events.lost() > 0 => Exit::Damaged,
             0 => Exit::Complete,
@@ -289,6 +301,9 @@ impl Report<'_> {
         let (events, dir) = (sum(&self.stats), self.args.dir.display());
         let time = text::duration(self.elapsed);
         let mut lines = vec![match (events.recovered, events.pending + events.lost()) {
+            _ if self.ending == Ending::Unread => {
+                format!("{dir}: {}", unread::headline(events.delivered, &time))
+            }
             (0, _) => format!("{dir}: nothing to deliver"),
             (total, 0) => format!(
                 "{dir}: all {} delivered in {time} ({}/s)",
@@ -301,13 +316,13 @@ impl Report<'_> {
                 plural(total, "event")
             ),
         }];
-        if events.pending > 0 {
+        if events.pending > 0 && self.ending != Ending::Unread {
             let why = match self.ending {
                 Ending::GaveUp => format!(
                     "gave up after {} without an acknowledgement (--timeout)",
                     text::duration(self.args.timeout)
                 ),
-                Ending::Interrupted | Ending::Complete => "interrupted".to_owned(),
+                _ => "interrupted".to_owned(),
             };
             lines.push(format!(
                 "{} pending on the disk; {why}",
@@ -320,11 +335,8 @@ impl Report<'_> {
                 "{lost} lost: damaged on the disk; `flume spool prune` lists what is set aside"
             ));
         }
-        if self.is_unread {
-            lines.push(
-                "not all of it can be read; `flume spool verify` tells what cannot".to_owned(),
-            );
-        }
+        lines.extend(self.unread_text());
+        lines.extend(self.unsaved_text());
         if self.spools.len() > 1 && events.recovered > 0 {
             let each = self.spools.iter().zip(&self.stats);
             lines.extend(each.map(|(spool, stats)| {
@@ -343,6 +355,31 @@ impl Report<'_> {
         lines.join("\n  ")
     }
 
+    fn unread_text(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for stats in &self.stats {
+            lines.extend(unread::text(stats.spool.as_ref()));
+        }
+        if lines.is_empty() && self.is_unread {
+            let text = "not all of it can be read; `flume spool verify` tells what cannot";
+            lines.push(text.to_owned());
+        }
+        lines.dedup();
+        lines
+    }
+
+    /// That what was delivered could not be noted on the disk.
+    fn unsaved_text(&self) -> Option<String> {
+        let mut spools = self.stats.iter().flat_map(|it| &it.spool);
+        let trouble = spools.find_map(|spool| spool.trouble.clone())?;
+        (sum(&self.stats).delivered > 0).then(|| {
+            format!(
+                "which events are delivered could not be saved in the spool, so they are sent \
+                 again if it is delivered once more: {trouble}"
+            )
+        })
+    }
+
     fn line(&self) -> Line {
         let each = self.spools.iter().zip(&self.stats);
         Line {
@@ -356,6 +393,7 @@ impl Report<'_> {
                     events: Events::of(stats),
                 })
                 .collect(),
+            unreadable: self.stats.iter().flat_map(UnreadableLine::all).collect(),
             agents: agents::lines(&merged(&self.stats)),
         }
     }

@@ -8,9 +8,10 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::closed_port;
-use crate::support::command::flume_reading;
+use crate::support::command::{flume, flume_reading};
 use crate::support::configured::{Agent, PropertyFile};
+use crate::support::spool::TestSpool;
+use crate::support::{agent, closed_port};
 
 const INSIDE: &str = "FLUME_TEST_MOUNT_NAMESPACE";
 
@@ -65,6 +66,33 @@ fn inside(test: &str) -> bool {
         assert!(text.contains("1 passed"), "{text}");
     }
     false
+}
+
+#[test]
+fn a_spool_on_a_read_only_disk_is_delivered_and_that_it_cannot_be_noted_is_told() {
+    if !inside("a_spool_on_a_read_only_disk_is_delivered_and_that_it_cannot_be_noted_is_told") {
+        return;
+    }
+    let disk = small_disk();
+    TestSpool::at(&disk.path().join("spool")).write_numbered(0..50);
+    let mut mount = Command::new("mount");
+    mount.args(["-o", "remount,ro"]).arg(disk.path());
+    assert!(mount.status().unwrap().success());
+    let agent = agent();
+    let (url, dir) = (agent.url(), disk.path().join("spool").display().to_string());
+    // Nothing is noted, so each time all of them are delivered.
+    for round in 1..3 {
+        let run = flume(&["spool", "drain", &dir, "--agent", &url]);
+        run.check(0, &[]);
+        for words in [
+            "all 50 events delivered in",
+            "could not be saved in the spool",
+            "read-only",
+        ] {
+            assert!(run.stdout.contains(words), "{words}: {run:#?}");
+        }
+        assert_eq!(agent.received().len(), round * 50);
+    }
 }
 
 /// A disk of 6 MiB, seen by this process and its children only.
@@ -153,7 +181,7 @@ fn a_spool_without_room_is_told_and_so_is_every_event_that_is_lost_by_it() {
     }
     let disk = small_disk();
     let dir = disk.path().join("app").display().to_string();
-    let agent = crate::support::agent();
+    let agent = agent();
     let url = agent.url();
     let args = [
         "send",
@@ -180,7 +208,7 @@ fn what_is_delivered_from_memory_for_want_of_room_is_told_as_such() {
     let disk = small_disk();
     let dir = disk.path().join("app").display().to_string();
     fs::write(disk.path().join("stuffing"), vec![0; 5 << 20]).unwrap();
-    let agent = crate::support::agent();
+    let agent = agent();
     let url = agent.url();
     let args = ["send", "--agent", &url, "--spool", &dir, "--json"];
     let run = flume_reading(&args, b"a\nb\n");
@@ -238,7 +266,7 @@ fn a_spool_can_be_made_to_fit_a_small_disk_and_keeps_what_is_to_stay_free() {
         .filter(|it| it.file_name() != "LOCK");
     let bytes: u64 = files.map(|it| it.metadata().unwrap().len()).sum();
     assert!(bytes <= 16 << 20, "{bytes}");
-    let agent = crate::support::agent();
+    let agent = agent();
     let run = flume_reading(&["spool", "drain", &dir, "--agent", &agent.url()], b"");
     run.check(0, &[]);
     assert!(agent.received_count() > 2);

@@ -22,5 +22,6 @@ mod spool_export;
 mod spool_look;
 mod spool_prune;
 mod spool_repair;
+mod spool_unread;
 mod support;
 mod usage;

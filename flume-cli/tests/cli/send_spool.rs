@@ -52,7 +52,9 @@ fn what_no_agent_takes_is_stored_and_the_next_run_delivers_it_first() {
     let words = ["connection refused; retrying", "0 of 250 events", &left];
     run.check(3, &words);
     let told = run.json();
-    let expected = json!({"directory": dir, "pending_elsewhere": 0});
+    let expected = json!({
+        "directory": dir, "pending_elsewhere": 0, "delivered_unstored": 0, "unreadable": []
+    });
     assert_eq!(told["spool"], expected);
     let counts = ["recovered", "accepted", "delivered", "pending"].map(|key| &told[key]);
     assert_eq!(counts, [0, 250, 0, 250]);

@@ -23,7 +23,7 @@ use crate::blocking::BlockingThread;
 use crate::chunk::Chunk;
 use crate::handover::{Handover, Retirements, Supply};
 use crate::spool::{FileName, Log, Opened, Reader, Retired, SegmentList, Storage, Told, Unread};
-use crate::stats::UnreadableEvents;
+use crate::stats::{Passed, UnreadableEvents};
 use crate::ticket::Ticket;
 
 /// Where the events of a spool are read from, and which not.
@@ -38,6 +38,8 @@ pub(crate) struct Backlog {
     /// The first number of this run, and how many events of earlier ones there are at most.
     run: u64,
     recovered: u64,
+    /// Where those end.
+    recovered_upto: u64,
     pub(crate) handover: Arc<Handover>,
     /// Where reading may block.
     reading: BlockingThread,
@@ -60,6 +62,7 @@ impl Backlog {
             witnessed: opened.witnessed,
             run: log.next(),
             recovered: log.backlog(),
+            recovered_upto: log.readable_upto(),
             handover: Arc::new(Handover::new(log.next(), log.segments())),
         }
     }
@@ -354,7 +357,7 @@ impl Feed {
         if was_waiting || self.waiting.is_some() || self.late.left_out.len() != before {
             self.recount();
             self.tell();
-        } else if self.position >= self.backlog.run && self.unfed > 0 {
+        } else if self.position >= self.backlog.recovered_upto && self.unfed > 0 {
             self.recount();
         }
     }
@@ -410,7 +413,7 @@ impl Feed {
 
     /// Once all of them were looked at, those that are left are the ones that cannot be read.
     fn recount(&mut self) {
-        if self.position >= self.backlog.run {
+        if self.position >= self.backlog.recovered_upto {
             let unreadable = self.left_out();
             self.miscounted += unreadable as i64 - self.unfed as i64;
             self.unfed = unreadable;
@@ -427,52 +430,56 @@ impl Feed {
     /// Brings up to date what cannot be read: each file once, and none of its events twice.
     fn tell(&mut self) {
         let mut told = ToldFiles::default();
-        if let Some(Waiting {
-            failure, events, ..
-        }) = &self.waiting
-        {
-            told.add(failure.segment, *events, &failure.why);
+        if let Some(waiting) = &self.waiting {
+            let Failure { segment, why } = &waiting.failure;
+            told.add(*segment, waiting.events, why, Passed::Awaited);
         }
         for it in self.late.all() {
             told.add_left_out(it, &self.segments.unread);
         }
-        // Those that the reader has not come to. What waits has them in its number.
-        let is_ahead = self.position < self.backlog.run && self.waiting.is_none();
+        // Those that the reader has not come to, or that no event is missing for.
+        let is_ahead = self.position < self.backlog.recovered_upto;
         for it in &self.segments.unread {
-            let is_new = !told.files.iter().any(|(id, ..)| *id == Some(it.id));
-            let events = if is_ahead && is_new {
-                it.events_max()
-            } else {
-                0
-            };
-            told.add(Some(it.id), events, &it.why.to_string().into());
+            if !told.files.iter().any(|(id, _)| *id == Some(it.id)) {
+                let (events, passed) = match is_ahead {
+                    true => (it.events_max(), Passed::NotYet),
+                    false => (0, Passed::Yes),
+                };
+                told.add(Some(it.id), events, &it.why.to_string().into(), passed);
+            }
         }
         let place = &self.backlog.place;
-        let files = told.files.into_iter();
-        let files = files.map(|(id, events_max, why)| UnreadableEvents {
-            file: id.map_or(place.clone(), |id| {
-                place.join(FileName::Segment(id).to_string())
-            }),
-            events_max,
-            why,
+        let files = told.files.into_iter().map(|(id, mut it)| {
+            it.file = match id {
+                Some(id) => place.join(FileName::Segment(id).to_string()),
+                None => place.clone(),
+            };
+            it
         });
         self.unreadable = files.collect();
     }
 }
 
-/// Files that cannot be read, each once: the id in its name, how many events are there at most, and
-/// why.
+/// Files that cannot be read, each once, by the id in its name.
 #[derive(Default)]
 struct ToldFiles {
-    files: Vec<(Option<u64>, u64, Arc<str>)>,
+    files: Vec<(Option<u64>, UnreadableEvents)>,
     told: Told,
 }
 
 impl ToldFiles {
-    fn add(&mut self, segment: Option<u64>, events: u64, why: &Arc<str>) {
-        match self.files.iter_mut().find(|(id, ..)| *id == segment) {
-            Some((_, sum, _)) => *sum += events,
-            None => self.files.push((segment, events, why.clone())),
+    fn add(&mut self, segment: Option<u64>, events_max: u64, why: &Arc<str>, passed: Passed) {
+        match self.files.iter_mut().find(|(id, _)| *id == segment) {
+            Some((_, it)) => it.events_max += events_max,
+            None => {
+                let it = UnreadableEvents {
+                    file: PathBuf::new(),
+                    events_max,
+                    why: why.clone(),
+                    passed,
+                };
+                self.files.push((segment, it));
+            }
         }
     }
 
@@ -483,12 +490,13 @@ impl ToldFiles {
         for file in files {
             let here = self.told.tell([file], rest);
             if here > 0 {
-                self.add(Some(file.id), here, &file.why.to_string().into());
+                let why = file.why.to_string().into();
+                self.add(Some(file.id), here, &why, Passed::Yes);
             }
             rest -= here;
         }
         if rest > 0 || it.events == 0 {
-            self.add(it.segment, rest, &it.why);
+            self.add(it.segment, rest, &it.why, Passed::Yes);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flume_client::Event;
 use flume_client::spool::{
-    CURSOR_BYTES, Directory, Level, Log, NetworkFileSystem, Settings, Survey,
+    CURSOR_BYTES, Directory, Level, Log, NetworkFileSystem, SEGMENT_HEADER_BYTES, Settings, Survey,
 };
 use tempfile::TempDir;
 
@@ -103,6 +103,18 @@ impl TestSpool {
         name
     }
 
+    /// Makes a segment one of version 2 of the format, whole as it is.
+    pub(crate) fn make_foreign(&self, segment: &Path) {
+        let mut content = fs::read(segment).unwrap();
+        let half = SEGMENT_HEADER_BYTES / 2;
+        for copy in content[..SEGMENT_HEADER_BYTES].chunks_mut(half) {
+            copy[8] = 2;
+            let sum = crc(&copy[..half - 4]).to_le_bytes();
+            copy[half - 4..].copy_from_slice(&sum);
+        }
+        fs::write(segment, content).unwrap();
+    }
+
     /// Flips a bit in each of these bytes.
     pub(crate) fn damage(&self, file: &str, bytes: std::ops::Range<usize>) {
         let path = self.path().join(file);
@@ -154,6 +166,18 @@ impl Writer {
         self.log.retire(first, end);
         self.log.save().unwrap();
     }
+}
+
+/// CRC-32, as the format has it.
+fn crc(bytes: &[u8]) -> u32 {
+    let mut sum = u32::MAX;
+    for byte in bytes {
+        sum ^= u32::from(*byte);
+        for _ in 0..8 {
+            sum = (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg());
+        }
+    }
+    !sum
 }
 
 /// An event of about a hundred bytes.

@@ -1,0 +1,339 @@
+//! Segments of a spool that cannot be read or are of another version: they are named, and stay.
+
+#![cfg(unix)]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::support::command::{Run, Running, command, flume};
+use crate::support::spool::{TestSpool, numbered_datums};
+use crate::support::{agent, closed_port};
+
+/// Runs of the service, each with a segment.
+const RUNS: u64 = 5;
+const EVENTS: u64 = 60;
+/// Which run's segment it is about.
+const THIRD: usize = 2;
+/// Numbers of a run.
+const RUN: u64 = 1 << 32;
+
+/// A user that is not root.
+const NOBODY: u32 = 65_534;
+
+/// An event takes at least its end and two counts, and a segment a header.
+fn can_hold(bytes: u64) -> u64 {
+    (bytes - 4096) / 6
+}
+
+/// A spool with a segment for each run, and the files of those.
+fn spool() -> (TestSpool, Vec<PathBuf>) {
+    let spool = TestSpool::new();
+    for run in 0..RUNS {
+        spool.log().write_numbered(run * EVENTS..(run + 1) * EVENTS);
+    }
+    // Another start cuts the last one.
+    drop(spool.log());
+    let names = spool.content().into_keys();
+    let segments = names.filter(|name| name.starts_with("seg-"));
+    let files: Vec<_> = segments.map(|name| spool.path().join(name)).collect();
+    assert_eq!(files.len() as u64, RUNS);
+    (spool, files)
+}
+
+/// Runs the command as somebody who is not root, for whom permissions count.
+fn as_nobody(args: &[&str]) -> Run {
+    let mut command = command(args);
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    Running::start(command).finish()
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0)
+}
+
+/// Gives all of a spool to that user, but for one file.
+fn deny(spool: &TestSpool, denied: &PathBuf) {
+    if is_root() {
+        let entries = fs::read_dir(spool.path()).unwrap();
+        let files = entries.map(|entry| entry.unwrap().path());
+        for path in files.chain([spool.path(), spool.home().to_owned()]) {
+            chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        chown(denied, Some(0), Some(0)).unwrap();
+    }
+    fs::set_permissions(denied, Permissions::from_mode(0o000)).unwrap();
+}
+
+/// A spool whose third segment cannot be read, and one whose third is of another version: with that
+/// file, and words that tell the reason.
+fn unread() -> [(TestSpool, PathBuf, &'static str); 2] {
+    let (denied, files) = spool();
+    deny(&denied, &files[THIRD]);
+    let (foreign, others) = spool();
+    foreign.make_foreign(&others[THIRD]);
+    deny_nothing(&foreign);
+    [
+        (denied, files[THIRD].clone(), "permission denied"),
+        (foreign, others[THIRD].clone(), "format version 2"),
+    ]
+}
+
+fn deny_nothing(spool: &TestSpool) {
+    let file = spool.beside("a file");
+    fs::write(&file, "").unwrap();
+    deny(spool, &file);
+}
+
+fn name(file: &std::path::Path) -> &str {
+    file.file_name().unwrap().to_str().unwrap()
+}
+
+#[test]
+fn verify_ls_and_inspect_name_the_file_with_the_reason_and_no_more_events_than_it_can_hold() {
+    for (spool, file, why) in unread() {
+        let most = can_hold(fs::metadata(&file).unwrap().len());
+        let dir = spool.dir();
+        let run = as_nobody(&["spool", "verify", &dir]);
+        run.check(1, &[]);
+        for words in [name(&file), why, "not all of it can be read"] {
+            assert!(run.stdout.contains(words), "{words}: {run:#?}");
+        }
+        let told = as_nobody(&["spool", "verify", &dir, "--json"]).json();
+        assert_eq!(
+            (&told["sound"], &told["lost"]["total"]),
+            (&false.into(), &0.into())
+        );
+        assert_eq!(told["pending"], (RUNS - 1) * EVENTS);
+        let findings = told["findings"].as_array().unwrap();
+        let unread = findings.iter().filter(|it| it["kind"] == "unread");
+        let events: u64 = unread.map(|it| it["events"].as_u64().unwrap()).sum();
+        assert!((EVENTS..=most).contains(&events), "{told}");
+
+        let run = as_nobody(&["spool", "ls", &dir]);
+        run.check(1, &[]);
+        assert!(
+            run.stdout.contains("not all of it can be read, up to"),
+            "{run:#?}"
+        );
+        assert!(!run.stdout.contains("damaged"), "{run:#?}");
+        let run = as_nobody(&["spool", "inspect", &dir]);
+        run.check(0, &[]);
+        assert!(run.stdout.contains(why), "{run:#?}");
+    }
+}
+
+#[test]
+fn prune_does_not_offer_it_and_deletes_nothing_of_it() {
+    for (spool, file, _) in unread() {
+        let before = fs::metadata(&file).unwrap().len();
+        let run = as_nobody(&["spool", "prune", &spool.dir(), "--yes"]);
+        run.check(0, &[]);
+        assert!(run.stdout.contains("nothing to delete"), "{run:#?}");
+        let run = as_nobody(&["spool", "prune", &spool.dir(), "--foreign", "--yes"]);
+        run.check(0, &[]);
+        assert!(!run.stdout.contains("seg-"), "{run:#?}");
+        assert_eq!(fs::metadata(&file).unwrap().len(), before);
+    }
+}
+
+/// The ranges that `inspect` shows as done with.
+fn done(spool: &TestSpool) -> (String, Value) {
+    let text = as_nobody(&["spool", "inspect", &spool.dir()]).stdout;
+    let line = text.lines().find_map(|line| line.strip_prefix("done     "));
+    let told = as_nobody(&["spool", "inspect", &spool.dir(), "--json"]).json();
+    (line.unwrap().to_owned(), told["retired"].clone())
+}
+
+#[test]
+fn inspect_shows_no_number_as_done_with_that_was_never_given() {
+    let (missing, files) = spool();
+    fs::remove_file(&files[THIRD]).unwrap();
+    deny_nothing(&missing);
+    let [(denied, ..), (foreign, ..)] = unread();
+    for spool in [&missing, &denied, &foreign] {
+        assert_eq!(
+            done(spool),
+            ("no events yet".to_owned(), Value::Array(vec![]))
+        );
+    }
+    // The numbers of the run before end in the middle of a range that is done with.
+    let (delivered, files) = spool();
+    let mut log = delivered.log();
+    log.deliver(RUN + 50, RUN + EVENTS);
+    log.deliver(2 * RUN, 2 * RUN + 10);
+    drop(log);
+    delivered.make_foreign(&files[THIRD]);
+    deny_nothing(&delivered);
+    let (text, _) = done(&delivered);
+    let expected = format!(
+        "{} to {}; {} to {}",
+        RUN + 50,
+        RUN + EVENTS - 1,
+        2 * RUN,
+        2 * RUN + 9
+    );
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn segments_under_each_others_names_are_called_misnamed_and_not_damaged() {
+    let (spool, files) = spool();
+    let aside = spool.beside("aside");
+    fs::rename(&files[1], &aside).unwrap();
+    fs::rename(&files[3], &files[1]).unwrap();
+    fs::rename(&aside, &files[3]).unwrap();
+    let dir = spool.dir();
+    let run = flume(&["spool", "verify", &dir]);
+    run.check(0, &[]);
+    let words = format!("it holds {}, and is read as that", name(&files[3]));
+    for words in ["sound, but misnamed", &words, "nothing is lost by it"] {
+        assert!(run.stdout.contains(words), "{words}: {run:#?}");
+    }
+    for command in ["ls", "inspect"] {
+        let run = flume(&["spool", command, &dir]);
+        run.check(0, &[]);
+        assert!(run.stdout.contains("misnamed"), "{run:#?}");
+        assert!(!run.stdout.contains("damaged"), "{run:#?}");
+    }
+    let told = flume(&["spool", "verify", &dir, "--json"]).json();
+    assert_eq!(
+        (&told["sound"], &told["pending"]),
+        (&true.into(), &(RUNS * EVENTS).into())
+    );
+}
+
+/// Checks that the others were delivered at once, and that the file is named.
+#[track_caller]
+fn check_told(text: &str, file: &std::path::Path, why: &str) {
+    let most = can_hold(fs::metadata(file).unwrap().len());
+    for words in [
+        "240 events delivered in",
+        "all that can be read",
+        &format!("wait in {}, which cannot be read: ", file.display()),
+        why,
+        "nothing in it is lost while the file is there",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains("acknowledgement"), "{text}");
+    let told = text
+        .split("up to ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap();
+    let told: u64 = told.replace(',', "").parse().unwrap();
+    assert!((EVENTS..=most).contains(&told), "{text}");
+}
+
+#[test]
+fn drain_delivers_all_others_and_names_the_file_at_once() {
+    for (spool, file, why) in unread() {
+        let (agent, before) = (agent(), fs::metadata(&file).unwrap().len());
+        let url = agent.url();
+        let dir = spool.dir();
+        // The test would hang if it waited for the file.
+        let drain = ["spool", "drain", &dir, "--agent", &url, "--timeout", "10m"];
+        let run = as_nobody(&drain);
+        run.check(1, &[]);
+        check_told(&run.stdout, &file, why);
+        assert_eq!(agent.received().len() as u64, (RUNS - 1) * EVENTS);
+        assert_eq!(fs::metadata(&file).unwrap().len(), before);
+
+        // Nothing but it is left.
+        let run = as_nobody(&drain);
+        run.check(1, &[]);
+        let words = "nothing that can be read is left to deliver";
+        assert!(run.stdout.contains(words), "{run:#?}");
+        assert!(run.stdout.contains(why), "{run:#?}");
+        let told = as_nobody(&[&drain[..], &["--json"]].concat()).json();
+        assert_eq!(told["unreadable"][0]["file"], file.display().to_string());
+        assert_eq!(told["unreadable"][0]["events_max"], told["pending"]);
+        assert_eq!(agent.received().len() as u64, (RUNS - 1) * EVENTS);
+    }
+}
+
+#[test]
+fn what_drain_could_not_read_it_delivers_when_it_can_be_read() {
+    let (spool, files) = spool();
+    let file = &files[THIRD];
+    deny(&spool, file);
+    let agent = agent();
+    let url = agent.url();
+    let drain = ["spool", "drain", &spool.dir(), "--agent", &url];
+    as_nobody(&drain).check(1, &[]);
+    fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
+    if is_root() {
+        chown(file, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    as_nobody(&drain).check(0, &[]);
+    let mut received: Vec<_> = agent
+        .received()
+        .iter()
+        .map(|it| it.as_datum().to_vec())
+        .collect();
+    received.sort_unstable();
+    let mut expected = numbered_datums(0..RUNS * EVENTS);
+    expected.sort_unstable();
+    assert!(received == expected, "each event once");
+    as_nobody(&drain).check(0, &[]);
+}
+
+#[test]
+fn drain_without_an_agent_still_names_the_missing_agent_and_the_file() {
+    let [(spool, file, why), _] = unread();
+    let url = closed_port();
+    let dir = spool.dir();
+    let drain = ["spool", "drain", &dir, "--agent", &url, "--timeout", "1s"];
+    let run = as_nobody(&drain);
+    run.check(4, &["connection refused"]);
+    for words in [
+        "gave up after 1 s without an acknowledgement",
+        name(&file),
+        why,
+    ] {
+        assert!(run.stdout.contains(words), "{words}: {run:#?}");
+    }
+}
+
+#[test]
+fn send_delivers_its_own_and_all_others_and_names_the_file_at_once() {
+    for (spool, file, why) in unread() {
+        let (agent, input) = (agent(), spool.beside("input"));
+        fs::write(&input, "").unwrap();
+        let (url, dir) = (agent.url(), spool.dir());
+        let input = input.display().to_string();
+        let send = [
+            "send",
+            "--agent",
+            &url,
+            "--spool",
+            &dir,
+            "--timeout",
+            "10m",
+            &input,
+        ];
+        let run = as_nobody(&send);
+        run.check(1, &[]);
+        check_told(&run.stderr, &file, why);
+        fs::write(&input, "one\ntwo\n").unwrap();
+        let run = as_nobody(&[&send[..], &["--json"]].concat());
+        run.check(1, &["2 events delivered in", why]);
+        let told = run.json();
+        let unreadable = &told["spool"]["unreadable"][0];
+        assert_eq!(unreadable["events_max"], told["pending"]);
+        let sum = |of: [&str; 2]| of.map(|it| told[it].as_u64().unwrap()).iter().sum::<u64>();
+        assert_eq!(
+            sum(["accepted", "recovered"]),
+            sum(["delivered", "pending"])
+        );
+        assert_eq!(agent.received().len() as u64, (RUNS - 1) * EVENTS + 2);
+    }
+}
