@@ -47,4 +47,6 @@ mod spool_faults;
 mod spool_limits;
 #[cfg(target_os = "linux")]
 mod spool_removed;
+#[cfg(target_os = "linux")]
+mod spool_unreadable;
 mod support;

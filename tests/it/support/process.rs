@@ -5,12 +5,18 @@ use std::process::Command;
 
 /// Runs `body` in a process where no other test runs. `test` is the name of the calling test.
 pub(crate) fn alone(test: &str, body: impl FnOnce()) {
+    alone_as(test, |_| (), body);
+}
+
+/// The same, started as `how` says.
+pub(crate) fn alone_as(test: &str, how: impl FnOnce(&mut Command), body: impl FnOnce()) {
     const ALONE: &str = "FLUME_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
         return body();
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture"]);
+    how(&mut command);
     let output = command.env(ALONE, "1").output().unwrap();
     let shown = [output.stdout, output.stderr].concat();
     let shown = String::from_utf8_lossy(&shown);

@@ -31,6 +31,7 @@ mod world;
 
 use std::fmt;
 
+pub use obstacles::of_another_version;
 pub use world::run;
 
 /// A broken promise.

@@ -274,8 +274,10 @@ impl World {
     }
 }
 
-/// The same with a header of the next version.
-fn of_another_version(content: &[u8]) -> Option<Vec<u8>> {
+/// A segment's file with a header of the next version of the format, as whole as its own. `None`: it
+/// has no whole one.
+#[must_use]
+pub fn of_another_version(content: &[u8]) -> Option<Vec<u8>> {
     let HeaderBlock::Whole(header, _) = HeaderBlock::read(content) else {
         return None;
     };
