@@ -1,11 +1,4 @@
 //! [`DirectoryError`]: why a spool's directory cannot be used, and what to do about it.
-#![cfg_attr(
-    unix,
-    expect(
-        clippy::disallowed_types,
-        reason = "who owns a file is asked when it may not be opened"
-    )
-)]
 
 use std::fmt;
 #[cfg(unix)]
