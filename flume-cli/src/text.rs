@@ -127,22 +127,6 @@ pub(crate) fn age(age: Duration) -> String {
     })
 }
 
-/// As in RFC 4648, with padding.
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or_default());
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let digit = DIGITS.get((bits >> (18 - 6 * place)) as usize & 63);
-            let digit = digit.filter(|_| place <= group.len());
-            text.push(digit.map_or('=', |digit| char::from(*digit)));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,18 +216,6 @@ mod tests {
         let expected = ["0 B", "1023 B", "1 KiB", "1.5 KiB", "16 MiB", "5.5 TiB"];
         assert_eq!(found, expected);
     }
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        let examples = [
-            "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy",
-        ];
-        for (length, expected) in examples.iter().enumerate() {
-            assert_eq!(&base64(&b"foobar"[..length]), expected);
-        }
-        assert_eq!(base64(&[0xfb, 0xff, 0xfe]), "+//+");
-    }
-
     #[test]
     fn ages_have_two_units() {
         let found = [0, 59, 61, 3_725, 360_000].map(|seconds| age(Duration::from_secs(seconds)));

@@ -26,6 +26,7 @@
 )]
 
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A process between two forks: the one in which something was made.
@@ -82,12 +83,25 @@ pub fn watch() -> io::Result<()> {
 
 pub(crate) use system::NotInherited;
 
+impl<T> Deref for NotInherited<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.open
+    }
+}
+
+impl<T> DerefMut for NotInherited<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.open
+    }
+}
+
 #[cfg(unix)]
 mod system {
     use std::fmt;
     use std::io;
     use std::mem::ManuallyDrop;
-    use std::ops::{Deref, DerefMut};
     use std::os::fd::{AsFd, AsRawFd, RawFd};
     use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
@@ -151,7 +165,7 @@ mod system {
     /// A fork between the opening and [`of`](Self::of), or between the two halves of a drop, leaves
     /// the child a descriptor that it does not know of.
     pub(crate) struct NotInherited<T> {
-        open: ManuallyDrop<T>,
+        pub(super) open: ManuallyDrop<T>,
         kept: Option<&'static AtomicI32>,
         generation: Generation,
     }
@@ -192,20 +206,6 @@ mod system {
             }
             // SAFETY: it is dropped here only, and not used after.
             unsafe { ManuallyDrop::drop(&mut self.open) }
-        }
-    }
-
-    impl<T> Deref for NotInherited<T> {
-        type Target = T;
-
-        fn deref(&self) -> &T {
-            &self.open
-        }
-    }
-
-    impl<T> DerefMut for NotInherited<T> {
-        fn deref_mut(&mut self) -> &mut T {
-            &mut self.open
         }
     }
 
@@ -257,7 +257,6 @@ mod system {
 #[cfg(not(unix))]
 mod system {
     use std::io;
-    use std::ops::{Deref, DerefMut};
 
     pub(super) fn watch() -> io::Result<()> {
         Ok(())
@@ -266,7 +265,7 @@ mod system {
     /// An open file or socket. There is no `fork` here that could copy it.
     #[derive(Debug)]
     pub(crate) struct NotInherited<T> {
-        open: T,
+        pub(super) open: T,
     }
 
     impl<T> NotInherited<T> {
@@ -276,20 +275,6 @@ mod system {
 
         pub(crate) fn is_ours(&self) -> bool {
             true
-        }
-    }
-
-    impl<T> Deref for NotInherited<T> {
-        type Target = T;
-
-        fn deref(&self) -> &T {
-            &self.open
-        }
-    }
-
-    impl<T> DerefMut for NotInherited<T> {
-        fn deref_mut(&mut self) -> &mut T {
-            &mut self.open
         }
     }
 }

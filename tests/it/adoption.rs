@@ -10,8 +10,8 @@ use flume_tests::wait_until;
 use tempfile::TempDir;
 
 use crate::support::{
-    Agent, Answer, GOOD, PATIENCE, Port, Script, alone, answers, append_all, assert_each_once,
-    client_at, client_of, event, give_up,
+    Agent, Answer, GOOD, PATIENCE, Port, Script, alone, answers, append_all, assert_balanced,
+    assert_each_once, client_at, client_of, event, give_up,
 };
 
 /// A client of little segments. What it stored survives its process, which is all that is asked.
@@ -55,15 +55,6 @@ fn wait_for_recovered(client: &Client, count: u64) {
     wait_until("what was left", PATIENCE, recovered).unwrap();
 }
 
-fn balance(client: &Client) {
-    let stats = client.stats();
-    assert_eq!(
-        stats.accepted + stats.recovered,
-        stats.delivered + stats.pending + stats.lost.total(),
-        "{stats:?}"
-    );
-}
-
 #[test]
 fn small_commits_of_a_dead_process_travel_in_full_batches() {
     let home = left_by(|client| {
@@ -79,7 +70,7 @@ fn small_commits_of_a_dead_process_travel_in_full_batches() {
     assert_each_once(agent.stored(), 500);
     let requests = agent.requests().len();
     assert!(requests <= 10, "{requests} requests for 500 events");
-    balance(&client);
+    assert_balanced(&client.stats());
 }
 
 #[test]
@@ -139,7 +130,7 @@ fn what_is_acknowledged_is_noted_in_the_adopted_place_while_the_rest_waits() {
     agent.wait_for_requests(4);
     let noted = || waiting_in(home.path(), "process-2") == 700;
     wait_until("the cursor of the place", PATIENCE, noted).unwrap();
-    balance(&client);
+    assert_balanced(&client.stats());
     assert_eq!(client.stats().delivered, 300);
 }
 
@@ -165,7 +156,7 @@ fn what_is_adopted_takes_no_room_of_live_events() {
     let client = spooled(nowhere(), home.path());
     wait_for_recovered(&client, count);
     assert_eq!(fill(&client), count, "live events beside adopted ones");
-    balance(&client);
+    assert_balanced(&client.stats());
     assert_eq!(waiting_in(home.path(), "process-2"), count);
 }
 
@@ -194,7 +185,7 @@ fn a_close_leaves_adopted_events_where_they_are_for_the_next_client() {
     let report = client.close(PATIENCE).wait();
     assert!(report.is_complete(), "{report:?}");
     assert_eq!((report.delivered, client.stats().recovered), (0, 0));
-    balance(&client);
+    assert_balanced(&client.stats());
     assert_eq!(waiting_in(home.path(), "process-2"), 1_000);
 
     let agent = Agent::good();
@@ -258,7 +249,7 @@ fn damage_in_an_adopted_place_is_counted_and_the_rest_delivered() {
     let client = spooled(client_of(&[&agent]), home.path());
     let done = || client.stats().recovered == 100 && client.stats().pending == 0;
     wait_until("all that can be read", PATIENCE, done).unwrap();
-    balance(&client);
+    assert_balanced(&client.stats());
     let stats = client.stats();
     assert_eq!((stats.delivered, stats.lost.corrupt), (99, 1));
     assert_eq!(agent.stored(), (1..100).collect::<Vec<_>>());

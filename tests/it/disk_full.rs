@@ -13,8 +13,8 @@ use flume_client::{
 };
 
 use crate::support::{
-    Agent, Answer, GOOD, PATIENCE, answers, assert_each_once, client_of, give_up, on_small_disk,
-    stuff,
+    Agent, Answer, GOOD, PATIENCE, answers, assert_balanced, assert_each_once, client_of, give_up,
+    on_small_disk, stuff,
 };
 
 const DISK_MIB: u32 = 24;
@@ -80,14 +80,6 @@ fn store(client: &Client, numbers: std::ops::Range<u64>) {
     for receipt in receipts {
         receipt.wait_stored(PATIENCE).unwrap();
     }
-}
-
-fn assert_balanced(stats: &Stats) {
-    assert_eq!(
-        stats.accepted + stats.recovered,
-        stats.delivered + stats.pending + stats.lost.total(),
-        "{stats:?}"
-    );
 }
 
 fn assert_all_delivered(client: &Client, agent: &Agent, count: u64) {

@@ -14,8 +14,8 @@ use flume_tests::wait_until;
 use tempfile::TempDir;
 
 use crate::support::{
-    Agent, Answer, GOOD, PATIENCE, Port, Received, answers, append_all, assert_each_once, block_on,
-    client_at, client_of, event, give_up, number_of,
+    Agent, Answer, GOOD, PATIENCE, Port, Received, answers, append_all, assert_balanced,
+    assert_each_once, block_on, client_at, client_of, event, give_up, number_of,
 };
 
 /// A client with a spool of little segments.
@@ -48,15 +48,6 @@ fn left_in(directory: &Path) -> u64 {
 fn header(event: &Received, key: &str) -> String {
     let mut headers = event.headers.iter();
     headers.find(|(known, _)| known == key).unwrap().1.clone()
-}
-
-fn balance(client: &Client) {
-    let stats = client.stats();
-    assert_eq!(
-        stats.accepted + stats.recovered,
-        stats.delivered + stats.pending + stats.lost.total(),
-        "{stats:?}"
-    );
 }
 
 #[test]
@@ -109,10 +100,10 @@ fn what_one_client_stored_the_next_one_delivers_first() {
         (client.stats().recovered, client.stats().pending),
         (500, 500)
     );
-    balance(&client);
+    assert_balanced(&client.stats());
     append_all(&client, 500..600);
     client.flush(PATIENCE).wait().unwrap();
-    balance(&client);
+    assert_balanced(&client.stats());
     let in_order: Vec<u64> = (0..600).collect();
     assert_eq!(agent.stored(), in_order);
     assert!(client.close(PATIENCE).wait().is_complete());
@@ -140,7 +131,7 @@ fn a_client_goes_on_where_the_last_one_left_a_spool_that_is_drained_wholly_or_in
         let client = spooled(client_of(&[&agent]), home.path());
         assert_eq!(client.stats().recovered, 100);
         assert!(client.close(PATIENCE).wait().is_complete());
-        balance(&client);
+        assert_balanced(&client.stats());
     }
     let in_order: Vec<u64> = (0..600).collect();
     assert_eq!(agent.stored(), in_order);
@@ -192,7 +183,7 @@ fn a_backlog_larger_than_memory_allows_is_delivered_from_the_disk_in_order() {
         home.path(),
     );
     client.flush(PATIENCE).wait().unwrap();
-    balance(&client);
+    assert_balanced(&client.stats());
     let delivered = agent
         .requests()
         .into_iter()
@@ -315,7 +306,7 @@ fn clients_that_share_a_directory_have_places_of_their_own_and_the_next_one_inhe
     });
     client.flush(PATIENCE).wait().unwrap();
     assert_eq!(client.stats().recovered, 300);
-    balance(&client);
+    assert_balanced(&client.stats());
     assert!(client.close(PATIENCE).wait().is_complete());
     assert_each_once(agent.stored(), 300);
     assert_eq!((left_in(home.path()), left_in(&third)), (0, 0));

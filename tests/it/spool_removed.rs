@@ -7,11 +7,13 @@ use std::process;
 use std::time::Duration;
 
 use flume_client::spool::{Directory, Removed, Trouble};
-use flume_client::{Client, DeliveryError, Event, Stats};
+use flume_client::{Client, DeliveryError, Event};
 use flume_tests::wait_until;
 use tempfile::TempDir;
 
-use crate::support::{Agent, GOOD, PATIENCE, assert_each_once, client_of, give_up};
+use crate::support::{
+    Agent, GOOD, PATIENCE, assert_balanced, assert_each_once, client_of, give_up,
+};
 
 /// A spool in a directory of its own, and an agent that is away at first.
 struct Scene {
@@ -90,14 +92,6 @@ fn client(agent: &Agent, path: &Path) -> Client {
 
 fn event(number: u64) -> Event {
     Event::new(format!("event {number} {}", "x".repeat(3000)))
-}
-
-fn assert_balanced(stats: &Stats) {
-    assert_eq!(
-        stats.accepted + stats.recovered,
-        stats.delivered + stats.pending + stats.lost.total(),
-        "{stats:?}"
-    );
 }
 
 fn is_trouble(client: &Client, removed: Removed) -> bool {

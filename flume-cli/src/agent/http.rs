@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -12,7 +14,7 @@ use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::text::{base64, duration};
+use crate::text::duration;
 use crate::trouble::reason;
 
 /// Bytes of a document that are read: twice what a configuration may have.
@@ -156,7 +158,7 @@ impl Credentials {
             return Err("--conf-user has a colon, which basic authentication cannot send".into());
         }
         let pair = format!("{}:{}", self.user, self.password);
-        let text = format!("Basic {}", base64(pair.as_bytes()));
+        let text = format!("Basic {}", BASE64_STANDARD.encode(pair));
         let mut value = HeaderValue::try_from(text).map_err(|error| error.to_string())?;
         value.set_sensitive(true);
         Ok(value)

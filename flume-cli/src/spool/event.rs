@@ -1,10 +1,10 @@
 //! [`EventLine`]: an event as it is shown and as a line of JSON.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use flume_client::wire::avro::DecodeError;
 use flume_client::wire::avro::datum::{EventRef, Headers};
 use serde::{Serialize, Serializer};
-
-use crate::text::base64;
 
 /// An event for scripts. The body is under `body` if it is UTF-8, else under `body_base64`.
 #[derive(Debug, Serialize)]
@@ -44,7 +44,7 @@ impl<'a> EventLine<'a> {
             headers: event.headers(),
             body_bytes: bytes.len(),
             body: body.filter(|_| shown),
-            body_base64: (shown && body.is_none()).then(|| base64(bytes)),
+            body_base64: (shown && body.is_none()).then(|| BASE64_STANDARD.encode(bytes)),
         })
     }
 

@@ -1,5 +1,7 @@
 //! Received events as JSON.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::channel::StoredEvent;
@@ -14,24 +16,8 @@ pub(super) fn show(event: &StoredEvent) -> Value {
         .collect();
     match std::str::from_utf8(event.body()) {
         Ok(body) => json!({"headers": headers, "body": body}),
-        Err(_) => json!({"headers": headers, "body_base64": base64(event.body())}),
+        Err(_) => json!({"headers": headers, "body_base64": BASE64_STANDARD.encode(event.body())}),
     }
-}
-
-/// As in RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or_default());
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let digit = DIGITS.get((bits >> (18 - 6 * place)) as usize & 63);
-            let digit = digit.filter(|_| place <= group.len());
-            text.push(digit.map_or('=', |digit| char::from(*digit)));
-        }
-    }
-    text
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod wire;
 
 use std::time::Duration;
 
-use flume_client::{Backoff, Client, ClientBuilder, Event, Receipt, Report};
+use flume_client::{Backoff, Client, ClientBuilder, Event, Receipt, Report, Stats};
 
 pub(crate) use agent::{Agent, Request};
 pub(crate) use block_on::{block_on, current_thread, one_worker, run_in};
@@ -30,6 +30,16 @@ pub(crate) use wire::Received;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Longer than any test.
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+/// Every event is somewhere.
+#[track_caller]
+pub(crate) fn assert_balanced(stats: &Stats) {
+    assert_eq!(
+        stats.accepted + stats.recovered,
+        stats.delivered + stats.pending + stats.lost.total(),
+        "{stats:?}"
+    );
+}
 
 /// A client that does not rest for long, for these agents.
 pub(crate) fn client_of(agents: &[&Agent]) -> ClientBuilder {

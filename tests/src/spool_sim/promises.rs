@@ -25,15 +25,7 @@ impl World {
         }
         // Everything that is stored is below what is durable now.
         let mut steps = 0;
-        loop {
-            let Some(mut log) = self.log.take() else {
-                break;
-            };
-            let more = self.read_step(&mut log);
-            self.log = Some(log);
-            if !more? {
-                break;
-            }
+        while self.read_one()? {
             steps += 1;
             if steps > 100_000 {
                 return Err(("reading comes to its end", String::new()));

@@ -8,16 +8,21 @@ use super::world::{Broken, World};
 impl World {
     pub(super) fn read(&mut self) -> Result<(), Broken> {
         for _ in 0..self.random.u32(1..12) {
-            let Some(mut log) = self.log.take() else {
-                break;
-            };
-            let more = self.read_step(&mut log);
-            self.log = Some(log);
-            if !more? {
+            if !self.read_one()? {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// `false` without a log, at the end, or after an error of the disk.
+    pub(super) fn read_one(&mut self) -> Result<bool, Broken> {
+        let Some(mut log) = self.log.take() else {
+            return Ok(false);
+        };
+        let more = self.read_step(&mut log);
+        self.log = Some(log);
+        more
     }
 
     /// `false` at the end or after an error of the disk.
