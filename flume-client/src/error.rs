@@ -8,6 +8,9 @@
 //! | [`StoreError`] | a receipt | whether it is on the disk |
 //! | [`FlushError`] | `flush` | not everything was acknowledged in time |
 //! | [`AgentError`] | [`Stats`](crate::stats::Stats) | why an agent is not used |
+//! | [`Trouble`] | `Stats`, [`Health`](crate::Health) | why events cannot be stored |
+//!
+//! The others are causes inside of these.
 //!
 //! No message shows a body or the value of a header. `Debug` shows the message too: that is what
 //! `main` and `unwrap` print.
@@ -23,7 +26,14 @@ pub use crate::agent_error::{AgentError, PeerText};
 use crate::config::{AgentUrl, AgentUrlError};
 use crate::event::{Event, HeaderFault};
 use crate::reliability::Reliability;
-use crate::spool::{DirectoryError, Trouble};
+#[doc(inline)]
+pub use crate::spool::{DirectoryError, FileName, FileSizeLimit, Holder, Removed, Trouble, User};
+#[doc(inline)]
+pub use crate::wire::avro::DecodeError;
+#[doc(inline)]
+pub use crate::wire::avro::frame::{Foreign, FrameError};
+#[doc(inline)]
+pub use crate::wire::avro::session::SessionError;
 
 /// A client could not be set up.
 #[derive(thiserror::Error)]

@@ -78,7 +78,7 @@ impl Event {
     ///
     /// let event = Event::from_datum(b"\x02\x02k\x02v\x00\x04hi".to_vec())?;
     /// assert_eq!(event, Event::new("hi").header("k", "v"));
-    /// # Ok::<(), flume_client::wire::avro::DecodeError>(())
+    /// # Ok::<(), flume_client::error::DecodeError>(())
     /// ```
     pub fn from_datum(datum: Vec<u8>) -> Result<Self, DecodeError> {
         let event = EventRef::parse(&datum)?;

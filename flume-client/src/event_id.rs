@@ -1,4 +1,4 @@
-//! `EventIds`: a header that names an event, the same in every copy of it.
+//! The header that names an event, the same in every copy of it.
 //!
 //! | header | value |
 //! |---|---|

@@ -33,8 +33,17 @@
 //! - [`error`]: few types, by what the caller can do.
 //! - [`event_id`]: the header by which a consumer tells copies.
 //! - [`fork`]: how a process finds that it was forked.
-//! - [`wire`], [`delivery`] and [`spool`]: the pure parts, public for agents, tools, simulators
-//!   and tests.
+//!
+//! # Features
+//!
+//! | feature | adds | costs |
+//! |---|---|---|
+//! | `serde` | [`Health`] can be serialised | the crate `serde_core` |
+//! | `internals` | the modules `wire` (Flume's Avro RPC in both directions), `delivery` (the state machine of batches and agents) and `spool` (the files), for agents, tools and simulators | they are no part of what a version promises, and may change in any release |
+//!
+//! Neither changes what the client does. Cargo enables a feature for all crates of a build, so in a
+//! test beside `flume-mini-agent`, which uses `internals`, those modules are there without being
+//! asked for: name the feature where you use them, or better, do not.
 //!
 //! # What an acknowledgement means
 //!
@@ -55,16 +64,42 @@
 //! | something goes wrong, or is over | the client says so, once: see [`Change`] |
 //! | the disk is full or fails | events wait in memory; after two seconds, or when the client is closed, agents get them from there, which [`stats::SpoolStats::delivered_unstored`] counts; [`Client::health`] tells |
 
-pub mod delivery;
 pub mod error;
 pub mod event;
 pub mod event_id;
 pub mod fork;
 pub mod health;
 pub mod reliability;
-pub mod spool;
 pub mod stats;
+
+#[cfg(feature = "internals")]
+pub mod delivery;
+#[cfg(not(feature = "internals"))]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "for those who enable `internals`"
+)]
+mod delivery;
+#[cfg(feature = "internals")]
+pub mod spool;
+#[cfg(not(feature = "internals"))]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "for those who enable `internals`"
+)]
+mod spool;
+#[cfg(feature = "internals")]
 pub mod wire;
+#[cfg(not(feature = "internals"))]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "for those who enable `internals`"
+)]
+mod wire;
 
 mod adoption;
 mod agent_error;
@@ -109,6 +144,8 @@ pub use receipt::{Ack, Delivered, Receipt};
 #[doc(inline)]
 pub use reliability::Reliability;
 #[doc(inline)]
+pub use spool::{ForeignOwner, NetworkFileSystem};
+#[doc(inline)]
 pub use stats::Stats;
 pub use stored::Stored;
 
@@ -116,3 +153,17 @@ pub use stored::Stored;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// What may change in any release is out of reach without its feature.
+///
+/// ```compile_fail,E0603
+/// use flume_client::delivery::Core;
+/// ```
+/// ```compile_fail,E0603
+/// use flume_client::spool::Directory;
+/// ```
+/// ```compile_fail,E0603
+/// use flume_client::wire::avro;
+/// ```
+#[cfg(all(doctest, not(feature = "internals")))]
+struct Internals;

@@ -91,7 +91,7 @@ pub struct Timing {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SpoolStats {
-    /// Where it is: the directory that was given, or this process's [place](crate::spool::places)
+    /// Where it is: the directory that was given, or this process's [place](crate::ClientBuilder::spool_shared)
     /// in it.
     pub directory: PathBuf,
     /// What was found when it was opened and is no trouble, and whoever looks after it should know:

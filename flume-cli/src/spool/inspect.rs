@@ -175,7 +175,7 @@ fn text(args: &InspectArgs, examined: &Examined) -> String {
         format!("on disk  {}", files(examined)),
     ];
     let files = survey.files.iter();
-    for (file, size) in files.filter(|(file, _)| kind_of(*file) == "quarantine") {
+    for (file, size) in files.filter(|(file, _)| file.kind() == "quarantine") {
         lines.push(format!(
             "aside    {file}, {}: see `flume spool prune`",
             bytes(*size)
@@ -242,7 +242,7 @@ fn done(survey: &Survey) -> String {
 fn files(examined: &Examined) -> String {
     let count_of = |kind: &str| {
         let files = examined.survey.files.iter();
-        files.filter(|(file, _)| kind_of(*file) == kind).count() as u64
+        files.filter(|(file, _)| file.kind() == kind).count() as u64
     };
     let kinds = ["segment", "spare", "quarantine"].map(|kind| (kind, count_of(kind)));
     let parts = kinds.iter().filter(|(_, files)| *files > 0);
@@ -300,15 +300,6 @@ fn cursor_word(cursor: CursorState) -> &'static str {
     }
 }
 
-fn kind_of(file: FileName) -> &'static str {
-    match file {
-        FileName::Cursor => "cursor",
-        FileName::Segment(_) => "segment",
-        FileName::Spare(_) => "spare",
-        FileName::Quarantine(_) => "quarantine",
-    }
-}
-
 impl GapLine {
     fn new(gap: &Gap) -> Self {
         Self {
@@ -333,7 +324,7 @@ impl FileLine {
         Self {
             file: file.to_string(),
             bytes,
-            kind: kind_of(file),
+            kind: file.kind(),
         }
     }
 }

@@ -44,8 +44,8 @@ use crate::worker::{self, Backlog, Request};
 /// use flume_client::{Client, Event};
 ///
 /// async fn serve(client: Client) -> Result<(), Box<dyn std::error::Error>> {
-///     let first = client.append(Event::new("order 17 placed"))?; // handed back if there is no room
-///     let second = client.append_async(Event::new("order 18 placed")).await?; // waits for room
+///     let first = client.append(Event::new("order 17 placed"))?; // waits for nothing
+///     let second = client.append_async(Event::new("order 18 placed")).await?; // for room
 ///     println!("stored by {}", first.delivered().await?.agent);
 ///     drop(second); // delivered all the same
 ///     client.flush(Duration::from_secs(5)).await?;

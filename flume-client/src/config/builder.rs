@@ -142,7 +142,7 @@ impl ClientBuilder {
     /// It is made if need be, for its owner alone. One that belongs to neither this process's user
     /// nor root, or that every user may write to, is refused. What an earlier client left in it is delivered
     /// first. Of several processes or clients that name the same directory each gets a
-    /// [place](crate::spool::places) of its own in it, with a quota of its own, and what a dead
+    /// [place](Self::spool_shared) of its own in it, with a quota of its own, and what a dead
     /// one left is delivered by another within 30 s. [`build`](Self::build) opens it, which is a
     /// few milliseconds of disk work however much there is in it.
     ///
@@ -197,7 +197,7 @@ impl ClientBuilder {
     }
 
     /// Whether the directory is shared with other processes and clients. Default yes: each has a
-    /// [place](crate::spool::places) of its own, and what a process left that is gone is delivered
+    /// place of its own, which is the directory itself or `process-2`, `process-3`, ... in it, and what a process left that is gone is delivered
     /// by one of the others, which looks for it when it starts and then every 30 s. Those events
     /// take nothing of its `spool_bytes`, nor do its own wait for them; a flush or close does not
     /// wait for them either. While it has any it holds up to 8 MiB more of events in memory, or 4
@@ -205,7 +205,7 @@ impl ClientBuilder {
     ///
     /// If the directory is not shared, it is
     /// the directory itself or nothing: [`build`](Self::build) fails with
-    /// [`DirectoryError::Locked`](crate::spool::DirectoryError::Locked) when another one has it,
+    /// [`DirectoryError::Locked`](crate::error::DirectoryError::Locked) when another one has it,
     /// and what lies in further places of it is left alone.
     pub fn spool_shared(mut self, shared: bool) -> Self {
         self.spool.shared = shared;

@@ -14,7 +14,8 @@
 //! | `backoff` | how long to rest |
 //! | `acks` | which events are done with |
 //!
-//! This module is public for drivers and simulators; it may change in minor releases.
+//! This module is public with the feature `internals`, for drivers and simulators; it may change in
+//! any release.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod acks;
@@ -45,19 +46,24 @@ pub type Epoch = u64;
 /// What a [`Core`] is built from. See [`ClientBuilder`](crate::ClientBuilder) for the meaning and
 /// the defaults.
 #[derive(Clone, Debug)]
-#[expect(
-    missing_docs,
-    reason = "each field is a setting of ClientBuilder by the same name"
-)]
 pub struct Settings {
+    /// How many there are.
     pub agents: usize,
+    /// Most events of a batch.
     pub batch_events_max: u32,
+    /// Most bytes of a batch, unless one event has more.
     pub batch_bytes_max: u32,
+    /// The longest that an event waits for its batch to fill.
     pub linger: Duration,
+    /// Batches under way at once.
     pub window: WindowMode,
+    /// For the look-up of a name and connecting.
     pub connect_timeout: Duration,
+    /// For the answer to a handshake or a batch.
     pub request_timeout: Duration,
+    /// How long an agent rests.
     pub backoff: Backoff,
+    /// What becomes of events that an agent did not take.
     pub reliability: Reliability,
 }
 
@@ -224,14 +230,20 @@ pub enum Loss {
 
 /// Running totals of a [`Core`], in events unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named after what they count")]
 pub struct Counters {
+    /// Taken.
     pub accepted: u64,
+    /// Acknowledged.
     pub delivered: u64,
+    /// Lost: no agent could be reached.
     pub unreachable: u64,
+    /// Lost: an agent refused them.
     pub rejected: u64,
+    /// Lost: sent without an answer.
     pub unknown: u64,
+    /// Lost: not sent when it was closed.
     pub closed: u64,
+    /// Lost: given up for new ones.
     pub shed: u64,
     /// Batches sent, retries included.
     pub batches: u64,

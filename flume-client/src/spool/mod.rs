@@ -28,8 +28,9 @@
 //!
 //! Nothing but the directory, what it is made of and [`places`] knows files, threads or clocks, so a
 //! simulator can be the disk and end the world
-//! between any two of its operations. This module is public for drivers, tools and simulators; it
-//! may change in minor releases. The format of the files is versioned and stays readable.
+//! between any two of its operations. This module is public with the feature `internals`, for
+//! drivers, tools and simulators; it may change in any release. The format of the files is versioned
+//! and stays readable.
 //!
 //! # What can be relied on
 //!
@@ -126,7 +127,7 @@ pub enum Trouble {
     FreeBytes {
         /// Free now.
         free: u64,
-        /// To stay free: [`free_bytes_min`](Settings::free_bytes_min).
+        /// To stay free: [`spool_free_bytes`](crate::ClientBuilder::spool_free_bytes).
         kept: u64,
         /// For the next files.
         needed: u64,

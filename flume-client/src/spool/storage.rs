@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 /// A file of a spool's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum FileName {
     /// `cursor`: which events are done with.
     Cursor,
@@ -62,6 +63,7 @@ pub trait Storage: Send + Sync {
 ///
 /// Inside an [`io::Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Removed {
     /// The file that keeps others out. The directory is the same.
     #[error("its file LOCK was removed or replaced")]
@@ -107,6 +109,17 @@ impl fmt::Debug for Shared {
 }
 
 impl FileName {
+    /// What kind of file it is, in a word.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Cursor => "cursor",
+            Self::Segment(_) => "segment",
+            Self::Spare(_) => "spare",
+            Self::Quarantine(_) => "quarantine",
+        }
+    }
+
     /// The number in its name.
     #[must_use]
     pub fn id(self) -> Option<u64> {
