@@ -1,4 +1,4 @@
-//! The end of a client: by [`Client::close`](super::Client::close), by a guard, or by a drop.
+//! The end of a client: by [`Client::close`](crate::Client::close)(super::Client::close), by a guard, or by a drop.
 
 use std::future::Future;
 use std::io::{self, Write};
@@ -80,7 +80,7 @@ impl Drop for Handle {
     }
 }
 
-/// Closes a client when it is dropped: see [`Client::close_on_drop`].
+/// Closes a client when it is dropped: see [`Client::close_on_drop`](crate::Client::close_on_drop).
 #[derive(Debug)]
 #[must_use = "dropped at once, it closes the client at once"]
 pub struct CloseGuard {
@@ -155,7 +155,7 @@ impl Report {
     }
 }
 
-/// The future of [`Client::close`]. The close goes on whether it is awaited or not.
+/// The future of [`Client::close`](crate::Client::close). The close goes on whether it is awaited or not.
 #[derive(Debug)]
 #[must_use = "the report says whether events were lost"]
 pub struct Close {
@@ -166,7 +166,7 @@ pub struct Close {
 
 impl Close {
     /// The same for a plain thread, which it blocks until the report is there: a little longer
-    /// than the time given to [`Client::close`] at the most.
+    /// than the time given to [`Client::close`](crate::Client::close) at the most.
     pub fn wait(self) -> Report {
         let waited = self.ticket.wait(self.timeout.saturating_add(GRACE));
         self.report(&waited)

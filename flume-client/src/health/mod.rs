@@ -1,6 +1,6 @@
 //! [`Health`]: whether events flow, for whoever is asked by a load balancer or a pager.
 //!
-//! Judged by progress, and purely: from one [`Stats`], whose [`Timing`](crate::stats::Timing) holds
+//! Judged by progress, and purely: from one [`Stats`](crate::Stats), whose [`Timing`](crate::stats::Timing) holds
 //! all that is needed of the clock. A connection that stands is no sign of health; an
 //! acknowledgement is.
 //!
@@ -50,7 +50,7 @@ pub const STUCK_AFTER: Duration = Duration::from_secs(60);
 pub const RECENTLY: Duration = Duration::from_secs(60);
 
 /// Whether events flow now, and what keeps them if they do not. What was lost is in
-/// [`Stats::lost`].
+/// [`Stats::lost`](crate::Stats::lost).
 ///
 /// Shown as text it is one line: `good`, or the problems. With the feature `serde` it can be
 /// serialised: `{"status": "failing", "problems": [{"kind": "no_agent", "message": "...", ...}]}`.
