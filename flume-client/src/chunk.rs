@@ -1,9 +1,22 @@
 //! [`Chunk`]: events on their way through the client, as they travel.
 
 use crate::spool::{Frame, frame_bytes};
+use crate::wire::avro::datum::EventRef;
 
 /// Bytes at which a chunk is closed and the next one begun.
 pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
+
+/// A part of what a frame holds.
+#[derive(Debug)]
+pub(crate) enum Part {
+    Events(Chunk),
+    /// Something else. An agent could not read it, nor anything behind it.
+    Damage {
+        first: u64,
+        end: u64,
+    },
+}
+
 /// Events with consecutive sequence numbers, their datums back to back.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
@@ -28,6 +41,40 @@ impl Chunk {
             first: frame.header.first + u64::from(frame.skip),
             bytes: datums.unwrap_or_default().to_vec(),
             ends: ends.map(|end| end - start).collect(),
+        }
+    }
+
+    /// Hands its events on in order, with what is no event told apart.
+    pub(crate) fn examine(self, mut hand_on: impl FnMut(Part)) {
+        let is_event = |number: &u64| EventRef::parse(self.datums(*number, number + 1)).is_ok();
+        let mut first = self.first;
+        while let Some(damaged) = (first..self.end()).find(|number| !is_event(number)) {
+            if first < damaged {
+                hand_on(Part::Events(self.part(first, damaged)));
+            }
+            first = (damaged..self.end()).find(is_event).unwrap_or(self.end());
+            hand_on(Part::Damage {
+                first: damaged,
+                end: first,
+            });
+        }
+        if first == self.first {
+            hand_on(Part::Events(self));
+        } else if first < self.end() {
+            hand_on(Part::Events(self.part(first, self.end())));
+        }
+    }
+
+    /// A copy of its events from `first` up to `end`.
+    fn part(&self, first: u64, end: u64) -> Self {
+        let bytes = self.datums(first, end).to_vec();
+        let before = self.datums(self.first, first).len() as u32;
+        let skip = (first - self.first) as usize;
+        let ends = self.ends.iter().skip(skip).take((end - first) as usize);
+        Self {
+            first,
+            bytes,
+            ends: ends.map(|end| end - before).collect(),
         }
     }
 
@@ -90,5 +137,55 @@ impl Chunk {
                 .map_or(self.bytes.len(), |end| *end as usize),
         };
         self.bytes.get(offset(from)..offset(to)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+
+    /// Numbers from 100 on, and what is told of them: `+` an event, `-` something else.
+    fn check(kinds: &str) {
+        let mut chunk = Chunk {
+            first: 100,
+            ..Chunk::default()
+        };
+        for (kind, index) in kinds.chars().zip(0..) {
+            match kind {
+                '+' => chunk
+                    .bytes
+                    .extend_from_slice(Event::new([index; 3]).as_datum()),
+                '-' => chunk.bytes.extend([0xff; 5]),
+                _ => {}
+            }
+            chunk.ends.push(chunk.bytes.len() as u32);
+        }
+        let mut told = String::new();
+        chunk.examine(|part| match part {
+            Part::Events(events) => {
+                assert_eq!(events.first, 100 + told.len() as u64);
+                for number in events.first..events.end() {
+                    let event = Event::from_datum(events.datums(number, number + 1).to_vec());
+                    assert_eq!(event.unwrap().body(), [told.len() as u8; 3]);
+                    told.push('+');
+                }
+            }
+            Part::Damage { first, end } => {
+                assert_eq!(first, 100 + told.len() as u64);
+                (first..end).for_each(|_| told.push('-'));
+            }
+        });
+        assert_eq!(told, kinds.replace('0', "-"));
+    }
+
+    #[test]
+    fn what_is_no_event_is_told_apart_and_the_others_are_handed_on() {
+        // `0` has no bytes at all.
+        for kinds in [
+            "+", "-", "+++", "---", "+-+", "-+-", "++--+0+", "0", "-+", "+-",
+        ] {
+            check(kinds);
+        }
     }
 }

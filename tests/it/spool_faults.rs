@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flume_client::spool::{Directory, Survey};
+use flume_client::spool::{Directory, FileName, Survey};
 use flume_client::{Client, ClientBuilder, DeliveryError, Event, SyncMode};
+use flume_tests::crafted::{Frame, Segment};
 use tempfile::TempDir;
 
 use crate::support::{
@@ -162,6 +163,76 @@ fn a_damaged_frame_costs_its_own_events_which_are_counted_and_set_aside() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| is_set_aside(name));
     assert_eq!(set_aside.count(), 1);
+}
+
+/// Makes a spool of these segments.
+fn place(directory: &Path, segments: &[Segment]) {
+    for segment in segments {
+        let file = FileName::Segment(segment.id).to_string();
+        fs::write(directory.join(file), segment.to_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn what_is_no_event_is_counted_and_set_aside_and_holds_up_no_other() {
+    let home = TempDir::new().unwrap();
+    let event = |number: u64| Event::new(format!("event {number}")).as_datum().to_vec();
+    let nonsense = || vec![0xff; 5];
+    let frame = |first, datums| Frame {
+        first,
+        datums,
+        ..Frame::default()
+    };
+    let segment = Segment {
+        frames: vec![
+            frame(0, vec![nonsense(), event(0), event(1)]),
+            frame(3, vec![event(2), Vec::new(), nonsense(), event(3)]),
+            frame(7, vec![nonsense()]),
+            frame(8, vec![event(4)]),
+        ],
+        ..Segment::default()
+    };
+    place(home.path(), &[segment]);
+    let agent = Agent::good();
+    let client = spooled(client_of(&[&agent]), home.path());
+    client.flush(PATIENCE).wait().unwrap();
+    let stats = client.stats();
+    assert_eq!((stats.recovered, stats.delivered), (9, 5));
+    assert_eq!((stats.lost.corrupt, stats.pending), (4, 0));
+    append_all(&client, 5..6);
+    assert_eq!(client.close(PATIENCE).wait().lost.corrupt, 4);
+    assert_eq!(agent.stored(), [0, 1, 2, 3, 4, 5]);
+    assert!(home.path().join("quarantine-0000000000000000.flb").exists());
+}
+
+#[test]
+fn numbers_that_are_far_apart_hold_up_nobody() {
+    let home = TempDir::new().unwrap();
+    let far = 1 << 62;
+    let segment = |id, first, number: u64| Segment {
+        id,
+        first,
+        skipped_from: first,
+        durable_upto: first,
+        frames: vec![Frame {
+            first,
+            durable_upto: first,
+            datums: vec![Event::new(format!("event {number}")).as_datum().to_vec()],
+            ..Frame::default()
+        }],
+    };
+    place(home.path(), &[segment(1, 0, 0), segment(2, far, 1)]);
+    let agent = Agent::good();
+    let client = spooled(client_of(&[&agent]), home.path());
+    append_all(&client, 2..3);
+    client.flush(PATIENCE).wait().unwrap();
+    let stats = client.stats();
+    assert_eq!((stats.delivered, stats.pending), (3, 0));
+    assert_eq!(stats.recovered + 1, 3 + stats.lost.corrupt);
+    // Never the distance: two files of 8 KiB, and 4 bytes for an event at least.
+    assert!(stats.lost.corrupt <= 4096, "{stats:?}");
+    let _ = client.close(PATIENCE).wait();
+    assert_eq!(agent.stored(), [0, 1, 2]);
 }
 
 #[test]

@@ -127,8 +127,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "stale cursor slot chosen",
         "cursor.rs",
-        "max_by_key",
-        "min_by_key",
+        "if other.is_newer(&one)",
+        "if one.is_newer(&other)",
     ),
     bug(
         "one cursor slot only",

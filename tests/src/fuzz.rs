@@ -6,6 +6,9 @@
 use std::time::Duration;
 
 use flume_client::delivery::{Backoff, Core, Input, Output, Settings};
+use flume_client::spool::{
+    Cursor, FRAME_HEADER_BYTES, FrameHeader, HeaderBlock, Place, SEGMENT_HEADER_BYTES,
+};
 use flume_client::wire::avro::datum::{EventRef, Reader};
 use flume_client::wire::avro::frame::{FrameDecoder, FrameLimits};
 use flume_client::wire::avro::handshake::{HandshakeRequest, HandshakeResponse};
@@ -15,11 +18,13 @@ use flume_client::{AgentUrl, Event, Reliability, WindowMode};
 use flume_mini_agent::config::AgentConfig;
 use flume_mini_agent::fuzz::{fault_rules, file_log, http_body, netcat_lines};
 
+use crate::crafted;
+
 /// A check and its name.
 pub type Check = (&'static str, fn(&[u8]));
 
 /// All checks.
-pub const CHECKS: [Check; 13] = [
+pub const CHECKS: [Check; 15] = [
     ("frames", frames),
     ("request", request),
     ("reply", reply),
@@ -33,6 +38,8 @@ pub const CHECKS: [Check; 13] = [
     ("http_body", http_body),
     ("netcat_lines", netcat_lines),
     ("fault_rules", fault_rules),
+    ("spool_blocks", spool_blocks),
+    ("spool_files", spool_files),
 ];
 
 /// A stream in any cut gives the same frames, none over the limits.
@@ -172,6 +179,55 @@ pub fn config(bytes: &[u8]) {
     match strict {
         Ok(strict) => assert_eq!(Ok(strict), lenient),
         Err(error) => assert!(!error.problems().is_empty()),
+    }
+}
+
+/// A spool opens whatever its files say, and goes on from there.
+pub fn spool_files(bytes: &[u8]) {
+    crafted::check(&crafted::disk_of(bytes));
+}
+
+/// A block of a spool whose checksum is right is read as it would be written, or is damaged; a
+/// frame's events lie within it.
+pub fn spool_blocks(bytes: &[u8]) {
+    let sealed = |magic: &[u8], length: usize| {
+        let mut block = [magic, bytes].concat();
+        block.resize(length - 4, 0);
+        block.extend(crc32fast::hash(&block).to_le_bytes());
+        block
+    };
+    let header = sealed(b"FLSPOOL\n\x01\0", SEGMENT_HEADER_BYTES / 2);
+    if let HeaderBlock::Whole(header, _) = HeaderBlock::read(&header) {
+        let again = HeaderBlock::read(&header.to_block());
+        assert_eq!(again, HeaderBlock::Whole(header, false));
+        assert!(header.skipped_from <= header.first && header.durable_upto <= header.first);
+    }
+    let slot = sealed(b"FLCURSOR\x01\0\0\0\0\0\0\0", SEGMENT_HEADER_BYTES);
+    if let (Some(cursor), _) = Cursor::read(&slot) {
+        let (_, slot) = cursor.to_slot();
+        assert_eq!(Cursor::read(&slot), (Some(cursor), false));
+    }
+    spool_frame(bytes);
+}
+
+fn spool_frame(bytes: &[u8]) {
+    let head_bytes = FRAME_HEADER_BYTES - 12;
+    let Some((head, payload)) = bytes.split_at_checked(head_bytes) else {
+        return;
+    };
+    let mut head = [b"FLEV", head, &crc32fast::hash(payload).to_le_bytes()].concat();
+    // Of the salt and the offset, 0 both, and what is before it.
+    let crc = crc32fast::hash(&[&[0; 16], head.as_slice()].concat());
+    head.extend(crc.to_le_bytes());
+    let header = FrameHeader::read(Place { salt: 0, offset: 0 }, &head);
+    if let Some(header) = header
+        && let Some(events) = header.payload(payload)
+    {
+        assert_eq!(events.ends().count(), header.events as usize);
+        assert!(events.ends().is_sorted());
+        let bytes = events.datums().len();
+        assert!(events.ends().all(|end| end as usize <= bytes));
+        assert!(header.end() > header.first);
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod chain;
 mod command;
+pub mod crafted;
 mod error;
 pub mod fuzz;
 pub mod hostile;

@@ -1,7 +1,7 @@
 //! The cursor: which events are done with, in memory and on disk.
 //!
 //! The file has two slots of 4096 bytes, written in turn, so that a write cut short leaves the
-//! other one; the whole one of the higher generation counts. All numbers are little-endian.
+//! other one; the whole one of the later generation counts. All numbers are little-endian.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -19,10 +19,15 @@
 //! | 4092 | 4 | CRC-32 of the 4092 bytes before |
 //!
 //! Losing the last write costs nothing but events sent twice.
+//!
+//! A right checksum does not make a slot true. One that no client writes is damage: with numbers
+//! behind 2^63, with more than 64 ranges, or with ranges that are empty, not in order, or touch each
+//! other or the watermark.
 
 use std::collections::BTreeMap;
 
 use super::fields::{seal, take_u16, take_u64, unseal};
+use super::header::NUMBERS_END;
 
 /// Bytes of the cursor's file.
 pub const CURSOR_BYTES: usize = 2 * SLOT_BYTES;
@@ -61,6 +66,12 @@ impl Retired {
     #[must_use]
     pub fn watermark(&self) -> u64 {
         self.watermark
+    }
+
+    /// No event from this one on is done with.
+    pub(super) fn end(&self) -> u64 {
+        let last = self.ahead.last_key_value();
+        last.map_or(self.watermark, |(_, end)| *end)
     }
 
     /// Marks the events from `first` up to `end` as done with; any of them may be so already.
@@ -169,8 +180,14 @@ impl Cursor {
             .any(|slot| read_slot(slot).is_none() && slot.iter().any(|byte| *byte != 0));
         let newest = slots
             .filter_map(read_slot)
-            .max_by_key(|cursor| cursor.generation);
+            .reduce(|one, other| if other.is_newer(&one) { other } else { one });
         (newest, damaged)
+    }
+
+    /// Generations go on with 0 behind the highest. Nobody comes to it but by a file that was made
+    /// up, and then each later slot must still be the newer one.
+    fn is_newer(&self, other: &Self) -> bool {
+        self.generation.wrapping_sub(other.generation) < 1 << 63
     }
 }
 
@@ -190,10 +207,18 @@ fn read_slot(slot: &[u8]) -> Option<Cursor> {
     let durable_upto = take_u64(fields)?;
     let run = take_u64(fields)?;
     let ranges = take_u64(fields)?;
+    let mut is_possible = [retired.watermark, durable_upto, run]
+        .iter()
+        .all(|number| *number <= NUMBERS_END)
+        && ranges <= RANGES_MAX as u64;
+    let mut before = retired.watermark;
     for _ in 0..ranges.min(RANGES_MAX as u64) {
-        retired.add(take_u64(fields)?, take_u64(fields)?);
+        let (first, end) = (take_u64(fields)?, take_u64(fields)?);
+        is_possible &= before < first && first < end && end <= NUMBERS_END;
+        before = end;
+        retired.ahead.insert(first, end);
     }
-    Some(Cursor {
+    is_possible.then_some(Cursor {
         generation,
         client,
         durable_upto,
@@ -263,6 +288,67 @@ mod tests {
         assert_eq!(Cursor::read(&[]), (None, false));
         assert_eq!(Cursor::read(&[0; CURSOR_BYTES]), (None, false));
         assert_eq!(Cursor::read(&[1; CURSOR_BYTES]), (None, true));
+    }
+
+    #[test]
+    fn a_slot_that_no_client_writes_is_damage_though_its_checksum_is_right() {
+        let check = |at: usize, number: u64, is_whole: bool| {
+            let mut slot = cursor(4, 3).to_slot().1;
+            slot.truncate(SLOT_BYTES - 4);
+            slot[at..at + 8].copy_from_slice(&number.to_le_bytes());
+            seal(&mut slot);
+            let (read, damaged) = Cursor::read(&slot);
+            assert_eq!(read.is_some(), is_whole, "{number} at {at}");
+            assert_eq!(damaged, !is_whole);
+        };
+        for generation in [0, 1 << 63, u64::MAX] {
+            check(16, generation, true);
+        }
+        // What was durable, and the run.
+        for at in [40, 48] {
+            check(at, 1 << 63, true);
+            check(at, (1 << 63) + 1, false);
+            check(at, u64::MAX, false);
+        }
+        // The ranges are 10 to 14, 20 to 24 and 30 to 34.
+        for (watermark, is_whole) in [(9, true), (10, false), (1 << 62, false), (u64::MAX, false)] {
+            check(32, watermark, is_whole);
+        }
+        for (ranges, is_whole) in [
+            (2, true),
+            (4, false),
+            (64, false),
+            (65, false),
+            (u64::MAX, false),
+        ] {
+            check(56, ranges, is_whole);
+        }
+        for (first, is_whole) in [
+            (16, true),
+            (15, false),
+            (25, false),
+            (26, false),
+            (u64::MAX, false),
+        ] {
+            check(80, first, is_whole);
+        }
+        for (end, is_whole) in [(29, true), (30, false), (20, false), (0, false)] {
+            check(88, end, is_whole);
+        }
+        check(104, 1 << 63, true);
+        check(104, u64::MAX, false);
+    }
+
+    #[test]
+    fn the_highest_generation_is_followed_by_the_lowest() {
+        for (older, newer) in [(3, 4), (u64::MAX - 1, u64::MAX), (u64::MAX, 0)] {
+            let slots = [older, newer].map(|generation| cursor(generation, 1).to_slot());
+            let [one, other] = slots.map(|(_, slot)| slot);
+            for file in [[one.clone(), other.clone()], [other, one]] {
+                let (newest, damaged) = Cursor::read(&file.concat());
+                assert_eq!((newest.unwrap().generation, damaged), (newer, false));
+            }
+        }
     }
 
     #[test]

@@ -21,14 +21,22 @@
 //! The salt makes what an earlier use of the file left behind invalid, the offset what lies at the
 //! wrong place. The header has its own CRC so that a damaged payload costs one frame: where the
 //! next one begins is still known.
+//!
+//! A right checksum does not make a header true. One that no client writes is none: with a payload
+//! too short for its events, or behind the end of the file, with `durable_upto` behind its first
+//! number, or with numbers that are not in its segment, where they follow upon each other.
 
 use super::fields::{crc, take_u32, take_u64};
+use super::header::NUMBERS_END;
 
 /// Bytes of a frame's header.
 pub const FRAME_HEADER_BYTES: usize = 48;
 
 /// Frames begin at multiples of this.
 pub const ALIGNMENT: usize = 8;
+
+/// Bytes that each event takes beside its datum.
+const ENDS_BYTES: usize = 4;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"FLEV");
 
@@ -164,8 +172,18 @@ impl FrameHeader {
         };
         let whole = (payload_bytes as usize).is_multiple_of(ALIGNMENT)
             && header.payload_bytes as u64 >= u64::from(events) * 4
-            && header.first.checked_add(u64::from(events)).is_some();
+            && header.durable_upto <= header.first
+            && header.first < NUMBERS_END
+            && header.end() <= NUMBERS_END;
         (whole && events > 0).then_some(header)
+    }
+
+    /// Whether it can be at `offset` of a segment of so many bytes that begins with `first`: what
+    /// lies before it holds the numbers before its own.
+    pub(super) fn is_of(&self, first: u64, bytes: u64, offset: u64) -> bool {
+        let before = offset / ENDS_BYTES as u64;
+        (first..=first.saturating_add(before)).contains(&self.first)
+            && offset.saturating_add(self.frame_bytes()) <= bytes
     }
 
     /// Sequence number behind the last event.
@@ -279,6 +297,49 @@ mod tests {
         expected.extend(checksum(&[&place, &expected.clone()]));
         expected.extend(payload);
         assert_eq!(frame(), expected);
+    }
+
+    #[test]
+    fn a_header_that_no_client_writes_is_none_though_its_checksum_is_right() {
+        let check = |first, events, durable_upto, is_one| {
+            let mut frame = Vec::new();
+            put_payload(&mut frame, &[1, 1, 5], b"abcde");
+            let header = Stamp {
+                place: PLACE,
+                first,
+                events,
+                level: Level::EndToEnd,
+                durable_upto,
+                time_ms: 0,
+            };
+            stamp(&mut frame, header);
+            let read = FrameHeader::read(PLACE, &frame);
+            assert_eq!(read.is_some(), is_one, "{header:?}");
+        };
+        check(NUMBERS_END - 3, 3, NUMBERS_END - 3, true);
+        check(NUMBERS_END - 2, 3, 0, false);
+        check(u64::MAX - 3, 3, 0, false);
+        check(100, 0, 0, false);
+        check(100, 7, 0, false);
+        check(100, u32::MAX, 0, false);
+        check(100, 3, 101, false);
+        check(100, 3, u64::MAX, false);
+    }
+
+    #[test]
+    fn a_frame_has_numbers_that_its_segment_can_have_there_and_ends_in_it() {
+        let header = FrameHeader::read(PLACE, &frame()).unwrap();
+        let bytes = 4096 + header.frame_bytes();
+        assert!(header.is_of(100, bytes, 4096));
+        assert!(!header.is_of(100, bytes - 1, 4096));
+        assert!(!header.is_of(101, bytes, 4096));
+        let events_before = 4096 / 4;
+        assert!(header.is_of(0, bytes, 4096));
+        let early = FrameHeader {
+            first: events_before + 1,
+            ..header
+        };
+        assert!(!early.is_of(0, bytes, 4096));
     }
 
     #[test]

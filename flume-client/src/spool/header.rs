@@ -20,11 +20,18 @@
 //! | 80 | 8 | `previous`: the id of the segment before this one when it was begun, plus 1. 0: there was none, or it is not known |
 //! | 88 | 1956 | 0 |
 //! | 2044 | 4 | CRC-32 of the 2044 bytes before |
+//!
+//! A right checksum does not make a header true. One that no client writes is damage: with
+//! `skipped_from` or `durable_upto` behind the first number, or with numbers from 2^63 on.
 
 use super::fields::{seal, take_u16, take_u32, take_u64, unseal};
 
 /// Bytes before a segment's first frame.
 pub const SEGMENT_HEADER_BYTES: usize = 4096;
+
+/// Sequence numbers and ids of files are below this. An opening takes 2^32 numbers, so nobody comes
+/// near it; a file that says so was made up, and is damage. So no sum of numbers overflows.
+pub(super) const NUMBERS_END: u64 = 1 << 63;
 
 const MAGIC: [u8; 8] = *b"FLSPOOL\n";
 const MAJOR: u16 = 1;
@@ -100,6 +107,14 @@ impl SegmentHeader {
         copy.extend_from_within(..);
         copy
     }
+
+    /// Whether some client can have written this.
+    fn is_possible(&self) -> bool {
+        self.id < NUMBERS_END
+            && self.first < NUMBERS_END
+            && self.skipped_from <= self.first
+            && self.durable_upto <= self.first
+    }
 }
 
 impl HeaderBlock {
@@ -138,7 +153,9 @@ fn read_copy(copy: &[u8]) -> Option<HeaderBlock> {
         run_id: take_u64(fields)?,
         previous: take_u64(fields)?,
     };
-    Some(HeaderBlock::Whole(header, false))
+    header
+        .is_possible()
+        .then_some(HeaderBlock::Whole(header, false))
 }
 
 #[cfg(test)]
@@ -203,6 +220,47 @@ mod tests {
         let block = HEADER.to_block();
         assert_eq!(block.len(), SEGMENT_HEADER_BYTES);
         assert_eq!(HeaderBlock::read(&block), HeaderBlock::Whole(HEADER, false));
+    }
+
+    #[test]
+    fn a_header_that_no_client_writes_is_damage_though_its_checksum_is_right() {
+        let end = NUMBERS_END;
+        let last = SegmentHeader {
+            id: end - 1,
+            first: end - 1,
+            skipped_from: end - 1,
+            durable_upto: end - 1,
+            ..HEADER
+        };
+        let whole = HeaderBlock::Whole(last, false);
+        assert_eq!(HeaderBlock::read(&last.to_block()), whole);
+        let (id, first) = (end, HEADER.first);
+        for header in [
+            SegmentHeader { id, ..HEADER },
+            SegmentHeader {
+                first: end,
+                ..HEADER
+            },
+            SegmentHeader {
+                first: u64::MAX,
+                ..HEADER
+            },
+            SegmentHeader {
+                skipped_from: first + 1,
+                ..HEADER
+            },
+            SegmentHeader {
+                durable_upto: first + 1,
+                ..HEADER
+            },
+            SegmentHeader {
+                durable_upto: u64::MAX,
+                ..HEADER
+            },
+        ] {
+            let read = HeaderBlock::read(&header.to_block());
+            assert_eq!(read, HeaderBlock::Damaged, "{header:?}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::cursor::{CURSOR_BYTES, Cursor, Retired};
 use super::frame::{Level, Place, frame_bytes};
-use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::header::{NUMBERS_END, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::missing::{Readable, SegmentList, Told, Unread, events_in_file, run_of};
 use super::open::{self, Opened};
 use super::pending::Pending;
@@ -213,10 +213,6 @@ impl Log {
             return false;
         }
         open::look_again(&self.storage, self.client, &mut self.segments);
-        for segment in self.segments.readable() {
-            let header = segment.header;
-            self.retired.add(header.skipped_from, header.first);
-        }
         before.as_slice() != self.segments.unread()
     }
 
@@ -368,7 +364,7 @@ impl Log {
         let mut retired = drained.clone();
         retired.add(0, self.left_upto);
         let cursor = Cursor {
-            generation: self.generation + 1,
+            generation: self.generation.wrapping_add(1),
             client: self.client,
             durable_upto: self.durable_upto,
             run: self.run.first,
@@ -492,13 +488,17 @@ impl Log {
             self.save()?;
         }
         let first = self.pending.first().unwrap_or(self.next);
+        let id = self.segments.new_id();
+        if first.max(id) >= NUMBERS_END {
+            return Err(Trouble::UsedUp);
+        }
         // Those before the first are another run's, or were done with before they could be stored.
         let skipped_from = self.stored_end();
         let salt = self.random.u64(..);
         let previous = self.segments.newest_id();
         let previous = previous.map_or(0, |id| id.saturating_add(1));
         let header = SegmentHeader {
-            id: self.segments.new_id(),
+            id,
             client: self.client,
             salt,
             first,

@@ -206,9 +206,6 @@ pub(super) fn place_among(
     headers: impl Iterator<Item = SegmentHeader>,
     header: &SegmentHeader,
 ) -> Option<usize> {
-    if header.skipped_from > header.first {
-        return None;
-    }
     let (mut place, mut first_before) = (0, 0);
     for other in headers {
         if other.id >= header.id {

@@ -141,6 +141,12 @@ pub enum Trouble {
          raise it"
     )]
     DiskQuota,
+    /// No numbers are left for more events or files. A file says so that no client wrote.
+    #[error(
+        "the spool's files say that all numbers are used up, which nothing but a damaged or forged \
+         file does: move its directory away, and deliver it with `flume spool drain`"
+    )]
+    UsedUp,
     /// The file system is read-only.
     #[error(
         "the spool's file system is read-only: the system's log may tell why; mount it for writing"

@@ -16,12 +16,15 @@
 //! The last segment is never written again: a new run begins a new one, and its numbers begin with
 //! the next multiple of 2^32, so a number that went to an unfinished write is nobody else's. They
 //! begin further on if a part of the cursor is lost, which may have told of later runs.
+//!
+//! Numbers and ids end at 2^63. A spool whose files say that they are used up, which no client
+//! writes, gives what is in it and takes nothing new.
 
 use std::io;
 
 use super::cursor::{CURSOR_BYTES, Cursor, Retired};
 use super::folder::NotAFile;
-use super::header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::header::{HeaderBlock, NUMBERS_END, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::log::Run;
 use super::missing::{
     RUN_BITS, ReadFailure, Readable, SegmentList, Unread, Unreadable, is_removed,
@@ -129,9 +132,6 @@ pub(super) fn open(
         // What was before the first segment is not known to have been.
         retired.add(0, begins_at(&segments.list()));
     }
-    for segment in segments.readable() {
-        retired.add(segment.header.skipped_from, segment.header.first);
-    }
     opened.witnessed = cursor.durable_upto;
     let end = settle_last(storage, settings, &mut segments, &mut retired, &mut opened);
     let last_first = segments
@@ -139,7 +139,9 @@ pub(super) fn open(
         .next_back()
         .map_or(0, |it| it.header.first);
     let known = opened.witnessed.max(retired.watermark()).max(last_first);
-    let given = known.max(end.unwrap_or(known)).max(cursor.run);
+    // Of what is done with ahead of others, some may be behind the last event that was stored.
+    let told = retired.end().max(cursor.run);
+    let given = known.max(end.unwrap_or(known)).max(told);
     let first = next_run(given, fresh, opened.cursor);
     // If the end cannot be read now, what is there has a number below the new run's.
     let skipped_from = end.map_or(first, |end| end.max(known));
@@ -169,7 +171,7 @@ fn next_run(given: u64, fresh: bool, cursor: CursorState) -> u64 {
         CursorState::Repaired => RUNS_OF_A_SLOT,
         CursorState::Missing | CursorState::Damaged => RUNS_OF_A_CURSOR,
     };
-    ((given >> RUN_BITS) + runs) << RUN_BITS
+    (((given >> RUN_BITS) + runs) << RUN_BITS).min(NUMBERS_END)
 }
 
 /// Where the numbers of all the segments begin, if no cursor tells more.
@@ -193,6 +195,7 @@ fn segments_of(
 ) -> Segments {
     let ids = files.iter().filter_map(|(file, _)| file.id());
     let ids = ids.chain(candidates.iter().map(Candidate::own_id));
+    let ids = ids.filter(|id| *id < NUMBERS_END);
     let cursor_bytes = files
         .iter()
         .find(|(file, _)| *file == FileName::Cursor)

@@ -188,9 +188,23 @@ impl Reader {
             let behind = readable.partition_point(|it| it.header.first <= self.next);
             let following = readable.get(behind);
             let current = behind.checked_sub(1).and_then(|index| readable.get(index));
+            let skipped_from = following.map_or(limit, |it| it.header.skipped_from);
+            let is_skipped = skipped_from <= self.next;
             if let Some(segment) = current {
                 self.enter(segment.id);
+                let limit = if is_skipped {
+                    limit
+                } else {
+                    limit.min(skipped_from)
+                };
                 match self.find(storage, segment, following, limit) {
+                    // What the following one says is nobody's is not missing. What is there all the
+                    // same is read: this one may be damaged, that one made up.
+                    Ok(Some(header)) if is_skipped && self.next < header.first => {
+                        let first = following.map_or(limit, |it| it.header.first);
+                        self.next = header.first.min(first);
+                        continue;
+                    }
                     Ok(Some(header)) => {
                         return Ok(self.come_upon(header, segments, segment, limit));
                     }
@@ -204,32 +218,50 @@ impl Reader {
                     Err(error) => return Err(error),
                 }
             }
-            let first = following.map_or(limit, |it| it.header.skipped_from);
-            if self.next < first {
-                let mut place = self.between(segments, current, following, limit);
-                if first <= limit && place.is_read && is_file_missing(segments, following) {
-                    place.is_removed = true;
-                    place.segment = None;
+            if !is_skipped {
+                match self.missing_before(segments, [current, following], limit) {
+                    Some(gap) => return Ok(Step::Gap(gap)),
+                    None => continue,
                 }
-                let end = self.given_upto(first.min(limit), &place);
-                if self.next >= end {
-                    continue;
-                }
-                // What was told of the same files before cannot be there once more.
-                let area = ids_of(current, following);
-                let told = if self.area.0 == area { self.area.1 } else { 0 };
-                place.room = place.room.saturating_sub(told);
-                let place = place.unless_unread(segments, 0);
-                let room = place.room;
-                let gap = self.gap(end, place);
-                self.area = (area, told + gap.events_max.min(room));
-                return Ok(Step::Gap(gap));
             }
             self.next = following.map_or(limit, |it| it.header.first);
         }
         // What comes next may not have been there when the window was read.
         self.window.clear();
         Ok(Step::End)
+    }
+
+    /// The gap between what was read of a segment and the following one. `None`: no event was given
+    /// these numbers.
+    fn missing_before(
+        &mut self,
+        segments: &SegmentList,
+        [current, following]: [Option<&Readable>; 2],
+        limit: u64,
+    ) -> Option<Gap> {
+        let first = following.map_or(limit, |it| it.header.skipped_from);
+        let mut place = self.between(segments, current, following, limit);
+        if first <= limit && place.is_read && is_file_missing(segments, following) {
+            place.is_removed = true;
+            place.segment = None;
+        }
+        let mut end = first.min(limit);
+        // What was not read may hold any of them, whatever its name.
+        if segments.unread.is_empty() {
+            end = self.given_upto(end, &place);
+        }
+        if self.next >= end {
+            return None;
+        }
+        // What was told of the same files before cannot be there once more.
+        let area = ids_of(current, following);
+        let told = if self.area.0 == area { self.area.1 } else { 0 };
+        place.room = place.room.saturating_sub(told);
+        let place = place.unless_unread(segments, 0);
+        let room = place.room;
+        let gap = self.gap(end, place);
+        self.area = (area, told + gap.events_max.min(room));
+        Some(gap)
     }
 
     /// The events that the last step found.

@@ -246,7 +246,11 @@ impl Segments {
             .skip(1)
             .map(|following| Some(following.first));
         let mut numbers = headers.zip(ends.chain([last_end]));
-        numbers.position(|(header, end)| end.is_some_and(|end| retired.covers(header.first, end)))
+        // Nothing else tells that what it leaves out is not missing.
+        let is_drained = |(header, end): (SegmentHeader, Option<u64>)| {
+            end.is_some_and(|end| retired.covers(header.skipped_from, end))
+        };
+        numbers.position(is_drained)
     }
 
     /// Makes `header` the beginning of a new segment, durably. Without an error it can be written

@@ -184,7 +184,6 @@ impl Survey {
                 first,
                 ..
             } = segment.header;
-            self.retired.add(skipped_from, first);
             if skipped_from < first {
                 self.unused.push((skipped_from, first));
             }
@@ -219,13 +218,19 @@ impl Survey {
         let mut reader = Reader::new(self.retired.watermark(), witnessed);
         loop {
             match reader.advance(storage, segments, &self.retired, upto) {
-                Ok(Step::End) => return Ok(()),
+                Ok(Step::End) => break,
                 Ok(Step::Gap(gap)) => self.gaps.push(gap),
                 Ok(Step::Frame) => self.count(&reader, on_event)?,
                 // Told as a gap when the next readable block comes.
                 Err(error) => reader.skip_unread(&error),
             }
         }
+        // Nobody's, but for what was there all the same.
+        for segment in &segments.readable {
+            let header = segment.header;
+            self.retired.add(header.skipped_from, header.first);
+        }
+        Ok(())
     }
 
     fn count(

@@ -89,14 +89,14 @@ impl Window {
         };
         let fresh = self.segment.is_none();
         let bytes = self.get(storage, segment, offset, FRAME_HEADER_BYTES)?;
-        let header = FrameHeader::read(place, bytes);
+        let header = header_of(segment, place, bytes);
         if header.is_some() || fresh {
             return Ok(header);
         }
         // It may have been written since the window was read.
         self.clear();
         let bytes = self.get(storage, segment, offset, FRAME_HEADER_BYTES)?;
-        Ok(FrameHeader::read(place, bytes))
+        Ok(header_of(segment, place, bytes))
     }
 
     /// Whether the payload of the frame at `offset` is as it was written.
@@ -140,7 +140,7 @@ impl Window {
                     salt: segment.header.salt,
                     offset: *offset + searched as u64,
                 };
-                if FrameHeader::read(place, candidate).is_some() {
+                if header_of(segment, place, candidate).is_some() {
                     *offset = place.offset;
                     return Ok(true);
                 }
@@ -150,4 +150,10 @@ impl Window {
         }
         Ok(false)
     }
+}
+
+/// The header at the start of `bytes`, if it was written for this place of this segment.
+fn header_of(segment: &Readable, place: Place, bytes: &[u8]) -> Option<FrameHeader> {
+    FrameHeader::read(place, bytes)
+        .filter(|header| header.is_of(segment.header.first, segment.bytes, place.offset))
 }

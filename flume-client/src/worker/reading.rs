@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, Part};
 use crate::spool::{Frame, Gap, Missing, ReadFailure, Reader, Retired, SegmentList, Step, Storage};
 
 /// Bytes read from the disk at once, but for the last frame.
@@ -110,7 +110,7 @@ pub(super) fn read(mut job: Job, storage: &dyn Storage, retired: &Retired) -> Ou
             }
             Ok(Step::Frame) => {
                 let frame = job.reader.frame().expect("it was found just now");
-                findings.take(&mut job.next, &frame);
+                findings.take(&mut job.next, &frame, job.reader.segment());
                 let late = &mut job.late;
                 *late = late.map(|late| late.saturating_sub(frame.take.into()));
             }
@@ -180,19 +180,35 @@ impl Findings {
         });
     }
 
-    /// Copies a frame's events behind those of the last chunk, or into a new one.
-    fn take(&mut self, next: &mut u64, frame: &Frame<'_>) {
+    /// Copies the events of a frame of this segment behind those of the last chunk, or into a new
+    /// one. What is none of them is lost.
+    fn take(&mut self, next: &mut u64, frame: &Frame<'_>, segment: Option<u64>) {
         let first = frame.header.first + u64::from(frame.skip);
         self.skip(next, first);
         *next = first + u64::from(frame.take);
         let chunk = Chunk::of_frame(frame);
         self.bytes += chunk.bytes.len();
-        if let Some(Found::Events(last)) = self.found.last_mut()
-            && last.takes_in(&chunk)
-        {
-            return;
+        let mut is_damaged = false;
+        chunk.examine(|part| {
+            let events = match part {
+                Part::Events(events) => events,
+                Part::Damage { first, end } => {
+                    is_damaged = true;
+                    let events = end - first;
+                    self.found.push(Found::Lost { first, end, events });
+                    return;
+                }
+            };
+            if let Some(Found::Events(last)) = self.found.last_mut()
+                && last.takes_in(&events)
+            {
+                return;
+            }
+            self.found.push(Found::Events(events));
+        });
+        if is_damaged {
+            self.damaged.extend(segment);
         }
-        self.found.push(Found::Events(chunk));
     }
 }
 

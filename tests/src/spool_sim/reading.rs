@@ -28,8 +28,11 @@ impl World {
     /// `false` at the end or after an error of the disk.
     pub(super) fn read_step(&mut self, log: &mut Log) -> Result<bool, Broken> {
         let mut reader = std::mem::replace(&mut self.reader, Reader::new(0, 0));
-        let upto = log.readable_upto();
+        let (next, upto) = (reader.next(), log.readable_upto());
         let more = self.step(&mut reader, log, upto, false);
+        // What is nobody's is done with when it is passed.
+        let passed = self.step_first.unwrap_or(reader.next().min(upto));
+        log.retire(next, passed);
         self.reader = reader;
         more
     }
