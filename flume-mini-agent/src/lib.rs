@@ -85,6 +85,7 @@ mod interceptor;
 mod ledger;
 mod process;
 mod processor;
+mod random;
 mod received;
 mod runner;
 mod selector;

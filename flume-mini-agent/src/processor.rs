@@ -13,6 +13,7 @@ use crate::agent::tally::Tally;
 use crate::channel::{Channel, ChannelError, PendingPut, Put, StoredEvent};
 use crate::clock::millis_since_1970;
 use crate::interceptor::{Interceptor, Moment, intercept};
+use crate::random;
 use crate::selector::{Route, Selector};
 
 /// The way from one source to its channels.
@@ -122,7 +123,7 @@ impl ChannelProcessor {
         }
         let mut moment = Moment {
             now_millis: millis_since_1970(),
-            random: &mut || fastrand::u128(..),
+            random: &mut random::draw,
         };
         intercept(&self.interceptors, events, &mut moment)
     }
