@@ -96,9 +96,11 @@ impl Receipt {
         self.slot.facts.stored.wait(self.sequence, timeout)
     }
 
-    /// Number of the event: events taken later have higher ones. From 0, or with a spool from
-    /// where an earlier run cannot have come to; it is in the event's
-    /// [id](crate::event_id) too.
+    /// Number of the event within this run of the client: events taken later have higher ones. They
+    /// begin with 0, or with a spool behind those of earlier runs that the spool's files tell of. A
+    /// run of which nothing was written, on a disk that takes nothing, is told of by none: the next
+    /// one may give its numbers again, as does a copy of the spool. What no other event has is
+    /// [`guid`](Self::guid), which has the number behind the run's id.
     #[must_use]
     pub fn sequence(&self) -> u64 {
         self.sequence
