@@ -34,6 +34,8 @@ mod health;
 mod hostile;
 mod poison;
 mod receipts;
+#[cfg(target_os = "linux")]
+mod resolving;
 mod settings;
 #[cfg(target_os = "linux")]
 mod shortage;

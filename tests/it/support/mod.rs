@@ -23,7 +23,9 @@ pub(crate) use port::Port;
 pub(crate) use process::{alone, alone_as, alone_under, open_files, resident_bytes, threads};
 pub(crate) use script::{Answer, GOOD, Greeting, Script, answers, first_answers, greets};
 #[cfg(target_os = "linux")]
-pub(crate) use small_disk::{btrfs, on_btrfs, on_disk, on_small_disk, stuff};
+pub(crate) use small_disk::{
+    btrfs, on_btrfs, on_disk, on_small_disk, stuff, with_silent_name_server,
+};
 pub(crate) use wire::Received;
 
 /// How long to wait for what must happen.

@@ -6,10 +6,14 @@
 use std::env;
 use std::fs;
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 const INSIDE: &str = "FLUME_TEST_MOUNT_NAMESPACE";
+/// The socket of a name server that never answers.
+static SILENT: OnceLock<io::Result<UdpSocket>> = OnceLock::new();
 
 /// Runs `body` with the root of a disk of so many MiB, in a process of its own. `test` is the name
 /// of the calling test. A skip is told, and is a failure where it could have run.
@@ -28,6 +32,32 @@ pub(crate) fn on_disk(test: &str, mount: &[&str], body: impl FnOnce(&Path)) {
     if can_mount() {
         run_inside(test, "-rm");
     }
+}
+
+/// The same, where the system's name server never answers and each look-up of a name waits for it
+/// for minutes.
+pub(crate) fn with_silent_name_server(test: &str, mebibytes: u32, body: impl FnOnce(&Path)) {
+    let is_inside = is_inside();
+    let process = match is_inside {
+        true => std::os::unix::process::parent_id(),
+        false => std::process::id(),
+    };
+    // An address of its own for each run of the tests.
+    let [_, high, middle, low] = process.to_be_bytes();
+    let address = Ipv4Addr::new(127, 64 | high, middle, low);
+    // Outside, since the port needs root; one for all tests.
+    let bind = || UdpSocket::bind((address, 53));
+    if !is_inside && let Err(error) = SILENT.get_or_init(bind) {
+        return skip(&format!("this test needs port 53 of {address}: {error}"));
+    }
+    on_small_disk(test, mebibytes, |disk| {
+        let file = disk.join("resolv.conf");
+        let text = format!("nameserver {address}\noptions timeout:30 attempts:5\n");
+        fs::write(&file, text).unwrap();
+        let mut mount = Command::new("mount");
+        run(mount.arg("--bind").arg(&file).arg("/etc/resolv.conf"));
+        body(disk);
+    });
 }
 
 /// Runs `body` with a subvolume of a btrfs of 1 GiB that counts what is in it, in a process of its
