@@ -1,7 +1,7 @@
 //! The file that tells a script that the agent can be reached, and where.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// A file that is there, whole, while the agent can be reached.
@@ -38,8 +38,12 @@ impl ReadyFile {
         name.push(format!(".{}.tmp", std::process::id()));
         let unfinished = self.path.with_file_name(name);
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        let written = fs::write(&unfinished, text);
-        let written = written.and_then(|()| fs::rename(&unfinished, &self.path));
+        // What another process of this number left, or a link that leads elsewhere: neither is
+        // written to.
+        remove(&unfinished);
+        let written = File::create_new(&unfinished)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .and_then(|()| fs::rename(&unfinished, &self.path));
         written.map_err(|error| {
             remove(&unfinished);
             failed(error)
@@ -56,4 +60,34 @@ impl Drop for ReadyFile {
 /// Someone else may have removed it before.
 fn remove(path: &Path) {
     let _ = fs::remove_file(path);
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_under_a_name_of_the_ready_file_is_replaced_and_leads_nowhere() {
+        let home = tempfile::tempdir().unwrap();
+        let path = |name: &str| home.path().join(name);
+        fs::write(path("victim"), "somebody's").unwrap();
+        let file = ReadyFile::prepare(path("ready")).unwrap();
+        let unfinished = format!("ready.{}.tmp", std::process::id());
+        for name in ["ready", &unfinished] {
+            symlink(path("victim"), path(name)).unwrap();
+        }
+        file.write(&["avro://127.0.0.1:4141".to_owned()]).unwrap();
+        assert_eq!(fs::read_to_string(path("victim")).unwrap(), "somebody's");
+        assert!(path("ready").symlink_metadata().unwrap().is_file());
+        let lines = fs::read_to_string(path("ready")).unwrap();
+        assert_eq!(lines, "avro://127.0.0.1:4141\n");
+        drop(file);
+        assert_eq!(
+            fs::read_dir(home.path()).unwrap().count(),
+            1,
+            "only the victim"
+        );
+    }
 }

@@ -1,13 +1,18 @@
 //! [`Disk`]: a real directory, locked for one channel.
+//!
+//! No file is opened through a link, and what is no regular file is neither read nor waited for: who
+//! may write to the directory could else lead an agent that runs as root to any file.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::OpenError;
 use super::storage::{SpaceProbe, Storage};
 
 const LOCK_NAME: &str = "in_use.lock";
+/// More than a process id and a line feed take.
+const HOLDER_BYTES_MAX: u64 = 32;
 
 /// The directory of a channel. Whoever has it is alone in it until it is dropped.
 #[derive(Debug)]
@@ -46,7 +51,7 @@ impl Disk {
 
     fn file(&mut self, segment: u64) -> io::Result<&mut File> {
         if !matches!(&self.open, Some((number, _)) if *number == segment) {
-            let file = OpenOptions::new().write(true).open(self.path(segment))?;
+            let file = open(OpenOptions::new().write(true), &self.path(segment))?;
             self.open = Some((segment, file));
         }
         let open = self.open.as_mut().map(|(_, file)| file);
@@ -65,11 +70,19 @@ impl Storage for Disk {
     }
 
     fn read(&mut self, segment: u64) -> io::Result<Vec<u8>> {
-        fs::read(self.path(segment))
+        let mut bytes = Vec::new();
+        open(OpenOptions::new().read(true), &self.path(segment))?.read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn create(&mut self, segment: u64) -> io::Result<()> {
-        let file = File::create(self.unpublished_path(segment))?;
+        let path = self.unpublished_path(segment);
+        // What an agent left that ended in the middle of this, or a link that leads elsewhere.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = File::create_new(path)?;
         self.open = Some((segment, file));
         Ok(())
     }
@@ -123,14 +136,15 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     let mut options = OpenOptions::new();
     // Not truncated here: the file tells others who has the lock.
     options.read(true).write(true).create(true).truncate(false);
-    let mut file = options.open(&path).map_err(action())?;
+    let mut file = open(&mut options, &path).map_err(action())?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let holder = fs::read_to_string(&path).ok();
+            let mut holder = String::new();
+            let read = file.take(HOLDER_BYTES_MAX).read_to_string(&mut holder);
             return Err(OpenError::Locked {
                 directory: directory.to_owned(),
-                holder: holder.and_then(|pid| pid.trim().parse().ok()),
+                holder: read.ok().and_then(|_| holder.trim().parse().ok()),
             });
         }
         Err(TryLockError::Error(error)) => return Err(action()(error)),
@@ -140,6 +154,30 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
         .set_len(0)
         .and_then(|()| file.write_all(pid.as_bytes()));
     written.map_err(action())?;
+    Ok(file)
+}
+
+/// Opens a file if it is a regular one, or there is none yet and the options make it.
+fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let check = |found: fs::Metadata| match found.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::other(
+            "it is not a regular file, such as a symbolic link, and is not used: move it away",
+        )),
+    };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        found => check(found?)?,
+    }
+    // It may have changed since.
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags as i32);
+    }
+    let file = options.open(path)?;
+    check(file.metadata()?)?;
     Ok(file)
 }
 

@@ -128,3 +128,56 @@ fn names_that_are_no_segments_are_left_alone() {
     drop(open(&directory));
     assert_eq!(names(&directory), before);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_place_of_a_file_of_the_channel_leads_nowhere() {
+    use std::os::unix::fs::symlink;
+
+    run(async {
+        let directory = TestDirectory::new();
+        commit_puts(&open(&directory).0, &[1, 2]).await.unwrap();
+        let home = TestDirectory::new();
+        fs::create_dir(home.path()).unwrap();
+        let victim = home.path().join("victim");
+        let path = |name: &str| directory.path().join(name);
+        for name in ["in_use.lock", "log-1"] {
+            fs::rename(path(name), path("away")).unwrap();
+            fs::write(&victim, "somebody's").unwrap();
+            symlink(&victim, path(name)).unwrap();
+            let error = FileChannel::open(settings(&directory), None).unwrap_err();
+            let told = error.to_string();
+            assert!(
+                told.contains(name) && told.contains("not a regular file"),
+                "{told}"
+            );
+            assert_eq!(fs::read(&victim).unwrap(), b"somebody's", "{name}");
+            fs::rename(path("away"), path(name)).unwrap();
+        }
+        // The name that the next segment has while it has no header.
+        symlink(&victim, path("log-2.new")).unwrap();
+        let (channel, _) = open(&directory);
+        let numbers: Vec<u64> = (0..50).collect();
+        for _ in 0..10 {
+            commit_puts(&channel, &numbers).await.unwrap();
+        }
+        assert!(path("log-2").symlink_metadata().unwrap().is_file());
+        assert_eq!(fs::read(&victim).unwrap(), b"somebody's");
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_place_of_a_segment_is_told_and_not_waited_for() {
+    let directory = TestDirectory::new();
+    drop(open(&directory));
+    let mut mkfifo = std::process::Command::new("mkfifo");
+    mkfifo.arg(directory.path().join("log-7"));
+    assert!(mkfifo.status().unwrap().success());
+    let error = FileChannel::open(settings(&directory), None).unwrap_err();
+    let told = error.to_string();
+    assert!(
+        told.contains("log-7") && told.contains("not a regular file"),
+        "{told}"
+    );
+}
