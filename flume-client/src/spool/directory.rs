@@ -35,7 +35,7 @@ const FORMER_MAX: usize = 4;
 /// file is opened through a link.
 ///
 /// Each sync looks whether what was synced is still to be found at the directory's path, and the
-/// lock as well: two system calls, about 2 µs beside a sync of 50 µs at the least. After somebody
+/// lock as well: two system calls, which reach no device. After somebody
 /// removed or replaced one of them nothing is stored any more, and the sync fails with [`Removed`].
 /// [`recover`](Self::recover) helps then. If it is only the file `LOCK`, that is made again: the
 /// directory itself is locked as well.
@@ -309,6 +309,8 @@ impl Directory {
     /// The descriptor to write with.
     fn writing(&self, file: FileName) -> io::Result<Arc<Handle>> {
         if let Some(handle) = self.handles().get(&file) {
+            // Under the lock, so that nobody lets go of it meanwhile.
+            handle.take();
             return Ok(Arc::clone(handle));
         }
         let (place, name) = (self.place(), file.to_string());
@@ -492,7 +494,7 @@ impl Storage for Directory {
     fn sync(&self, file: FileName) -> io::Result<()> {
         let handle = self.writing(file)?;
         if self.flushing == Flushing::Always {
-            handle.file.sync_data()?;
+            handle.sync()?;
         }
         self.check(file, &handle)
     }
@@ -540,13 +542,12 @@ impl Storage for Directory {
         }
         let is_segment = |file: &FileName| matches!(file, FileName::Segment(_));
         let mut handles = self.handles();
-        // Only the newest one may have writes that are not synced: each is synced before the next is
-        // begun. To keep one more could be to hold on to the only two there are when a third is due.
+        // Of segments only the newest one is still written: each is synced before the next is begun,
+        // or given up. One that waits for events is synced, and so is the cursor: a process that
+        // kept the two could be left without a descriptor for a connection.
         let newest = handles.keys().rev().find(|file| is_segment(file)).copied();
-        handles.retain(|file, _| match file {
-            FileName::Segment(_) => Some(*file) == newest,
-            FileName::Spare(_) => false,
-            FileName::Cursor | FileName::Quarantine(_) => true,
+        handles.retain(|file, handle| {
+            !handle.is_synced() && (!is_segment(file) || Some(*file) == newest)
         });
     }
 }
