@@ -27,6 +27,16 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
+    /// An empty one with the room that another has used: made with two allocations, where growing to
+    /// the same size would take a dozen.
+    pub(crate) fn as_large_as(other: &Self) -> Self {
+        Self {
+            first: 0,
+            bytes: Vec::with_capacity(other.bytes.len()),
+            ends: Vec::with_capacity(other.ends.len()),
+        }
+    }
+
     /// A copy of the events of a frame that are to be read.
     pub(crate) fn of_frame(frame: &Frame<'_>) -> Self {
         let (skip, take) = (frame.skip as usize, frame.take as usize);

@@ -423,7 +423,8 @@ impl IntakeState {
 
     /// An empty chunk that begins with the next event.
     fn new_chunk(&mut self) -> Chunk {
-        let mut chunk = self.spare.pop().unwrap_or_default();
+        let spare = self.spare.pop();
+        let mut chunk = spare.unwrap_or_else(|| Chunk::as_large_as(&self.open));
         chunk.first = self.next;
         chunk
     }
