@@ -56,7 +56,7 @@ impl ToldUnread {
         *sums
     }
 
-    fn note(&mut self, file: FileName, bytes: u64) {
+    pub(super) fn note(&mut self, file: FileName, bytes: u64) {
         let known = self.files.entry(file).or_default();
         *known = bytes.max(*known);
     }

@@ -1,6 +1,6 @@
 //! What a spool's reader does: events in order, and late those that could not be read.
 
-use flume_client::spool::{Gap, Log, Missing, ReadFailure, Reader, Step};
+use flume_client::spool::{FileName, Gap, Log, Missing, ReadFailure, Reader, Step};
 
 use super::obstacles::Sums;
 use super::world::{Broken, World};
@@ -94,6 +94,12 @@ impl World {
                 // As long as it may pass, nobody goes on behind it.
                 let passes = ReadFailure::of(&error) == ReadFailure::Passing;
                 if !passes && !self.disk.is_crashed() && self.random.u32(0..3) == 0 {
+                    // It may be readable again, or have another name, when the gap is told.
+                    if let Some(id) = reader.segment() {
+                        let file = FileName::Segment(id);
+                        let bytes = self.disk.content(file).len() as u64;
+                        self.unread.note(file, bytes);
+                    }
                     reader.skip_unread(&error);
                     return Ok(true);
                 }
