@@ -309,8 +309,6 @@ impl Directory {
     /// The descriptor to write with.
     fn writing(&self, file: FileName) -> io::Result<Arc<Handle>> {
         if let Some(handle) = self.handles().get(&file) {
-            // Under the lock, so that nobody lets go of it meanwhile.
-            handle.take();
             return Ok(Arc::clone(handle));
         }
         let (place, name) = (self.place(), file.to_string());
@@ -494,7 +492,7 @@ impl Storage for Directory {
     fn sync(&self, file: FileName) -> io::Result<()> {
         let handle = self.writing(file)?;
         if self.flushing == Flushing::Always {
-            handle.sync()?;
+            handle.file.sync_data()?;
         }
         self.check(file, &handle)
     }
@@ -542,12 +540,13 @@ impl Storage for Directory {
         }
         let is_segment = |file: &FileName| matches!(file, FileName::Segment(_));
         let mut handles = self.handles();
-        // Of segments only the newest one is still written: each is synced before the next is begun,
-        // or given up. One that waits for events is synced, and so is the cursor: a process that
-        // kept the two could be left without a descriptor for a connection.
+        // Only the newest one may have writes that are not synced: each is synced before the next is
+        // begun. To keep one more could be to hold on to the only two there are when a third is due.
         let newest = handles.keys().rev().find(|file| is_segment(file)).copied();
-        handles.retain(|file, handle| {
-            !handle.is_synced() && (!is_segment(file) || Some(*file) == newest)
+        handles.retain(|file, _| match file {
+            FileName::Segment(_) => Some(*file) == newest,
+            FileName::Spare(_) => false,
+            FileName::Cursor | FileName::Quarantine(_) => true,
         });
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::folder::Identity;
 use super::system::{begin_write_back, reserve, write_at};
@@ -23,8 +23,6 @@ pub(super) struct Handle {
     bytes: u64,
     /// Everything before this was written.
     written_upto: AtomicU64,
-    /// Nothing was written since the last sync: another descriptor of the file does as well.
-    is_synced: AtomicBool,
 }
 
 /// Writes below this are small.
@@ -45,7 +43,6 @@ impl Handle {
             file,
             bytes,
             written_upto: AtomicU64::new(0),
-            is_synced: AtomicBool::new(false),
         };
         if !is_reserved {
             handle.zero_upto(bytes, 0)?;
@@ -61,24 +58,7 @@ impl Handle {
             file,
             bytes,
             written_upto: AtomicU64::new(if written { bytes } else { 0 }),
-            is_synced: AtomicBool::new(false),
         })
-    }
-
-    /// It is about to be written or synced.
-    pub(super) fn take(&self) {
-        self.is_synced.store(false, Ordering::Relaxed);
-    }
-
-    pub(super) fn is_synced(&self) -> bool {
-        self.is_synced.load(Ordering::Relaxed)
-    }
-
-    /// Makes what was written durable.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()?;
-        self.is_synced.store(true, Ordering::Relaxed);
-        Ok(())
     }
 
     /// Writes all of `bytes`.
