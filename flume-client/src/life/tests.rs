@@ -160,9 +160,10 @@ fn client_on(place: &Place, mood: Mood) -> (Client, MoodyDisk) {
     (client.unwrap(), disk.unwrap())
 }
 
+/// All at once: a thread may panic over the first of them.
 fn append(client: &Client, events: usize) -> Vec<Receipt> {
     let events = (0..events).map(|number| Event::new(format!("event {number}")));
-    events.map(|event| client.append(event).unwrap()).collect()
+    client.append_batch(events.collect()).unwrap()
 }
 
 #[track_caller]
