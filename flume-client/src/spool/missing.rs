@@ -149,14 +149,24 @@ impl Told {
     ) -> u64 {
         let mut more = 0;
         for file in files {
-            let here = self.rest(file).min(events - more);
-            match self.0.iter_mut().find(|(id, _)| *id == file.id) {
-                Some((_, told)) => *told += here,
-                None => self.0.push((file.id, here)),
-            }
-            more += here;
+            more += self.tell_one(file.id, file.events_max(), events - more);
         }
         more
+    }
+
+    /// The same of one file, or of a part of it, that can hold `most`.
+    pub(super) fn tell_one(&mut self, id: u64, most: u64, events: u64) -> u64 {
+        let place = self.0.iter().position(|(known, _)| *known == id);
+        let place = place.unwrap_or_else(|| {
+            self.0.push((id, 0));
+            self.0.len() - 1
+        });
+        let Some((_, told)) = self.0.get_mut(place) else {
+            return 0;
+        };
+        let here = most.saturating_sub(*told).min(events);
+        *told += here;
+        here
     }
 }
 

@@ -100,6 +100,8 @@ struct Place<'a> {
     is_removed: bool,
     /// How many events can have been there,
     room: u64,
+    /// how many more behind what was read of the segment,
+    rest: u64,
     /// and in which files more can be, that were not read.
     unread: Vec<&'a Unread>,
     durable_upto: u64,
@@ -312,6 +314,7 @@ impl Reader {
                 is_read: self.unread_from.is_none(),
                 is_removed: false,
                 room,
+                rest: 0,
                 unread: Vec::new(),
                 durable_upto: header.durable_upto,
             };
@@ -344,6 +347,7 @@ impl Reader {
             is_read: true,
             is_removed: false,
             room: 0,
+            rest: 0,
             unread: segments.unread_between(after, before).collect(),
             // Behind the last segment, all below the limit was durable.
             durable_upto: following.map_or(limit, |it| it.header.durable_upto),
@@ -351,7 +355,7 @@ impl Reader {
         let rest = |from: u64| current.map_or(0, |it| events_in(it.bytes.saturating_sub(from)));
         if !place.unread.is_empty() || self.unread_from.is_some() && current.is_some() {
             place.is_read = false;
-            place.room = self.unread_from.map_or(0, rest);
+            place.rest = self.unread_from.map_or(0, rest);
             return place;
         }
         let removed = segments.removed_between(after, before);
@@ -415,9 +419,12 @@ impl Reader {
             let mut files = place.unread.iter();
             let has_room = files.find(|it| self.told.rest(it) > 0);
             let file = has_room.or(place.unread.first());
+            let mut events = place.room.min(end - first);
+            if let Some(id) = place.segment {
+                events += self.told.tell_one(id, place.rest, end - first - events);
+            }
             segment = file.map_or(segment, |it| Some(it.id));
-            let read = place.room.min(end - first);
-            read + self.told.tell(place.unread, end - first - read)
+            events + self.told.tell(place.unread, end - first - events)
         };
         Gap {
             first,
