@@ -231,14 +231,14 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "what a file can hold is told for each gap that it may be in",
         "missing.rs",
-        "let here = self.rest(file).min(events - more);",
-        "let here = file.events_max().min(events - more);",
+        "let here = most.saturating_sub(*told).min(events);",
+        "let here = most.min(events);",
     ),
     bug(
         "what a file can hold is told for one gap and forgotten",
         "missing.rs",
-        "                None => self.0.push((file.id, here)),",
-        "                None => self.0.push((file.id, file.events_max())),",
+        "            self.0.push((id, 0));",
+        "            self.0.push((id, most));",
     ),
     // Room.
     bug(

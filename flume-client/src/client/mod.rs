@@ -63,12 +63,13 @@ use crate::worker::{self, Backlog, Request};
 /// | [`close(t).wait()`](Close::wait) | for `t` | blocks the thread | in its [`Report`] |
 /// | [`close_on_drop(t)`](Self::close_on_drop), when the guard is dropped | for `t` | blocks the thread | in a line on stderr |
 /// | the last clone is dropped | for 1 s | blocks the thread | in a line on stderr |
-/// | `process::exit`, the end of `main` with the client in a `static` | no | no | no |
+/// | `process::exit`, `abort`, a signal without a handler; the end of `main` with the client in a `static` | no | no | no |
 ///
 /// Dropping blocks its thread for that second also where async tasks run on it: the client has
-/// threads of its own and needs none of the runtime's, but other tasks of that thread wait. After
-/// `process::exit`, and for what is in a `static`, Rust drops nothing: there, close the client
-/// before, or hold the guard of [`close_on_drop`](Self::close_on_drop) in `main`.
+/// threads of its own and needs none of the runtime's, but other tasks of that thread wait. What is in
+/// a `static` Rust never drops: close such a client at the end, or hold the guard of
+/// [`close_on_drop`](Self::close_on_drop) in `main`. `process::exit` drops nothing at all: close the
+/// client, or drop the guard, before.
 ///
 /// In a process that is forked from the client's there is no client: nothing is taken, every call
 /// and every wait returns at once and says so, and a drop does nothing. What the parent took is
