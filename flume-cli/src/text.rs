@@ -94,6 +94,12 @@ pub(crate) fn plural(number: u64, thing: &str) -> String {
     format!("{} {thing}{ending}", count(number))
 }
 
+/// All of a number of things: `1 event`, `all 2,000 events`.
+pub(crate) fn all(number: u64, thing: &str) -> String {
+    let all = if number == 1 { "" } else { "all " };
+    format!("{all}{}", plural(number, thing))
+}
+
 /// A number of bytes: `120 B`, `1.5 MiB`.
 pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];

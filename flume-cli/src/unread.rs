@@ -1,29 +1,34 @@
 //! Files of a spool that cannot be read, as they are told at the end of a delivery.
 
+use std::path::Path;
+
 use flume_client::Stats;
-use flume_client::stats::SpoolStats;
 use serde::Serialize;
 
-use crate::text::{count, plural};
+use crate::text::count;
 use crate::trouble::plain;
 
 /// One of them, for scripts.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct UnreadableLine {
-    file: String,
-    /// Events in it at most.
+    pub(crate) file: String,
+    /// Events in it at most. 0 if that is not known, because it is a whole spool.
     events_max: u64,
     why: String,
 }
 
 impl UnreadableLine {
+    pub(crate) fn new(file: &Path, events_max: u64, why: &str) -> Self {
+        Self {
+            file: file.display().to_string(),
+            events_max,
+            why: plain(why),
+        }
+    }
+
     pub(crate) fn all(stats: &Stats) -> Vec<Self> {
         let unreadable = stats.spool.iter().flat_map(|spool| spool.unreadable.iter());
-        let lines = unreadable.map(|it| Self {
-            file: it.file.display().to_string(),
-            events_max: it.events_max,
-            why: plain(&it.why),
-        });
+        let lines = unreadable.map(|it| Self::new(&it.file, it.events_max, &it.why));
         lines.collect()
     }
 }
@@ -38,25 +43,32 @@ pub(crate) fn is_all_that_waits(stats: &Stats) -> bool {
 }
 
 /// Each of them with the reason, and what can be done.
-pub(crate) fn text(spool: Option<&SpoolStats>) -> Vec<String> {
-    let unreadable = spool.iter().flat_map(|spool| spool.unreadable.iter());
-    let mut lines: Vec<_> = unreadable
-        .map(|it| {
-            let wait = match it.events_max {
-                0 => String::new(),
-                events => format!("up to {} wait in ", plural(events, "event")),
-            };
-            let (file, why) = (it.file.display(), plain(&it.why));
-            match wait.is_empty() {
-                true => format!("{file} cannot be read: {why}"),
-                false => format!("{wait}{file}, which cannot be read: {why}"),
-            }
-        })
-        .collect();
+pub(crate) fn text(unreadable: &[UnreadableLine]) -> Vec<String> {
+    let line = |it: &UnreadableLine| {
+        let UnreadableLine { file, why, .. } = it;
+        match it.events_max {
+            0 => format!("{file} cannot be read: {why}"),
+            1 => format!("up to 1 event waits in {file}, which cannot be read: {why}"),
+            events => format!(
+                "up to {} events wait in {file}, which cannot be read: {why}",
+                count(events)
+            ),
+        }
+    };
+    let mut lines: Vec<_> = unreadable.iter().map(line).collect();
     if !lines.is_empty() {
         lines.push(ADVICE.to_owned());
     }
     lines
+}
+
+/// Of what was recovered, what cannot be read is counted by the most that it can be.
+pub(crate) fn up_to(stats: &Stats) -> &'static str {
+    let mut spool = stats.spool.iter();
+    match spool.any(|spool| !spool.unreadable.is_empty()) {
+        true => "up to ",
+        false => "",
+    }
 }
 
 /// That everything else is delivered.

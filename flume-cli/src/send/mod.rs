@@ -14,7 +14,7 @@ mod pump;
 mod screen;
 mod summary;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::output;
 use crate::patience::Patience;
-use crate::spool;
+use crate::spool::{self, Elsewhere};
 use crate::text;
 use crate::unread;
 use crate::watch::Watch;
@@ -53,11 +53,7 @@ pub(crate) fn run(args: &SendArgs) -> Exit {
     if let Some(spool) = &stats.spool
         && stats.recovered > 0
     {
-        output::note(format_args!(
-            "{} in {} from an earlier run, sent first",
-            text::plural(stats.recovered, "event"),
-            spool.directory.display()
-        ));
+        output::note(found(stats.recovered, &spool.directory));
     }
     let inputs = Input::all(&args.files);
     let interactive = inputs.iter().any(Input::is_terminal);
@@ -126,7 +122,7 @@ impl Delivery {
         let stats = self.client.stats();
         let summary = Summary {
             tally: self.pump.tally(),
-            left_elsewhere: left_elsewhere(args, &stats),
+            elsewhere: elsewhere(args, &stats),
             stats,
             ending,
             stopped_at: self.stopped_at(),
@@ -248,10 +244,21 @@ impl Delivery {
     }
 }
 
+/// What earlier runs left in the spool.
+fn found(events: u64, spool: &Path) -> String {
+    let (events, place) = (text::plural(events, "event"), spool.display());
+    match spool::is_any_unread(spool) {
+        true => format!(
+            "earlier runs left up to {events} in {place}, and those that can be read are sent first"
+        ),
+        false => format!("{events} in {place} from an earlier run, sent first"),
+    }
+}
+
 /// What other runs left in places of their own and nobody has taken over.
-fn left_elsewhere(args: &SendArgs, stats: &Stats) -> Vec<(PathBuf, u64)> {
+fn elsewhere(args: &SendArgs, stats: &Stats) -> Elsewhere {
     match (&args.spool, &stats.spool) {
-        (Some(root), Some(own)) => spool::left_elsewhere(root, &own.directory),
-        _ => Vec::new(),
+        (Some(root), Some(own)) => Elsewhere::look(root, &own.directory),
+        _ => Elsewhere::default(),
     }
 }

@@ -1,6 +1,5 @@
 //! [`Summary`]: what became of every line, for people, for scripts, and as an exit code.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use flume_client::spool::Trouble;
@@ -12,6 +11,7 @@ use super::pump::Tally;
 use crate::agents::{self, AgentLine};
 use crate::exit::Exit;
 use crate::output::{self, LostLine, SCHEMA};
+use crate::spool::Elsewhere;
 use crate::text::{self, count, plural};
 use crate::unread::{self, UnreadableLine};
 
@@ -20,8 +20,8 @@ pub(super) struct Summary {
     pub(super) tally: Tally,
     /// The client's counters after it was closed.
     pub(super) stats: Stats,
-    /// Events that earlier runs left in further places of the spool's directory.
-    pub(super) left_elsewhere: Vec<(PathBuf, u64)>,
+    /// What earlier runs left in further places of the spool's directory.
+    pub(super) elsewhere: Elsewhere,
     pub(super) ending: Ending,
     /// Where reading stopped, unless everything was read.
     pub(super) stopped_at: Option<String>,
@@ -95,7 +95,8 @@ impl Summary {
         match self.pending() + lost.total() {
             0 if is_refused => Exit::Partial,
             0 if self.tally.unreadable > 0 => Exit::Unexpected,
-            0 if !self.left_elsewhere.is_empty() => Exit::Stored,
+            0 if !self.elsewhere.unreadable.is_empty() => Exit::Unexpected,
+            0 if !self.elsewhere.pending.is_empty() => Exit::Stored,
             0 => Exit::Complete,
             missing if missing == self.pending() && !is_unread => match self.ending {
                 Ending::Unread => Exit::Unexpected,
@@ -136,23 +137,29 @@ impl Summary {
         let time = text::duration(self.elapsed);
         let per_second = (delivered as f64 / self.elapsed.as_secs_f64().max(0.001)) as u64;
         let recovered = self.stats.recovered;
+        let up_to = unread::up_to(&self.stats);
         output::note(match (self.tally.read + recovered, missing + refused) {
             _ if self.ending == Ending::Unread => unread::headline(delivered, &time),
             (0, _) => "nothing to send: no lines were read".to_owned(),
             (_, 0) => format!(
-                "all {} delivered in {time} ({}/s)",
-                plural(delivered, "event"),
+                "{} delivered in {time} ({}/s)",
+                text::all(delivered, "event"),
                 count(per_second)
             ),
             (events, _) => format!(
-                "{} of {} delivered in {time}",
+                "{} of {up_to}{} delivered in {time}",
                 count(delivered),
                 plural(events, "event")
             ),
         });
-        if recovered > 0 {
-            let recovered = count(recovered);
-            output::detail(format!("{recovered} of them left by earlier runs"));
+        let (earlier, up_to) = match self.ending {
+            // All that is pending was left by earlier runs, and cannot be read.
+            Ending::Unread => (delivered.min(recovered - self.pending().min(recovered)), ""),
+            _ => (recovered, up_to),
+        };
+        if earlier > 0 {
+            let earlier = count(earlier);
+            output::detail(format!("{up_to}{earlier} of them left by earlier runs"));
         }
         let spool = self.stats.spool.as_ref();
         let unstored = spool.map_or(0, |spool| spool.delivered_unstored);
@@ -206,7 +213,7 @@ impl Summary {
                 .map_or_else(String::new, |it| format!(": {}", storing(it)));
             lines.push((lost.closed, format!("lost: could not be stored{trouble}")));
             lines.push((lost.corrupt, format!("lost: damaged in {place}")));
-            let elsewhere = self.left_elsewhere.iter();
+            let elsewhere = self.elsewhere.pending.iter();
             lines.extend(elsewhere.map(|(place, left)| {
                 let place = place.display();
                 let text = format!("pending in {place}, left by another run; {next}");
@@ -221,8 +228,17 @@ impl Summary {
         lines.push((lost.rejected, "lost: an agent refused them".to_owned()));
         let some = lines.into_iter().filter(|(events, _)| *events > 0);
         let some = some.map(|(events, text)| format!("{} {text}", count(events)));
-        some.chain(unread::text(self.stats.spool.as_ref()))
-            .collect()
+        some.chain(unread::text(&self.unreadable())).collect()
+    }
+
+    /// In all places of the spool's directory.
+    fn unreadable(&self) -> Vec<UnreadableLine> {
+        let mut lines = UnreadableLine::all(&self.stats);
+        let more = self.elsewhere.unreadable.iter();
+        let is_told = |line: &UnreadableLine| lines.iter().any(|told| told.file == line.file);
+        let more: Vec<_> = more.filter(|line| !is_told(line)).cloned().collect();
+        lines.extend(more);
+        lines
     }
 
     fn line(&self) -> SummaryLine {
@@ -243,8 +259,13 @@ impl Summary {
             spool: stats.spool.as_ref().map(|spool| SpoolLine {
                 directory: spool.directory.display().to_string(),
                 delivered_unstored: spool.delivered_unstored,
-                pending_elsewhere: self.left_elsewhere.iter().map(|(_, events)| events).sum(),
-                unreadable: UnreadableLine::all(stats),
+                pending_elsewhere: self
+                    .elsewhere
+                    .pending
+                    .iter()
+                    .map(|(_, events)| events)
+                    .sum(),
+                unreadable: self.unreadable(),
             }),
             agents: agents::lines(&stats.agents),
         }

@@ -108,11 +108,24 @@ enum Ending {
 }
 
 pub(super) fn run(args: &DrainArgs) -> Result<Exit, Problem> {
-    let spools = spools(&args.dir)?;
+    let (found, mut unopened) = spools(&args.dir)?;
     let interrupts = Interrupts::watch().map_err(Problem::io("watch signals for", &args.dir))?;
     let started = Instant::now();
-    let clients = spools.iter().map(|it| client(args, it, spools.len()));
-    let clients = clients.collect::<Result<Vec<_>, _>>()?;
+    let (mut spools, mut clients) = (Vec::new(), Vec::new());
+    let number = found.len();
+    for spool in found {
+        match client(args, &spool, number) {
+            Ok(client) => {
+                spools.push(spool);
+                clients.push(client);
+            }
+            Err(problem) if problem.is_of_one_spool() => unopened.push((spool, problem)),
+            Err(problem) => return Err(problem),
+        }
+    }
+    if clients.is_empty() {
+        return Err(none(&args.dir, unopened));
+    }
     for client in &clients {
         let spool = client.stats().spool;
         let notes = spool.iter().flat_map(|spool| spool.notes.iter());
@@ -127,27 +140,50 @@ pub(super) fn run(args: &DrainArgs) -> Result<Exit, Problem> {
         ending,
         elapsed: started.elapsed(),
         stats: clients.iter().map(Client::stats).collect(),
-        is_unread: ending == Ending::Complete && is_any_unread(&spools)?,
+        is_any_unread: ending == Ending::Complete && is_any_unread(&spools),
+        unopened: unopened
+            .iter()
+            .map(|(spool, it)| it.unreadable(spool))
+            .collect(),
         spools,
     };
     report.tell()
 }
 
-/// The spools of a directory. It is an error if there is none, or one of them is in use.
-fn spools(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
-    let mut spools = Vec::new();
+/// Spools that cannot be opened, and why.
+type Unopened = Vec<(PathBuf, Problem)>;
+
+/// The spools of a directory, and those that cannot be opened. It is an error if there is none that
+/// can, or one of them is in use.
+fn spools(dir: &Path) -> Result<(Vec<PathBuf>, Unopened), Problem> {
+    let (mut spools, mut unopened) = (Vec::new(), Vec::new());
     for place in places(dir).filter(|it| it == dir || it.is_dir()) {
-        if let Some(holder) = Directory::holder(&place)? {
-            return Err(Problem::in_use(&place, holder));
-        }
-        if Spool::find(&place)?.is_some() {
-            spools.push(place);
+        match is_spool(&place) {
+            Ok(true) => spools.push(place),
+            Ok(false) => {}
+            Err(problem) if problem.is_of_one_spool() => unopened.push((place, problem)),
+            Err(problem) => return Err(problem),
         }
     }
     match spools.is_empty() {
-        true => Err(Problem::NoSpool(dir.to_owned())),
-        false => Ok(spools),
+        true => Err(none(dir, unopened)),
+        false => Ok((spools, unopened)),
     }
+}
+
+fn is_spool(place: &Path) -> Result<bool, Problem> {
+    match Directory::holder(place)? {
+        Some(holder) => Err(Problem::in_use(place, holder)),
+        None => Ok(Spool::find(place)?.is_some()),
+    }
+}
+
+/// Why nothing can be delivered. If there are several reasons, the others are told here.
+fn none(dir: &Path, unopened: Unopened) -> Problem {
+    let mut problems = unopened.into_iter().map(|(_, problem)| problem);
+    let first = problems.next();
+    problems.for_each(output::note);
+    first.unwrap_or_else(|| Problem::NoSpool(dir.to_owned()))
 }
 
 /// Takes the spool and begins to deliver.
@@ -207,16 +243,16 @@ fn deliver(
 }
 
 /// Whether something was passed over that may hold events, now that all others are delivered.
-fn is_any_unread(spools: &[PathBuf]) -> Result<bool, Problem> {
-    for place in spools {
-        if let Some(spool) = Spool::find(place)? {
-            let examined = Examined::of(&spool, 0)?;
-            if examined.exit() == Exit::Unexpected {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
+fn is_any_unread(spools: &[PathBuf]) -> bool {
+    spools.iter().any(|place| match examine(place) {
+        Ok(examined) => examined.is_some_and(|it| it.exit() == Exit::Unexpected),
+        Err(_) => true,
+    })
+}
+
+fn examine(place: &Path) -> Result<Option<Examined>, Problem> {
+    let spool = Spool::find(place)?;
+    spool.map(|spool| Examined::of(&spool, 0)).transpose()
 }
 
 fn sum(stats: &[Stats]) -> Events {
@@ -271,10 +307,19 @@ struct Report<'a> {
     spools: Vec<PathBuf>,
     /// The counters of each spool's client after it was closed.
     stats: Vec<Stats>,
-    is_unread: bool,
+    /// Whether something in these spools was passed over.
+    is_any_unread: bool,
+    /// Further spools, which could not be opened.
+    unopened: Vec<UnreadableLine>,
 }
 
 impl Report<'_> {
+    /// Whether all is delivered but what cannot be read.
+    fn is_unread(&self) -> bool {
+        let is_more = self.is_any_unread || !self.unopened.is_empty();
+        self.ending == Ending::Unread || (self.ending == Ending::Complete && is_more)
+    }
+
     fn tell(&self) -> Result<Exit, Problem> {
         let written = match self.args.json {
             true => output::json(&self.line()),
@@ -287,8 +332,7 @@ impl Report<'_> {
         let events = sum(&self.stats);
         match events.pending {
             _ if self.ending == Ending::Interrupted => Exit::Interrupted,
-            _ if self.ending == Ending::Unread => Exit::Unexpected,
-            0 if self.is_unread => Exit::Unexpected,
+            _ if self.is_unread() => Exit::Unexpected,
             0 if events.lost() > 0 => Exit::Damaged,
             0 => Exit::Complete,
             _ if events.delivered > 0 => Exit::Partial,
@@ -300,18 +344,20 @@ impl Report<'_> {
     fn text(&self) -> String {
         let (events, dir) = (sum(&self.stats), self.args.dir.display());
         let time = text::duration(self.elapsed);
+        let mut each = self.stats.iter().map(unread::up_to);
+        let up_to = each.find(|words| !words.is_empty()).unwrap_or_default();
         let mut lines = vec![match (events.recovered, events.pending + events.lost()) {
-            _ if self.ending == Ending::Unread => {
+            _ if self.is_unread() => {
                 format!("{dir}: {}", unread::headline(events.delivered, &time))
             }
             (0, _) => format!("{dir}: nothing to deliver"),
             (total, 0) => format!(
-                "{dir}: all {} delivered in {time} ({}/s)",
-                plural(total, "event"),
+                "{dir}: {} delivered in {time} ({}/s)",
+                text::all(total, "event"),
                 per_second(total, self.elapsed)
             ),
             (total, _) => format!(
-                "{dir}: {} of {} delivered in {time}",
+                "{dir}: {} of {up_to}{} delivered in {time}",
                 count(events.delivered),
                 plural(total, "event")
             ),
@@ -325,7 +371,7 @@ impl Report<'_> {
                 _ => "interrupted".to_owned(),
             };
             lines.push(format!(
-                "{} pending on the disk; {why}",
+                "{up_to}{} pending on the disk; {why}",
                 count(events.pending)
             ));
         }
@@ -356,16 +402,17 @@ impl Report<'_> {
     }
 
     fn unread_text(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for stats in &self.stats {
-            lines.extend(unread::text(stats.spool.as_ref()));
-        }
-        if lines.is_empty() && self.is_unread {
+        let mut lines = unread::text(&self.unreadable());
+        if lines.is_empty() && self.is_any_unread {
             let text = "not all of it can be read; `flume spool verify` tells what cannot";
             lines.push(text.to_owned());
         }
-        lines.dedup();
         lines
+    }
+
+    fn unreadable(&self) -> Vec<UnreadableLine> {
+        let files = self.stats.iter().flat_map(UnreadableLine::all);
+        files.chain(self.unopened.iter().cloned()).collect()
     }
 
     /// That what was delivered could not be noted on the disk.
@@ -393,7 +440,7 @@ impl Report<'_> {
                     events: Events::of(stats),
                 })
                 .collect(),
-            unreadable: self.stats.iter().flat_map(UnreadableLine::all).collect(),
+            unreadable: self.unreadable(),
             agents: agents::lines(&merged(&self.stats)),
         }
     }

@@ -1,8 +1,9 @@
 //! [`Examined`]: all that was found in a spool.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use flume_client::spool::{FileName, Gap, Holder, SegmentTrouble, StoredEvent, Survey};
+use flume_client::spool::{FileName, Gap, Holder, Missing, SegmentTrouble, StoredEvent, Survey};
 use flume_client::wire::avro::datum::EventRef;
 use serde::Serialize;
 
@@ -12,6 +13,7 @@ use super::source::Spool;
 use crate::exit::Exit;
 use crate::output;
 use crate::text;
+use crate::unread::UnreadableLine;
 
 /// What a spool holds, and who has it.
 #[derive(Debug)]
@@ -172,6 +174,27 @@ impl Examined {
         segments.any(|it| it.trouble == Some(SegmentTrouble::Misnamed))
     }
 
+    /// The files of a spool that cannot be read, each with how many events it can have.
+    pub(super) fn unreadable(&self, spool: &Path) -> Vec<UnreadableLine> {
+        let segments = self.survey.segments.iter().filter_map(|segment| {
+            let why = match segment.trouble.as_ref()? {
+                SegmentTrouble::Unreadable(why) => why.clone(),
+                SegmentTrouble::OtherVersion(version) => other_version(*version),
+                _ => return None,
+            };
+            let events = self.unreadable_in(Some(segment.id));
+            let file = spool.join(FileName::Segment(segment.id).to_string());
+            Some(UnreadableLine::new(&file, events, &why))
+        });
+        segments.collect()
+    }
+
+    fn unreadable_in(&self, segment: Option<u64>) -> u64 {
+        let gaps = self.survey.gaps.iter();
+        let gaps = gaps.filter(|it| it.missing == Missing::Unreadable && it.segment == segment);
+        gaps.map(|gap| gap.events_max).sum()
+    }
+
     /// Bytes of the events that are not done with.
     pub(super) fn event_bytes(&self) -> u64 {
         let segments = self.survey.segments.iter();
@@ -250,6 +273,14 @@ impl Strange {
             self.first.push(number);
         }
     }
+}
+
+/// Why a segment of another version of the format is not read.
+pub(super) fn other_version(version: u16) -> String {
+    format!(
+        "it is of format version {version}, which this command does not know; read it with the \
+         release that wrote it"
+    )
 }
 
 /// How long ago that was, by this computer's clock.

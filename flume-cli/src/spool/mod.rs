@@ -36,18 +36,21 @@ mod source;
 mod table;
 mod verify;
 
+use std::path::Path;
+
 use clap::{Args, Subcommand};
 use flume_client::BuildError;
 use flume_client::spool::{Access, ForeignOwner, NetworkFileSystem};
 
 use self::drain::DrainArgs;
-pub(crate) use self::elsewhere::{is_taking_over, left_elsewhere};
+pub(crate) use self::elsewhere::{Elsewhere, is_taking_over};
 use self::export::ExportArgs;
 use self::inspect::InspectArgs;
 use self::ls::LsArgs;
 use self::problem::Problem;
 use self::prune::PruneArgs;
 use self::repair::RepairArgs;
+use self::source::Spool;
 use self::verify::VerifyArgs;
 use crate::exit::Exit;
 
@@ -92,6 +95,12 @@ const ANY: Access = Access {
     network: NetworkFileSystem::Allowed,
     owner: ForeignOwner::AllowedToRoot,
 };
+
+/// Whether some segment of a spool cannot be read now, as far as its header tells.
+pub(crate) fn is_any_unread(path: &Path) -> bool {
+    let spool = Spool::find(path).ok().flatten();
+    spool.is_some_and(|spool| spool.is_any_unread())
+}
 
 /// Tells the user why there is no client, for whoever needs one.
 pub(crate) fn refuse(error: BuildError) -> Exit {

@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::text::bytes;
 use crate::trouble::reason;
+use crate::unread::UnreadableLine;
 
 #[derive(Debug)]
 pub(super) enum Problem {
@@ -40,6 +41,27 @@ impl Problem {
     pub(super) fn in_use(directory: &Path, holder: Holder) -> Self {
         let directory = directory.to_owned();
         Self::Directory(DirectoryError::Locked { directory, holder })
+    }
+
+    /// Whether it is about one spool, and others can be delivered all the same.
+    pub(super) fn is_of_one_spool(&self) -> bool {
+        match self {
+            Self::Directory(error) => !error.is_locked(),
+            Self::Io(..) => true,
+            _ => false,
+        }
+    }
+
+    /// The file of a spool that it is about, or the spool, for who delivers others.
+    pub(super) fn unreadable(&self, spool: &Path) -> UnreadableLine {
+        match self {
+            Self::Directory(
+                DirectoryError::Io { path, source, .. }
+                | DirectoryError::Denied { path, source, .. },
+            )
+            | Self::Io(_, path, source) => UnreadableLine::new(path, 0, &source.to_string()),
+            problem => UnreadableLine::new(spool, 0, &problem.to_string()),
+        }
     }
 
     /// Tells the user.

@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flume_client::spool::{
-    CURSOR_BYTES, Cursor, Directory, FileName, Holder, Storage, StoredEvent, Survey, places,
+    CURSOR_BYTES, Cursor, Directory, FileName, HeaderBlock, Holder, SEGMENT_HEADER_BYTES, Storage,
+    StoredEvent, Survey, places,
 };
 
 use super::problem::Problem;
@@ -98,6 +99,20 @@ impl Spool {
         let mut file = vec![0; CURSOR_BYTES];
         let read = self.storage.read(FileName::Cursor, 0, &mut file).ok()?;
         Cursor::read(file.get(..read)?).0
+    }
+
+    /// Whether some segment cannot be read now, as far as its header tells.
+    pub(super) fn is_any_unread(&self) -> bool {
+        let files = self.storage.list().unwrap_or_default().into_iter();
+        let mut segments = files.filter(|(file, _)| matches!(file, FileName::Segment(_)));
+        segments.any(|(file, _)| {
+            let mut block = vec![0; SEGMENT_HEADER_BYTES];
+            let read = self.storage.read(file, 0, &mut block);
+            let block = read.ok().and_then(|read| block.get(..read));
+            block.is_none_or(|block| {
+                matches!(HeaderBlock::read(block), HeaderBlock::OtherVersion { .. })
+            })
+        })
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -225,3 +225,26 @@ fn what_runs_at_the_same_time_left_is_delivered_by_the_next_one_or_told() {
     assert_eq!(told["delivered"].as_u64().unwrap() + left, 1 + 5_000 + 10);
     run.check(if left == 0 { 0 } else { 3 }, &[]);
 }
+
+#[test]
+fn a_spool_that_is_named_from_where_the_command_runs_is_told_once_and_ends_in_time() {
+    let home = tempfile::tempdir().unwrap();
+    let run = |agent: &str, dir: &str, timeout: &str, input: &[u8]| {
+        let args = ["send", "--agent", agent, "--spool", dir, "--json"];
+        let mut command = command([&args[..], &["--timeout", timeout]].concat());
+        command.current_dir(home.path());
+        let mut running = Running::start(command);
+        running.write(input);
+        running.close_stdin();
+        running.finish()
+    };
+    for dir in ["app", "./app", "app/../app/"] {
+        let run = run(&closed_port(), dir, "500ms", &numbered(5));
+        run.check(3, &[" pending in ", ", sent by the next run"]);
+        assert!(!run.stderr.contains("left by another run"), "{run:#?}");
+        assert_eq!(run.json()["spool"]["pending_elsewhere"], 0);
+    }
+    // The test would hang if it waited for itself.
+    let agent = agent();
+    run(&agent.url(), "app", "1h", b"last\n").check(0, &["all 16 events delivered"]);
+}

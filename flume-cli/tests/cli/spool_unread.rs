@@ -5,7 +5,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -50,7 +50,9 @@ fn as_nobody(args: &[&str]) -> Run {
     if is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
-    Running::start(command).finish()
+    let mut running = Running::start(command);
+    running.close_stdin();
+    running.finish()
 }
 
 fn is_root() -> bool {
@@ -90,7 +92,7 @@ fn deny_nothing(spool: &TestSpool) {
     deny(spool, &file);
 }
 
-fn name(file: &std::path::Path) -> &str {
+fn name(file: &Path) -> &str {
     file.file_name().unwrap().to_str().unwrap()
 }
 
@@ -210,7 +212,7 @@ fn segments_under_each_others_names_are_called_misnamed_and_not_damaged() {
 
 /// Checks that the others were delivered at once, and that the file is named.
 #[track_caller]
-fn check_told(text: &str, file: &std::path::Path, why: &str) {
+fn check_told(text: &str, file: &Path, why: &str) {
     let most = can_hold(fs::metadata(file).unwrap().len());
     for words in [
         "240 events delivered in",
@@ -223,7 +225,7 @@ fn check_told(text: &str, file: &std::path::Path, why: &str) {
     }
     assert!(!text.contains("acknowledgement"), "{text}");
     let told = text
-        .split("up to ")
+        .split("\n  up to ")
         .nth(1)
         .unwrap()
         .split(' ')
@@ -335,5 +337,136 @@ fn send_delivers_its_own_and_all_others_and_names_the_file_at_once() {
             sum(["delivered", "pending"])
         );
         assert_eq!(agent.received().len() as u64, (RUNS - 1) * EVENTS + 2);
+    }
+}
+
+/// A spool with events in its own place and two further ones, of which the first is spoiled.
+fn with_spoiled(spoil: impl Fn(&Path)) -> (TestSpool, PathBuf) {
+    let spool = TestSpool::of(20);
+    let places = ["process-2", "process-3"].map(|name| spool.path().join(name));
+    for place in &places {
+        TestSpool::at(place).write_numbered(0..20);
+        TestSpool::at(place).deliver(0, 1);
+    }
+    deny_nothing(&spool);
+    places.iter().for_each(|place| give(place));
+    let [place, _] = places;
+    spoil(&place);
+    (spool, place)
+}
+
+fn take_rights(path: &Path) {
+    fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
+}
+
+/// Gives all files of a directory to that user.
+fn give(dir: &Path) {
+    if is_root() {
+        for entry in fs::read_dir(dir).unwrap() {
+            chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        chown(dir, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+}
+
+#[test]
+fn drain_delivers_all_others_and_names_a_place_that_cannot_be_opened() {
+    let spoiled = [
+        with_spoiled(|place| take_rights(&place.join("cursor"))),
+        with_spoiled(|place| take_rights(&place.join("LOCK"))),
+        with_spoiled(take_rights),
+        with_spoiled(|place| {
+            fs::remove_file(place.join("cursor")).unwrap();
+            fs::create_dir(place.join("cursor")).unwrap();
+        }),
+    ];
+    for (spool, place) in spoiled {
+        let agent = agent();
+        let (url, dir) = (agent.url(), spool.dir());
+        let drain = ["spool", "drain", &dir, "--agent", &url, "--timeout", "10m"];
+        let run = as_nobody(&drain);
+        run.check(1, &[]);
+        let place = place.display().to_string();
+        let delivered = "39 events delivered in";
+        for words in [
+            delivered,
+            "all that can be read",
+            &place,
+            "cannot be read: ",
+        ] {
+            assert!(run.stdout.contains(words), "{words}: {run:#?}");
+        }
+        assert_eq!(agent.received_count(), 39);
+        let run = as_nobody(&drain);
+        let words = "nothing that can be read is left to deliver";
+        assert!(run.stdout.contains(words), "{run:#?}");
+        let told = as_nobody(&[&drain[..], &["--json"]].concat());
+        told.check(1, &[]);
+        let told = told.json();
+        let file = told["unreadable"][0]["file"].as_str().unwrap();
+        assert!(file.starts_with(&place), "{told}");
+        assert_eq!(told["pending"], 0);
+        assert_eq!(agent.received_count(), 39);
+    }
+}
+
+#[test]
+fn send_names_a_place_of_another_run_that_cannot_be_opened() {
+    let spoiled = [
+        with_spoiled(|place| take_rights(&place.join("cursor"))),
+        with_spoiled(|place| take_rights(&place.join("LOCK"))),
+        with_spoiled(take_rights),
+    ];
+    for (spool, place) in spoiled {
+        let agent = agent();
+        let (url, dir) = (agent.url(), spool.dir());
+        let place = place.display().to_string();
+        let run = as_nobody(&["send", "--agent", &url, "--spool", &dir, "--json"]);
+        run.check(
+            1,
+            &[
+                &place,
+                "cannot be read: ",
+                "39 of them left by earlier runs",
+            ],
+        );
+        let told = run.json();
+        let unreadable = told["spool"]["unreadable"].as_array().unwrap();
+        assert_eq!(unreadable.len(), 1, "{told}");
+        let file = unreadable[0]["file"].as_str().unwrap();
+        assert!(file.starts_with(&place), "{told}");
+        assert_eq!(agent.received_count(), 39);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_said_to_be_sent_or_delivered() {
+    for (spool, ..) in unread() {
+        let agent = agent();
+        let (url, dir) = (agent.url(), spool.dir());
+        let send = ["send", "--agent", &url, "--spool", &dir];
+        let run = as_nobody(&send);
+        let first = format!("in {dir}, and those that can be read are sent first");
+        let words = ["earlier runs left up to ", &first];
+        run.check(
+            1,
+            &[&words[..], &["240 of them left by earlier runs"]].concat(),
+        );
+        let run = as_nobody(&send);
+        run.check(1, &words);
+        assert!(!run.stderr.contains("of them"), "{run:#?}");
+        let url = closed_port();
+        let send = [
+            "send",
+            "--agent",
+            &url,
+            "--spool",
+            &dir,
+            "--timeout",
+            "500ms",
+        ];
+        let run = as_nobody(&send);
+        run.check(1, &[]);
+        assert!(!run.stderr.contains("of them"), "{run:#?}");
     }
 }

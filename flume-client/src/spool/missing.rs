@@ -291,7 +291,8 @@ impl fmt::Display for Unreadable {
             Self::System(text) => f.write_str(text),
             Self::OtherVersion(version) => write!(
                 f,
-                "it is of format version {version}, which this release does not know"
+                "it is of format version {version}, which this release does not know: read it \
+                 with the release that wrote it"
             ),
         }
     }
