@@ -195,10 +195,15 @@ impl Survey {
         // Any that was not read may be the last one, whatever its name.
         let is_last = segments.unread.is_empty();
         let mut ends_unread = !is_last;
-        match last.map(|last| segment_end(storage, last)) {
+        match last.map(|last| (last.header, segment_end(storage, last))) {
             None => {}
-            Some(Ok(end)) => {
+            Some((header, Ok(end))) => {
                 witnessed = witnessed.max(end.durable_upto);
+                if is_last && end.is_read && !end.any && witnessed <= header.first {
+                    // A start makes it a spare, and goes on behind the numbers that it says are
+                    // nobody's.
+                    self.retired.add(header.skipped_from, header.first);
+                }
                 upto = upto.max(end.end).max(witnessed);
                 // Another one may hold them again.
                 for (first, end) in end.holes.into_iter().filter(|_| is_last) {
@@ -206,7 +211,7 @@ impl Survey {
                 }
                 ends_unread |= !end.is_read;
             }
-            Some(Err(_)) => ends_unread = true,
+            Some((_, Err(_))) => ends_unread = true,
         }
         if upto < cursor.run {
             self.unused.push((upto, cursor.run));

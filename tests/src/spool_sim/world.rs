@@ -327,6 +327,12 @@ impl World {
             log.forget_retired();
             self.stats.unstored += log.settled_upto() - first;
         }
+        // Whether the disk takes events is tried when there are none to try it with. Not drawn, so
+        // that known seeds go on to show what they showed.
+        let tries = log.run_id() % 8 == 5;
+        if tries && log.settled_upto() == log.next() {
+            let _ = log.begin(1_700_000_000_000);
+        }
     }
 
     fn retire(&mut self) {
