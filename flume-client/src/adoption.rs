@@ -12,6 +12,7 @@
 //!
 //! One place at a time is adopted. Nothing wakes the thread but what the worker is done with.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Waker;
@@ -158,7 +159,9 @@ impl Adoption {
                 self.adopted = intake.adopt(events, backlog).then_some(adopted);
                 return;
             }
-            self.schedule.let_go(place, adopted.empty(), now);
+            if !adopted.empty() {
+                self.schedule.leave(place, now);
+            }
         }
     }
 
@@ -169,7 +172,11 @@ impl Adoption {
         let place = adopted.directory.path();
         self.trouble = None;
         intake.lock_soon().let_go_adopted();
-        self.schedule.let_go(place, adopted.empty(), now);
+        if !adopted.empty() {
+            self.schedule.leave(place, now);
+        }
+        // There may be more of them.
+        self.schedule.look = now;
     }
 }
 
@@ -185,12 +192,9 @@ impl Schedule {
         self.look = now + LOOK_AGAIN;
     }
 
-    /// A place was let go: there may be more of them.
-    fn let_go(&mut self, place: PathBuf, is_empty: bool, now: Instant) {
-        self.look = now;
-        if !is_empty {
-            self.left.push((place, now + LEAVE_FOR));
-        }
+    /// A place could not be emptied.
+    fn leave(&mut self, place: PathBuf, now: Instant) {
+        self.left.push((place, now + LEAVE_FOR));
     }
 
     /// Whether a place is left alone.
@@ -259,26 +263,32 @@ impl Adopted {
     /// done.
     fn empty(self) -> bool {
         let is_left = self.log.backlog() > 0 || !self.log.unread().is_empty();
-        if is_left || self.save.is_some() {
-            return false;
-        }
-        let Ok(mut files) = self.directory.list() else {
-            return false;
-        };
-        // The cursor goes last: while it is there, what is left counts as done with.
-        files.sort_unstable_by(|a, b| b.cmp(a));
-        for (file, _) in files {
-            if !matches!(file, FileName::Quarantine(_)) {
-                // What stays is found empty by the next one.
-                let _ = self.directory.remove(file);
+        !is_left && self.save.is_none() && self.remove_files().is_ok()
+    }
+
+    fn remove_files(&self) -> io::Result<()> {
+        for (file, _) in self.directory.list()? {
+            if !matches!(file, FileName::Quarantine(_) | FileName::Cursor) {
+                self.remove(file)?;
             }
         }
-        self.directory.sync_directory().is_ok()
+        // The cursor goes last: while it is there, what is left counts as done with.
+        self.directory.sync_directory()?;
+        self.remove(FileName::Cursor)
+    }
+
+    fn remove(&self, file: FileName) -> io::Result<()> {
+        match self.directory.remove(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;
@@ -477,5 +487,42 @@ mod tests {
         assert!(scene.work(Duration::ZERO).is_none());
         drop(directory);
         assert!(scene.work(30 * SECOND).is_some());
+    }
+    /// The file of the only segment in a directory.
+    fn segment_in(place: &Path) -> PathBuf {
+        let files = Directory::look(place).unwrap().list().unwrap();
+        let mut names = files.into_iter().map(|(file, _)| file);
+        let segment = names.find(|file| matches!(file, FileName::Segment(_)));
+        place.join(segment.unwrap().to_string())
+    }
+
+    #[test]
+    fn a_place_whose_files_cannot_be_removed_is_left_alone_and_its_cursor_stays() {
+        let mut scene = Scene::new(&[2]);
+        let place = scene.home.path().join("process-2");
+        let segment = segment_in(&place);
+        let events = fs::read(&segment).unwrap();
+        let handover = scene.work(Duration::ZERO).unwrap();
+        retire(&handover, 0, 2);
+        scene.work(Duration::ZERO);
+        scene.work(100 * MS);
+        let cursor = fs::read(place.join("cursor")).unwrap();
+        handover.finish(Waker::noop());
+        scene.work(100 * MS);
+        // Its events are done with, and what is in the way stays there also for root.
+        fs::write(place.join("cursor"), cursor).unwrap();
+        fs::write(&segment, &events).unwrap();
+        let obstacle = place.join(FileName::Spare(0xff).to_string());
+        fs::create_dir(&obstacle).unwrap();
+        let now = 31 * SECOND;
+        assert!(scene.work(now).is_none());
+        assert_eq!(scene.deadline(), now + LOOK_AGAIN, "no look at once");
+        assert_eq!(scene.waiting_in("process-2"), 0, "nothing comes again");
+        assert!(place.join("cursor").exists());
+        assert!(scene.adoption.schedule.leaves(&place, scene.start + now));
+        fs::remove_dir(&obstacle).unwrap();
+        fs::write(&segment, &events).unwrap();
+        assert!(scene.work(now + LEAVE_FOR).is_none());
+        assert_eq!(Directory::look(&place).unwrap().list().unwrap(), []);
     }
 }
