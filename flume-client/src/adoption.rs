@@ -263,18 +263,28 @@ impl Adopted {
     /// done.
     fn empty(self) -> bool {
         let is_left = self.log.backlog() > 0 || !self.log.unread().is_empty();
-        !is_left && self.save.is_none() && self.remove_files().is_ok()
+        !is_left && self.save.is_none() && self.remove_files().unwrap_or(false)
     }
 
-    fn remove_files(&self) -> io::Result<()> {
-        for (file, _) in self.directory.list()? {
-            if !matches!(file, FileName::Quarantine(_) | FileName::Cursor) {
-                self.remove(file)?;
-            }
+    /// `false`: there is a segment that was not taken in, and whose events nobody has seen.
+    fn remove_files(&self) -> io::Result<bool> {
+        let mut files: Vec<_> = self
+            .directory
+            .list()?
+            .into_iter()
+            .map(|(it, _)| it)
+            .collect();
+        files.retain(|file| !matches!(file, FileName::Quarantine(_) | FileName::Cursor));
+        if !files.iter().all(|file| self.log.has_taken_in(*file)) {
+            return Ok(false);
+        }
+        for file in files {
+            self.remove(file)?;
         }
         // The cursor goes last: while it is there, what is left counts as done with.
         self.directory.sync_directory()?;
-        self.remove(FileName::Cursor)
+        self.remove(FileName::Cursor)?;
+        Ok(true)
     }
 
     fn remove(&self, file: FileName) -> io::Result<()> {
@@ -488,6 +498,14 @@ mod tests {
         drop(directory);
         assert!(scene.work(30 * SECOND).is_some());
     }
+    /// Adopts the events of the second place and has all of them be done with.
+    fn finish_second_place(scene: &mut Scene, events: u64) {
+        let handover = scene.work(Duration::ZERO).unwrap();
+        retire(&handover, 0, events);
+        handover.finish(Waker::noop());
+        scene.work(Duration::ZERO);
+    }
+
     /// The file of the only segment in a directory.
     fn segment_in(place: &Path) -> PathBuf {
         let files = Directory::look(place).unwrap().list().unwrap();
@@ -524,5 +542,42 @@ mod tests {
         fs::write(&segment, &events).unwrap();
         assert!(scene.work(now + LEAVE_FOR).is_none());
         assert_eq!(Directory::look(&place).unwrap().list().unwrap(), []);
+    }
+    /// A segment of another client's, put into the second place under the name of this id.
+    fn put_foreign_segment(scene: &Scene, id: u64) -> PathBuf {
+        let home = TempDir::new().unwrap();
+        drop(leave(home.path(), scene.adoption.settings, 3));
+        let place = scene.home.path().join("process-2");
+        let foreign = place.join(FileName::Segment(id).to_string());
+        fs::copy(segment_in(home.path()), &foreign).unwrap();
+        foreign
+    }
+
+    #[test]
+    fn a_segment_that_was_neither_read_nor_set_aside_is_not_removed_with_the_others() {
+        let mut scene = Scene::new(&[2]);
+        let place = scene.home.path().join("process-2");
+        // As many as are set aside.
+        for id in 0x10..0x14 {
+            fs::write(place.join(FileName::Quarantine(id).to_string()), b"").unwrap();
+        }
+        let foreign = put_foreign_segment(&scene, 0xff);
+        finish_second_place(&mut scene, 2);
+        assert!(foreign.exists(), "nobody has seen its events");
+        assert!(place.join("cursor").exists());
+        assert!(scene.adoption.schedule.leaves(&place, scene.start));
+    }
+
+    #[test]
+    fn a_segment_that_comes_while_its_place_is_adopted_is_not_removed_with_the_others() {
+        let mut scene = Scene::new(&[2]);
+        let place = scene.home.path().join("process-2");
+        let handover = scene.work(Duration::ZERO).unwrap();
+        let foreign = put_foreign_segment(&scene, 0xff);
+        retire(&handover, 0, 2);
+        handover.finish(Waker::noop());
+        scene.work(Duration::ZERO);
+        assert!(foreign.exists(), "nobody has seen its events");
+        assert!(scene.adoption.schedule.leaves(&place, scene.start));
     }
 }

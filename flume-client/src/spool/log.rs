@@ -205,6 +205,13 @@ impl Log {
         self.segments.unread()
     }
 
+    /// Whether a file is the cursor, a spare, or a segment that was read or written. Others are not
+    /// to be removed however much is done with: events may be in them that nobody has seen.
+    #[must_use]
+    pub fn has_taken_in(&self, file: FileName) -> bool {
+        self.segments.have_taken_in(file)
+    }
+
     /// Tries again to read what could not be read before. `true`: a segment can be now, or somebody
     /// has removed it, so that [`segments`](Self::segments) are others.
     pub fn look_again(&mut self) -> bool {

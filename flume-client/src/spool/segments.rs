@@ -77,6 +77,15 @@ impl Segments {
         &self.unread
     }
 
+    /// See [`Log::has_taken_in`](super::Log::has_taken_in).
+    pub(super) fn have_taken_in(&self, file: FileName) -> bool {
+        match file {
+            FileName::Cursor | FileName::Spare(_) => true,
+            FileName::Segment(id) => self.entries.iter().any(|entry| entry.readable.id == id),
+            FileName::Quarantine(_) => false,
+        }
+    }
+
     /// The highest id of a segment that may hold events, whether they can be read or not.
     pub(super) fn newest_id(&self) -> Option<u64> {
         let used = self.entries.iter().rfind(|entry| entry.used);
