@@ -7,10 +7,11 @@
 //!
 //! | | when | costs |
 //! |---|---|---|
-//! | a look for such places | at the start; every 30 s; after each place | a system call for each place there is |
+//! | a look for such places | at the start; every 30 s; after each place | a dozen system calls for each place there is, nothing is read of one that is in use |
 //! | save of the place's cursor | 100 ms after an event was done with; when it is let go | one small write, one flush |
 //!
-//! One place at a time is adopted. Nothing wakes the thread but what the worker is done with.
+//! One place at a time is adopted. Beside these times, only what the worker is done with wakes the
+//! thread.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use crate::config::SpoolConfig;
 use crate::handover::{Handover, Retirements, SAVE_AFTER};
 use crate::intake::Intake;
 use crate::random;
-use crate::spool::{Directory, FileName, Log, Settings, Storage, Trouble, abandoned};
+use crate::spool::{Directory, FileName, Log, Settings, Storage, Trouble, others};
 use crate::worker::Backlog;
 
 /// How often the committer looks for what other processes left behind.
@@ -142,12 +143,14 @@ impl Adoption {
     /// Adopts the first place that nobody holds and that has events.
     fn find(&mut self, now: Instant, intake: &Intake) {
         self.schedule.looked(now);
-        let places = abandoned(&self.spool.directory, &self.own, self.spool.access);
-        for directory in places {
-            let place = directory.path();
+        for place in others(&self.spool.directory, &self.own) {
             if self.schedule.leaves(&place, now) {
                 continue;
             }
+            let opened = Directory::open_if_free(&place, self.spool.access);
+            let Some(directory) = opened.ok().flatten() else {
+                continue;
+            };
             let directory = Arc::new(directory.with_flushing(self.spool.flushing()));
             let opened = Adopted::open(directory, &self.settings, &self.reading);
             let Some((adopted, backlog)) = opened else {
@@ -487,6 +490,31 @@ mod tests {
         assert_eq!(scene.waiting_in("process-2"), 1);
         let place = scene.home.path().join("process-2");
         assert!(Directory::holder(&place).unwrap().is_none());
+    }
+
+    /// System calls of this thread that read something, so far.
+    #[cfg(target_os = "linux")]
+    fn reads() -> u64 {
+        let told = fs::read_to_string("/proc/thread-self/io").unwrap();
+        let count = told.lines().find_map(|line| line.strip_prefix("syscr: "));
+        count.unwrap().parse().unwrap()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn nothing_is_read_to_see_that_the_process_of_a_place_lives() {
+        if !Path::new("/proc/thread-self/io").exists() {
+            eprintln!("SKIPPED: this kernel does not count what a thread reads");
+            return;
+        }
+        let mut scene = Scene::new(&[]);
+        let lives = leave(scene.home.path(), scene.adoption.settings, 4);
+        let begin = reads();
+        let cost = reads() - begin;
+        let before = reads();
+        assert!(scene.work(Duration::ZERO).is_none());
+        assert_eq!(reads() - before, cost, "but for the count itself");
+        drop(lives);
     }
 
     #[test]

@@ -113,14 +113,25 @@ impl Directory {
     /// Makes the directory if need be, and locks it.
     pub fn open(path: &Path, access: impl Into<Access>) -> Result<Self, DirectoryError> {
         Folder::make(path).map_err(DirectoryError::io("make the directory", path))?;
+        let opened = Self::open_if_free(path, access)?;
+        opened.ok_or_else(|| lock::locked_error(path))
+    }
+
+    /// Locks a directory that is there. `None`: somebody has it.
+    pub fn open_if_free(
+        path: &Path,
+        access: impl Into<Access>,
+    ) -> Result<Option<Self>, DirectoryError> {
         let folder = Folder::open(path).map_err(DirectoryError::io("open", path))?;
         let access = access.into();
         let notes = judge(&folder, access)?;
-        let lock = lock::take(&folder)?;
+        let Some(lock) = lock::take_if_free(&folder)? else {
+            return Ok(None);
+        };
         let mut directory = Self::of(folder, Some(lock), access);
         directory.notes = notes;
         directory.free_the_cursors_name()?;
-        Ok(directory)
+        Ok(Some(directory))
     }
 
     /// Looks at a directory that may be another one's, for [`Survey`](super::Survey). Nothing is
@@ -226,6 +237,7 @@ impl Directory {
             return Err(DirectoryError::io("make the directory", path)(missing));
         }
         let directory = open_place(root.unwrap_or(path), path, self.access)?;
+        let directory = directory.ok_or_else(|| lock::locked_error(path))?;
         let files = directory.list();
         if !files
             .map_err(DirectoryError::io("read the directory", path))?

@@ -23,6 +23,12 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// Somebody.
+    pub(super) const UNKNOWN: Self = Self {
+        process: None,
+        forked_from: None,
+    };
+
     /// Who holds the lock that `file` is, which somebody does.
     pub(super) fn of(file: &mut File, path: &Path) -> Self {
         let mut text = String::new();

@@ -40,25 +40,32 @@ const TRIES: u32 = 500;
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Takes the lock of a directory.
-pub(super) fn take(folder: &Folder) -> Result<Lock, DirectoryError> {
-    let mut found = find(folder)?;
-    if let Some(file) = &mut found {
-        lock_file(folder, file)?;
+/// Takes the lock of a directory. `None`: somebody has it.
+pub(super) fn take_if_free(folder: &Folder) -> Result<Option<Lock>, DirectoryError> {
+    let found = find(folder)?;
+    if let Some(file) = &found
+        && !lock_file(folder, file)?
+    {
+        return Ok(None);
     }
     // On other systems, and some file systems, a directory cannot be locked. The file is, then.
     let locked = folder.file().map(try_exclusive);
     if matches!(locked, Some(Ok(false))) {
-        return Err(DirectoryError::Locked {
-            directory: folder.path().to_owned(),
-            holder: Holder::of_directory(folder.path()),
-        });
+        return Ok(None);
     }
     let file = match found {
         Some(file) => Some(file),
         None => make(folder)?,
     };
-    Lock::of(folder, file, matches!(locked, Some(Ok(true))))
+    Lock::of(folder, file, matches!(locked, Some(Ok(true)))).map(Some)
+}
+
+/// Says that somebody has a directory, and who: that can take a look at every process.
+pub(super) fn locked_error(directory: &Path) -> DirectoryError {
+    DirectoryError::Locked {
+        directory: directory.to_owned(),
+        holder: holder(directory).ok().flatten().unwrap_or(Holder::UNKNOWN),
+    }
 }
 
 /// Who has the directory now. Nothing is written.
@@ -113,10 +120,8 @@ impl Lock {
             return Err(DirectoryError::io("lock", &path)(Removed::Lock.into()));
         }
         let file = match find(folder)? {
-            Some(mut file) => {
-                lock_file(folder, &mut file)?;
-                Some(file)
-            }
+            Some(file) if lock_file(folder, &file)? => Some(file),
+            Some(_) => return Err(locked_error(folder.path())),
             None => make(folder)?,
         };
         *self = Self::of(folder, file, true)?;
@@ -187,7 +192,7 @@ fn find(folder: &Folder) -> Result<Option<NotInherited<File>>, DirectoryError> {
 
 /// Makes the file, locked. `None`: the disk takes none, and the directory's own lock has to do.
 fn make(folder: &Folder) -> Result<Option<NotInherited<File>>, DirectoryError> {
-    let mut file = match folder.open_file(NAME, How::New) {
+    let file = match folder.open_file(NAME, How::New) {
         Ok(file) => NotInherited::of(file),
         Err(error) if is_without_room(&error) && folder.file().is_some() => return Ok(None),
         Err(error) => {
@@ -195,8 +200,10 @@ fn make(folder: &Folder) -> Result<Option<NotInherited<File>>, DirectoryError> {
             return Err(DirectoryError::io("make", &path)(error));
         }
     };
-    lock_file(folder, &mut file)?;
-    Ok(Some(file))
+    match lock_file(folder, &file)? {
+        true => Ok(Some(file)),
+        false => Err(locked_error(folder.path())),
+    }
 }
 
 /// What is stored there can be delivered all the same.
@@ -209,15 +216,9 @@ fn is_without_room(error: &io::Error) -> bool {
     )
 }
 
-fn lock_file(folder: &Folder, file: &mut File) -> Result<(), DirectoryError> {
-    let path = folder.path().join(NAME);
-    if try_exclusive(file).map_err(DirectoryError::io("lock", &path))? {
-        return Ok(());
-    }
-    Err(DirectoryError::Locked {
-        directory: folder.path().to_owned(),
-        holder: Holder::of(file, &path),
-    })
+/// `false`: somebody has it.
+fn lock_file(folder: &Folder, file: &File) -> Result<bool, DirectoryError> {
+    try_exclusive(file).map_err(DirectoryError::io("lock", &folder.path().join(NAME)))
 }
 
 /// Writes who has it. On a full disk the lock holds, and names nobody.

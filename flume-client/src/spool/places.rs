@@ -18,6 +18,7 @@ use super::access::{Access, judge};
 use super::directory::Directory;
 use super::directory_error::DirectoryError;
 use super::folder::Folder;
+use super::lock::locked_error;
 
 /// Most processes that share a directory.
 const PLACES_MAX: usize = 64;
@@ -37,26 +38,29 @@ pub fn open_first_free(
     access: impl Into<Access>,
 ) -> Result<Directory, DirectoryError> {
     let access = access.into();
-    let mut first_error = None;
     for place in places(root) {
         match open(root, &place, access) {
-            Ok(directory) => {
+            Ok(Some(directory)) => {
                 let notes = unusable(root, &place, access);
                 return Ok(directory.with_notes(notes));
             }
+            Ok(None) => {}
             Err(error) if place != root && error.is_about_this_place() => {}
-            Err(error) if error.is_locked() => {
-                first_error.get_or_insert(error);
-            }
+            Err(error) if error.is_locked() => {}
             // The next one would fail as well.
             Err(error) => return Err(error),
         }
     }
-    Err(first_error.expect("the first place is locked, or this ended there"))
+    Err(locked_error(root))
 }
 
-/// Locks a place. One beside the directory itself gets the directory's owner, if it is made by root.
-pub(super) fn open(root: &Path, place: &Path, access: Access) -> Result<Directory, DirectoryError> {
+/// Locks a place, and makes it if need be. One beside the directory itself gets the directory's
+/// owner, if it is made by root. `None`: somebody has it.
+pub(super) fn open(
+    root: &Path,
+    place: &Path,
+    access: Access,
+) -> Result<Option<Directory>, DirectoryError> {
     let name = place.strip_prefix(root).ok().and_then(Path::to_str);
     if let Some(name) = name.filter(|name| !name.is_empty()) {
         let made = Folder::open(root).and_then(|root| match root.make_directory(name) {
@@ -64,25 +68,14 @@ pub(super) fn open(root: &Path, place: &Path, access: Access) -> Result<Director
             made => made,
         });
         made.map_err(DirectoryError::io("make the directory", place))?;
+    } else {
+        Folder::make(place).map_err(DirectoryError::io("make the directory", place))?;
     }
-    Directory::open(place, access)
-}
-
-/// Locks the places that are there and that nobody has, but for `own`, one after the other. Those
-/// that cannot be used are left out; [`open_first_free`] told of them.
-pub fn abandoned<'a>(
-    root: &'a Path,
-    own: &'a Path,
-    access: impl Into<Access>,
-) -> impl Iterator<Item = Directory> + 'a {
-    let access = access.into();
-    others(root, own)
-        .into_iter()
-        .filter_map(move |place| Directory::open(&place, access).ok())
+    Directory::open_if_free(place, access)
 }
 
 /// The places that are there, but for `own`.
-fn others(root: &Path, own: &Path) -> Vec<PathBuf> {
+pub(crate) fn others(root: &Path, own: &Path) -> Vec<PathBuf> {
     let numbers = numbers(root).into_iter();
     let others = numbers.map(|number| root.join(format!("{PREFIX}{number}")));
     let all = std::iter::once(root.to_owned()).chain(others);
