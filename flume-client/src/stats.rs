@@ -174,7 +174,8 @@ pub struct Lost {
     pub unreachable: u64,
     /// Best effort: refused by an agent.
     pub rejected: u64,
-    /// Sent without an answer, and not sent again; they may be stored.
+    /// Sent and not acknowledged, refused or without an answer, and not sent again; they may be
+    /// stored.
     pub unknown: u64,
     /// Never sent when the client was closed, nor stored.
     pub closed: u64,

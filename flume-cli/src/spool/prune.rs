@@ -20,7 +20,7 @@ use crate::output::{self, SCHEMA};
 use crate::text::{bytes, plural};
 use crate::trouble::{plain, reason};
 
-/// List the damaged segments that a spool has set aside, and delete them if told to.
+/// List the segments that a spool has set aside, and delete them if told to.
 ///
 /// What may hold events that were never sent is not deleted: segments, the cursor, and files set
 /// aside in which such events can be read. Spare files stay too, for a spool needs one to start on

@@ -45,11 +45,10 @@ pub(super) struct RepairArgs {
 }
 
 const HELP: &str = "\
-The new spool has a client id of its own and numbers its events from 0: the old spool still holds
-them under their old numbers, and two spools must never give one number to two events. Order and
-bytes of the events stay, the header `guid` among them, by which consumers can tell copies; and
-roughly the times at which they were stored. Use only one of the two spools from then on, or the
-events are sent from both.
+The new spool has a client id of its own, so that no file of the old one is taken for one of it, and
+numbers its events from 0. Order and bytes of the events stay, the header `guid` among them, by
+which consumers can tell copies; and roughly the times at which they were stored. Use only one of
+the two spools from then on, or the events are sent from both.
 
 Exits with 0 if every pending event is in the new spool, 6 if some are lost by damage, 7 if the
 spool is in use.";

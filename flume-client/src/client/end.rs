@@ -1,4 +1,4 @@
-//! The end of a client: by [`Client::close`](crate::Client::close)(super::Client::close), by a guard, or by a drop.
+//! The end of a client: by [`Client::close`](crate::Client::close), by a guard, or by a drop.
 
 use std::future::Future;
 use std::io::{self, Write};
@@ -61,9 +61,15 @@ impl Handle {
     fn tell_loss(&self, lost: u64, pending: u64, timeout: Duration) {
         let cause = self.report().last_error;
         let cause = cause.map(|error| format!(" ({error})")).unwrap_or_default();
+        let events = if lost == 1 {
+            "event was"
+        } else {
+            "events were"
+        };
         let what = match pending {
-            0 => format!("{lost} events were lost"),
-            _ => format!("{lost} events were lost and {pending} are undecided"),
+            0 => format!("{lost} {events} lost"),
+            1 => format!("{lost} {events} lost and 1 is undecided"),
+            _ => format!("{lost} {events} lost and {pending} are undecided"),
         };
         // With stderr closed there is nobody to tell.
         let _ = writeln!(

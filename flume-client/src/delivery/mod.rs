@@ -239,7 +239,7 @@ pub struct Counters {
     pub unreachable: u64,
     /// Lost: an agent refused them.
     pub rejected: u64,
-    /// Lost: sent without an answer.
+    /// Lost: sent and not acknowledged.
     pub unknown: u64,
     /// Lost: not sent when it was closed.
     pub closed: u64,

@@ -94,9 +94,8 @@ pub enum DirectoryError {
     },
     /// A file is another user's, or its mode keeps this process's user out.
     #[error(
-        "cannot {action} {}, which belongs to {owner} and has the mode {mode:04o}: {source}; run as \
-         {owner}, or give the file to the spool's user with `chown`",
-        path.display()
+        "cannot {action} {}, which belongs to {owner} and has the mode {mode:04o}: {source}; {}",
+        path.display(), cure(*owner, *mode)
     )]
     Denied {
         /// What was tried.
@@ -170,6 +169,30 @@ impl DirectoryError {
     }
 }
 
+/// What gives this process's user a file that it may not open.
+fn cure(owner: User, mode: u32) -> String {
+    const ALL: u32 = 0o600;
+    match is_own(owner) {
+        false => format!("run as {owner}, or give the file to the spool's user with `chown`"),
+        true if mode & ALL != ALL => {
+            "give its owner, who this is, the rights with `chmod u+rwX`".to_owned()
+        }
+        true => "its mode allows it: look at the directories above it, and at what else keeps \
+                 processes out here (SELinux, AppArmor)"
+            .to_owned(),
+    }
+}
+
+#[cfg(unix)]
+fn is_own(owner: User) -> bool {
+    rustix::process::geteuid().as_raw() == owner.0
+}
+
+#[cfg(not(unix))]
+fn is_own(_: User) -> bool {
+    false
+}
+
 /// Whose file it is that may not be opened, and its mode.
 #[cfg(unix)]
 fn owner(path: &Path, error: &io::Error) -> Option<(User, u32)> {
@@ -184,4 +207,31 @@ fn owner(path: &Path, error: &io::Error) -> Option<(User, u32)> {
 #[cfg(not(unix))]
 fn owner(_: &Path, _: &io::Error) -> Option<(User, u32)> {
     None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_is_told_to_take_the_rights_and_others_whose_file_it_is() {
+        let own = rustix::process::geteuid().as_raw();
+        let told = |owner, mode| {
+            let error = DirectoryError::Denied {
+                action: "open",
+                path: "spool/LOCK".into(),
+                owner: User(owner),
+                mode,
+                source: io::ErrorKind::PermissionDenied.into(),
+            };
+            error.to_string()
+        };
+        for mode in [0o000, 0o200, 0o400] {
+            assert!(told(own, mode).contains("`chmod u+rwX`"), "{mode:o}");
+            assert!(!told(own, mode).contains("chown"), "{mode:o}");
+        }
+        assert!(told(own, 0o600).contains("the directories above it"));
+        assert!(told(own + 1, 0o000).contains(&format!("run as {}", User(own + 1))));
+        assert!(told(own + 1, 0o000).contains("chown"));
+    }
 }

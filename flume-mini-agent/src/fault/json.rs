@@ -112,7 +112,7 @@ fn rule(value: Value) -> Result<FaultRule, String> {
         rule.during = Some(Duration::from_millis(start)..Duration::from_millis(end));
     }
     if let Some(unknown) = members.keys().next() {
-        return Err(format!("{unknown:?} means nothing here"));
+        return Err(meaningless(unknown, &rule.fault));
     }
     rule.check().map_err(|error| error.to_string())?;
     Ok(rule)
@@ -149,9 +149,44 @@ fn fault(members: &mut Members) -> Result<Fault, String> {
     })
 }
 
+/// Members that any rule may have beside `fault`.
+const CONDITIONS: [&str; 8] = [
+    "nth_connection",
+    "nth_request",
+    "size_over",
+    "after_bytes",
+    "times",
+    "probability",
+    "headers",
+    "during_ms",
+];
+
+/// The member that a fault has beside those, if any.
+fn parameter(fault: &Fault) -> Option<&'static str> {
+    match fault {
+        Fault::AnswerLate(_) => Some("ms"),
+        Fault::PowerLoss { .. } => Some("torn_bytes"),
+        _ => show_fault(fault).1.map(|(key, _)| key),
+    }
+}
+
+fn meaningless(member: &str, fault: &Fault) -> String {
+    let known: Vec<_> = parameter(fault).into_iter().chain(CONDITIONS).collect();
+    format!(
+        "{:?} means nothing for the fault {}; beside it there can be: {}",
+        shown(member),
+        name(fault),
+        known.join(", ")
+    )
+}
+
 /// What a peer asked for is shown cut and escaped.
+fn shown(wanted: &str) -> String {
+    wanted.chars().take(NAME_CHARS_SHOWN).collect()
+}
+
 fn unknown(wanted: &str) -> String {
-    let shown: String = wanted.chars().take(NAME_CHARS_SHOWN).collect();
+    let shown = shown(wanted);
     let names = Fault::NAMES.join(", ");
     format!("there is no fault {shown:?}; there are: {names}")
 }
@@ -341,7 +376,14 @@ mod tests {
         );
         let long = format!(r#"{{"fault": "{}"}}"#, "x".repeat(100_000));
         assert!(parse(long.as_bytes()).unwrap_err().len() < 1_000);
-        check(r#"{"fault": "hang", "ms": 3}"#, "\"ms\" means nothing here");
+        check(
+            r#"{"fault": "hang", "ms": 3}"#,
+            "\"ms\" means nothing for the fault hang; beside it there can be: nth_connection, ",
+        );
+        check(
+            r#"{"fault": "answer_late", "text": ""}"#,
+            "for the fault answer_late; beside it there can be: ms, nth_connection, ",
+        );
         check(r#"{"fault": "flip_byte"}"#, "index is missing");
         check(
             r#"{"fault": "hang", "times": -1}"#,
