@@ -6,8 +6,8 @@ use std::process::ExitCode;
 pub(crate) const HELP: &str = "\
 Exit codes:
     0  everything was delivered: an agent acknowledged it
-    1  something unexpected, such as a file that cannot be read: if it is one of a spool, everything
-       else was delivered
+    1  something unexpected, such as a file that cannot be read, a spool that cannot be opened or a
+       disk without room; what is said tells what was delivered all the same
     2  wrong usage
     3  what was not delivered is on the disk, in the directory of --spool: nothing is lost
     4  nothing was delivered: no agent could be used

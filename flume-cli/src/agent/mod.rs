@@ -50,7 +50,7 @@ pub(crate) struct AgentArgs {
 
     /// Where the control interface listens: metrics, received events, faults, reload over HTTP.
     /// Whoever reaches it can do all that, so only loopback addresses are taken
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = quick::parse_address)]
     control: Option<String>,
 
     /// Let the control interface listen on addresses that others can reach

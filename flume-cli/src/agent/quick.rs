@@ -16,6 +16,7 @@ pub(super) struct QuickArgs {
         long,
         value_name = "HOST:PORT",
         default_value = "127.0.0.1:4141",
+        value_parser = parse_address,
         conflicts_with_all = ["name", "config"]
     )]
     bind: String,
@@ -75,6 +76,16 @@ impl SinkKind {
                 directory: directory.clone(),
             },
         }
+    }
+}
+
+/// Whether it is an address is seen when it is listened on; that it is none by its form, here.
+pub(super) fn parse_address(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let is_bare_ipv6 = host.contains(':') && !host.starts_with('[');
+    match port.parse::<u16>() {
+        Ok(_) if !host.is_empty() && !is_bare_ipv6 => Ok(text.to_owned()),
+        _ => Err("write it as HOST:PORT, with a port from 0 to 65535".to_owned()),
     }
 }
 

@@ -223,7 +223,7 @@ impl Summary {
             unsent += lost.closed;
         }
         lines.push((unsent, format!("lost: never sent{why}")));
-        let sent = "lost: sent without an answer, and may have arrived";
+        let sent = "lost: sent and not acknowledged, and may have arrived";
         lines.push((lost.unknown, format!("{sent}{why}")));
         lines.push((lost.rejected, "lost: an agent refused them".to_owned()));
         let some = lines.into_iter().filter(|(events, _)| *events > 0);

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use flume_client::spool::{Directory, places};
-use flume_client::stats::AgentStats;
+use flume_client::spool::{CursorState, Directory, places};
+use flume_client::stats::{AgentStats, SpoolStats};
 use flume_client::{Client, Stats};
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use super::ANY;
 use super::examined::Examined;
 use super::problem::Problem;
 use super::progress::Progress;
-use super::source::Spool;
+use super::source::{Spool, cursor_word};
 use crate::agents::{self, AgentArgs, AgentLine};
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
@@ -54,8 +54,9 @@ Example:
 Ctrl-C stops the delivery. What was not acknowledged stays in the spool, then as after the
 time-out; what was under way may arrive twice, under the same `guid`.
 
-Exits with 0 only if nothing is left. Otherwise with 1 at once if all that can be read was delivered
-and a file cannot be read, which is named; 5 if a part was delivered, 4 if nothing was because no
+Exits with 0 if everything is delivered, also if that could not be saved on the disk: that is told,
+and then it is sent again the next time. Otherwise with 1 at once if all that can be read was
+delivered and a file or a whole spool cannot be read, which is named; 5 if a part was delivered, 4 if nothing was because no
 agent could be used, 124 if nothing was and an agent still owed an answer, 6 if all that can be read
 was delivered and the rest is damaged; 7 if the spool or one in it is in use, and then nothing is
 sent.";
@@ -74,6 +75,9 @@ struct Line {
     #[serde(flatten)]
     events: Events,
     retries: u64,
+    /// Of those delivered, events of which that could not be noted on the disk.
+    unsaved: u64,
+    unsaved_why: Option<String>,
     spools: Vec<SpoolLine>,
     unreadable: Vec<UnreadableLine>,
     agents: Vec<AgentLine>,
@@ -84,6 +88,23 @@ struct SpoolLine {
     directory: String,
     #[serde(flatten)]
     events: Events,
+    /// How its cursor was found.
+    cursor: &'static str,
+}
+
+/// A spool that is to be delivered.
+struct Found {
+    place: PathBuf,
+    cursor: CursorState,
+}
+
+/// What is found in a spool when its client is closed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Left {
+    /// Something was passed over that may hold events.
+    is_unread: bool,
+    /// Events that are delivered, and could not be noted as such.
+    unsaved: u64,
 }
 
 /// What became of the events of a spool: `recovered = delivered + pending + lost`.
@@ -114,12 +135,12 @@ pub(super) fn run(args: &DrainArgs) -> Result<Exit, Problem> {
     let (mut spools, mut clients) = (Vec::new(), Vec::new());
     let number = found.len();
     for spool in found {
-        match client(args, &spool, number) {
+        match client(args, &spool.place, number) {
             Ok(client) => {
                 spools.push(spool);
                 clients.push(client);
             }
-            Err(problem) if problem.is_of_one_spool() => unopened.push((spool, problem)),
+            Err(problem) if problem.is_of_one_spool() => unopened.push((spool.place, problem)),
             Err(problem) => return Err(problem),
         }
     }
@@ -131,16 +152,28 @@ pub(super) fn run(args: &DrainArgs) -> Result<Exit, Problem> {
         let notes = spool.iter().flat_map(|spool| spool.notes.iter());
         notes.for_each(output::note);
     }
+    for (spool, client) in spools.iter().zip(&clients) {
+        spool.note_cursor(client.stats().recovered);
+    }
     let ending = deliver(args, &clients, &interrupts, started);
     let closes: Vec<_> = clients.iter().map(|it| it.close(Duration::ZERO)).collect();
     let is_clean = closes.into_iter().all(|close| close.wait().pending == 0);
     debug_assert!(is_clean, "what is not delivered is on the disk");
+    let elapsed = started.elapsed();
+    let stats: Vec<_> = clients.iter().map(Client::stats).collect();
+    let each = spools.iter().zip(&stats);
+    let left = each.map(|(spool, stats)| match ending {
+        Ending::Complete => Left::look(&spool.place, stats),
+        // That takes time with a large spool, and is of use only if something was not saved.
+        _ if has_trouble(stats) => Left::look(&spool.place, stats),
+        _ => Left::default(),
+    });
     let report = Report {
         args,
         ending,
-        elapsed: started.elapsed(),
-        stats: clients.iter().map(Client::stats).collect(),
-        is_any_unread: ending == Ending::Complete && is_any_unread(&spools),
+        elapsed,
+        left: left.collect(),
+        stats,
         unopened: unopened
             .iter()
             .map(|(spool, it)| it.unreadable(spool))
@@ -155,12 +188,12 @@ type Unopened = Vec<(PathBuf, Problem)>;
 
 /// The spools of a directory, and those that cannot be opened. It is an error if there is none that
 /// can, or one of them is in use.
-fn spools(dir: &Path) -> Result<(Vec<PathBuf>, Unopened), Problem> {
+fn spools(dir: &Path) -> Result<(Vec<Found>, Unopened), Problem> {
     let (mut spools, mut unopened) = (Vec::new(), Vec::new());
     for place in places(dir).filter(|it| it == dir || it.is_dir()) {
-        match is_spool(&place) {
-            Ok(true) => spools.push(place),
-            Ok(false) => {}
+        match cursor_of(&place) {
+            Ok(Some(cursor)) => spools.push(Found { place, cursor }),
+            Ok(None) => {}
             Err(problem) if problem.is_of_one_spool() => unopened.push((place, problem)),
             Err(problem) => return Err(problem),
         }
@@ -171,10 +204,11 @@ fn spools(dir: &Path) -> Result<(Vec<PathBuf>, Unopened), Problem> {
     }
 }
 
-fn is_spool(place: &Path) -> Result<bool, Problem> {
+/// `None`: there is no spool.
+fn cursor_of(place: &Path) -> Result<Option<CursorState>, Problem> {
     match Directory::holder(place)? {
         Some(holder) => Err(Problem::in_use(place, holder)),
-        None => Ok(Spool::find(place)?.is_some()),
+        None => Ok(Spool::find(place)?.map(|spool| spool.cursor_state())),
     }
 }
 
@@ -242,12 +276,49 @@ fn deliver(
     ending
 }
 
-/// Whether something was passed over that may hold events, now that all others are delivered.
-fn is_any_unread(spools: &[PathBuf]) -> bool {
-    spools.iter().any(|place| match examine(place) {
-        Ok(examined) => examined.is_some_and(|it| it.exit() == Exit::Unexpected),
-        Err(_) => true,
-    })
+impl Found {
+    /// Tells that events come again because of its cursor, if so.
+    fn note_cursor(&self, recovered: u64) {
+        let which = match self.cursor {
+            CursorState::Missing | CursorState::Damaged => "events that were delivered before",
+            CursorState::Repaired => "if the newer one, events that were delivered last",
+            CursorState::Whole => return,
+        };
+        if recovered > 0 {
+            output::note(format_args!(
+                "{}: its cursor is {}, which told what was delivered: {which} are sent again",
+                self.place.display(),
+                cursor_word(self.cursor)
+            ));
+        }
+    }
+}
+
+impl Left {
+    /// Reads all that is there.
+    fn look(place: &Path, stats: &Stats) -> Self {
+        match examine(place) {
+            Ok(None) => Self::default(),
+            Ok(Some(it)) => {
+                let spool = stats.spool.as_ref();
+                let unreadable = spool.map_or(0, SpoolStats::unreadable_events);
+                let pending = stats.pending.saturating_sub(unreadable);
+                let unsaved = it.survey.events().saturating_sub(pending);
+                Self {
+                    is_unread: it.exit() == Exit::Unexpected,
+                    unsaved: unsaved.min(stats.delivered),
+                }
+            }
+            Err(_) => Self {
+                is_unread: true,
+                unsaved: 0,
+            },
+        }
+    }
+}
+
+fn has_trouble(stats: &Stats) -> bool {
+    stats.spool.as_ref().is_some_and(|it| it.trouble.is_some())
 }
 
 fn examine(place: &Path) -> Result<Option<Examined>, Problem> {
@@ -304,11 +375,11 @@ struct Report<'a> {
     args: &'a DrainArgs,
     ending: Ending,
     elapsed: Duration,
-    spools: Vec<PathBuf>,
+    spools: Vec<Found>,
     /// The counters of each spool's client after it was closed.
     stats: Vec<Stats>,
-    /// Whether something in these spools was passed over.
-    is_any_unread: bool,
+    /// What each holds then.
+    left: Vec<Left>,
     /// Further spools, which could not be opened.
     unopened: Vec<UnreadableLine>,
 }
@@ -316,8 +387,13 @@ struct Report<'a> {
 impl Report<'_> {
     /// Whether all is delivered but what cannot be read.
     fn is_unread(&self) -> bool {
-        let is_more = self.is_any_unread || !self.unopened.is_empty();
+        let is_more = self.is_any_unread() || !self.unopened.is_empty();
         self.ending == Ending::Unread || (self.ending == Ending::Complete && is_more)
+    }
+
+    /// Whether something in the spools that could be opened was passed over.
+    fn is_any_unread(&self) -> bool {
+        self.left.iter().any(|it| it.is_unread)
     }
 
     fn tell(&self) -> Result<Exit, Problem> {
@@ -387,7 +463,7 @@ impl Report<'_> {
             let each = self.spools.iter().zip(&self.stats);
             lines.extend(each.map(|(spool, stats)| {
                 let it = Events::of(stats);
-                let (spool, delivered) = (spool.display(), count(it.delivered));
+                let (spool, delivered) = (spool.place.display(), count(it.delivered));
                 format!(
                     "{spool}: {delivered} delivered, {} pending",
                     count(it.pending)
@@ -403,7 +479,7 @@ impl Report<'_> {
 
     fn unread_text(&self) -> Vec<String> {
         let mut lines = unread::text(&self.unreadable());
-        if lines.is_empty() && self.is_any_unread {
+        if lines.is_empty() && self.is_any_unread() {
             let text = "not all of it can be read; `flume spool verify` tells what cannot";
             lines.push(text.to_owned());
         }
@@ -417,14 +493,25 @@ impl Report<'_> {
 
     /// That what was delivered could not be noted on the disk.
     fn unsaved_text(&self) -> Option<String> {
-        let mut spools = self.stats.iter().flat_map(|it| &it.spool);
-        let trouble = spools.find_map(|spool| spool.trouble.clone())?;
-        (sum(&self.stats).delivered > 0).then(|| {
-            format!(
-                "which events are delivered could not be saved in the spool, so they are sent \
-                 again if it is delivered once more: {trouble}"
-            )
-        })
+        let why = self.unsaved_why()?;
+        let events = plural(self.unsaved(), "event");
+        Some(format!(
+            "which events are delivered could not be saved in the spool, so {events} come again if \
+             it is delivered once more: {why}"
+        ))
+    }
+
+    fn unsaved(&self) -> u64 {
+        self.left.iter().map(|it| it.unsaved).sum()
+    }
+
+    fn unsaved_why(&self) -> Option<String> {
+        let each = self.left.iter().zip(&self.stats);
+        let mut unsaved = each.filter(|(left, _)| left.unsaved > 0);
+        let (_, stats) = unsaved.next()?;
+        let trouble = stats.spool.as_ref().and_then(|it| it.trouble.clone());
+        let unknown = || "its cursor was not written".to_owned();
+        Some(trouble.map_or_else(unknown, |it| it.to_string()))
     }
 
     fn line(&self) -> Line {
@@ -434,10 +521,13 @@ impl Report<'_> {
             directory: self.args.dir.display().to_string(),
             events: sum(&self.stats),
             retries: self.retries(),
+            unsaved: self.unsaved(),
+            unsaved_why: self.unsaved_why(),
             spools: each
                 .map(|(spool, stats)| SpoolLine {
-                    directory: spool.display().to_string(),
+                    directory: spool.place.display().to_string(),
                     events: Events::of(stats),
+                    cursor: cursor_word(spool.cursor),
                 })
                 .collect(),
             unreadable: self.unreadable(),

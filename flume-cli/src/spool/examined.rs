@@ -186,7 +186,13 @@ impl Examined {
             let file = spool.join(FileName::Segment(segment.id).to_string());
             Some(UnreadableLine::new(&file, events, &why))
         });
-        segments.collect()
+        let mut lines: Vec<_> = segments.collect();
+        let elsewhere = self.unreadable_in(None);
+        if elsewhere > 0 {
+            let why = "a file of it cannot be read";
+            lines.push(UnreadableLine::new(spool, elsewhere, why));
+        }
+        lines
     }
 
     fn unreadable_in(&self, segment: Option<u64>) -> u64 {
@@ -278,8 +284,8 @@ impl Strange {
 /// Why a segment of another version of the format is not read.
 pub(super) fn other_version(version: u16) -> String {
     format!(
-        "it is of format version {version}, which this command does not know; read it with the \
-         release that wrote it"
+        "it is of format version {version}, which this command does not know, and is left alone; \
+         read it with the release that wrote it"
     )
 }
 

@@ -3,7 +3,7 @@
 use flume_client::spool::{CursorState, FileName, Gap, Missing, SegmentTrouble, SurveyedSegment};
 use serde::Serialize;
 
-use super::examined::{Examined, client_text};
+use super::examined::{Examined, client_text, other_version};
 use crate::text::{count, plural};
 use crate::trouble::plain;
 
@@ -25,7 +25,7 @@ impl Finding {
     pub(super) fn all(examined: &Examined) -> Vec<Self> {
         let survey = &examined.survey;
         let mut findings = Vec::new();
-        findings.extend(Self::of_cursor(survey.cursor));
+        findings.extend(Self::of_cursor(survey.cursor, survey.events()));
         findings.extend(survey.segments.iter().filter_map(Self::of_segment));
         // Of what cannot be read, a gap of no more events is one of a file that is told already.
         let is_told = |gap: &&Gap| gap.missing == Missing::Unreadable && gap.events_max == 0;
@@ -57,23 +57,36 @@ impl Finding {
         }
     }
 
-    fn of_cursor(cursor: CursorState) -> Option<Self> {
+    fn of_cursor(cursor: CursorState, pending: u64) -> Option<Self> {
         let (kind, text) = match cursor {
-            CursorState::Whole | CursorState::Missing => return None,
+            CursorState::Whole => return None,
+            CursorState::Missing if pending == 0 => return None,
+            // It is made before the first segment. What waits is sound all the same.
+            CursorState::Missing => (
+                "no-cursor",
+                format!(
+                    "cursor: it is not there, and it told which events were delivered; of the {} \
+                     here some may have been, and are sent again",
+                    plural(pending, "event")
+                ),
+            ),
             CursorState::Repaired => (
                 "cursor-slot",
                 "cursor: one of its two slots is damaged; if it was the newer one, the events \
-                 delivered last are sent again",
+                 delivered last are sent again"
+                    .to_owned(),
             ),
             CursorState::Damaged => (
                 "cursor",
                 "cursor: neither of its slots can be read; events that were delivered and are \
-                 still on the disk are sent again",
+                 still on the disk are sent again"
+                    .to_owned(),
             ),
         };
         Some(Self {
+            damage: cursor != CursorState::Missing,
             file: Some(FileName::Cursor.to_string()),
-            ..Self::new(kind, text.to_owned())
+            ..Self::new(kind, text)
         })
     }
 
@@ -103,10 +116,7 @@ impl Finding {
             ),
             SegmentTrouble::OtherVersion(version) => (
                 "other-version",
-                format!(
-                    "it is of format version {version}, which this command does not know, and is \
-                     left alone; read it with the release that wrote it"
-                ),
+                other_version(*version),
             ),
             SegmentTrouble::Unreadable(why) => {
                 let why = plain(why);
@@ -129,7 +139,12 @@ impl Finding {
         Some(Self {
             damage: !matches!(
                 segment.trouble,
-                Some(SegmentTrouble::OtherName | SegmentTrouble::Misnamed)
+                Some(
+                    SegmentTrouble::OtherName
+                        | SegmentTrouble::Misnamed
+                        | SegmentTrouble::OtherVersion(_)
+                        | SegmentTrouble::Unreadable(_)
+                )
             ),
             file: Some(file),
             ..Self::new(kind, text)
@@ -160,7 +175,7 @@ impl Finding {
             ),
         };
         Self {
-            damage: gap.missing != Missing::Unfinished,
+            damage: gap.missing == Missing::Lost,
             file,
             first: Some(gap.first),
             last: Some(gap.end - 1),

@@ -3,25 +3,25 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use flume_client::spool::{
-    CursorState, FileName, Gap, Missing, SegmentTrouble, Survey, SurveyedSegment,
-};
+use flume_client::spool::{FileName, Gap, Missing, SegmentTrouble, Survey, SurveyedSegment};
 use serde::Serialize;
 
 use super::event::{Bodies, EventLine};
 use super::examined::{Examined, InUse, age, client_text, run_text};
 use super::finding::Finding;
 use super::problem::Problem;
-use super::source::Spool;
+use super::source::{Spool, cursor_word};
 use super::table::Table;
 use crate::exit::Exit;
 use crate::output::{self, LostLine, SCHEMA};
 use crate::text::{bytes, count, plural};
+use crate::unread::UnreadableLine;
 
 /// Show a spool's segments, what is done with, what is missing, and its first events.
 ///
 /// Nothing is written.
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub(super) struct InspectArgs {
     /// The spool
     #[arg(value_name = "DIR")]
@@ -39,6 +39,10 @@ pub(super) struct InspectArgs {
     #[arg(long)]
     json: bool,
 }
+
+const HELP: &str = "\
+Exits with 0 whatever is found, 1 if it or a part of it cannot be read; `flume spool verify` tells
+damage by its exit code.";
 
 /// Ranges and gaps that are shown to people; scripts get all.
 const SHOWN_MAX: usize = 20;
@@ -66,6 +70,7 @@ struct Document<'a> {
     gaps: Vec<GapLine>,
     segments: Vec<SegmentLine>,
     files: Vec<FileLine>,
+    unreadable: Vec<UnreadableLine>,
     findings: Vec<Finding>,
     events: Vec<EventLine<'a>>,
 }
@@ -130,7 +135,8 @@ pub(super) fn run(args: &InspectArgs) -> Result<Exit, Problem> {
         }
         output::data(text)
     };
-    Ok(Exit::Complete.unless(!written))
+    let is_unread = examined.exit() == Exit::Unexpected;
+    Ok(Exit::Complete.unless(is_unread || !written))
 }
 
 fn document<'a>(
@@ -155,6 +161,7 @@ fn document<'a>(
         gaps: survey.gaps.iter().map(GapLine::new).collect(),
         segments: survey.segments.iter().map(SegmentLine::new).collect(),
         files: survey.files.iter().map(FileLine::new).collect(),
+        unreadable: examined.unreadable(&args.dir),
         findings: Finding::all(examined),
         events,
     }
@@ -223,6 +230,12 @@ fn done(survey: &Survey) -> String {
     let shown = ranges.iter().take(SHOWN_MAX);
     let mut parts: Vec<_> = shown
         .map(|range| match is_end_of_run(range.last + 1) {
+            true if range.last - range.first >= RUN => {
+                format!(
+                    "{} and further ones of runs up to {}",
+                    range.first, range.last
+                )
+            }
             true => format!("{} and further ones of its run", range.first),
             false => format!("{} to {}", range.first, range.last),
         })
@@ -264,7 +277,13 @@ fn retired(survey: &Survey) -> Vec<Range> {
         let (is_done, end) = survey.retired.run(at);
         while is_done && at < end {
             let (is_given, upto) = given(survey, at);
-            let upto = upto.min(end).min(at.saturating_add(RUN) / RUN * RUN);
+            let upto = upto.min(end);
+            let whole = upto / RUN * RUN;
+            // Whole runs are one range: a cursor can tell of more than fit into memory.
+            let upto = match at.is_multiple_of(RUN) && whole > at {
+                true => whole,
+                false => upto.min(at.saturating_add(RUN) / RUN * RUN),
+            };
             if is_given && (!is_end_of_run(upto) || at.is_multiple_of(RUN)) {
                 let (first, last) = (at, upto - 1);
                 ranges.push(Range { first, last });
@@ -289,15 +308,6 @@ fn given(survey: &Survey, number: u64) -> (bool, u64) {
 
 fn is_end_of_run(end: u64) -> bool {
     end > 0 && end.is_multiple_of(RUN)
-}
-
-fn cursor_word(cursor: CursorState) -> &'static str {
-    match cursor {
-        CursorState::Missing => "missing",
-        CursorState::Damaged => "damaged",
-        CursorState::Repaired => "one slot damaged",
-        CursorState::Whole => "whole",
-    }
 }
 
 impl GapLine {

@@ -14,6 +14,7 @@ use super::table::Table;
 use crate::exit::Exit;
 use crate::output::{self, LostLine, SCHEMA};
 use crate::text::{bytes, count};
+use crate::unread::UnreadableLine;
 
 /// List spools: how much waits in each, for how long, and whether they are sound.
 ///
@@ -63,6 +64,7 @@ struct Found {
     sound: bool,
     #[serde(flatten)]
     in_use: InUse,
+    unreadable: Vec<UnreadableLine>,
 }
 
 pub(super) fn run(args: &LsArgs) -> Result<Exit, Problem> {
@@ -80,7 +82,7 @@ pub(super) fn run(args: &LsArgs) -> Result<Exit, Problem> {
                 lines.push(SpoolLine {
                     directory: directory.display().to_string(),
                     error: None,
-                    found: Some(Found::new(&examined)),
+                    found: Some(Found::new(&directory, &examined)),
                 });
             }
             Err(problem) => {
@@ -150,7 +152,7 @@ fn row(directory: &Path, examined: &Examined) -> Vec<String> {
 }
 
 impl Found {
-    fn new(examined: &Examined) -> Self {
+    fn new(directory: &Path, examined: &Examined) -> Self {
         Self {
             pending: examined.survey.events(),
             pending_bytes: examined.event_bytes(),
@@ -159,6 +161,7 @@ impl Found {
             disk_bytes: examined.disk_bytes(),
             sound: examined.exit() == Exit::Complete,
             in_use: examined.in_use(),
+            unreadable: examined.unreadable(directory),
         }
     }
 }

@@ -81,7 +81,8 @@ they tell may then be in the middle of a change. repair changes nothing in the s
 
 Exit codes:
     0  all went well
-    1  something cannot be read or written, or there is no spool; drain has delivered everything else
+    1  something cannot be read or written, or there is no spool; drain delivers everything else
+       first, unless no spool can be opened
     2  wrong usage
     4  drain delivered nothing: no agent could be used
     5  drain delivered a part, the rest is still in the spool

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flume_client::spool::{
-    CURSOR_BYTES, Cursor, Directory, FileName, HeaderBlock, Holder, SEGMENT_HEADER_BYTES, Storage,
-    StoredEvent, Survey, places,
+    CURSOR_BYTES, Cursor, CursorState, Directory, FileName, HeaderBlock, Holder,
+    SEGMENT_HEADER_BYTES, Storage, StoredEvent, Survey, places,
 };
 
 use super::problem::Problem;
@@ -101,6 +101,21 @@ impl Spool {
         Cursor::read(file.get(..read)?).0
     }
 
+    /// How its cursor is, as whoever opens it finds it.
+    pub(super) fn cursor_state(&self) -> CursorState {
+        let mut file = vec![0; CURSOR_BYTES];
+        let (cursor, is_damaged) = match self.storage.read(FileName::Cursor, 0, &mut file) {
+            Ok(read) => Cursor::read(file.get(..read).unwrap_or_default()),
+            Err(error) => (None, error.kind() != io::ErrorKind::NotFound),
+        };
+        match (cursor.is_some(), is_damaged) {
+            (true, false) => CursorState::Whole,
+            (true, true) => CursorState::Repaired,
+            (false, true) => CursorState::Damaged,
+            (false, false) => CursorState::Missing,
+        }
+    }
+
     /// Whether some segment cannot be read now, as far as its header tells.
     pub(super) fn is_any_unread(&self) -> bool {
         let files = self.storage.list().unwrap_or_default().into_iter();
@@ -143,6 +158,16 @@ impl Spool {
             let listing = || Problem::io("read the directory", &self.path)(error);
             stopped.unwrap_or_else(listing)
         })
+    }
+}
+
+/// How a cursor is, in a word.
+pub(super) fn cursor_word(cursor: CursorState) -> &'static str {
+    match cursor {
+        CursorState::Missing => "missing",
+        CursorState::Damaged => "damaged",
+        CursorState::Repaired => "one slot damaged",
+        CursorState::Whole => "whole",
     }
 }
 

@@ -12,6 +12,7 @@ use super::source::Spool;
 use crate::exit::Exit;
 use crate::output::{self, LostLine, SCHEMA};
 use crate::text::{bytes, count, plural};
+use crate::unread::UnreadableLine;
 
 /// Check a spool: read all of it, and say which events are damaged in which segment.
 ///
@@ -30,7 +31,8 @@ pub(super) struct VerifyArgs {
 }
 
 const HELP: &str = "\
-Exits with 0 if the spool is sound, 6 if it is damaged, 1 if it or a part of it cannot be read.
+Exits with 0 if the spool is sound, 6 if it is damaged, 1 if it or a part of it cannot be read. A
+cursor that is not there is told and is no damage: nothing is lost by it, but events may come again.
 
 `flume spool export` and `flume spool repair` save what can be read of a damaged spool.";
 
@@ -44,6 +46,7 @@ struct Line {
     lost: LostLine,
     #[serde(flatten)]
     in_use: InUse,
+    unreadable: Vec<UnreadableLine>,
     findings: Vec<Finding>,
 }
 
@@ -63,6 +66,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Problem> {
             pending_bytes: examined.event_bytes(),
             lost: LostLine::corrupt(examined.survey.lost()),
             in_use: examined.in_use(),
+            unreadable: examined.unreadable(&args.dir),
             findings,
         })
     } else {

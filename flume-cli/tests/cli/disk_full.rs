@@ -93,6 +93,10 @@ fn a_spool_on_a_read_only_disk_is_delivered_and_that_it_cannot_be_noted_is_told(
         }
         assert_eq!(agent.received().len(), round * 50);
     }
+    let told = flume(&["spool", "drain", &dir, "--agent", &url, "--json"]).json();
+    assert_eq!(told["unsaved"], 50);
+    let why = told["unsaved_why"].as_str().unwrap();
+    assert!(why.contains("read-only"), "{told}");
 }
 
 /// A disk of 6 MiB, seen by this process and its children only.

@@ -84,8 +84,10 @@ fn what_further_processes_left_is_delivered_from_where_it_lies() {
     assert_eq!(
         told["spools"],
         json!([
-            {"directory": spool.dir(), "recovered": 300, "delivered": 300, "pending": 0, "lost": none},
-            {"directory": second_dir, "recovered": 200, "delivered": 200, "pending": 0, "lost": none},
+            {"directory": spool.dir(), "recovered": 300, "delivered": 300, "pending": 0, "lost": none,
+             "cursor": "whole"},
+            {"directory": second_dir, "recovered": 200, "delivered": 200, "pending": 0, "lost": none,
+             "cursor": "whole"},
         ])
     );
     assert_eq!(

@@ -9,6 +9,7 @@ use std::thread;
 use flume_client::Event;
 use serde_json::{Value, json};
 
+use crate::support::agent;
 use crate::support::command::{Run, flume};
 use crate::support::spool::{TIME_MS, TestSpool};
 
@@ -291,6 +292,46 @@ fn verify_tells_damage_to_headers_and_cursor() {
     let cursor = TestSpool::of(10);
     cursor.damage("cursor", 0..8_192);
     check_verify(&cursor, 6, 0, &["cursor: neither of its slots can be read"]);
+}
+
+#[test]
+fn verify_and_drain_tell_that_without_a_cursor_events_may_come_again() {
+    let other = agent();
+    let url = other.url();
+    let spools = [("missing", 0), ("damaged", 6)].map(|(word, code)| {
+        let one = TestSpool::of(10);
+        let mut log = one.log();
+        log.deliver(0, 4);
+        drop(log);
+        match word {
+            "missing" => fs::remove_file(one.path().join("cursor")).unwrap(),
+            _ => one.damage("cursor", 0..8_192),
+        }
+        (one, word, code)
+    });
+    for (one, word, code) in &spools {
+        let run = spool("verify", &one.dir(), &["--json"]);
+        run.check(*code, &[]);
+        let told = run.json();
+        assert_eq!(told["findings"].as_array().unwrap().len(), 1, "{told}");
+        assert_eq!(told["findings"][0]["damage"], *code == 6);
+        assert_eq!(told["findings"][0]["file"], "cursor");
+        if *word == "missing" {
+            check_verify(one, 0, 0, &["cursor: it is not there", "10 events"]);
+            assert_eq!(told["findings"][0]["kind"], "no-cursor");
+        }
+        let agent = agent();
+        let run = spool("drain", &one.dir(), &["--agent", &agent.url(), "--json"]);
+        let words = format!("its cursor is {word}");
+        run.check(0, &[&words, "are sent again"]);
+        assert_eq!(run.json()["spools"][0]["cursor"], *word);
+        assert_eq!(agent.received_count(), 10);
+    }
+    // With one that is whole, or where nothing waits, there is nothing to tell.
+    let sound = TestSpool::of(10);
+    let args = ["--agent", &url];
+    let run = spool("drain", &sound.dir(), &args);
+    assert!(!run.stderr.contains("cursor"), "{run:#?}");
 }
 
 #[test]

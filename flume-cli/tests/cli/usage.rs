@@ -66,6 +66,11 @@ fn wrong_usage_is_told_with_the_value_and_the_way_out() {
     check_usage(&["agent", "--config", "a.properties"], "--name <NAME>");
     check_usage(&["agent", "--name", "a1"], "--config <FILE>");
     check_usage(&["agent", "--lenient"], "--config <FILE>");
+    for address in ["foo", "127.0.0.1", "127.0.0.1:99999", ":41414", "::1:4141"] {
+        check_usage(&["agent", "--bind", address], "write it as HOST:PORT");
+        let args = ["agent", "--bind", "[::1]:0", "--control", address];
+        check_usage(&args, "write it as HOST:PORT");
+    }
     check_usage(&["ping"], "<URL>...");
     check_usage(&["ping", "a:1"], "write it as avro://HOST:PORT");
 }
