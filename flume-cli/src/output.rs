@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use flume_client::stats::Lost;
 use serde::{Serialize, Serializer};
+use serde_json::ser::Formatter;
 
 /// Writes a line for the user. If stderr is gone, nobody is there to be told.
 pub(crate) fn note(text: impl Display) {
@@ -35,8 +36,34 @@ pub(crate) fn data(text: impl Display) -> bool {
 /// Writes one line of JSON.
 #[must_use]
 pub(crate) fn json(value: &impl Serialize) -> bool {
-    let line = serde_json::to_string(value).expect("reports have string keys and finite numbers");
-    data(line)
+    let mut line = Vec::new();
+    write_json(&mut line, value).expect("reports have string keys and finite numbers");
+    data(String::from_utf8_lossy(&line))
+}
+
+/// Writes JSON that a terminal can be given: no control character is in it as it is, whatever an
+/// event has.
+pub(crate) fn write_json(out: impl Write, value: &impl Serialize) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::with_formatter(out, Quiet);
+    Ok(value.serialize(&mut serializer)?)
+}
+
+/// Escapes the control characters that JSON does not ask for: U+007F to U+009F.
+struct Quiet;
+
+impl Formatter for Quiet {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        mut fragment: &str,
+    ) -> io::Result<()> {
+        while let Some((at, letter)) = fragment.char_indices().find(|(_, it)| it.is_control()) {
+            let (before, rest) = fragment.split_at(at);
+            write!(out, "{before}\\u{:04x}", u32::from(letter))?;
+            fragment = rest.get(letter.len_utf8()..).unwrap_or_default();
+        }
+        out.write_all(fragment.as_bytes())
+    }
 }
 
 /// Version of the JSON lines: raised when a field goes or changes its meaning, not for new ones.

@@ -173,7 +173,7 @@ impl<W: Write> Writer<W> {
                 let Ok(line) = line else {
                     return Ok(false);
                 };
-                serde_json::to_writer(&mut *out, &line)?;
+                output::write_json(&mut *out, &line)?;
                 out.write_all(b"\n")?;
             }
         }

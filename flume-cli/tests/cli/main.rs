@@ -19,6 +19,7 @@ mod send;
 mod send_spool;
 mod spool_drain;
 mod spool_export;
+mod spool_hostile;
 mod spool_look;
 mod spool_prune;
 mod spool_repair;

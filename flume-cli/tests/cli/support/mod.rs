@@ -3,6 +3,7 @@
 pub(crate) mod bad_server;
 pub(crate) mod command;
 pub(crate) mod configured;
+pub(crate) mod crafted;
 pub(crate) mod spool;
 pub(crate) mod web;
 

@@ -169,7 +169,7 @@ impl Writer {
 }
 
 /// CRC-32, as the format has it.
-fn crc(bytes: &[u8]) -> u32 {
+pub(crate) fn crc(bytes: &[u8]) -> u32 {
     let mut sum = u32::MAX;
     for byte in bytes {
         sum ^= u32::from(*byte);
