@@ -422,21 +422,7 @@ impl Committer {
 
     /// Sleeps until there is something to do.
     fn sleep(&mut self, waker: &Waker) {
-        // With everything durable, the first event is news; after trouble, only the end is.
-        let mut state = self.partners.intake.lock_soon();
-        if !self.uncommitted.takes_more() {
-            state.sleep_until_closed(waker);
-        } else if !state.sleep(waker, 1, 1) {
-            return;
-        }
-        drop(state);
-        // What is done with can wait for the timer that it starts.
-        let soon = Instant::now() + SAVE_AFTER;
-        let is_started = self.timers.save.is_some_and(|at| at <= soon);
-        // But not if it need not be stored any more.
-        let may_wait = !self.is_short_of_room() && self.uncommitted.is_empty();
-        let events = if is_started && may_wait { u64::MAX } else { 1 };
-        if !(self.partners.handover.sleep(waker, events) && self.adoption.sleep(waker)) {
+        if !self.listen(waker) {
             return;
         }
         let retry = self.retry.map(|(at, _)| at);
@@ -456,6 +442,29 @@ impl Committer {
         }
     }
 
+    /// Has those wake the thread who may have something for it. `false`: somebody has.
+    fn listen(&self, waker: &Waker) -> bool {
+        // With everything durable, the first event is news; after trouble, only the end is.
+        let mut state = self.partners.intake.lock_soon();
+        if state.is_closed() != self.is_closed {
+            // Who closed the client found nobody asleep, and wakes nobody later.
+            return false;
+        }
+        if !self.uncommitted.takes_more() {
+            state.sleep_until_closed(waker);
+        } else if !state.sleep(waker, 1, 1) {
+            return false;
+        }
+        drop(state);
+        // What is done with can wait for the timer that it starts.
+        let soon = Instant::now() + SAVE_AFTER;
+        let is_started = self.timers.save.is_some_and(|at| at <= soon);
+        // But not if it need not be stored any more.
+        let may_wait = !self.is_short_of_room() && self.uncommitted.is_empty();
+        let events = if is_started && may_wait { u64::MAX } else { 1 };
+        self.partners.handover.sleep(waker, events) && self.adoption.sleep(waker)
+    }
+
     fn save_within(&mut self, wait: Duration) {
         let at = Instant::now() + wait;
         self.timers.save = Some(self.timers.save.map_or(at, |due| due.min(at)));
@@ -465,4 +474,53 @@ impl Committer {
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Client, open_spool};
+    use crate::event::Event;
+    use crate::worker::{Backlog, Request};
+
+    /// A committer that is worked by hand.
+    fn committer() -> (tempfile::TempDir, Arc<Intake>, Committer, Backlog) {
+        let home = tempfile::TempDir::new().unwrap();
+        let builder = Client::builder().agent("avro://localhost:1");
+        let builder = builder.spool(home.path()).spool_free_bytes(0);
+        let config = builder.check().unwrap();
+        let spool = config.spool.clone().unwrap();
+        let opened = open_spool(&config, &spool, |directory| directory).unwrap();
+        let (intake, (committer, backlog)) = opened;
+        (home, intake, committer, backlog)
+    }
+
+    fn close(intake: &Intake) {
+        let (promise, _) = crate::ticket::ticket();
+        let timeout = Duration::from_secs(60);
+        intake.request(|_| Request::Close { timeout, promise });
+    }
+
+    #[test]
+    fn a_close_that_comes_when_the_committer_has_looked_and_does_not_sleep_yet_is_seen() {
+        let (_home, intake, mut committer, _backlog) = committer();
+        assert!(!committer.take_chunks());
+        close(&intake);
+        assert!(!committer.listen(Waker::noop()), "the close is not seen");
+        assert!(committer.take_chunks(), "nothing more comes");
+        assert!(committer.listen(Waker::noop()), "there is nothing to do");
+    }
+
+    #[test]
+    fn a_close_during_a_commit_that_fails_hands_the_events_on_at_once() {
+        let (_home, intake, mut committer, _backlog) = committer();
+        drop(intake.append(&Event::new("not stored")).unwrap());
+        assert!(!committer.take_chunks());
+        committer.uncommitted.fail(Instant::now());
+        close(&intake);
+        assert!(!committer.listen(Waker::noop()), "the close is not seen");
+        assert!(committer.take_chunks(), "nothing more comes");
+        committer.hand_on_unstored();
+        assert!(committer.uncommitted.takes_more(), "the worker has it");
+    }
 }

@@ -339,7 +339,7 @@ fn wait_within(room: Ready, timeout: Duration, waiting_since: &mut Option<Instan
 }
 
 /// Opens a spool, for its two sides to be started.
-fn open_spool(
+pub(crate) fn open_spool(
     config: &Config,
     spool: &SpoolConfig,
     disk: impl FnOnce(Arc<Directory>) -> Arc<dyn Storage>,

@@ -385,6 +385,21 @@ mod tests {
     }
 
     #[test]
+    fn the_worker_does_not_sleep_over_what_came_since_it_looked() {
+        let (intake, waker) = (intake(), Waker::noop());
+        assert!(intake.lock().listen(waker), "nothing came");
+        // It is awake now, so nobody is woken.
+        intake.lock().listener = None;
+        assert!(intake.lock().on_no_room(Instant::now()).is_none());
+        assert!(!intake.lock().listen(waker), "there was no room");
+        assert!(intake.lock().take_news());
+        assert!(intake.lock().listen(waker), "that is known");
+        intake.lock().listener = None;
+        intake.fail(ClientThread::Committer);
+        assert!(!intake.lock().listen(waker), "the other thread has failed");
+    }
+
+    #[test]
     fn a_batch_that_can_never_fit_is_not_refused_as_retryable() {
         let intake = intake();
         let events = vec![Event::new([0; 60]), Event::new([0; 60])];

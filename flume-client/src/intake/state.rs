@@ -328,10 +328,11 @@ impl IntakeState {
         }
     }
 
-    /// The worker goes to sleep until there is a request. `false`: there is one.
+    /// The worker goes to sleep until there is a request or news, or another thread fails. `false`:
+    /// that came since it looked.
     pub(crate) fn listen(&mut self, waker: &Waker) -> bool {
         self.listener = Some(waker.clone());
-        self.requests.is_empty()
+        self.requests.is_empty() && !self.has_news && self.stats.failed.is_none()
     }
 
     /// A taker of chunks goes to sleep until this much has come in. `false`: it already has.
