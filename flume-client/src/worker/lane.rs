@@ -266,6 +266,11 @@ impl Lane {
                 cause,
             } => {
                 let link = self.links.remove(&epoch);
+                let owes_answer = link.as_ref().is_some_and(|link| link.unanswered > 0);
+                if self.is_stopped && !owes_answer {
+                    // The core waits for what was never asked of the agent.
+                    return;
+                }
                 let error = self.disconnect_error(cause, link.as_ref());
                 self.news.errors.extend(error.map(|error| (agent, error)));
             }
@@ -351,5 +356,52 @@ fn refusal(reply: Reply) -> Option<AgentError> {
         Reply::Failed => Some(AgentError::Refused { status: "FAILED" }),
         Reply::Unknown => Some(AgentError::Refused { status: "UNKNOWN" }),
         Reply::Error(text) => Some(AgentError::Exception(text.as_str().into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::client::Client;
+    use crate::transport::Names;
+
+    /// A lane with an event that it wants to send to an agent which it connects to.
+    fn connecting() -> Lane {
+        let config = Client::builder()
+            .agent("avro://127.0.0.1:1")
+            .check()
+            .unwrap();
+        let names = Names::start(&config.agents, 0).unwrap();
+        let means = Means { names, spool: None };
+        let mut lane = Lane::new(&config, &means, Instant::now(), None);
+        lane.take_in(Chunk {
+            first: 0,
+            bytes: vec![0; 10],
+            ends: vec![10],
+        });
+        lane.step(Input::Flush);
+        assert_eq!(lane.links.len(), 1);
+        lane
+    }
+
+    /// As if so much time had passed.
+    fn pass(lane: &mut Lane, time: Duration) {
+        lane.epoch -= time;
+        lane.step(Input::Tick);
+    }
+
+    #[test]
+    fn an_agent_that_was_hung_up_on_is_told_no_failure_of() {
+        let hour = Duration::from_secs(3600);
+        let mut lane = connecting();
+        pass(&mut lane, hour);
+        assert_eq!(lane.news.errors.len(), 1, "nothing was answered");
+        let mut lane = connecting();
+        lane.stop();
+        lane.disconnect();
+        pass(&mut lane, hour);
+        assert!(lane.news.errors.is_empty(), "{:?}", lane.news.errors);
     }
 }
