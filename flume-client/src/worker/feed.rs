@@ -3,7 +3,7 @@
 //! | reading fails | then |
 //! |---|---|
 //! | for the process or the machine as a whole, or events must keep their order | the same read again after 100 ms, then twice as long, up to 5 s |
-//! | for one file or a part of it | the same five times; then its other events and those behind it first, and it again after 1 s, then twice as long, up to 30 s |
+//! | for one file or a part of it | the same until it failed so five times; then its other events and those behind it first, and it again after 1 s, then twice as long, up to 30 s |
 //!
 //! Nothing is given up for it: what cannot be read is told, and comes late.
 
@@ -126,7 +126,7 @@ pub(super) struct Feed {
     held_max: usize,
     /// Events go in order, and none before those that cannot be read.
     is_ordered: bool,
-    /// Not here while it reads.
+    /// Not here while it reads; what was left out is read with others.
     reader: Option<Reader>,
     reading: Option<Ticket<Outcome>>,
     waiting: Option<Waiting>,
@@ -146,6 +146,8 @@ struct Waiting {
     /// Events behind it, it included.
     events: u64,
     tries: u32,
+    /// Of those, so many failed for the file itself.
+    of_file: u32,
     /// `None`: it is being tried.
     again: Option<Pin<Box<Sleep>>>,
 }
@@ -157,10 +159,12 @@ struct Late {
     left_out: Vec<LeftOut>,
     /// To be tried now.
     due: VecDeque<LeftOut>,
-    /// One that is being read in parts.
-    begun: Option<Job>,
+    /// One that is being read in parts, and what is left of it.
+    begun: Option<(Job, LeftOut)>,
     again: Option<(Duration, Pin<Box<Sleep>>)>,
     has_read: bool,
+    /// A part was read: what comes next has its turn.
+    has_had_turn: bool,
 }
 
 impl Feed {
@@ -197,29 +201,36 @@ impl Feed {
     /// What there is now goes to `fed`. If that is nothing, the context is woken when there is.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, fed: &mut Vec<Fed>) {
         loop {
-            if let Some(reading) = &self.reading {
-                let Poll::Ready(outcome) = reading.poll(context) else {
-                    return;
-                };
+            if let Some(reading) = &self.reading
+                && let Poll::Ready(outcome) = reading.poll(context)
+            {
                 self.reading = None;
                 // Reading panics for no bytes; if it did, the worker cannot go on either.
                 let outcome = outcome.done().expect("reading the spool does not panic");
                 self.on_read(outcome, fed);
                 continue;
             }
-            if self.held >= self.held_max {
+            if self.held >= self.held_max || self.reader.is_none() {
                 return;
             }
-            if self.is_late_due(context) && self.read_late() {
+            let late_rests = std::mem::take(&mut self.late.has_had_turn);
+            let reads_late = self.reading.is_some();
+            if !reads_late && !late_rests && self.is_late_due(context) && self.read_late() {
                 continue;
             }
             if let Some(again) = self.waiting.as_mut().and_then(|it| it.again.as_mut())
                 && again.as_mut().poll(context).is_pending()
             {
-                return;
+                match late_rests {
+                    true => continue,
+                    false => return,
+                }
             }
             match self.backlog.handover.supply(self.position, context.waker()) {
+                Supply::Nothing if late_rests => {}
                 Supply::Nothing => return,
+                // The disk does one thing at a time.
+                Supply::OnDisk { .. } if reads_late => return,
                 Supply::Chunk(chunk) => {
                     self.position = chunk.end();
                     self.held += chunk.bytes.len();
@@ -284,17 +295,7 @@ impl Feed {
             return;
         };
         reader.skip_to(self.position);
-        let has_tried = self
-            .waiting
-            .as_ref()
-            .is_some_and(|it| it.tries >= READ_TRIES);
-        let on_failure = if self.is_ordered || self.late.left_out.len() >= LEFT_OUT_MAX {
-            OnFailure::Wait
-        } else if has_tried {
-            OnFailure::LeaveOut
-        } else {
-            OnFailure::LeaveOutLater
-        };
+        let on_failure = self.on_failure();
         if let Some(waiting) = &mut self.waiting {
             waiting.again = None;
         }
@@ -304,9 +305,22 @@ impl Feed {
             limit,
             segments,
             on_failure,
-            left_out_max: LEFT_OUT_MAX - self.late.left_out.len().min(LEFT_OUT_MAX - 1),
+            left_out_max: self.late.room().max(1),
             late: None,
+            why: "".into(),
         });
+    }
+
+    fn on_failure(&self) -> OnFailure {
+        let waiting = self.waiting.as_ref();
+        let has_tried = waiting.is_some_and(|it| it.of_file >= READ_TRIES);
+        if self.is_ordered || self.late.room() == 0 {
+            OnFailure::Wait
+        } else if has_tried {
+            OnFailure::LeaveOut
+        } else {
+            OnFailure::LeaveOutLater
+        }
     }
 
     fn submit(&mut self, job: Job) {
@@ -334,9 +348,9 @@ impl Feed {
             return;
         }
         let was_waiting = self.waiting.is_some();
-        let tries = match self.waiting.take() {
-            Some(waiting) if !has_found => waiting.tries + 1,
-            _ => 1,
+        let (tries, of_file) = match self.waiting.take() {
+            Some(waiting) if !has_found => (waiting.tries + 1, waiting.of_file),
+            _ => (1, 0),
         };
         if let Some(failure) = failure {
             // Those that were left out are told beside it.
@@ -346,10 +360,12 @@ impl Feed {
             };
             let wait = READ_AGAIN * 2_u32.pow((tries - 1).min(10));
             let again = Instant::now() + wait.min(READ_AGAIN_MAX);
+            let is_passing = failure.is_passing;
             self.waiting = Some(Waiting {
                 failure,
                 events,
                 tries,
+                of_file: of_file + u32::from(!is_passing),
                 again: Some(Box::pin(sleep_until(again))),
             });
         }
@@ -431,7 +447,7 @@ impl Feed {
     fn tell(&mut self) {
         let mut told = ToldFiles::default();
         if let Some(waiting) = &self.waiting {
-            let Failure { segment, why } = &waiting.failure;
+            let Failure { segment, why, .. } = &waiting.failure;
             told.add(*segment, waiting.events, why, Passed::Awaited);
         }
         for it in self.late.all() {
@@ -530,7 +546,8 @@ impl Feed {
 
     /// `false`: there is nothing to be tried.
     fn read_late(&mut self) -> bool {
-        if let Some(job) = self.late.begun.take() {
+        if let Some((mut job, _)) = self.late.begun.take() {
+            job.left_out_max = self.late.room();
             self.submit(job);
             return true;
         }
@@ -543,26 +560,34 @@ impl Feed {
             limit: due.end,
             segments: self.segments.clone(),
             on_failure: OnFailure::LeaveOut,
-            left_out_max: usize::MAX,
+            left_out_max: self.late.room(),
             late: Some(due.events),
+            why: due.why,
         });
         true
     }
 
     fn on_read_late(&mut self, job: Job, failure: Option<Failure>) {
-        if let Some(Failure { segment, why }) = failure {
-            // It passes, and then this is tried again with the others.
-            let left_out = LeftOut {
+        self.late.has_had_turn = true;
+        if job.next < job.limit {
+            let is_over = failure.is_some() || self.late.room() == 0;
+            let (segment, why) = match failure {
+                Some(failure) => (failure.segment, failure.why),
+                None => (job.reader.segment(), job.why.clone()),
+            };
+            let rest = LeftOut {
                 first: job.next,
                 end: job.limit,
                 events: job.late.unwrap_or(u64::MAX).min(job.limit - job.next),
                 segment,
                 why,
             };
-            self.late.leave_out(left_out);
-        } else if job.next < job.limit {
-            self.late.begun = Some(job);
-            return;
+            if !is_over {
+                self.late.begun = Some((job, rest));
+                return;
+            }
+            // It passes, or there is room later, and then this is tried again with the others.
+            self.late.leave_out_rest(rest);
         }
         if self.late.due.is_empty() {
             self.late.wait();
@@ -579,7 +604,26 @@ impl Late {
 
     /// All that was left out and is not being read.
     fn all(&self) -> impl Iterator<Item = &LeftOut> {
-        self.left_out.iter().chain(&self.due)
+        let begun = self.begun.iter().map(|(_, rest)| rest);
+        self.left_out.iter().chain(&self.due).chain(begun)
+    }
+
+    /// How many more ranges may be left out.
+    fn room(&self) -> usize {
+        LEFT_OUT_MAX.saturating_sub(self.all().count())
+    }
+
+    /// Leaves out what follows the range before, or extends that one if there is no room for another.
+    fn leave_out_rest(&mut self, rest: LeftOut) {
+        let is_full = self.room() == 0;
+        let mut ranges = self.left_out.iter_mut();
+        match ranges.find(|it| is_full && it.end == rest.first) {
+            Some(before) => {
+                before.end = rest.end;
+                before.events += rest.events;
+            }
+            None => self.leave_out(rest),
+        }
     }
 
     fn leave_out(&mut self, left_out: LeftOut) {
@@ -606,3 +650,6 @@ impl Late {
         self.again = Some((wait, again));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,9 @@ use crate::spool::{Frame, Gap, Missing, ReadFailure, Reader, Retired, SegmentLis
 
 /// Bytes read from the disk at once, but for the last frame.
 const READ_BYTES: usize = 1024 * 1024;
+/// Errors that a job of events that were left out passes over at once. A failing disk may take half
+/// a minute for each, and live events that are on the disk wait meanwhile, as does a close.
+const LATE_ERRORS_MAX: u32 = 4;
 
 /// Which events are to be read, and how.
 pub(super) struct Job {
@@ -21,6 +24,8 @@ pub(super) struct Job {
     pub(super) left_out_max: usize,
     /// They were left out before, and so many of them are still to come at most.
     pub(super) late: Option<u64>,
+    /// Why reading failed last, for what is left out because of it.
+    pub(super) why: Arc<str>,
 }
 
 /// What becomes of events that cannot be read.
@@ -78,13 +83,16 @@ pub(super) struct Outcome {
 pub(super) struct Failure {
     pub(super) segment: Option<u64>,
     pub(super) why: Arc<str>,
+    /// It is for want of something, and no file's fault.
+    pub(super) is_passing: bool,
 }
 
 pub(super) fn read(mut job: Job, storage: &dyn Storage, retired: &Retired) -> Outcome {
     let mut findings = Findings::default();
     let mut failure = None;
-    let mut why: Arc<str> = "".into();
+    let mut errors = 0;
     while findings.bytes < READ_BYTES
+        && !(job.late.is_some() && errors >= LATE_ERRORS_MAX)
         && findings.left_out < job.left_out_max
         && job.next < job.limit
         && failure.is_none()
@@ -94,11 +102,14 @@ pub(super) fn read(mut job: Job, storage: &dyn Storage, retired: &Retired) -> Ou
             .advance(storage, &job.segments, retired, job.limit);
         match step {
             Ok(Step::Gap(gap)) if gap.missing == Missing::Unreadable => {
-                let why = reason(&job.segments, &gap).unwrap_or_else(|| why.clone());
+                let why = reason(&job.segments, &gap).unwrap_or_else(|| job.why.clone());
                 if job.on_failure == OnFailure::Wait {
                     job.reader.go_back_to(gap.first);
-                    let segment = gap.segment;
-                    failure = Some(Failure { segment, why });
+                    failure = Some(Failure {
+                        segment: gap.segment,
+                        why,
+                        is_passing: false,
+                    });
                 } else {
                     let gap = job.count(gap);
                     findings.leave_out(&mut job.next, &gap, why);
@@ -116,12 +127,15 @@ pub(super) fn read(mut job: Job, storage: &dyn Storage, retired: &Retired) -> Ou
             }
             Ok(Step::End) => findings.skip(&mut job.next, job.limit),
             Err(error) => {
-                why = error.to_string().into();
+                job.why = error.to_string().into();
                 if job.waits_for(&error) {
-                    let segment = job.reader.segment();
-                    let why = why.clone();
-                    failure = Some(Failure { segment, why });
+                    failure = Some(Failure {
+                        segment: job.reader.segment(),
+                        why: job.why.clone(),
+                        is_passing: ReadFailure::of(&error) == ReadFailure::Passing,
+                    });
                 } else {
+                    errors += 1;
                     job.reader.skip_unread(&error);
                 }
             }
