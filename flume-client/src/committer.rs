@@ -9,7 +9,7 @@
 //! | save of the cursor | 100 ms after an event was done with; 1 s after the last commit; at the end | one small write, one flush |
 //! | a look whether the directory is still there | with each of these; 30 s after the last look | two system calls |
 //! | a look at segments that cannot be read | 1 s after the last, then twice as long, up to 30 s | a few system calls for each, if there are any |
-//! | another try | 50 ms after trouble, then twice as long, up to 2 s | a commit, or the beginning of a segment if nothing waits to be stored any more |
+//! | another try | 50 ms after trouble, then twice as long, up to 2 s; 2 s after a flush that was not part of a commit | a commit, or the beginning of a segment if nothing waits to be stored any more; a flush |
 //!
 //! What [others](crate::spool::places) left behind is looked after here, too: see [`Adoption`].
 //!
@@ -67,8 +67,10 @@ pub(crate) struct Committer {
     /// Of the last commit, and when to try again after how long a wait.
     trouble: Option<Arc<Trouble>>,
     retry: Option<(Instant, Duration)>,
-    /// Of the last save or late flush.
+    /// Of the last save or look at the directory.
     upkeep_trouble: Option<Arc<Trouble>>,
+    /// Of the last flush that was not part of a commit.
+    sync_trouble: Option<Arc<Trouble>>,
     timers: Timers,
     newest_segment: Option<u64>,
     saved: bool,
@@ -119,6 +121,7 @@ impl Committer {
             trouble: None,
             retry: None,
             upkeep_trouble: None,
+            sync_trouble: None,
             timers: Timers {
                 save: None,
                 note: None,
@@ -157,8 +160,8 @@ impl Committer {
             }
         }
         if self.spool.sync != SyncMode::Always {
-            // What was asked for is kept without it, too.
-            let _ = self.directory.flush();
+            self.sync_now();
+            self.settle();
         }
         // The spool is let go of before it is said so.
         drop(self);
@@ -222,8 +225,8 @@ impl Committer {
             }
         }
         let retries = self.retry.is_none_or(|(at, _)| at <= now);
-        let mut troubles = self.trouble.iter().chain(&self.upkeep_trouble);
-        let is_lost = troubles.any(|trouble| {
+        let troubles = [&self.trouble, &self.upkeep_trouble, &self.sync_trouble];
+        let is_lost = troubles.into_iter().flatten().any(|trouble| {
             matches!(
                 **trouble,
                 Trouble::Removed(Removed::Lock | Removed::Directory)
@@ -234,12 +237,18 @@ impl Committer {
         }
         let root = self.spool.shared.then_some(self.spool.directory.as_path());
         let below = self.log.next_segment_id();
-        if let Ok(Recovered::Another) = self.directory.recover(root, below) {
+        let recovered = self.directory.recover(root, below);
+        if let Ok(Recovered::Another) = recovered {
             self.log.leave();
             self.saved = true;
             let own = self.directory.path();
             self.adoption.own_place_is(own.clone());
-            self.partners.intake.lock_soon().spool_is_at(own);
+            let notes = self.directory.notes();
+            self.partners.intake.lock_soon().spool_is_at(own, notes);
+        }
+        if recovered.is_ok() {
+            // The flush that is to come tells whether there is another.
+            self.sync_trouble = None;
         }
         // The cursor tells whether it was of use.
         self.save_within(Duration::ZERO);
@@ -309,9 +318,18 @@ impl Committer {
     fn sync(&mut self) {
         let due = self.timers.sync.take_if(|at| *at <= Instant::now());
         if due.is_some() {
-            let synced = self.directory.flush();
-            self.upkeep_trouble = synced.map_err(Trouble::from).err().map(Arc::new);
+            self.sync_now();
         }
+    }
+
+    /// The trouble stays until it succeeds, whatever comes in.
+    fn sync_now(&mut self) {
+        let synced = self.directory.flush();
+        if synced.is_err() {
+            self.log.distrust_active();
+            self.timers.sync = Some(Instant::now() + RETRY_MAX);
+        }
+        self.sync_trouble = synced.map_err(Trouble::from).err().map(Arc::new);
     }
 
     /// Looks from time to time whether segments that could not be read can be now.
@@ -360,7 +378,8 @@ impl Committer {
     /// acknowledged before it counts as stored.
     fn settle(&mut self) {
         let mut wakers = Vec::new();
-        let own = self.trouble.as_ref().or(self.upkeep_trouble.as_ref());
+        let own = [&self.trouble, &self.upkeep_trouble, &self.sync_trouble];
+        let own = own.into_iter().flatten().next();
         let gone = self.gone();
         let mut state = self.partners.intake.lock_soon();
         state.on_stored(&StoredNews {
@@ -484,10 +503,10 @@ mod tests {
     use crate::worker::{Backlog, Request};
 
     /// A committer that is worked by hand.
-    fn committer() -> (tempfile::TempDir, Arc<Intake>, Committer, Backlog) {
+    fn committer(sync: SyncMode) -> (tempfile::TempDir, Arc<Intake>, Committer, Backlog) {
         let home = tempfile::TempDir::new().unwrap();
         let builder = Client::builder().agent("avro://localhost:1");
-        let builder = builder.spool(home.path()).spool_free_bytes(0);
+        let builder = builder.spool(home.path()).spool_free_bytes(0).sync(sync);
         let config = builder.check().unwrap();
         let spool = config.spool.clone().unwrap();
         let opened = open_spool(&config, &spool, |directory| directory).unwrap();
@@ -503,7 +522,7 @@ mod tests {
 
     #[test]
     fn a_close_that_comes_when_the_committer_has_looked_and_does_not_sleep_yet_is_seen() {
-        let (_home, intake, mut committer, _backlog) = committer();
+        let (_home, intake, mut committer, _backlog) = committer(SyncMode::Always);
         assert!(!committer.take_chunks());
         close(&intake);
         assert!(!committer.listen(Waker::noop()), "the close is not seen");
@@ -513,7 +532,7 @@ mod tests {
 
     #[test]
     fn a_close_during_a_commit_that_fails_hands_the_events_on_at_once() {
-        let (_home, intake, mut committer, _backlog) = committer();
+        let (_home, intake, mut committer, _backlog) = committer(SyncMode::Always);
         drop(intake.append(&Event::new("not stored")).unwrap());
         assert!(!committer.take_chunks());
         committer.uncommitted.fail(Instant::now());
@@ -522,5 +541,48 @@ mod tests {
         assert!(committer.take_chunks(), "nothing more comes");
         committer.hand_on_unstored();
         assert!(committer.uncommitted.takes_more(), "the worker has it");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_flush_that_fails_is_told_until_one_succeeds_and_its_segment_is_written_no_more() {
+        let interval = SyncMode::Interval(Duration::from_secs(3600));
+        let (_home, intake, mut committer, _backlog) = committer(interval);
+        let store = |committer: &mut Committer, body: &str| {
+            drop(intake.append(&Event::new(body)).unwrap());
+            committer.take_chunks();
+            committer.commit(false);
+            committer.save(true);
+            committer.settle();
+            intake.stats().spool.unwrap()
+        };
+        assert!(store(&mut committer, "before").trouble.is_none());
+        let first = committer.log.newest_segment();
+        committer.directory.fail_flushes(true);
+        committer.timers.sync = Some(Instant::now());
+        committer.sync();
+        let stats = store(&mut committer, "behind");
+        assert!(stats.trouble.is_some(), "a save does not end it: {stats:?}");
+        assert_eq!((stats.stored, stats.unstored), (2, 0));
+        assert_ne!(committer.log.newest_segment(), first);
+        let again = committer.timers.sync.unwrap();
+        assert!(again <= Instant::now() + RETRY_MAX, "it is tried again");
+        committer.directory.fail_flushes(false);
+        committer.timers.sync = Some(Instant::now());
+        committer.sync();
+        assert!(store(&mut committer, "at last").trouble.is_none());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_last_flush_that_fails_is_told_with_the_end_of_the_client() {
+        let (_home, intake, committer, backlog) = committer(SyncMode::Os);
+        close(&intake);
+        committer.directory.fail_flushes(true);
+        backlog.handover.finish(Waker::noop());
+        let handover = Some(backlog.handover.clone());
+        let thread = crate::error::ClientThread::Committer;
+        committer.run(Guard::new(thread, intake.clone(), handover));
+        assert!(intake.stats().spool.unwrap().trouble.is_some());
     }
 }

@@ -1,13 +1,16 @@
 //! What becomes of a spool when somebody removes, moves or replaces it, or a file of it, while it
 //! is in use.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use flume_client::spool::{Directory, Removed, Trouble};
-use flume_client::{Client, DeliveryError, Event};
+use flume_client::{Change, Client, DeliveryError, Event};
 use flume_tests::wait_until;
 use tempfile::TempDir;
 
@@ -289,6 +292,35 @@ fn a_removed_cursor_is_made_again() {
     assert!(scene.client.close(PATIENCE).wait().is_complete());
     let next = client(&scene.agent, &scene.spool());
     assert_eq!(next.stats().recovered, 0);
+}
+
+#[test]
+fn what_is_noted_of_a_directory_that_is_begun_anew_is_told_as_of_one_that_was_opened() {
+    let mut scene = Scene::new();
+    let (sender, told) = channel();
+    let sender = Mutex::new(sender);
+    let client = client_of(&[&scene.agent]).spool_free_bytes(0);
+    let client = client.on_change(move |change: &Change| {
+        // The test may be over.
+        let _ = sender.lock().unwrap().send(change.clone());
+    });
+    assert!(scene.client.close(Duration::ZERO).wait().is_complete());
+    scene.client = client.spool(scene.spool()).build().unwrap();
+    scene.store(0..10);
+    assert!(scene.client.stats().spool.unwrap().notes.is_empty());
+    fs::rename(scene.spool(), scene.moved()).unwrap();
+    fs::create_dir(scene.spool()).unwrap();
+    fs::set_permissions(scene.spool(), Permissions::from_mode(0o2770)).unwrap();
+    scene.store(10..20);
+    assert_eq!(scene.place(), scene.spool());
+    let noted = loop {
+        if let Change::Noted(note) = told.recv_timeout(PATIENCE).unwrap() {
+            break note;
+        }
+    };
+    assert!(noted.contains("may be written to by group"), "{noted}");
+    assert_eq!(*scene.client.stats().spool.unwrap().notes, [noted]);
+    scene.assert_all_arrive(20);
 }
 
 #[test]

@@ -364,7 +364,7 @@ pub(crate) fn open_spool(
     let disk = Disk::new(settings.bytes_max, log.room(), log.next());
     let known = SpoolStats {
         directory: directory.path(),
-        notes: directory.notes().into(),
+        notes: directory.notes(),
         ..SpoolStats::default()
     };
     let beginning = Beginning {

@@ -21,6 +21,13 @@ use crate::spool::{
 /// | `Always` | the end of the process, of the system, of the power | a flush of the device for each commit |
 /// | `Interval` | the end of the process; that of the system but for the last interval | a flush for each interval with writes |
 /// | `Os` | the end of the process | nothing |
+///
+/// A flush that fails costs no event with `Always`: none of those that it covers counts as stored,
+/// and they are written again. With the others they were told to be stored before. What of them is
+/// not sent is read from the disk as far as the system still has it; the rest is counted as
+/// `lost.corrupt`, at once or after the next start. The trouble is in `stats().spool.trouble` and in
+/// `health()` until a flush succeeds, tried every 2 seconds with `Interval` and once, at the end, with
+/// `Os`; what comes meanwhile goes to another file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyncMode {

@@ -167,10 +167,12 @@ impl IntakeState {
         std::mem::take(&mut self.has_news)
     }
 
-    /// The spool is in another directory now.
-    pub(crate) fn spool_is_at(&mut self, directory: PathBuf) {
+    /// The spool is in another directory now, of which this is noted.
+    pub(crate) fn spool_is_at(&mut self, directory: PathBuf, notes: Arc<[String]>) {
         if let Some(spool) = &mut self.stats.spool {
+            self.has_news |= !notes.is_empty();
             spool.directory = directory;
+            spool.notes = notes;
         }
     }
 

@@ -16,7 +16,7 @@ use super::folder::{Folder, How, Identity, Kind};
 use super::handle::Handle;
 use super::holder::Holder;
 use super::lock::{self, Lock, is_at};
-use super::places::{open as open_place, places};
+use super::places::{open as open_place, places, unusable};
 use super::storage::{FileName, NoMoreFiles, Removed, Storage};
 use super::system::{disk_space, file_bytes_max, is_short_of_descriptors, read_at};
 
@@ -44,7 +44,7 @@ pub struct Directory {
     place: Mutex<Arc<Place>>,
     former: Mutex<Former>,
     access: Access,
-    notes: Vec<String>,
+    notes: Mutex<Arc<[String]>>,
     /// Files are synced through the descriptor that wrote: kernels tell a failed write-back to
     /// descriptors that were open at the time. And it saves the system calls.
     open: Mutex<BTreeMap<FileName, Arc<Handle>>>,
@@ -128,8 +128,7 @@ impl Directory {
         let Some(lock) = lock::take_if_free(&folder)? else {
             return Ok(None);
         };
-        let mut directory = Self::of(folder, Some(lock), access);
-        directory.notes = notes;
+        let directory = Self::of(folder, Some(lock), access).with_notes(notes);
         directory.free_the_cursors_name()?;
         Ok(Some(directory))
     }
@@ -152,7 +151,7 @@ impl Directory {
             place: Mutex::new(Arc::new(Place { folder, lock })),
             former: Mutex::default(),
             access,
-            notes: Vec::new(),
+            notes: Mutex::default(),
             open: Mutex::default(),
             reading: Mutex::default(),
             flushing: Flushing::Always,
@@ -175,14 +174,16 @@ impl Directory {
         Arc::clone(&lock(&self.place))
     }
 
-    /// What was found when it was opened and is allowed, and whoever looks after it should know.
+    /// What was found when it was opened, or [recovered](Self::recover) elsewhere, and is allowed,
+    /// and whoever looks after it should know.
     #[must_use]
-    pub fn notes(&self) -> &[String] {
-        &self.notes
+    pub fn notes(&self) -> Arc<[String]> {
+        Arc::clone(&lock(&self.notes))
     }
 
-    pub(super) fn with_notes(mut self, notes: Vec<String>) -> Self {
-        self.notes.extend(notes);
+    pub(super) fn with_notes(self, more: Vec<String>) -> Self {
+        let notes = self.notes().iter().cloned().chain(more).collect();
+        *lock(&self.notes) = notes;
         self
     }
 
@@ -219,8 +220,9 @@ impl Directory {
         let mut first_error = None;
         for path in std::iter::once(path.to_owned()).chain(others) {
             match self.begin_at(root, &path) {
-                Ok(place) => {
-                    self.move_to(place, below);
+                Ok(begun) => {
+                    *lock(&self.notes) = begun.notes();
+                    self.move_to(begun.place(), below);
                     return Ok(Recovered::Another);
                 }
                 Err(error) => first_error.get_or_insert(error),
@@ -230,7 +232,7 @@ impl Directory {
     }
 
     /// Takes a directory that holds no spool.
-    fn begin_at(&self, root: Option<&Path>, path: &Path) -> Result<Arc<Place>, DirectoryError> {
+    fn begin_at(&self, root: Option<&Path>, path: &Path) -> Result<Self, DirectoryError> {
         if !path.parent().is_some_and(Path::is_dir) {
             // Its disk may not be there, and it must not be made on another one.
             let missing = io::ErrorKind::NotFound.into();
@@ -246,7 +248,8 @@ impl Directory {
             let directory = path.to_owned();
             return Err(DirectoryError::Occupied { directory });
         }
-        Ok(directory.place())
+        let notes = root.map_or(Vec::new(), |root| unusable(root, path, self.access));
+        Ok(directory.with_notes(notes))
     }
 
     fn move_to(&self, place: Arc<Place>, below: u64) {
@@ -284,15 +287,17 @@ impl Directory {
         Self { flushing, ..self }
     }
 
-    /// Makes everything that was written durable, whatever [`Flushing`] says.
+    /// Makes everything that was written durable, whatever [`Flushing`] says. An error is the first
+    /// one: every file is tried. What was written to one that failed may be lost for good, and the
+    /// next flush does not tell.
     pub fn flush(&self) -> io::Result<()> {
         // Not under the lock: whoever writes or reads a file meanwhile needs it.
         let handles: Vec<_> = self.handles().values().cloned().collect();
-        for handle in handles {
-            handle.file.sync_data()?;
-        }
+        let flushed = handles.iter().map(|handle| handle.file.sync_data());
+        let flushed = flushed.fold(Ok(()), io::Result::and);
         let place = self.place();
-        place.folder.sync()?;
+        let listed = place.folder.sync();
+        flushed.and(listed)?;
         place.check()
     }
 
@@ -595,5 +600,40 @@ impl Drop for Place {
         if let Some(taken) = &self.lock {
             lock(taken).let_go(&self.folder);
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    /// Not flushed to a device: there is none.
+    fn unflushable() -> Arc<Handle> {
+        let device = std::fs::OpenOptions::new().write(true).open("/dev/null");
+        Arc::new(Handle::of(device.unwrap(), true).unwrap())
+    }
+
+    impl Directory {
+        /// Puts a file there which no flush succeeds for, or takes it away.
+        pub(crate) fn fail_flushes(&self, fails: bool) {
+            let file = FileName::Segment(0);
+            match fails {
+                true => drop(self.handles().insert(file, unflushable())),
+                false => drop(self.handles().remove(&file)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_flush_tells_of_a_file_that_cannot_be_flushed() {
+        let home = tempfile::TempDir::new().unwrap();
+        let directory = Directory::open(home.path(), Access::default()).unwrap();
+        directory.create(FileName::Segment(1), 4096).unwrap();
+        directory.flush().unwrap();
+        directory.fail_flushes(true);
+        directory.flush().unwrap_err();
+        directory.fail_flushes(false);
+        directory.flush().unwrap();
     }
 }

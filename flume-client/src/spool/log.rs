@@ -298,6 +298,14 @@ impl Log {
         flushed
     }
 
+    /// A flush of the device failed that came later than the commits it covers: nobody knows what of
+    /// the segment at hand is on the disk. What comes next goes to a fresh one.
+    pub fn distrust_active(&mut self) {
+        if let Some(active) = self.active {
+            self.give_up(active);
+        }
+    }
+
     /// Begins the segment that the next flush would begin, if there is none: that tells whether the
     /// storage takes events, when there are none to try with.
     pub fn begin(&mut self, now_ms: u64) -> Result<(), Trouble> {

@@ -83,7 +83,7 @@ pub(crate) fn others(root: &Path, own: &Path) -> Vec<PathBuf> {
 }
 
 /// Why what lies in other places is not taken over when their processes are gone.
-fn unusable(root: &Path, own: &Path, access: Access) -> Vec<String> {
+pub(super) fn unusable(root: &Path, own: &Path, access: Access) -> Vec<String> {
     let others = others(root, own).into_iter();
     let judged = others.map(|place| {
         let folder = Folder::open(&place).map_err(DirectoryError::io("open", &place))?;

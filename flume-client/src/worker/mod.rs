@@ -77,7 +77,7 @@ struct Worker {
 impl Worker {
     fn new(config: &Config, means: Means, intake: Arc<Intake>, backlog: Option<Backlog>) -> Self {
         let epoch = Instant::now();
-        let watch = Watch::new(Speaker::new(config.on_change.clone()), config.limits());
+        let mut watch = Watch::new(Speaker::new(config.on_change.clone()), config.limits());
         let notes = intake
             .lock()
             .stats

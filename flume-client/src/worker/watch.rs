@@ -1,5 +1,6 @@
 //! [`Watch`]: when the worker looks at the client's health by itself, and what it makes of that.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::change::{Change, Episodes};
@@ -17,6 +18,8 @@ pub(super) struct Watch {
     episodes: Episodes,
     speaker: Speaker,
     limits: Limits,
+    /// What was found about the spool, and told.
+    noted: Arc<[String]>,
     last_look: Option<Instant>,
     /// When to look next.
     next_look: Option<Instant>,
@@ -28,15 +31,18 @@ impl Watch {
             episodes: Episodes::default(),
             speaker,
             limits,
+            noted: Arc::default(),
             last_look: None,
             next_look: None,
         }
     }
 
-    /// Tells what was found about the spool.
-    pub(super) fn note(&self, notes: &[String]) {
-        if self.speaker.is_heard() {
-            self.speaker.tell(notes.iter().cloned().map(Change::Noted));
+    /// Tells what was found about the spool, each once.
+    pub(super) fn note(&mut self, notes: &Arc<[String]>) {
+        if self.speaker.is_heard() && !Arc::ptr_eq(notes, &self.noted) {
+            let new = notes.iter().filter(|note| !self.noted.contains(note));
+            self.speaker.tell(new.cloned().map(Change::Noted));
+            self.noted = notes.clone();
         }
     }
 
@@ -63,6 +69,9 @@ impl Watch {
     /// Tells what has changed.
     pub(super) fn look(&mut self, stats: &Stats, now: Instant) {
         self.last_look = Some(now);
+        if let Some(spool) = &stats.spool {
+            self.note(&spool.notes);
+        }
         let health = Health::of(stats, self.limits);
         let changes = self.episodes.observe(&health, now);
         let by_time = Health::changes_after(stats, self.limits).map(|after| now + after);
