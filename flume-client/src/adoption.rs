@@ -10,7 +10,9 @@
 //! | a look for such places | at the start; every 30 s; after each place | a dozen system calls for each place there is, nothing is read of one that is in use |
 //! | save of the place's cursor | 100 ms after an event was done with; when it is let go | one small write, one flush |
 //!
-//! One place at a time is adopted. Beside these times, only what the worker is done with wakes the
+//! One place at a time is adopted. While segments of it cannot be read it is kept, and looked at
+//! again as one's own is; if another place waits, it is let go when nothing else is left in it.
+//! Beside these times, only what the worker is done with wakes the
 //! thread.
 
 use std::io;
@@ -25,6 +27,7 @@ use crate::handover::{Handover, Retirements, SAVE_AFTER};
 use crate::intake::Intake;
 use crate::random;
 use crate::spool::{Directory, FileName, Log, Settings, Storage, Trouble, others};
+use crate::unread_timer::UnreadTimer;
 use crate::worker::Backlog;
 
 /// How often the committer looks for what other processes left behind.
@@ -64,6 +67,7 @@ struct Adopted {
     /// Kept for its buffers.
     retired: Retirements,
     save: Option<Instant>,
+    unread: UnreadTimer,
     /// The worker needs it no more.
     is_over: bool,
 }
@@ -102,6 +106,7 @@ impl Adoption {
     pub(crate) fn work(&mut self, now: Instant, finishing: bool, intake: &Intake) {
         if let Some(adopted) = &mut self.adopted {
             adopted.take_retired(now);
+            adopted.look_again(now);
             if adopted.save.is_some_and(|at| at <= now || finishing) {
                 self.trouble = adopted.save(now).err().map(Arc::new);
             }
@@ -111,9 +116,18 @@ impl Adoption {
                 self.let_go(now, intake);
             }
         }
-        let is_free = self.adopted.is_none() && self.spool.shared && !finishing;
-        if is_free && self.schedule.look <= now {
-            self.find(now, intake);
+        if !self.spool.shared || finishing || self.schedule.look > now {
+            return;
+        }
+        match &self.adopted {
+            None => self.find(now, intake),
+            Some(adopted) if adopted.log.unread().is_empty() => {}
+            Some(adopted) => {
+                let handover = adopted.handover.clone();
+                if self.others_wait(now) {
+                    handover.others_wait();
+                }
+            }
         }
     }
 
@@ -125,7 +139,11 @@ impl Adoption {
     /// When there is something to do at the latest, if the worker is done with nothing before.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.adopted {
-            Some(adopted) => adopted.save,
+            Some(adopted) => {
+                let unread = adopted.unread.deadline();
+                let look = unread.map(|_| self.schedule.look);
+                [adopted.save, unread, look].into_iter().flatten().min()
+            }
             None => self.spool.shared.then_some(self.schedule.look),
         }
     }
@@ -152,7 +170,7 @@ impl Adoption {
                 continue;
             };
             let directory = Arc::new(directory.with_flushing(self.spool.flushing()));
-            let opened = Adopted::open(directory, &self.settings, &self.reading);
+            let opened = Adopted::open(directory, &self.settings, &self.reading, now);
             let Some((adopted, backlog)) = opened else {
                 continue;
             };
@@ -168,6 +186,16 @@ impl Adoption {
         }
     }
 
+    /// Whether there is another place that could be adopted.
+    fn others_wait(&mut self, now: Instant) -> bool {
+        self.schedule.looked(now);
+        others(&self.spool.directory, &self.own)
+            .into_iter()
+            .filter(|place| !self.schedule.leaves(place, now))
+            .filter_map(|place| Directory::open_if_free(&place, self.spool.access).ok()?)
+            .any(|directory| directory.list().is_ok_and(|files| has_segment(&files)))
+    }
+
     fn let_go(&mut self, now: Instant, intake: &Intake) {
         let Some(adopted) = self.adopted.take() else {
             return;
@@ -181,6 +209,11 @@ impl Adoption {
         // There may be more of them.
         self.schedule.look = now;
     }
+}
+
+fn has_segment(files: &[(FileName, u64)]) -> bool {
+    let mut names = files.iter().map(|(file, _)| file);
+    names.any(|file| matches!(file, FileName::Segment(_)))
 }
 
 impl Schedule {
@@ -213,20 +246,23 @@ impl Adopted {
         directory: Arc<Directory>,
         settings: &Settings,
         reading: &BlockingThread,
+        now: Instant,
     ) -> Option<(Self, Backlog)> {
         let files = directory.list().ok()?;
-        let is_segment = |(file, _): &(FileName, u64)| matches!(file, FileName::Segment(_));
-        if !files.iter().any(is_segment) {
+        if !has_segment(&files) {
             return None;
         }
-        let (log, opened) = Log::open(directory.clone(), *settings, random::draw()).ok()?;
+        let (mut log, opened) = Log::open(directory.clone(), *settings, random::draw()).ok()?;
         let place = directory.path();
         let backlog = Backlog::new(reading.clone(), directory.clone(), &place, &log, &opened);
         let handover = backlog.handover.clone();
         handover.drained();
+        let mut unread = UnreadTimer::default();
+        unread.look_again(&mut log, now);
         let adopted = Self {
             directory,
             log,
+            unread,
             handover,
             retired: Retirements::default(),
             save: None,
@@ -254,12 +290,23 @@ impl Adopted {
         }
     }
 
+    /// Looks from time to time whether segments that could not be read can be now.
+    fn look_again(&mut self, now: Instant) {
+        if self.unread.look_again(&mut self.log, now) {
+            self.tell_segments();
+        }
+    }
+
     fn save(&mut self, now: Instant) -> Result<(), Trouble> {
         let saved = self.log.save();
         self.save = saved.is_err().then_some(now + SAVE_AGAIN);
+        self.tell_segments();
+        saved
+    }
+
+    fn tell_segments(&self) {
         let segments = Some(self.log.segments());
         self.handover.stored(&mut Vec::new(), 0, segments);
-        saved
     }
 
     /// Removes the files of a place that has no more events. `false`: it has, or it could not be
@@ -308,7 +355,7 @@ mod tests {
     use crate::client::Client;
     use crate::delivery::Outcome;
     use crate::disk::{Beginning, Disk};
-    use crate::spool::{Level, NetworkFileSystem, Survey, open_first_free};
+    use crate::spool::{Level, NetworkFileSystem, SEGMENT_HEADER_BYTES, Survey, open_first_free};
     use crate::stats::SpoolStats;
     use crate::worker::Request;
 
@@ -607,5 +654,35 @@ mod tests {
         scene.work(Duration::ZERO);
         assert!(foreign.exists(), "nobody has seen its events");
         assert!(scene.adoption.schedule.leaves(&place, scene.start));
+    }
+    /// The segment as another release could have written it: both headers say so.
+    fn of_another_version(segment: &[u8]) -> Vec<u8> {
+        let mut bytes = segment.to_vec();
+        for header in bytes[..SEGMENT_HEADER_BYTES].chunks_mut(SEGMENT_HEADER_BYTES / 2) {
+            header[8] += 1;
+            let (fields, sum) = header.split_last_chunk_mut::<4>().unwrap();
+            *sum = crc32fast::hash(fields).to_le_bytes();
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_read_is_looked_at_again_and_gives_way_to_another() {
+        let mut scene = Scene::new(&[2]);
+        let segment = segment_in(&scene.home.path().join("process-2"));
+        let events = fs::read(&segment).unwrap();
+        fs::write(&segment, of_another_version(&events)).unwrap();
+        let handover = scene.work(Duration::ZERO).unwrap();
+        assert_eq!(handover.segments().unread.len(), 1);
+        assert_eq!(scene.deadline(), SECOND);
+        scene.work(30 * SECOND);
+        assert!(!handover.do_others_wait());
+        drop(leave(scene.home.path(), scene.adoption.settings, 3));
+        scene.work(60 * SECOND);
+        assert!(handover.do_others_wait());
+        fs::write(&segment, events).unwrap();
+        scene.work(90 * SECOND);
+        assert!(handover.segments().unread.is_empty());
+        assert_eq!(handover.segments().readable.len(), 1);
     }
 }

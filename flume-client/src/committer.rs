@@ -33,6 +33,7 @@ use crate::life::Guard;
 use crate::spool::{Directory, Level, Log, Recovered, Removed, Settings, Trouble};
 use crate::stored::{StoredMark, Unpark};
 use crate::uncommitted::Uncommitted;
+use crate::unread_timer::UnreadTimer;
 use crate::wakeup;
 
 /// Bytes of events taken into one commit, but for the last chunk.
@@ -43,9 +44,6 @@ const WRITE_BYTES: u64 = 1024 * 1024;
 const NOTE_AFTER: Duration = Duration::from_secs(1);
 /// How often it is looked whether the directory is still there, when nothing is written.
 const CHECK_AFTER: Duration = Duration::from_secs(30);
-/// How long after the last look at segments that cannot be read; each wait is twice the last.
-const UNREAD_AGAIN: Duration = Duration::from_secs(1);
-const UNREAD_AGAIN_MAX: Duration = Duration::from_secs(30);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -90,8 +88,7 @@ struct Timers {
     note: Option<Instant>,
     sync: Option<Instant>,
     check: Instant,
-    /// For another look at segments that cannot be read, and how long the wait is.
-    unread: Option<(Instant, Duration)>,
+    unread: UnreadTimer,
 }
 
 impl Committer {
@@ -127,7 +124,7 @@ impl Committer {
                 note: None,
                 sync: None,
                 check: Instant::now() + CHECK_AFTER,
-                unread: None,
+                unread: UnreadTimer::default(),
             },
             newest_segment: None,
             saved: false,
@@ -146,7 +143,8 @@ impl Committer {
             self.keep_directory(finishing);
             self.commit(finishing);
             self.sync();
-            self.look_at_unread();
+            // The others are told of it with the news of a save.
+            self.saved |= self.timers.unread.look_again(&mut self.log, Instant::now());
             self.save(finishing);
             self.settle();
             self.hand_on_unstored();
@@ -332,25 +330,6 @@ impl Committer {
         self.sync_trouble = synced.map_err(Trouble::from).err().map(Arc::new);
     }
 
-    /// Looks from time to time whether segments that could not be read can be now.
-    fn look_at_unread(&mut self) {
-        if self.log.unread().is_empty() {
-            self.timers.unread = None;
-            return;
-        }
-        let now = Instant::now();
-        match self.timers.unread {
-            None => self.timers.unread = Some((now + UNREAD_AGAIN, UNREAD_AGAIN)),
-            Some((at, wait)) if at <= now => {
-                // The others are told of it with the news of a save.
-                self.saved |= self.log.look_again();
-                let wait = (wait * 2).min(UNREAD_AGAIN_MAX);
-                self.timers.unread = Some((now + wait, wait));
-            }
-            Some(_) => {}
-        }
-    }
-
     /// Saves the cursor if it is due, and makes the next reserve.
     fn save(&mut self, finishing: bool) {
         let (now, timers) = (Instant::now(), &self.timers);
@@ -453,7 +432,7 @@ impl Committer {
         } = self.timers;
         let check = Some(self.timers.check);
         let adoption = self.adoption.deadline();
-        let unread = self.timers.unread.map(|(at, _)| at);
+        let unread = self.timers.unread.deadline();
         let timers = [save, note, sync, retry, unstored, check, unread, adoption];
         match timers.into_iter().flatten().min() {
             Some(at) => thread::park_timeout(at.saturating_duration_since(Instant::now())),

@@ -34,6 +34,8 @@ pub(crate) struct HandoverState {
     segments: Arc<SegmentList>,
     /// Nothing more gets stored.
     is_drained: bool,
+    /// Another place is to be sent from, when nothing but what cannot be read is left in this one.
+    others_wait: bool,
     /// The committer has let go of the spool.
     has_ended: bool,
     worker: Option<Waker>,
@@ -123,6 +125,13 @@ impl Handover {
         }
     }
 
+    /// Committer: another place waits for the end of this one, which is adopted.
+    pub(crate) fn others_wait(&self) {
+        let mut state = self.lock();
+        state.others_wait = true;
+        wake(state, |state| state.worker.take());
+    }
+
     /// Committer: the spool is let go.
     pub(crate) fn ended(&self) {
         let mut state = self.lock();
@@ -166,6 +175,11 @@ impl Handover {
         }
         state.worker = Some(waker.clone());
         Supply::Nothing
+    }
+
+    /// Worker: whether another place waits for the end of this one.
+    pub(crate) fn do_others_wait(&self) -> bool {
+        self.lock().others_wait
     }
 
     /// Worker: the segments, as they are known.

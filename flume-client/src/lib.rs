@@ -123,6 +123,7 @@ mod ticket;
 mod times;
 mod transport;
 mod uncommitted;
+mod unread_timer;
 mod wakeup;
 mod worker;
 

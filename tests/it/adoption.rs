@@ -1,11 +1,12 @@
 //! What processes left behind that are gone, adopted by a client that shares their directory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flume_client::error::Refusal;
 use flume_client::spool::{Directory, Survey};
-use flume_client::{Client, ClientBuilder, Event, SyncMode};
+use flume_client::{Client, ClientBuilder, Event, SyncMode, WindowMode};
+use flume_tests::spool_sim::of_another_version;
 use flume_tests::wait_until;
 use tempfile::TempDir;
 
@@ -223,6 +224,47 @@ fn what_is_under_way_at_a_close_is_not_sent_again() {
     let done = || client.stats().pending == 0;
     wait_until("the last acknowledgement", PATIENCE, done).unwrap();
     assert_each_once(agent.stored(), 2_000);
+}
+
+/// The only segment of the second place.
+fn segment_left(home: &Path) -> PathBuf {
+    let files = std::fs::read_dir(home.join("process-2")).unwrap();
+    let mut files = files.map(|file| file.unwrap().path());
+    let segment = files.find(|path| path.to_str().unwrap().contains("seg-"));
+    segment.unwrap()
+}
+
+/// What cannot be read in an adopted place arrives when it can be, without another start.
+fn check_read_again(set_mode: impl FnOnce(ClientBuilder) -> ClientBuilder) {
+    let home = left(100);
+    let segment = segment_left(home.path());
+    let events = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, of_another_version(&events).unwrap()).unwrap();
+    let agent = Agent::good();
+    let client = spooled(set_mode(client_of(&[&agent])), home.path());
+    let is_told = || {
+        let spool = client.stats().spool.unwrap();
+        spool.adopted > 0 && spool.passed_events() + spool.unreadable_events() > 0
+    };
+    wait_until("the segment to be told", PATIENCE, is_told).unwrap();
+    std::fs::write(&segment, events).unwrap();
+    agent.wait_for("all events", |agent| {
+        (agent.stored().len() >= 100).then_some(())
+    });
+    let done = || client.stats().recovered == 100 && client.stats().pending == 0;
+    wait_until("the last acknowledgement", PATIENCE, done).unwrap();
+    assert_each_once(agent.stored(), 100);
+    assert_balanced(&client.stats());
+}
+
+#[test]
+fn what_can_be_read_again_in_an_adopted_place_arrives_without_another_start() {
+    check_read_again(|client| client);
+}
+
+#[test]
+fn what_can_be_read_again_in_an_adopted_place_arrives_in_order_too() {
+    check_read_again(|client| client.window(WindowMode::Ordered));
 }
 
 #[test]

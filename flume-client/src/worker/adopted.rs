@@ -46,7 +46,7 @@ impl Worker {
     /// Lets go of what is through, or stopped and answered. Callers must know all of it already.
     pub(super) fn end_adopted(&mut self) {
         let is_over = |adopted: &mut Adopted| match adopted.stopped_until {
-            None => adopted.lane.is_through(),
+            None => adopted.lane.is_over(),
             Some(until) => !adopted.lane.awaits_answers() || until <= Instant::now(),
         };
         if let Some(mut adopted) = self.adopted.take_if(is_over) {

@@ -258,6 +258,18 @@ impl Feed {
         self.backlog.handover.end() == Some(self.position) && self.reading.is_none() && !is_late
     }
 
+    /// Whether no more is to be waited for: all was fed, or all but what cannot be read and what has
+    /// to wait for that, and another place waits, too.
+    pub(super) fn is_over(&self) -> bool {
+        let is_through = self.is_through();
+        if is_through && self.late.left_out.is_empty() {
+            return true;
+        }
+        let waiting = self.waiting.as_ref().filter(|_| self.is_ordered);
+        let is_stuck = waiting.is_some_and(|it| it.tries >= READ_TRIES);
+        (is_through || is_stuck) && self.backlog.handover.do_others_wait()
+    }
+
     /// The first number of this run.
     pub(super) fn run(&self) -> u64 {
         self.backlog.run

@@ -218,9 +218,9 @@ impl Lane {
         self.links.values().any(|link| link.unanswered > 0)
     }
 
-    /// Whether all events of its spool came and are done with.
-    pub(super) fn is_through(&self) -> bool {
-        let is_fed = self.feed.as_ref().is_some_and(Feed::is_through);
+    /// Whether all events of its spool that are to be waited for came and are done with.
+    pub(super) fn is_over(&self) -> bool {
+        let is_fed = self.feed.as_ref().is_some_and(Feed::is_over);
         is_fed && self.core.pending_events() == 0
     }
 
