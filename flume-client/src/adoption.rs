@@ -26,7 +26,9 @@ use crate::config::SpoolConfig;
 use crate::handover::{Handover, Retirements, SAVE_AFTER};
 use crate::intake::Intake;
 use crate::random;
-use crate::spool::{Directory, FileName, Log, Settings, Storage, Trouble, others};
+use crate::spool::{
+    Directory, DirectoryError, FileName, Log, Settings, Storage, Trouble, not_taken_over, others,
+};
 use crate::unread_timer::UnreadTimer;
 use crate::worker::Backlog;
 
@@ -48,6 +50,8 @@ pub(crate) struct Adoption {
     own: PathBuf,
     schedule: Schedule,
     adopted: Option<Adopted>,
+    /// Places that cannot be opened, and what was told of each.
+    unusable: Vec<(PathBuf, String)>,
     /// Of the last save.
     trouble: Option<Arc<Trouble>>,
 }
@@ -93,6 +97,7 @@ impl Adoption {
             own,
             schedule: Schedule::new(now),
             adopted: None,
+            unusable: Vec::new(),
             trouble: None,
         }
     }
@@ -161,17 +166,18 @@ impl Adoption {
     /// Adopts the first place that nobody holds and that has events.
     fn find(&mut self, now: Instant, intake: &Intake) {
         self.schedule.looked(now);
-        for place in others(&self.spool.directory, &self.own) {
+        let places = others(&self.spool.directory, &self.own);
+        let gone = self
+            .unusable
+            .extract_if(.., |(place, _)| !places.contains(place));
+        gone.for_each(|(_, note)| intake.lock_soon().forget_note(&note));
+        for place in places {
             if self.schedule.leaves(&place, now) {
                 continue;
             }
-            let opened = Directory::open_if_free(&place, self.spool.access);
-            let Some(directory) = opened.ok().flatten() else {
-                continue;
-            };
-            let directory = Arc::new(directory.with_flushing(self.spool.flushing()));
-            let opened = Adopted::open(directory, &self.settings, &self.reading, now);
-            let Some((adopted, backlog)) = opened else {
+            let opened = self.open(&place, now);
+            self.tell_unusable(&place, opened.as_ref().err(), intake);
+            let Ok(Some((adopted, backlog))) = opened else {
                 continue;
             };
             let events = adopted.log.backlog();
@@ -184,6 +190,36 @@ impl Adoption {
                 self.schedule.leave(place, now);
             }
         }
+    }
+
+    /// Opens a place, for its two sides. `None`: there are no events, or somebody has it.
+    fn open(
+        &self,
+        place: &Path,
+        now: Instant,
+    ) -> Result<Option<(Adopted, Backlog)>, DirectoryError> {
+        let directory = Directory::open_if_free(place, self.spool.access)?;
+        let directory = directory.map(|it| it.with_flushing(self.spool.flushing()));
+        directory.map_or(Ok(None), |directory| {
+            Adopted::open(Arc::new(directory), &self.settings, &self.reading, now)
+        })
+    }
+
+    /// Tells once why a place cannot be opened, and takes it back when it can.
+    fn tell_unusable(&mut self, place: &Path, error: Option<&DirectoryError>, intake: &Intake) {
+        if error.is_some_and(DirectoryError::is_passing) {
+            return;
+        }
+        let note = error.map(not_taken_over);
+        let known = self.unusable.iter().position(|(it, _)| it == place);
+        let before = known.map(|known| self.unusable.swap_remove(known).1);
+        if before != note {
+            let mut state = intake.lock_soon();
+            before.iter().for_each(|note| state.forget_note(note));
+            note.iter().for_each(|note| state.add_note(note));
+        }
+        self.unusable
+            .extend(note.map(|note| (place.to_owned(), note)));
     }
 
     /// Whether there is another place that could be adopted.
@@ -209,6 +245,18 @@ impl Adoption {
         // There may be more of them.
         self.schedule.look = now;
     }
+}
+
+/// The first file that may not be read.
+fn denied(directory: &Directory, files: &[(FileName, u64)]) -> Option<String> {
+    let is_denied = |file: FileName| {
+        let read = directory.read(file, 0, &mut [0]);
+        read.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    let mut names: Vec<_> = files.iter().map(|(file, _)| *file).collect();
+    names.sort_unstable();
+    let denied = names.into_iter().find(|file| is_denied(*file));
+    denied.map(|file| file.to_string())
 }
 
 fn has_segment(files: &[(FileName, u64)]) -> bool {
@@ -241,19 +289,24 @@ impl Schedule {
 }
 
 impl Adopted {
-    /// Opens a place, for its two sides. `None`: there are no events, or it cannot be opened now.
+    /// Opens a place, for its two sides. `None`: there are no events.
     fn open(
         directory: Arc<Directory>,
         settings: &Settings,
         reading: &BlockingThread,
         now: Instant,
-    ) -> Option<(Self, Backlog)> {
-        let files = directory.list().ok()?;
-        if !has_segment(&files) {
-            return None;
-        }
-        let (mut log, opened) = Log::open(directory.clone(), *settings, random::draw()).ok()?;
+    ) -> Result<Option<(Self, Backlog)>, DirectoryError> {
         let place = directory.path();
+        let files = directory.list();
+        let files = files.map_err(DirectoryError::io("read the directory", &place))?;
+        if !has_segment(&files) {
+            return Ok(None);
+        }
+        let opened = Log::open(directory.clone(), *settings, random::draw());
+        let (mut log, opened) = opened.map_err(|error| {
+            let path = denied(&directory, &files).map_or(place.clone(), |it| place.join(it));
+            DirectoryError::io("read", &path)(error)
+        })?;
         let backlog = Backlog::new(reading.clone(), directory.clone(), &place, &log, &opened);
         let handover = backlog.handover.clone();
         handover.drained();
@@ -268,7 +321,7 @@ impl Adopted {
             save: None,
             is_over: false,
         };
-        Some((adopted, backlog))
+        Ok(Some((adopted, backlog)))
     }
 
     /// Takes in what the worker is done with.
@@ -684,5 +737,26 @@ mod tests {
         scene.work(90 * SECOND);
         assert!(handover.segments().unread.is_empty());
         assert_eq!(handover.segments().readable.len(), 1);
+    }
+    #[test]
+    fn a_place_that_cannot_be_opened_is_told_until_it_can_be_and_is_adopted_then() {
+        let mut scene = Scene::new(&[4]);
+        let lock = scene.home.path().join("process-2").join("LOCK");
+        fs::remove_file(&lock).unwrap();
+        // Nobody can lock this, root neither.
+        fs::create_dir(&lock).unwrap();
+        let notes = |scene: &Scene| scene.intake.stats().spool.unwrap().notes;
+        assert!(scene.work(Duration::ZERO).is_none());
+        let told = notes(&scene);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("is not taken over"), "{told:?}");
+        assert!(told[0].contains(lock.to_str().unwrap()), "{told:?}");
+        assert!(scene.intake.lock().take_news(), "the worker tells it");
+        assert!(scene.work(30 * SECOND).is_none());
+        assert_eq!(notes(&scene), told);
+        assert!(!scene.intake.lock().take_news(), "once");
+        fs::remove_dir(&lock).unwrap();
+        assert!(scene.work(60 * SECOND).is_some());
+        assert!(notes(&scene).is_empty());
     }
 }

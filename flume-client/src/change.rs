@@ -43,8 +43,7 @@ pub enum Change {
         /// How long it lasted.
         lasted: Duration,
     },
-    /// Something about the spool that was found when it was opened, and that is no problem of the
-    /// client's: whoever looks after the directory should know. One of
+    /// Something about the spool that was found, and that is no problem of the client's: whoever looks after the directory should know. One of
     /// [`SpoolStats::notes`](crate::stats::SpoolStats::notes), told once.
     Noted(String),
     /// Whoever listens was too slow for so many changes.

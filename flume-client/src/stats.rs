@@ -94,8 +94,10 @@ pub struct SpoolStats {
     /// Where it is: the directory that was given, or this process's [place](crate::ClientBuilder::spool_shared)
     /// in it.
     pub directory: PathBuf,
-    /// What was found when it was opened, or begun anew elsewhere, and is no trouble, and whoever
-    /// looks after it should know: that a group may write to the directory, that another user has a place in it. Told once as
+    /// What was found when it was opened, or begun anew elsewhere, or later, and is no trouble, and
+    /// whoever looks after it should know: that a group may write to the directory, that another
+    /// user has a place in it, that what a process left there which is gone cannot be opened, until
+    /// it can be. Told once as
     /// [`Change::Noted`](crate::Change::Noted), too.
     pub notes: Arc<[String]>,
     /// Events that became stored since the client was built.

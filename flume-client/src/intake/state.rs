@@ -147,6 +147,25 @@ impl IntakeState {
         }
     }
 
+    /// Something about the spool that whoever looks after it should know.
+    pub(crate) fn add_note(&mut self, note: &str) {
+        if let Some(spool) = &mut self.stats.spool
+            && !spool.notes.iter().any(|known| known == note)
+        {
+            let notes = spool.notes.iter().cloned();
+            spool.notes = notes.chain([note.to_owned()]).collect();
+            self.has_news = true;
+        }
+    }
+
+    /// It holds no more.
+    pub(crate) fn forget_note(&mut self, note: &str) {
+        if let Some(spool) = &mut self.stats.spool {
+            let notes = spool.notes.iter().filter(|known| *known != note);
+            spool.notes = notes.cloned().collect();
+        }
+    }
+
     /// `append` found no room. Whom to wake if that has not happened for a while.
     pub(super) fn on_no_room(&mut self, now: Instant) -> Option<Waker> {
         let before = self.times.on_no_room(now);

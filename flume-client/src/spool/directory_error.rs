@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::access::User;
 use super::holder::Holder;
+use super::missing::ReadFailure;
 
 /// A process may not write files as large as a segment has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -129,7 +130,7 @@ impl fmt::Debug for DirectoryError {
 }
 
 impl DirectoryError {
-    pub(super) fn io<'a>(
+    pub(crate) fn io<'a>(
         action: &'static str,
         path: &'a Path,
     ) -> impl FnOnce(io::Error) -> Self + use<'a> {
@@ -154,6 +155,18 @@ impl DirectoryError {
     #[must_use]
     pub fn is_locked(&self) -> bool {
         matches!(self, Self::Locked { .. })
+    }
+
+    /// Whether nobody has to do anything about it: it passes, somebody has the directory, or it is
+    /// not there any more.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => {
+                source.kind() == io::ErrorKind::NotFound
+                    || ReadFailure::of(source) == ReadFailure::Passing
+            }
+            error => error.is_locked(),
+        }
     }
 
     /// Whether another directory beside it may be usable all the same.

@@ -82,7 +82,7 @@ pub use log::Log;
 pub(crate) use missing::Told;
 pub use missing::{Gap, Missing, ReadFailure, Readable, SegmentList, Unread, Unreadable};
 pub use open::{CursorState, Opened};
-pub(crate) use places::others;
+pub(crate) use places::{not_taken_over, others};
 pub use places::{open_first_free, places};
 pub use reader::{Frame, Reader, Step};
 pub use storage::{FileName, NoMoreFiles, Removed, Storage};

@@ -90,8 +90,12 @@ pub(super) fn unusable(root: &Path, own: &Path, access: Access) -> Vec<String> {
         judge(&folder, access)
     });
     let told = judged.filter_map(Result::err);
-    told.map(|error| format!("what is left in this place is not taken over: {error}"))
-        .collect()
+    told.map(|error| not_taken_over(&error)).collect()
+}
+
+/// What is told of a place that cannot be used.
+pub(crate) fn not_taken_over(error: &DirectoryError) -> String {
+    format!("what is left in this place is not taken over: {error}")
 }
 
 /// The numbers of the places that are there, in order. One system call or two, however many could
