@@ -26,7 +26,7 @@ pub(crate) struct Names {
     shared: Arc<Shared>,
 }
 
-type LookUp = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
+pub(super) type LookUp = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
 
 #[derive(Debug)]
 struct Shared {
@@ -55,7 +55,11 @@ impl Names {
         Self::start_with(agents, threads_max, ask_system)
     }
 
-    fn start_with(agents: &[AgentUrl], threads_max: usize, look_up: LookUp) -> io::Result<Self> {
+    pub(super) fn start_with(
+        agents: &[AgentUrl],
+        threads_max: usize,
+        look_up: LookUp,
+    ) -> io::Result<Self> {
         let names: Vec<_> = agents.iter().filter(|agent| agent.is_name()).collect();
         let threads = (0..names.len().min(threads_max)).map(|_| BlockingThread::start("flume-dns"));
         let shared = Shared {

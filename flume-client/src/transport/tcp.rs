@@ -23,6 +23,18 @@ pub(crate) struct Means {
 }
 
 impl Means {
+    /// Looks the agent's name up. Without a descriptor resolvers fail with any error, so after each
+    /// the spool gives its own back, and the name is looked up once more.
+    async fn resolve(&self, agent: &AgentUrl) -> io::Result<Vec<SocketAddr>> {
+        match (self.names.resolve(agent).await, &self.spool) {
+            (Err(_), Some(spool)) => {
+                spool.let_go_of_descriptors();
+                self.names.resolve(agent).await
+            }
+            (found, _) => found,
+        }
+    }
+
     /// Connects. If there is no descriptor for that, the spool gives back those that it can open
     /// again: events that are sent make room there, and not the other way round.
     async fn open(&self, address: SocketAddr) -> io::Result<TcpStream> {
@@ -49,7 +61,7 @@ pub(crate) async fn connect(
 ) -> Result<TcpStream, AgentError> {
     let deadline = Instant::now() + limit;
     let mut failures = Vec::new();
-    let found = means.names.resolve(&agent).await;
+    let found = means.resolve(&agent).await;
     let addresses = found.map_err(|error| AgentError::Resolve {
         host: agent.host().to_owned(),
         error,
@@ -84,4 +96,38 @@ fn silent(share: Duration) -> io::Error {
         io::ErrorKind::TimedOut,
         format!("no answer within {share:.1?}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::runtime::ClientRuntime;
+    use crate::spool::{Access, Directory};
+
+    /// Fails the first time.
+    fn look_up(_: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        static ASKED: AtomicBool = AtomicBool::new(false);
+        match ASKED.fetch_not(Ordering::SeqCst) {
+            true => Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]),
+            false => Err(io::Error::other("name or service not known")),
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_found_is_looked_up_once_more_when_the_spool_has_made_room() {
+        let home = tempfile::TempDir::new().unwrap();
+        let directory = Directory::open(home.path(), Access::default()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let agent: AgentUrl = format!("avro://agent.test:{port}").parse().unwrap();
+        let names = Names::start_with(std::slice::from_ref(&agent), 1, look_up).unwrap();
+        let spool: Option<Arc<dyn Storage>> = Some(Arc::new(directory));
+        let means = Means { names, spool };
+        let limit = Duration::from_secs(60);
+        let connecting = connect(agent, means, limit, Arc::default());
+        let connected = ClientRuntime::new().unwrap().block_on(connecting);
+        assert!(connected.is_ok(), "{connected:?}");
+    }
 }
