@@ -13,6 +13,9 @@ mod golden;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+#[cfg(unix)]
+mod replaced;
+#[cfg(test)]
 mod unread;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -177,3 +177,97 @@ fn runs_that_begin_beside_an_unreadable_segment_add_nothing_to_what_is_told_of_i
     let unreadable = surveyed.unreadable();
     assert!((EVENTS..=most).contains(&unreadable), "{surveyed:?}");
 }
+
+#[test]
+fn starts_beside_an_unreadable_segment_find_what_it_can_hold_and_nothing_more() {
+    for place in 0..RUNS as usize {
+        let (disk, files) = spool();
+        disk.deny(files[place], true);
+        let most = can_hold(&disk, files[place]);
+        for start in 0..4 {
+            let (mut log, opened) =
+                Log::open(Arc::clone(&disk) as _, SETTINGS, 50 + start).unwrap();
+            let backlog = log.backlog();
+            let (least, most) = match start {
+                0 => (RUNS * EVENTS, RUNS * EVENTS + most),
+                _ => (EVENTS, most),
+            };
+            assert!(
+                (least..=most).contains(&backlog),
+                "segment {place}, start {start}: {backlog} of {most}"
+            );
+            deliver(&disk, &mut log, opened.witnessed);
+            // This run's events are all delivered.
+            log.push(&[4], &[7; 4], Level::EndToEnd);
+            log.flush(0).unwrap();
+            log.retire(log.next() - 1, log.next());
+            log.save().unwrap();
+            drop(log);
+            disk.end_process();
+        }
+    }
+}
+
+/// All that can be read is done with.
+fn deliver(disk: &Arc<SimDisk>, log: &mut Log, witnessed: u64) {
+    let mut reader = Reader::new(log.retired().watermark(), witnessed);
+    let list = log.segments();
+    loop {
+        let step = reader.advance(disk.as_ref(), &list, log.retired(), log.readable_upto());
+        match step.unwrap() {
+            Step::End => return,
+            Step::Frame => {
+                let header = reader.frame().unwrap().header;
+                log.retire(header.first, header.end());
+            }
+            Step::Gap(gap) => assert_eq!(gap.missing, Missing::Unreadable),
+        }
+    }
+}
+
+#[test]
+fn a_last_segment_that_is_gone_is_not_the_fault_of_the_one_before() {
+    let (disk, files) = spool();
+    let (log, _) = Log::open(Arc::clone(&disk) as _, SETTINGS, 70).unwrap();
+    drop(log);
+    disk.end_process();
+    // The cursor says how far all was stored.
+    disk.take_away(*files.last().unwrap());
+    let (log, opened) = Log::open(Arc::clone(&disk) as _, SETTINGS, 71).unwrap();
+    let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
+    let (list, mut lost) = (log.segments(), 0);
+    loop {
+        let step = reader.advance(disk.as_ref(), &list, log.retired(), log.readable_upto());
+        match step.unwrap() {
+            Step::End => break,
+            Step::Frame => {}
+            Step::Gap(gap) => {
+                assert_eq!((gap.missing, gap.segment), (Missing::Lost, None), "{gap:?}");
+                lost += gap.events_max;
+            }
+        }
+    }
+    assert!(lost >= EVENTS, "{lost}");
+}
+
+#[test]
+fn a_last_segment_whose_end_is_overwritten_is_damaged() {
+    let (disk, files) = spool();
+    let last = *files.last().unwrap();
+    let mut content = disk.content(last);
+    let end = content.iter().rposition(|byte| *byte != 0).unwrap();
+    content[end - 3000..].fill(1);
+    disk.place(last, content);
+    let (log, opened) = Log::open(Arc::clone(&disk) as _, SETTINGS, 71).unwrap();
+    let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
+    let (list, mut damaged) = (log.segments(), Vec::new());
+    loop {
+        let step = reader.advance(disk.as_ref(), &list, log.retired(), log.readable_upto());
+        match step.unwrap() {
+            Step::End => break,
+            Step::Frame => {}
+            Step::Gap(gap) => damaged.extend(gap.segment),
+        }
+    }
+    assert_eq!(damaged, [last.id().unwrap()]);
+}

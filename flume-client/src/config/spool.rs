@@ -10,8 +10,8 @@ use crate::error::BuildError;
 use crate::event_id::EVENT_ID_BYTES_MAX;
 use crate::reliability::Reliability;
 use crate::spool::{
-    Access, CURSOR_BYTES, FileSizeLimit, Flushing, Limits, SEGMENT_HEADER_BYTES, SEGMENTS_MIN,
-    Settings, frame_bytes,
+    Access, CURSOR_BYTES, FileSizeLimit, Flushing, Limits, SEGMENT_BYTES, SEGMENT_HEADER_BYTES,
+    SEGMENTS_MIN, Settings, frame_bytes,
 };
 
 /// When what is written to the spool is made to reach the device.
@@ -54,8 +54,6 @@ pub(crate) struct SpoolConfig {
     pub(crate) sync: SyncMode,
 }
 
-/// Bytes of a segment, if the quota allows so many and events need no more.
-const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 const PAGE_BYTES: u64 = 4096;
 /// Bytes of all files, unless others are given: but at most this part of a small disk.
 const BYTES_MAX: u64 = 1024 * 1024 * 1024;

@@ -26,6 +26,10 @@ const HANDLES_MAX: usize = 6;
 const SET_ASIDE_MAX: u32 = 16;
 /// Former directories that are kept open to be read, two descriptors each.
 const FORMER_MAX: usize = 4;
+/// Segments of former directories that are kept open, a descriptor each. They may be there by that
+/// alone: of more, those of the lowest ids are closed, and if their directory was removed, their
+/// events are gone.
+const FORMER_OPEN_MAX: usize = 16;
 
 /// A directory of files. Whoever has it is alone in it until it is dropped; the kernel frees the
 /// lock however the process ends.
@@ -264,10 +268,9 @@ impl Directory {
         let read = read.map(|(file, open)| (file, Reading::File(open)));
         let written = std::mem::take(&mut *lock(&self.open)).into_iter();
         let written = written.map(|(file, open)| (file, Reading::Handle(open)));
-        let is_segment = |(file, _): &(FileName, Reading)| matches!(file, FileName::Segment(_));
-        former
-            .open
-            .extend(read.into_iter().chain(written).filter(is_segment));
+        for (file, open) in read.into_iter().chain(written) {
+            former.keep(file, open);
+        }
     }
 
     /// What was in former directories is not needed any more.
@@ -354,9 +357,9 @@ impl Directory {
             true => Ok(()),
             false => {
                 let open = self.forget(file).map(Reading::Handle);
-                if let (FileName::Segment(_), Some(open)) = (file, open) {
+                if let Some(open) = open {
                     // Its events can still be read.
-                    lock(&self.former).open.insert(file, open);
+                    lock(&self.former).keep(file, open);
                 }
                 Err(Removed::File(file).into())
             }
@@ -586,6 +589,16 @@ impl Place {
 }
 
 impl Former {
+    /// Keeps a segment's file open.
+    fn keep(&mut self, file: FileName, open: Reading) {
+        if matches!(file, FileName::Segment(_)) {
+            self.open.insert(file, open);
+        }
+        while self.open.len() > FORMER_OPEN_MAX {
+            self.open.pop_first();
+        }
+    }
+
     fn has(&self, file: FileName) -> bool {
         matches!(file, FileName::Segment(id) if id < self.below)
     }
@@ -635,5 +648,21 @@ mod tests {
         directory.flush().unwrap_err();
         directory.fail_flushes(false);
         directory.flush().unwrap();
+    }
+
+    #[test]
+    fn of_segments_of_removed_directories_only_some_are_kept_open() {
+        let file = tempfile::tempfile().unwrap();
+        let file = Arc::new(file);
+        let mut former = Former::default();
+        for id in 0..100 {
+            former.keep(FileName::Segment(id), Reading::File(Arc::clone(&file)));
+            former.keep(FileName::Spare(id), Reading::File(Arc::clone(&file)));
+        }
+        assert_eq!(former.open.len(), FORMER_OPEN_MAX);
+        let newest = FileName::Segment(99);
+        assert!(former.open.contains_key(&newest));
+        drop(former);
+        assert_eq!(Arc::strong_count(&file), 1, "what is dropped is closed");
     }
 }

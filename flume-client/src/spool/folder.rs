@@ -14,6 +14,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::storage::FileName;
 #[cfg(unix)]
 use crate::fork::NotInherited;
 
@@ -48,8 +49,19 @@ pub(super) struct Identity {
 
 /// Something has the name of a file of the spool and is none.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("it is {0}, not a regular file, and is not used: move it away")]
-pub(super) struct NotAFile(Kind);
+#[error("it is {kind}, not a regular file, and is not used: {advice}")]
+pub(super) struct NotAFile {
+    kind: Kind,
+    advice: &'static str,
+}
+
+impl NotAFile {
+    /// Whether an error is this.
+    pub(super) fn is_why(error: &io::Error) -> bool {
+        let inner = error.get_ref();
+        inner.and_then(|it| it.downcast_ref::<Self>()).is_some()
+    }
+}
 
 /// What there is under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,14 +162,14 @@ mod unix {
                 How::New => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
             };
             if how != How::New {
-                self.kind(name)?.check()?;
+                self.kind(name)?.check(name)?;
             }
             // It may have changed since, so not to wait for the other end of a pipe.
             let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             let mode = Mode::RUSR | Mode::WUSR;
             let file = retry_on_intr(|| rustix::fs::openat(&*self.file, name, flags, mode))?;
             let file = File::from(file);
-            Kind::of(file.metadata()?.file_type()).check()?;
+            Kind::of(file.metadata()?.file_type()).check(name)?;
             if let (How::New, Some((user, group))) = (how, self.heir) {
                 rustix::fs::fchown(&file, Some(user), Some(group))?;
             }
@@ -263,7 +275,7 @@ mod not_unix {
 
         pub(in super::super) fn open_file(&self, name: &str, how: How) -> io::Result<File> {
             if how != How::New {
-                self.kind(name)?.check()?;
+                self.kind(name)?.check(name)?;
             }
             let mut options = File::options();
             options.read(true).write(how != How::Read);
@@ -325,10 +337,15 @@ impl Kind {
     }
 
     /// Nothing but a regular file is opened as one.
-    fn check(self) -> io::Result<()> {
+    fn check(self, name: &str) -> io::Result<()> {
+        let advice = match FileName::parse(name) {
+            // Its events may be where somebody has moved it.
+            Some(FileName::Segment(_)) => "put the segment's own file in its place",
+            _ => "move it away",
+        };
         match self {
             Self::Regular => Ok(()),
-            other => Err(io::Error::other(NotAFile(other))),
+            kind => Err(io::Error::other(NotAFile { kind, advice })),
         }
     }
 }

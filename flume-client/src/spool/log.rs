@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::cursor::{CURSOR_BYTES, Cursor, Retired};
 use super::frame::{Level, Place, frame_bytes};
 use super::header::{NUMBERS_END, SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::missing::{Readable, SegmentList, Told, Unread, events_in_file, run_of};
+use super::missing::{Readable, SegmentList, Told, Unread, run_of};
 use super::open::{self, Opened};
 use super::pending::Pending;
 use super::segments::Segments;
@@ -183,7 +183,8 @@ impl Log {
             let first = before.map_or(0, |it| it.header.first);
             let end = after.map_or(end, |it| it.header.skipped_from.min(end));
             let open = self.retired.open_between(first, end);
-            let read = open.min(before.map_or(0, |it| events_in_file(it.bytes)));
+            let read_end = before.map_or(0, |it| self.segments.ends_upto(it));
+            let read = self.retired.open_between(first, read_end.min(end));
             let ids = [before, after].map(|it| it.map(|it| it.header.id));
             let unread = told.tell(list.unread_between(ids[0], ids[1]), open - read);
             // Of the last run all numbers are events.
@@ -388,7 +389,11 @@ impl Log {
         // The slot that was found is written again as it is, which harms nothing: it may not be on
         // the disk, and the other one must not be given up before it is.
         if let Some(found) = &self.unconfirmed {
-            self.write_slot(found)?;
+            match self.write_slot(found) {
+                // Somebody has removed it, and what was found in it.
+                Err(error) if is_missing(&error) => self.segments.made_cursor(0),
+                written => written?,
+            }
             self.unconfirmed = None;
         }
         // After a failure the next save takes the same slot: the other one is the last good one.

@@ -7,12 +7,13 @@
 //! | error | for how long | then |
 //! |---|---|---|
 //! | of the machine or the process: no descriptors, no memory, interrupted | it passes | the same read again |
-//! | of a file: no permission, not there any more, a stale mount | until a person mends it | its other events first |
+//! | of a file: no permission, not there any more, a link in its place, a stale mount | until a person mends it | its other events first |
 //! | of a block: the disk fails | perhaps for ever | the events around it first |
 
 use std::fmt;
 use std::io;
 
+use super::folder::NotAFile;
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::storage::{FileName, Storage};
 
@@ -32,8 +33,11 @@ pub struct Readable {
 pub struct Unread {
     /// In the name of its file.
     pub id: u64,
-    /// Bytes of its file.
+    /// Bytes of its file; 0 if what has its name is no file.
     pub bytes: u64,
+    /// Bytes that it can be at most: those of its file, or if that is elsewhere, those of the
+    /// largest segment that can be.
+    pub bytes_max: u64,
     /// Why not.
     pub why: Unreadable,
 }
@@ -178,6 +182,7 @@ impl ReadFailure {
         match error.kind() {
             Kind::Interrupted | Kind::WouldBlock | Kind::OutOfMemory => Self::Passing,
             _ if is_out_of_descriptors(error) => Self::Passing,
+            _ if NotAFile::is_why(error) => Self::File,
             Kind::NotFound
             | Kind::PermissionDenied
             | Kind::NotADirectory
@@ -275,7 +280,7 @@ impl Unread {
     /// Events that can be in it at most.
     #[must_use]
     pub fn events_max(&self) -> u64 {
-        events_in_file(self.bytes)
+        events_in_file(self.bytes_max)
     }
 }
 
@@ -320,6 +325,7 @@ mod tests {
         let file = |id, events| Unread {
             id,
             bytes: SEGMENT_HEADER_BYTES as u64 + events * EVENT_BYTES_MIN,
+            bytes_max: SEGMENT_HEADER_BYTES as u64 + events * EVENT_BYTES_MIN,
             why: Unreadable::OtherVersion(2),
         };
         let (one, other) = (file(1, 100), file(7, 50));

@@ -93,6 +93,9 @@ pub(crate) use system::is_short_of_descriptors;
 /// and one may be damaged and set aside.
 pub const SEGMENTS_MIN: u64 = 4;
 
+/// Bytes of a segment, if the quota allows so many and events need no more.
+pub(crate) const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+
 /// Sizes and limits of a spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {

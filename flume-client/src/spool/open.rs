@@ -9,6 +9,7 @@
 //! | a cursor that cannot be read | the opening fails: what is done with is not known |
 //! | a segment whose header is damaged, or of another client | set aside as `quarantine-...` |
 //! | a segment that cannot be read, or of another version | left alone; its events are not done with |
+//! | a link, a pipe or a directory with a segment's name | the same: its file may be put back |
 //! | a segment under another one's name | read in its own place |
 //! | a file that is being made a segment, without events | it is a spare |
 //! | a last segment that ends in an unfinished write | cut behind the last whole frame |
@@ -27,7 +28,7 @@ use super::folder::NotAFile;
 use super::header::{HeaderBlock, NUMBERS_END, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::log::Run;
 use super::missing::{
-    RUN_BITS, ReadFailure, Readable, SegmentList, Unread, Unreadable, is_removed,
+    RUN_BITS, ReadFailure, Readable, SegmentList, Unread, Unreadable, is_removed, run_of,
 };
 use super::reader::{SegmentEnd, segment_end};
 use super::segments::Segments;
@@ -90,6 +91,11 @@ const RUNS_OF_A_SLOT: u64 = 2;
 /// and if both are: of runs whose segments are drained nothing else tells.
 const RUNS_OF_A_CURSOR: u64 = 1 << 20;
 
+/// Segments that are read to their ends at an opening, beside files that cannot be read: one for
+/// each such file, and one for each run since. It costs some milliseconds each. Of more, what
+/// [`Log::backlog`](super::Log::backlog) tells is what their bytes can hold.
+const ENDS_MAX: usize = 64;
+
 /// How often a file is read until an error is believed.
 const READ_TRIES: u32 = 3;
 
@@ -102,7 +108,8 @@ pub(super) fn open(
     files.sort_unstable();
     let mut opened = Opened::default();
     let cursor = read_cursor(storage.0.as_ref(), &mut opened)?;
-    let candidates = read_headers(storage.0.as_ref(), &files, &mut opened);
+    let least = settings.segment_bytes;
+    let candidates = read_headers(storage.0.as_ref(), &files, least, &mut opened);
     let client = match client(cursor.as_ref(), &candidates) {
         Some(client) => client,
         // Under another client's name nothing of it would be sent when it can be read again.
@@ -134,6 +141,7 @@ pub(super) fn open(
     }
     opened.witnessed = cursor.durable_upto;
     let end = settle_last(storage, settings, &mut segments, &mut retired, &mut opened);
+    note_ends(storage.0.as_ref(), &mut segments, &retired);
     let last_first = segments
         .readable()
         .next_back()
@@ -225,6 +233,8 @@ pub(super) fn client(cursor: Option<&Cursor>, candidates: &[Candidate]) -> Optio
 pub(super) struct Candidate {
     pub(super) id: u64,
     pub(super) bytes: u64,
+    /// As in [`Unread`].
+    bytes_max: u64,
     pub(super) block: io::Result<HeaderBlock>,
     /// If the header has another id: whether there are events behind it.
     holds_events: io::Result<bool>,
@@ -236,22 +246,16 @@ pub(super) enum Kind {
     /// Its new header is on the disk, its new name is not.
     Spare,
     Unread(Unread),
-    /// It is no file, so it holds no events. What the system says it is.
-    NoFile(String),
     Damaged,
     OtherClient,
-}
-
-fn is_no_file(error: &io::Error) -> bool {
-    let inner = error.get_ref();
-    inner.and_then(|it| it.downcast_ref::<NotAFile>()).is_some()
 }
 
 /// An id that is not believed of a file that has another one in its name.
 const MISNAMED_ID_MAX: u64 = 1 << 62;
 
 impl Candidate {
-    fn read(storage: &dyn Storage, id: u64, bytes: u64) -> Self {
+    /// `elsewhere` is how many bytes the segment can have if what has its name is no file.
+    fn read(storage: &dyn Storage, id: u64, bytes: u64, elsewhere: u64) -> Self {
         let file = FileName::Segment(id);
         let mut block = vec![0; SEGMENT_HEADER_BYTES];
         let read = patiently(|| storage.read(file, 0, &mut block));
@@ -264,9 +268,14 @@ impl Candidate {
             }
             _ => Ok(true),
         };
+        let bytes_max = match &block {
+            Err(error) if NotAFile::is_why(error) => elsewhere,
+            _ => bytes,
+        };
         Self {
             id,
             bytes,
+            bytes_max,
             block,
             holds_events,
         }
@@ -287,7 +296,7 @@ impl Candidate {
 
     fn error(&self) -> Option<io::Error> {
         let error = self.block.as_ref().err()?;
-        if is_no_file(error) {
+        if NotAFile::is_why(error) {
             return None;
         }
         let file = FileName::Segment(self.id);
@@ -297,10 +306,17 @@ impl Candidate {
         ))
     }
 
+    /// Whether there is no file, where it can be looked for.
+    fn is_missing(&self) -> bool {
+        let error = self.block.as_ref().err();
+        error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
     fn unread(&self, why: Unreadable) -> Kind {
         Kind::Unread(Unread {
             id: self.id,
             bytes: self.bytes,
+            bytes_max: self.bytes_max,
             why,
         })
     }
@@ -308,7 +324,6 @@ impl Candidate {
     /// What it is in the spool of this client.
     pub(super) fn kind(&self, client: Option<u64>) -> Kind {
         let header = match &self.block {
-            Err(error) if is_no_file(error) => return Kind::NoFile(error.to_string()),
             Err(error) => return self.unread(Unreadable::system(error)),
             Ok(HeaderBlock::OtherVersion { major, .. }) => {
                 return self.unread(Unreadable::OtherVersion(*major));
@@ -391,18 +406,23 @@ fn patiently<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
-/// In the order of their numbers, as far as that is known.
+/// In the order of their numbers, as far as that is known. A segment whose file is elsewhere can be
+/// as large as any other, or have `segment_bytes`.
 pub(super) fn read_headers(
     storage: &dyn Storage,
     files: &[(FileName, u64)],
+    segment_bytes: u64,
     opened: &mut Opened,
 ) -> Vec<Candidate> {
+    let of_segments = files.iter().filter(|(file, _)| *file != FileName::Cursor);
+    let largest = of_segments.map(|(_, bytes)| *bytes).max();
+    let elsewhere = largest.unwrap_or(0).max(segment_bytes);
     let mut candidates = Vec::new();
     for (file, bytes) in files {
         let FileName::Segment(id) = *file else {
             continue;
         };
-        let candidate = Candidate::read(storage, id, *bytes);
+        let candidate = Candidate::read(storage, id, *bytes, elsewhere);
         match &candidate.block {
             Ok(HeaderBlock::Whole(_, true)) => opened.repaired.push(*file),
             Err(error) if is_removed(storage, id, error) => continue,
@@ -440,10 +460,6 @@ fn take_in(
                 segments.found_other(file, bytes);
             }
         }
-        Kind::NoFile(_) => {
-            opened.unreadable.push(file);
-            segments.found_other(file, bytes);
-        }
         Kind::Unread(unread) => {
             match unread.why {
                 Unreadable::OtherVersion(_) => opened.other_versions.push(file),
@@ -470,23 +486,61 @@ pub(super) fn look_again(storage: &Shared, client: u64, segments: &mut Segments)
     let Ok(files) = storage.0.list() else {
         return;
     };
-    let is_there = |wanted| files.iter().any(|(file, _)| *file == wanted);
-    if !is_there(FileName::Cursor) {
+    let bytes_of = |wanted| files.iter().find(|(file, _)| *file == wanted);
+    if bytes_of(FileName::Cursor).is_none() {
         // It is not the directory that it was.
         return;
     }
     for unread in segments.take_unread() {
-        let file = FileName::Segment(unread.id);
-        if !is_there(file) {
-            segments.lost_unread(unread);
-            continue;
-        }
-        let candidate = Candidate::read(storage.0.as_ref(), unread.id, unread.bytes);
+        let (id, file) = (unread.id, FileName::Segment(unread.id));
+        let is_left = segments.is_left(id);
+        let bytes = match bytes_of(file) {
+            // It is not listed where it is.
+            _ if is_left => unread.bytes_max,
+            Some((_, bytes)) => *bytes,
+            None => {
+                segments.lost_unread(unread);
+                continue;
+            }
+        };
+        let candidate = Candidate::read(storage.0.as_ref(), id, bytes, unread.bytes_max);
         match candidate.kind(Some(client)) {
+            Kind::Unread(_) if is_left && candidate.is_missing() => segments.lost_unread(unread),
             Kind::Readable(readable) if segments.found(readable) => {}
-            Kind::Unread(unread) => segments.found_unread(unread),
-            // What it is instead is settled at the next opening.
-            _ => segments.found_other(file, unread.bytes),
+            Kind::Unread(now) if is_left => segments.found_unread(Unread {
+                why: now.why,
+                ..unread
+            }),
+            Kind::Unread(now) => segments.found_unread(now),
+            // What it is instead is settled at the next opening, if there is one.
+            _ if is_left => segments.lost_unread(unread),
+            _ => segments.found_other(file, bytes),
+        }
+    }
+}
+
+/// Beside files that cannot be read, nothing else tells where the numbers in a segment end than its
+/// frames: those behind the last one may be in such a file, or are nobody's.
+fn note_ends(storage: &dyn Storage, segments: &mut Segments, retired: &Retired) {
+    if segments.unread().is_empty() {
+        return;
+    }
+    let list = segments.list();
+    let followings = list.readable.iter().skip(1).map(Some).chain([None]);
+    let is_open = |(it, following): &(&Readable, Option<&Readable>)| {
+        let (header, following) = (it.header, following.map(|it| it.header));
+        let end = following.map_or(NUMBERS_END, |it| it.skipped_from);
+        let mut unread = list.unread_between(Some(header.id), following.map(|it| it.id));
+        (run_of(header.first) < run_of(end) || unread.next().is_some())
+            && retired.open_between(header.first, end) > 0
+    };
+    let open = list.readable.iter().zip(followings).filter(is_open);
+    for (it, _) in open.take(ENDS_MAX) {
+        if let Ok(found) = segment_end(storage, it)
+            && found.is_read
+            && found.is_blank
+        {
+            segments.ends_at(it.id, found.end);
         }
     }
 }
@@ -532,6 +586,7 @@ fn settle(
         any,
         durable_upto: told,
         holes,
+        ..
     }) = found
     else {
         opened.unreadable.push(file);

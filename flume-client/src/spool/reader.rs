@@ -3,7 +3,7 @@
 use std::io;
 
 use super::cursor::Retired;
-use super::frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Payload};
+use super::frame::{FRAME_HEADER_BYTES, FrameHeader, Payload};
 use super::header::SEGMENT_HEADER_BYTES;
 use super::missing::{
     Gap, Missing, ReadFailure, Readable, SegmentList, Told, Unread, events_at_most, events_in,
@@ -30,6 +30,8 @@ pub struct Reader {
     unread_from: Option<u64>,
     /// The end of the last frame that was passed.
     passed: u64,
+    /// Behind it, nothing but room that was never written was seen.
+    is_blank: bool,
     /// The segments between which a gap was told last, and how many events of it.
     area: ([Option<u64>; 2], u64),
     /// What was told of files that cannot be read, and what before the last gap.
@@ -84,6 +86,8 @@ pub(super) struct SegmentEnd {
     pub(super) any: bool,
     /// The highest `durable_upto` of the frames.
     pub(super) durable_upto: u64,
+    /// Behind the last frame is nothing but room that was never written.
+    pub(super) is_blank: bool,
     /// Ranges before `end` that no frame holds.
     pub(super) holes: Vec<(u64, u64)>,
 }
@@ -134,6 +138,7 @@ impl Reader {
             step: 0,
             unread_from: None,
             passed: 0,
+            is_blank: true,
             area: ([None; 2], 0),
             told: Told::default(),
             told_before: Told::default(),
@@ -247,6 +252,10 @@ impl Reader {
             place.is_removed = true;
             place.segment = None;
         }
+        if following.is_none() && place.is_read && self.is_blank {
+            // It was in a segment behind this one, which is as whole as it ever was.
+            place.segment = None;
+        }
         let mut end = first.min(limit);
         // What was not read may hold any of them, whatever its name.
         if segments.unread.is_empty() {
@@ -294,6 +303,7 @@ impl Reader {
             self.segment = Some(segment);
             self.offset = SEGMENT_HEADER_BYTES as u64;
             self.passed = self.offset;
+            self.is_blank = true;
             self.unread_from = None;
             self.window.clear();
         }
@@ -448,17 +458,20 @@ impl Reader {
             self.step = BLOCK_BYTES - at % BLOCK_BYTES;
             if let Some(header) = self.window.header(storage, segment, at)? {
                 if header.first >= limit {
+                    self.is_blank = false;
                     return Ok(None);
                 }
                 if header.end() <= self.next {
                     // Whatever could not be read before it has lower numbers still.
                     self.unread_from = None;
                     self.passed = at + header.frame_bytes();
+                    self.is_blank = true;
                 } else {
                     self.step = header.frame_bytes();
                     if self.window.is_whole(storage, segment, at, &header)? {
                         return Ok(Some(header));
                     }
+                    self.is_blank = false;
                 }
                 self.offset += header.frame_bytes();
                 continue;
@@ -467,13 +480,14 @@ impl Reader {
             if self.next >= expected {
                 return Ok(None);
             }
-            let mut found = at + ALIGNMENT as u64;
+            let mut found = at;
             let searched = self.window.search(storage, segment, &mut found);
             if let Err(error) = searched {
                 self.offset = found;
                 self.step = BLOCK_BYTES - found % BLOCK_BYTES;
                 return Err(error);
             }
+            self.is_blank &= self.window.is_blank();
             if !searched? {
                 return Ok(None);
             }
@@ -527,6 +541,7 @@ pub(super) fn segment_end(storage: &dyn Storage, segment: &Readable) -> io::Resu
             bytes: SEGMENT_HEADER_BYTES as u64,
             any: false,
             durable_upto: segment.header.durable_upto,
+            is_blank: true,
             holes: Vec::new(),
         },
     };
@@ -565,9 +580,9 @@ impl Walk {
         step: &mut u64,
     ) -> io::Result<bool> {
         let Some(header) = self.window.header(storage, segment, self.offset)? else {
-            self.offset += ALIGNMENT as u64;
             let searched = self.window.search(storage, segment, &mut self.offset);
             *step = BLOCK_BYTES - self.offset % BLOCK_BYTES;
+            self.found.is_blank &= self.window.is_blank();
             return searched;
         };
         *step = header.frame_bytes();
@@ -577,6 +592,7 @@ impl Walk {
         self.offset += header.frame_bytes();
         let found = &mut self.found;
         found.durable_upto = found.durable_upto.max(header.durable_upto);
+        found.is_blank = whole;
         if whole {
             found.any = true;
             // What cannot be read is no write that was never finished.

@@ -15,7 +15,7 @@ use std::io;
 
 use super::cursor::Retired;
 use super::header::SegmentHeader;
-use super::missing::{Readable, SegmentList, Unread, place_among};
+use super::missing::{Readable, SegmentList, Unread, events_in_file, place_among};
 use super::storage::{FileName, Shared};
 use super::{SEGMENTS_MIN, Settings, Trouble};
 
@@ -48,6 +48,8 @@ struct Entry {
     damaged: bool,
     /// It may hold durable events.
     used: bool,
+    /// Where its numbers end, if that was looked for.
+    end: Option<u64>,
 }
 
 /// Spares that are kept, the reserve among them.
@@ -103,13 +105,14 @@ impl Segments {
     }
 
     pub(super) fn disk_bytes(&self) -> u64 {
-        let here = |entry: &&Entry| entry.readable.header.id >= self.left_below;
+        let here = |entry: &&Entry| !self.is_left(entry.readable.header.id);
         let entries = self.entries.iter().filter(here);
         let entries = entries.map(|entry| entry.readable.bytes);
         let spares = self.spares.iter().map(|(_, bytes)| *bytes);
         let others = self.others.iter().chain(&self.leftovers);
         let others = others.map(|(_, bytes)| *bytes);
-        let unread = self.unread.iter().map(|unread| unread.bytes);
+        let unread = self.unread.iter().filter(|unread| !self.is_left(unread.id));
+        let unread = unread.map(|unread| unread.bytes);
         let files = entries.chain(spares).chain(others).chain(unread);
         self.cursor_bytes + files.sum::<u64>()
     }
@@ -132,6 +135,7 @@ impl Segments {
                 readable,
                 damaged: false,
                 used: true,
+                end: None,
             };
             self.entries.insert(place, entry);
         }
@@ -183,6 +187,25 @@ impl Segments {
             .for_each(|entry| entry.used = true);
     }
 
+    /// Says where the numbers in a segment end.
+    pub(super) fn ends_at(&mut self, id: u64, end: u64) {
+        self.entry(id)
+            .into_iter()
+            .for_each(|entry| entry.end = Some(end));
+    }
+
+    /// Where the numbers in a segment end at most: as far as its bytes go if its end was not looked
+    /// for.
+    pub(super) fn ends_upto(&self, readable: &Readable) -> u64 {
+        let mut entries = self.entries.iter();
+        let entry = entries.find(|entry| entry.readable.id == readable.id);
+        let by_bytes = || {
+            let events = events_in_file(readable.bytes);
+            readable.header.first.saturating_add(events)
+        };
+        entry.and_then(|entry| entry.end).unwrap_or_else(by_bytes)
+    }
+
     /// Says that a segment's file was cut.
     pub(super) fn shorten(&mut self, id: u64, bytes: u64) {
         self.entry(id)
@@ -209,8 +232,14 @@ impl Segments {
 
     /// Whether there are segments in a directory that was lost.
     pub(super) fn has_left(&self) -> bool {
-        let mut ids = self.entries.iter().map(|entry| entry.readable.header.id);
-        ids.any(|id| id < self.left_below)
+        let ids = self.entries.iter().map(|entry| entry.readable.header.id);
+        let mut ids = ids.chain(self.unread.iter().map(|unread| unread.id));
+        ids.any(|id| self.is_left(id))
+    }
+
+    /// Whether the segment of this id is in a directory that was lost.
+    pub(super) fn is_left(&self, id: u64) -> bool {
+        id < self.left_below
     }
 
     /// The next id that a file gets.
@@ -291,6 +320,7 @@ impl Segments {
             },
             damaged: false,
             used: false,
+            end: None,
         });
         Ok(())
     }
@@ -435,7 +465,7 @@ impl Segments {
     fn release(&mut self, storage: &Shared, settings: &Settings, entry: &Entry) -> io::Result<()> {
         let Readable { id, bytes, .. } = entry.readable;
         let segment = entry.readable.file();
-        if entry.readable.header.id < self.left_below {
+        if self.is_left(entry.readable.header.id) {
             // Its file stays where it is.
             return storage.0.remove(segment);
         }

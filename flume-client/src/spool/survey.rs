@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::SEGMENT_BYTES;
 use super::cursor::{Cursor, Retired};
 use super::frame::Level;
 use super::header::{HeaderBlock, SegmentHeader};
@@ -99,7 +100,13 @@ impl Survey {
         files.sort_unstable();
         let mut opened = Opened::default();
         let cursor = open::read_cursor(storage, &mut opened)?;
-        let candidates = open::read_headers(storage, &files, &mut opened);
+        // The quota is not known, so a segment whose file is elsewhere is as large as the others.
+        let is_known = |(file, bytes): &(FileName, u64)| *file != FileName::Cursor && *bytes > 0;
+        let least = match files.iter().any(is_known) {
+            true => 0,
+            false => SEGMENT_BYTES,
+        };
+        let candidates = open::read_headers(storage, &files, least, &mut opened);
         let client = open::client(cursor.as_ref(), &candidates);
         let mut survey = Self {
             client,
@@ -309,7 +316,6 @@ fn surveyed(candidate: &Candidate, kind: &Kind) -> SurveyedSegment {
         Kind::Spare => Some(SegmentTrouble::OtherName),
         Kind::Damaged => Some(SegmentTrouble::Damaged),
         Kind::OtherClient => Some(SegmentTrouble::OtherClient),
-        Kind::NoFile(what) => Some(SegmentTrouble::Unreadable(what.clone())),
         Kind::Unread(unread) => Some(match &unread.why {
             Unreadable::System(text) => SegmentTrouble::Unreadable(text.clone()),
             Unreadable::OtherVersion(version) => SegmentTrouble::OtherVersion(*version),

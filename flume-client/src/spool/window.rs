@@ -17,6 +17,8 @@ pub(super) struct Window {
     segment: Option<u64>,
     offset: u64,
     bytes: Vec<u8>,
+    /// The last search saw nothing but zeros.
+    is_blank: bool,
 }
 
 impl Window {
@@ -119,19 +121,26 @@ impl Window {
         Ok(false)
     }
 
-    /// Moves `offset` on to the first place where a frame of this segment begins, or to where
-    /// nothing can be read. `false`: there is none.
+    /// Whether the last [`search`](Self::search) saw nothing but zeros: room that was never written.
+    pub(super) fn is_blank(&self) -> bool {
+        self.is_blank
+    }
+
+    /// Moves `offset` on to the first place from there where a frame of this segment begins, or to
+    /// where nothing can be read. `false`: there is none.
     pub(super) fn search(
         &mut self,
         storage: &dyn Storage,
         segment: &Readable,
         offset: &mut u64,
     ) -> io::Result<bool> {
+        self.is_blank = true;
         while *offset + FRAME_HEADER_BYTES as u64 <= segment.bytes {
             let bytes = self.get(storage, segment, *offset, FRAME_HEADER_BYTES)?;
             if bytes.len() < FRAME_HEADER_BYTES {
                 return Ok(false);
             }
+            let is_blank = bytes.iter().all(|byte| *byte == 0);
             let mut searched = 0;
             while let Some(candidate) = bytes.get(searched..)
                 && candidate.len() >= FRAME_HEADER_BYTES
@@ -142,11 +151,13 @@ impl Window {
                 };
                 if header_of(segment, place, candidate).is_some() {
                     *offset = place.offset;
+                    self.is_blank &= searched == 0;
                     return Ok(true);
                 }
                 searched += ALIGNMENT;
             }
             *offset += searched as u64;
+            self.is_blank &= is_blank;
         }
         Ok(false)
     }
