@@ -206,7 +206,7 @@ fn segments_and_spares_that_are_no_files_are_neither_read_nor_deleted_nor_waited
     let stats = client.stats();
     assert_eq!((stats.delivered, stats.lost.total()), (5, 0));
     assert_eq!(stats.spool.unwrap().unreadable.len(), 3);
-    give_up(&client, PATIENCE);
+    drop(give_up(&client, PATIENCE));
     for file in [
         FileName::Segment(7),
         FileName::Segment(8),
