@@ -4,11 +4,15 @@
     reason = "the one file of the spool that knows a file system"
 )]
 
+mod former;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use former::{FORMER_MAX, Former, Reading};
 
 use super::access::{Access, judge};
 use super::directory_error::DirectoryError;
@@ -24,12 +28,6 @@ use super::system::{disk_space, file_bytes_max, is_short_of_descriptors, read_at
 const HANDLES_MAX: usize = 6;
 /// Things that have the cursor's name and are no file, and are given another.
 const SET_ASIDE_MAX: u32 = 16;
-/// Former directories that are kept open to be read, two descriptors each.
-const FORMER_MAX: usize = 4;
-/// Segments of former directories that are kept open, a descriptor each. They may be there by that
-/// alone: of more, those of the lowest ids are closed, and if their directory was removed, their
-/// events are gone.
-const FORMER_OPEN_MAX: usize = 16;
 
 /// A directory of files. Whoever has it is alone in it until it is dropped; the kernel frees the
 /// lock however the process ends.
@@ -63,24 +61,6 @@ struct Place {
     folder: Folder,
     /// `None` for who only looks.
     lock: Option<Mutex<Lock>>,
-}
-
-/// Where files were before the directory was removed or moved.
-#[derive(Debug, Default)]
-struct Former {
-    /// Segments of lower ids are there.
-    below: u64,
-    /// The last one comes last.
-    places: Vec<Arc<Place>>,
-    /// Files that were open then. What was removed can be read by these alone.
-    open: BTreeMap<FileName, Reading>,
-}
-
-/// A file that is open for reading at the least.
-#[derive(Clone, Debug)]
-enum Reading {
-    Handle(Arc<Handle>),
-    File(Arc<File>),
 }
 
 /// What was done about a directory that was removed or moved.
@@ -588,22 +568,6 @@ impl Place {
     }
 }
 
-impl Former {
-    /// Keeps a segment's file open.
-    fn keep(&mut self, file: FileName, open: Reading) {
-        if matches!(file, FileName::Segment(_)) {
-            self.open.insert(file, open);
-        }
-        while self.open.len() > FORMER_OPEN_MAX {
-            self.open.pop_first();
-        }
-    }
-
-    fn has(&self, file: FileName) -> bool {
-        matches!(file, FileName::Segment(id) if id < self.below)
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -618,51 +582,4 @@ impl Drop for Place {
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]
-mod tests {
-    use super::*;
-
-    /// Not flushed to a device: there is none.
-    fn unflushable() -> Arc<Handle> {
-        let device = std::fs::OpenOptions::new().write(true).open("/dev/null");
-        Arc::new(Handle::of(device.unwrap(), true).unwrap())
-    }
-
-    impl Directory {
-        /// Puts a file there which no flush succeeds for, or takes it away.
-        pub(crate) fn fail_flushes(&self, fails: bool) {
-            let file = FileName::Segment(0);
-            match fails {
-                true => drop(self.handles().insert(file, unflushable())),
-                false => drop(self.handles().remove(&file)),
-            }
-        }
-    }
-
-    #[test]
-    fn a_flush_tells_of_a_file_that_cannot_be_flushed() {
-        let home = tempfile::TempDir::new().unwrap();
-        let directory = Directory::open(home.path(), Access::default()).unwrap();
-        directory.create(FileName::Segment(1), 4096).unwrap();
-        directory.flush().unwrap();
-        directory.fail_flushes(true);
-        directory.flush().unwrap_err();
-        directory.fail_flushes(false);
-        directory.flush().unwrap();
-    }
-
-    #[test]
-    fn of_segments_of_removed_directories_only_some_are_kept_open() {
-        let file = tempfile::tempfile().unwrap();
-        let file = Arc::new(file);
-        let mut former = Former::default();
-        for id in 0..100 {
-            former.keep(FileName::Segment(id), Reading::File(Arc::clone(&file)));
-            former.keep(FileName::Spare(id), Reading::File(Arc::clone(&file)));
-        }
-        assert_eq!(former.open.len(), FORMER_OPEN_MAX);
-        let newest = FileName::Segment(99);
-        assert!(former.open.contains_key(&newest));
-        drop(former);
-        assert_eq!(Arc::strong_count(&file), 1, "what is dropped is closed");
-    }
-}
+mod tests;

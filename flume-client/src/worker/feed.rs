@@ -7,7 +7,11 @@
 //!
 //! Nothing is given up for it: what cannot be read is told, and comes late.
 
-use std::collections::VecDeque;
+mod late;
+#[cfg(test)]
+mod tests;
+mod told;
+
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -16,13 +20,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use late::Late;
 use tokio::time::{Instant, Sleep, sleep_until};
+use told::ToldFiles;
 
-use super::reading::{Failure, Found, Job, LeftOut, OnFailure, Outcome, read};
+use super::reading::{Failure, Found, Job, OnFailure, Outcome, read};
 use crate::blocking::BlockingThread;
 use crate::chunk::Chunk;
 use crate::handover::{Handover, Retirements, Supply};
-use crate::spool::{FileName, Log, Opened, Reader, Retired, SegmentList, Storage, Told, Unread};
+use crate::spool::{FileName, Log, Opened, Reader, Retired, SegmentList, Storage};
 use crate::stats::{Passed, UnreadableEvents};
 use crate::ticket::Ticket;
 
@@ -150,21 +156,6 @@ struct Waiting {
     of_file: u32,
     /// `None`: it is being tried.
     again: Option<Pin<Box<Sleep>>>,
-}
-
-/// Events that were left out.
-#[derive(Default)]
-struct Late {
-    /// By their numbers.
-    left_out: Vec<LeftOut>,
-    /// To be tried now.
-    due: VecDeque<LeftOut>,
-    /// One that is being read in parts, and what is left of it.
-    begun: Option<(Job, LeftOut)>,
-    again: Option<(Duration, Pin<Box<Sleep>>)>,
-    has_read: bool,
-    /// A part was read: what comes next has its turn.
-    has_had_turn: bool,
 }
 
 impl Feed {
@@ -487,181 +478,3 @@ impl Feed {
         self.unreadable = files.collect();
     }
 }
-
-/// Files that cannot be read, each once, by the id in its name.
-#[derive(Default)]
-struct ToldFiles {
-    files: Vec<(Option<u64>, UnreadableEvents)>,
-    told: Told,
-}
-
-impl ToldFiles {
-    fn add(&mut self, segment: Option<u64>, events_max: u64, why: &Arc<str>, passed: Passed) {
-        match self.files.iter_mut().find(|(id, _)| *id == segment) {
-            Some((_, it)) => it.events_max += events_max,
-            None => {
-                let it = UnreadableEvents {
-                    file: PathBuf::new(),
-                    events_max,
-                    why: why.clone(),
-                    passed,
-                };
-                self.files.push((segment, it));
-            }
-        }
-    }
-
-    /// They are in the file that is named, and as many as it cannot hold in those behind it.
-    fn add_left_out(&mut self, it: &LeftOut, unread: &[Unread]) {
-        let mut rest = it.events;
-        let files = unread.iter().skip_while(|file| Some(file.id) != it.segment);
-        for file in files {
-            let here = self.told.tell([file], rest);
-            if here > 0 {
-                let why = file.why.to_string().into();
-                self.add(Some(file.id), here, &why, Passed::Yes);
-            }
-            rest -= here;
-        }
-        if rest > 0 || it.events == 0 {
-            self.add(it.segment, rest, &it.why, Passed::Yes);
-        }
-    }
-}
-
-/// What was left out, tried again.
-impl Feed {
-    /// Whether it is time to try again what was left out.
-    fn is_late_due(&mut self, context: &mut Context<'_>) -> bool {
-        if self.late.left_out.is_empty() && self.segments.unread.is_empty() {
-            return self.late.is_under_way();
-        }
-        let segments = self.backlog.handover.segments();
-        let has_changed = segments.unread != self.segments.unread;
-        self.segments = segments;
-        if has_changed {
-            self.late.again = None;
-            self.tell();
-        }
-        if self.late.is_under_way() {
-            return true;
-        }
-        if let Some((_, again)) = &mut self.late.again
-            && again.as_mut().poll(context).is_pending()
-        {
-            return false;
-        }
-        self.late.due = self.late.left_out.drain(..).collect();
-        self.late.has_read = false;
-        self.late.is_under_way()
-    }
-
-    /// `false`: there is nothing to be tried.
-    fn read_late(&mut self) -> bool {
-        if let Some((mut job, _)) = self.late.begun.take() {
-            job.left_out_max = self.late.room();
-            self.submit(job);
-            return true;
-        }
-        let Some(due) = self.late.due.pop_front() else {
-            return false;
-        };
-        self.submit(Job {
-            reader: Reader::new(due.first, self.backlog.witnessed),
-            next: due.first,
-            limit: due.end,
-            segments: self.segments.clone(),
-            on_failure: OnFailure::LeaveOut,
-            left_out_max: self.late.room(),
-            late: Some(due.events),
-            why: due.why,
-        });
-        true
-    }
-
-    fn on_read_late(&mut self, job: Job, failure: Option<Failure>) {
-        self.late.has_had_turn = true;
-        if job.next < job.limit {
-            let is_over = failure.is_some() || self.late.room() == 0;
-            let (segment, why) = match failure {
-                Some(failure) => (failure.segment, failure.why),
-                None => (job.reader.segment(), job.why.clone()),
-            };
-            let rest = LeftOut {
-                first: job.next,
-                end: job.limit,
-                events: job.late.unwrap_or(u64::MAX).min(job.limit - job.next),
-                segment,
-                why,
-            };
-            if !is_over {
-                self.late.begun = Some((job, rest));
-                return;
-            }
-            // It passes, or there is room later, and then this is tried again with the others.
-            self.late.leave_out_rest(rest);
-        }
-        if self.late.due.is_empty() {
-            self.late.wait();
-            self.recount();
-            self.tell();
-        }
-    }
-}
-
-impl Late {
-    fn is_under_way(&self) -> bool {
-        self.begun.is_some() || !self.due.is_empty()
-    }
-
-    /// All that was left out and is not being read.
-    fn all(&self) -> impl Iterator<Item = &LeftOut> {
-        let begun = self.begun.iter().map(|(_, rest)| rest);
-        self.left_out.iter().chain(&self.due).chain(begun)
-    }
-
-    /// How many more ranges may be left out.
-    fn room(&self) -> usize {
-        LEFT_OUT_MAX.saturating_sub(self.all().count())
-    }
-
-    /// Leaves out what follows the range before, or extends that one if there is no room for another.
-    fn leave_out_rest(&mut self, rest: LeftOut) {
-        let is_full = self.room() == 0;
-        let mut ranges = self.left_out.iter_mut();
-        match ranges.find(|it| is_full && it.end == rest.first) {
-            Some(before) => {
-                before.end = rest.end;
-                before.events += rest.events;
-            }
-            None => self.leave_out(rest),
-        }
-    }
-
-    fn leave_out(&mut self, left_out: LeftOut) {
-        let place = self
-            .left_out
-            .partition_point(|it| it.first < left_out.first);
-        self.left_out.insert(place, left_out);
-        if self.again.is_none() {
-            self.wait();
-        }
-    }
-
-    /// Goes to sleep until the next try, the longer the longer nothing could be read.
-    fn wait(&mut self) {
-        if self.left_out.is_empty() {
-            self.again = None;
-            return;
-        }
-        let wait = match &self.again {
-            Some((wait, _)) if !self.has_read => (*wait * 2).min(LATE_AGAIN_MAX),
-            _ => LATE_AGAIN,
-        };
-        let again = Box::pin(sleep_until(Instant::now() + wait));
-        self.again = Some((wait, again));
-    }
-}
-
-#[cfg(test)]
-mod tests;

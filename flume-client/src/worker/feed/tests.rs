@@ -12,6 +12,7 @@ use super::*;
 use crate::event::Event;
 use crate::runtime::ClientRuntime;
 use crate::spool::{Access, Directory, Level, Settings};
+use crate::worker::reading::LeftOut;
 
 /// How long to wait for what must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
