@@ -19,7 +19,7 @@ pub const CALM_AFTER: Duration = Duration::from_secs(5);
 /// [`CALM_AFTER`](crate::health::CALM_AFTER), never per event: at most one a second, however bad
 /// things are. What was noted of a spool comes once, when the client starts. It goes
 ///
-/// - to the [`log`](https://docs.rs/log) crate, with the target `flume_client`: as `warn` when a
+/// - to the `log` crate, with the target `flume_client`: as `warn` when a
 ///   problem begins and as `info` when it is over. `flume_client=off` in a logger's filter, or
 ///   leaving out that target, silences it; without a logger nothing is said, and costs nothing;
 /// - to [`ClientBuilder::on_change`](crate::ClientBuilder::on_change).
