@@ -240,8 +240,8 @@ fn deliver(
     started: Instant,
 ) -> Ending {
     let snapshot = || -> Vec<Stats> { clients.iter().map(Client::stats).collect() };
-    let total = snapshot().iter().map(|stats| stats.recovered).sum();
-    let progress = Progress::of_events(total);
+    let total = |stats: &[Stats]| stats.iter().map(|it| it.recovered).sum();
+    let progress = Progress::of_events(total(&snapshot()));
     let mut patience = Patience::new(args.timeout);
     let mut watch = Watch::default();
     let retrying = format!("retrying for up to {}", text::duration(args.timeout));
@@ -252,7 +252,9 @@ fn deliver(
         }
         let events = sum(&stats);
         let (delivered, pending) = (events.delivered, events.pending);
-        progress.at(total - pending, || {
+        // What a file can hold that cannot be read is known better when it is reached.
+        let total: u64 = total(&stats);
+        progress.at(total.saturating_sub(pending), || {
             let (done, rate) = (count(delivered), per_second(delivered, now - started));
             format!("{done} of {} delivered, {rate}/s", plural(total, "event"))
         });
