@@ -254,6 +254,11 @@ impl Nursery {
         fs::create_dir_all(&to)?;
         for entry in fs::read_dir(self.origin.join(folder))? {
             let from = entry?.path();
+            if let Some(name) = from.file_name().and_then(|name| name.to_str())
+                && from.is_dir()
+            {
+                self.copy(&format!("{folder}/{name}"))?;
+            }
             if let Some(name) = from.file_name().filter(|_| from.is_file()) {
                 fs::write(to.join(name), fs::read(&from)?)?;
             }
