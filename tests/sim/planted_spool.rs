@@ -206,19 +206,19 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     bug(
         "a file of another version is damage",
-        "open.rs",
+        "candidate.rs",
         "                return self.unread(Unreadable::OtherVersion(*major));",
         "                let _ = major;\n                return Kind::Damaged;",
     ),
     bug(
         "a file without permission is damage",
-        "open.rs",
+        "candidate.rs",
         "            Err(error) => return self.unread(Unreadable::system(error)),",
         "            Err(_) => return Kind::Damaged,",
     ),
     bug(
         "a renamed segment with events is a spare",
-        "open.rs",
+        "candidate.rs",
         "            Ok(false) => Kind::Spare,",
         "            Ok(_) if header.id != self.id => Kind::Spare,\n            Ok(false) => Kind::Spare,",
     ),

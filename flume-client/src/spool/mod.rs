@@ -17,10 +17,12 @@
 //! | [`header`](SegmentHeader) | a segment's first block, as bytes. Pure |
 //! | [`cursor`](Cursor) | which events are done with, as bytes. Pure |
 //! | [`segments`](self) | which files there are, and what becomes of them |
+//! | `candidate` | what a segment's file is, by its first block |
 //! | [`open`](Opened) | what is made of the files that are found |
 //! | [`log`](Log) | the writing side |
 //! | `pending` | frames that are not durable |
 //! | [`reader`](Reader) | the reading side |
+//! | `segment_end` | where the events in a segment end |
 //! | [`missing`](Missing) | what is not there or cannot be read, and how much it can be |
 //! | `window` | the part of a segment that is read |
 //! | [`places`] | one directory for several processes |
@@ -46,6 +48,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod access;
+mod candidate;
 mod cursor;
 mod directory;
 mod directory_error;
@@ -62,6 +65,7 @@ mod open;
 mod pending;
 mod places;
 mod reader;
+mod segment_end;
 mod segments;
 mod storage;
 mod survey;

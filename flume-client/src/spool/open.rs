@@ -23,14 +23,12 @@
 
 use std::io;
 
+use super::candidate::{Candidate, Kind, client, patiently, read_headers};
 use super::cursor::{CURSOR_BYTES, Cursor, Retired};
-use super::folder::NotAFile;
-use super::header::{HeaderBlock, NUMBERS_END, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::header::{NUMBERS_END, SEGMENT_HEADER_BYTES};
 use super::log::Run;
-use super::missing::{
-    RUN_BITS, ReadFailure, Readable, SegmentList, Unread, Unreadable, is_removed, run_of,
-};
-use super::reader::{SegmentEnd, segment_end};
+use super::missing::{RUN_BITS, ReadFailure, Readable, SegmentList, Unread, Unreadable, run_of};
+use super::segment_end::{SegmentEnd, segment_end};
 use super::segments::Segments;
 use super::storage::{FileName, Shared, Storage};
 use super::{Settings, Trouble};
@@ -92,12 +90,9 @@ const RUNS_OF_A_SLOT: u64 = 2;
 const RUNS_OF_A_CURSOR: u64 = 1 << 20;
 
 /// Segments that are read to their ends at an opening, beside files that cannot be read: one for
-/// each such file, and one for each run since. It costs some milliseconds each. Of more, what
+/// each such file, and one for each run since. Each is read whole. Of more, what
 /// [`Log::backlog`](super::Log::backlog) tells is what their bytes can hold.
 const ENDS_MAX: usize = 64;
-
-/// How often a file is read until an error is believed.
-const READ_TRIES: u32 = 3;
 
 pub(super) fn open(
     storage: &Shared,
@@ -222,131 +217,6 @@ fn segments_of(
     segments
 }
 
-/// Whose events these are, if any file tells.
-pub(super) fn client(cursor: Option<&Cursor>, candidates: &[Candidate]) -> Option<u64> {
-    let newest = || candidates.iter().rev().find_map(Candidate::header);
-    let known = cursor.map(|cursor| cursor.client);
-    known.or_else(|| newest().map(|header| header.client))
-}
-
-/// A segment's file, and what its first block says.
-pub(super) struct Candidate {
-    pub(super) id: u64,
-    pub(super) bytes: u64,
-    /// As in [`Unread`].
-    bytes_max: u64,
-    pub(super) block: io::Result<HeaderBlock>,
-    /// If the header has another id: whether there are events behind it.
-    holds_events: io::Result<bool>,
-}
-
-/// What a segment's file is.
-pub(super) enum Kind {
-    Readable(Readable),
-    /// Its new header is on the disk, its new name is not.
-    Spare,
-    Unread(Unread),
-    Damaged,
-    OtherClient,
-}
-
-/// An id that is not believed of a file that has another one in its name.
-const MISNAMED_ID_MAX: u64 = 1 << 62;
-
-impl Candidate {
-    /// `elsewhere` is how many bytes the segment can have if what has its name is no file.
-    fn read(storage: &dyn Storage, id: u64, bytes: u64, elsewhere: u64) -> Self {
-        let file = FileName::Segment(id);
-        let mut block = vec![0; SEGMENT_HEADER_BYTES];
-        let read = patiently(|| storage.read(file, 0, &mut block));
-        let block = read.map(|read| HeaderBlock::read(block.get(..read).unwrap_or_default()));
-        let holds_events = match block {
-            Ok(HeaderBlock::Whole(header, _)) if header.id != id => {
-                let segment = Readable { id, header, bytes };
-                let end = patiently(|| segment_end(storage, &segment));
-                end.map(|end| end.any || !end.is_read)
-            }
-            _ => Ok(true),
-        };
-        let bytes_max = match &block {
-            Err(error) if NotAFile::is_why(error) => elsewhere,
-            _ => bytes,
-        };
-        Self {
-            id,
-            bytes,
-            bytes_max,
-            block,
-            holds_events,
-        }
-    }
-
-    fn header(&self) -> Option<&SegmentHeader> {
-        match (&self.block, &self.holds_events) {
-            (Ok(HeaderBlock::Whole(header, _)), Ok(true)) => Some(header),
-            _ => None,
-        }
-    }
-
-    /// The id of the segment that it holds, as far as that is known.
-    fn own_id(&self) -> u64 {
-        let header = self.header().filter(|it| it.id < MISNAMED_ID_MAX);
-        header.map_or(self.id, |header| header.id)
-    }
-
-    fn error(&self) -> Option<io::Error> {
-        let error = self.block.as_ref().err()?;
-        if NotAFile::is_why(error) {
-            return None;
-        }
-        let file = FileName::Segment(self.id);
-        Some(io::Error::new(
-            error.kind(),
-            format!("no file tells whose events these are, for {file} cannot be read: {error}"),
-        ))
-    }
-
-    /// Whether there is no file, where it can be looked for.
-    fn is_missing(&self) -> bool {
-        let error = self.block.as_ref().err();
-        error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
-    }
-
-    fn unread(&self, why: Unreadable) -> Kind {
-        Kind::Unread(Unread {
-            id: self.id,
-            bytes: self.bytes,
-            bytes_max: self.bytes_max,
-            why,
-        })
-    }
-
-    /// What it is in the spool of this client.
-    pub(super) fn kind(&self, client: Option<u64>) -> Kind {
-        let header = match &self.block {
-            Err(error) => return self.unread(Unreadable::system(error)),
-            Ok(HeaderBlock::OtherVersion { major, .. }) => {
-                return self.unread(Unreadable::OtherVersion(*major));
-            }
-            Ok(HeaderBlock::Damaged) => return Kind::Damaged,
-            Ok(HeaderBlock::Whole(header, _)) => *header,
-        };
-        if Some(header.client) != client {
-            return Kind::OtherClient;
-        }
-        match &self.holds_events {
-            Err(error) => self.unread(Unreadable::system(error)),
-            Ok(false) => Kind::Spare,
-            Ok(true) if self.own_id() != header.id => Kind::Damaged,
-            Ok(true) => Kind::Readable(Readable {
-                id: self.id,
-                header,
-                bytes: self.bytes,
-            }),
-        }
-    }
-}
-
 /// Fails if there is a cursor and none of it can be read.
 pub(super) fn read_cursor(
     storage: &dyn Storage,
@@ -391,48 +261,6 @@ fn read_slots(storage: &dyn Storage, file: &mut [u8]) -> Option<usize> {
         }
     }
     any.then_some(bytes)
-}
-
-/// An error here costs whole segments, so it is not believed at once.
-fn patiently<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    let mut tries = 1;
-    loop {
-        match read() {
-            Err(error) if tries < READ_TRIES && error.kind() != io::ErrorKind::NotFound => {
-                tries += 1;
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-/// In the order of their numbers, as far as that is known. A segment whose file is elsewhere can be
-/// as large as any other, or have `segment_bytes`.
-pub(super) fn read_headers(
-    storage: &dyn Storage,
-    files: &[(FileName, u64)],
-    segment_bytes: u64,
-    opened: &mut Opened,
-) -> Vec<Candidate> {
-    let of_segments = files.iter().filter(|(file, _)| *file != FileName::Cursor);
-    let largest = of_segments.map(|(_, bytes)| *bytes).max();
-    let elsewhere = largest.unwrap_or(0).max(segment_bytes);
-    let mut candidates = Vec::new();
-    for (file, bytes) in files {
-        let FileName::Segment(id) = *file else {
-            continue;
-        };
-        let candidate = Candidate::read(storage, id, *bytes, elsewhere);
-        match &candidate.block {
-            Ok(HeaderBlock::Whole(_, true)) => opened.repaired.push(*file),
-            Err(error) if is_removed(storage, id, error) => continue,
-            _ => {}
-        }
-        candidates.push(candidate);
-    }
-    // Of two with one id, the one of that name is the first.
-    candidates.sort_by_key(|it| (it.own_id(), it.own_id() != it.id));
-    candidates
 }
 
 fn take_in(

@@ -3,12 +3,14 @@
 use std::io;
 
 use super::SEGMENT_BYTES;
+use super::candidate::{self, Candidate, Kind};
 use super::cursor::{Cursor, Retired};
 use super::frame::Level;
 use super::header::{HeaderBlock, SegmentHeader};
 use super::missing::{Gap, Missing, RUN_BITS, SegmentList, Unreadable, run_of};
-use super::open::{self, Candidate, CursorState, Kind, Opened};
-use super::reader::{Reader, Step, segment_end};
+use super::open::{self, CursorState, Opened};
+use super::reader::{Reader, Step};
+use super::segment_end::segment_end;
 use super::storage::{FileName, Storage};
 
 /// What a spool holds. Made by reading all of it; nothing is written, cut or renamed.
@@ -106,8 +108,8 @@ impl Survey {
             true => 0,
             false => SEGMENT_BYTES,
         };
-        let candidates = open::read_headers(storage, &files, least, &mut opened);
-        let client = open::client(cursor.as_ref(), &candidates);
+        let candidates = candidate::read_headers(storage, &files, least, &mut opened);
+        let client = candidate::client(cursor.as_ref(), &candidates);
         let mut survey = Self {
             client,
             cursor: opened.cursor,
