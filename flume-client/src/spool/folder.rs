@@ -213,29 +213,51 @@ mod unix {
 
     impl Identity {
         pub(in super::super) fn of(file: &File) -> io::Result<Option<Self>> {
-            let metadata = file.metadata()?;
-            Ok(Some(Self {
-                device: metadata.dev(),
-                inode: metadata.ino(),
-            }))
+            file.metadata().map(|found| Some(found.into()))
         }
 
         /// Of what has this path now; a link at its end is not followed.
         pub(in super::super) fn at(path: &Path) -> io::Result<Option<Self>> {
-            let metadata = std::fs::symlink_metadata(path)?;
-            Ok(Some(Self {
-                device: metadata.dev(),
-                inode: metadata.ino(),
-            }))
+            Self::ask(path, AtFlags::SYMLINK_NOFOLLOW)
+                .or_else(|| Some(std::fs::symlink_metadata(path).map(Self::from)))
+                .transpose()
         }
 
         /// Of the directory that this path leads to now.
         pub(in super::super) fn behind(path: &Path) -> io::Result<Option<Self>> {
-            let metadata = std::fs::metadata(path)?;
-            Ok(Some(Self {
+            Self::ask(path, AtFlags::empty())
+                .or_else(|| Some(std::fs::metadata(path).map(Self::from)))
+                .transpose()
+        }
+
+        /// Asks for no times: a file that was asked for them gets a finer one with the next write
+        /// (multigrain timestamps of Linux), which makes
+        /// a commit of one event take 1.4 times as long. `None`: there is no such call.
+        #[cfg(target_os = "linux")]
+        fn ask(path: &Path, flags: AtFlags) -> Option<io::Result<Self>> {
+            use rustix::fs::{CWD, StatxFlags, makedev, statx};
+            match statx(CWD, path, flags, StatxFlags::INO) {
+                Ok(found) => Some(Ok(Self {
+                    device: makedev(found.stx_dev_major, found.stx_dev_minor),
+                    inode: found.stx_ino,
+                })),
+                Err(rustix::io::Errno::NOSYS) => None,
+                Err(error) => Some(Err(error.into())),
+            }
+        }
+
+        #[cfg(not(target_os = "linux"))]
+        fn ask(_: &Path, _: AtFlags) -> Option<io::Result<Self>> {
+            None
+        }
+    }
+
+    impl From<std::fs::Metadata> for Identity {
+        fn from(metadata: std::fs::Metadata) -> Self {
+            Self {
                 device: metadata.dev(),
                 inode: metadata.ino(),
-            }))
+            }
         }
     }
 
