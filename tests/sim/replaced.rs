@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flume_client::spool::{
-    CURSOR_BYTES, Directory, FileName, Level, Log, Missing, NetworkFileSystem, Reader, Recovered,
-    SegmentTrouble, Settings, Step, Storage, Survey,
+    CURSOR_BYTES, Directory, FileName, Level, Log, Missing, NetworkFileSystem, Operation, Reader,
+    Recovered, SegmentTrouble, Settings, Step, Storage, Survey, Watched,
 };
 use flume_tests::spool_sim::of_another_version;
 
@@ -199,57 +199,6 @@ fn an_unread_segment_that_is_removed_from_a_moved_directory_is_lost() -> io::Res
     Ok(())
 }
 
-/// A directory whose cursor cannot be written for a while.
-struct Unsaved {
-    directory: Arc<Directory>,
-    fails: AtomicBool,
-}
-
-impl Storage for Unsaved {
-    fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
-        self.directory.list()
-    }
-
-    fn create(&self, file: FileName, bytes: u64) -> io::Result<()> {
-        self.directory.create(file, bytes)
-    }
-
-    fn write(&self, file: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if file == FileName::Cursor && self.fails.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.directory.write(file, offset, bytes)
-    }
-
-    fn read(&self, file: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-        self.directory.read(file, offset, bytes)
-    }
-
-    fn truncate(&self, file: FileName, bytes: u64) -> io::Result<()> {
-        self.directory.truncate(file, bytes)
-    }
-
-    fn sync(&self, file: FileName) -> io::Result<()> {
-        self.directory.sync(file)
-    }
-
-    fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
-        self.directory.rename(from, to)
-    }
-
-    fn remove(&self, file: FileName) -> io::Result<()> {
-        self.directory.remove(file)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.directory.sync_directory()
-    }
-
-    fn free_bytes(&self) -> io::Result<u64> {
-        self.directory.free_bytes()
-    }
-}
-
 #[test]
 fn a_cursor_that_is_removed_right_after_the_start_is_made_again() {
     let home = tempfile::tempdir().unwrap();
@@ -261,15 +210,18 @@ fn a_cursor_that_is_removed_right_after_the_start_is_made_again() {
     // The first save fails, so that the cursor that was read is not confirmed.
     let directory = Arc::new(Directory::open(path, NetworkFileSystem::Refused).unwrap());
     let cursor = path.join("cursor");
-    let unsaved = Unsaved {
-        directory: Arc::clone(&directory),
-        fails: AtomicBool::new(true),
-    };
-    let unsaved = Arc::new(unsaved);
-    let (mut log, opened) = Log::open(Arc::clone(&unsaved) as _, SETTINGS, 2).unwrap();
+    let fails = Arc::new(AtomicBool::new(true));
+    let still = Arc::clone(&fails);
+    let unsaved = Watched::new(directory, move |operation| match operation {
+        Operation::Write {
+            file: FileName::Cursor,
+        } if still.load(Ordering::Relaxed) => Err(io::ErrorKind::StorageFull.into()),
+        _ => Ok(()),
+    });
+    let (mut log, opened) = Log::open(Arc::new(unsaved), SETTINGS, 2).unwrap();
     assert!(opened.trouble.is_some());
     fs::remove_file(&cursor).unwrap();
-    unsaved.fails.store(false, Ordering::Relaxed);
+    fails.store(false, Ordering::Relaxed);
     // The first try finds out that it is gone.
     let _ = log.save();
     log.save().unwrap();

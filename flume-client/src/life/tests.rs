@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::error::{DeliveryError, Refusal, StoreError};
 use crate::health::Problem;
-use crate::spool::{Directory, FileName, Storage};
+use crate::spool::{FileName, Operation, Watched};
 use crate::{Client, Event, Receipt, Reliability, Report, Stats};
 
 /// How long to wait for what must happen.
@@ -34,10 +34,9 @@ enum Mood {
     PanicsOnRead,
 }
 
-/// A real directory with a will of its own.
-#[derive(Clone)]
+/// What stands beside a real directory and has a will of its own.
+#[derive(Clone, Default)]
 struct MoodyDisk {
-    directory: Arc<Directory>,
     mood: Arc<(Mutex<(Mood, u32)>, Condvar)>,
 }
 
@@ -63,63 +62,32 @@ impl MoodyDisk {
         state.0
     }
 
+    fn before(&self, operation: Operation) -> io::Result<()> {
+        match operation {
+            Operation::Write {
+                file: FileName::Segment(_),
+            } => assert!(
+                self.lock().0 != Mood::PanicsOnWrite,
+                "on purpose: a write panics"
+            ),
+            Operation::Read { .. } if thread::current().name() == Some("flume-read") => {
+                let mood = self.pass(Mood::HoldsReads);
+                assert!(mood != Mood::PanicsOnRead, "on purpose: a read panics");
+            }
+            Operation::Sync {
+                file: FileName::Segment(_),
+            } => drop(self.pass(Mood::HoldsSyncs)),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Waits until so many calls were held.
     fn wait_for_held(&self, calls: u32) {
         let state = self.lock();
         let waiting = |state: &mut (Mood, u32)| state.1 < calls;
         let waited = self.mood.1.wait_timeout_while(state, PATIENCE, waiting);
         assert!(!waited.unwrap().1.timed_out(), "nothing was held");
-    }
-}
-
-impl Storage for MoodyDisk {
-    fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
-        self.directory.list()
-    }
-
-    fn create(&self, file: FileName, bytes: u64) -> io::Result<()> {
-        self.directory.create(file, bytes)
-    }
-
-    fn write(&self, file: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let is_angry = matches!(file, FileName::Segment(_)) && self.lock().0 == Mood::PanicsOnWrite;
-        assert!(!is_angry, "on purpose: a write panics");
-        self.directory.write(file, offset, bytes)
-    }
-
-    fn read(&self, file: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-        if thread::current().name() == Some("flume-read") {
-            let mood = self.pass(Mood::HoldsReads);
-            assert!(mood != Mood::PanicsOnRead, "on purpose: a read panics");
-        }
-        self.directory.read(file, offset, bytes)
-    }
-
-    fn truncate(&self, file: FileName, bytes: u64) -> io::Result<()> {
-        self.directory.truncate(file, bytes)
-    }
-
-    fn sync(&self, file: FileName) -> io::Result<()> {
-        if matches!(file, FileName::Segment(_)) {
-            self.pass(Mood::HoldsSyncs);
-        }
-        self.directory.sync(file)
-    }
-
-    fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
-        self.directory.rename(from, to)
-    }
-
-    fn remove(&self, file: FileName) -> io::Result<()> {
-        self.directory.remove(file)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.directory.sync_directory()
-    }
-
-    fn free_bytes(&self) -> io::Result<u64> {
-        self.directory.free_bytes()
     }
 }
 
@@ -147,17 +115,13 @@ impl Drop for Place {
 fn client_on(place: &Place, mood: Mood) -> (Client, MoodyDisk) {
     let builder = Client::builder().agent("avro://127.0.0.1:1");
     let builder = builder.spool(place.path()).spool_free_bytes(0);
-    let mut disk = None;
+    let disk = MoodyDisk::default();
+    disk.set(mood);
+    let beside = disk.clone();
     let client = Client::start_on(builder.check().unwrap(), |directory| {
-        let moody = MoodyDisk {
-            directory,
-            mood: Arc::default(),
-        };
-        moody.set(mood);
-        disk = Some(moody.clone());
-        Arc::new(moody)
+        Arc::new(Watched::new(directory, move |it| beside.before(it)))
     });
-    (client.unwrap(), disk.unwrap())
+    (client.unwrap(), disk)
 }
 
 /// All at once: a thread may panic over the first of them.

@@ -24,6 +24,7 @@
 //! | [`reader`](Reader) | the reading side |
 //! | `segment_end` | where the events in a segment end |
 //! | [`missing`](Missing) | what is not there or cannot be read, and how much it can be |
+//! | [`watched`](Watched) | a storage beside which a test or a measurement stands |
 //! | `window` | the part of a segment that is read |
 //! | [`places`] | one directory for several processes |
 //! | [`survey`](Survey) | what a spool holds, without changing it |
@@ -70,6 +71,8 @@ mod segments;
 mod storage;
 mod survey;
 mod system;
+#[cfg(any(test, feature = "internals"))]
+mod watched;
 mod window;
 
 use std::io;
@@ -92,6 +95,8 @@ pub use reader::{Frame, Reader, Step};
 pub use storage::{FileName, NoMoreFiles, Removed, Storage};
 pub use survey::{SegmentTrouble, StoredEvent, Survey, SurveyedSegment};
 pub(crate) use system::is_short_of_descriptors;
+#[cfg(any(test, feature = "internals"))]
+pub use watched::{Operation, Watched};
 
 /// Segments that a quota has room for, at least: one is written, one is read, one is the reserve,
 /// and one may be damaged and set aside.

@@ -1,14 +1,13 @@
 //! Ours: the client with a spool, and the spool's log alone as a [`Store`], whose syncs are counted.
 
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use flume_client::spool::{
-    CURSOR_BYTES, Directory, FileName, Level, Log, NetworkFileSystem, Settings, Storage,
+    CURSOR_BYTES, Directory, FileName, Level, Log, NetworkFileSystem, Operation, Settings, Watched,
 };
 use flume_client::{Client, Event, Reliability};
 
@@ -53,12 +52,6 @@ pub(crate) struct SyncCounts {
     others: AtomicU64,
 }
 
-/// A directory whose syncs are counted.
-struct Counted {
-    directory: Directory,
-    counts: Arc<SyncCounts>,
-}
-
 impl Spooled {
     pub(crate) fn open(directory: &Path) -> Result<Self> {
         let port = flume_tests::free_ports(1)?.first().copied();
@@ -95,10 +88,13 @@ impl DurableQueue for Spooled {
 
 impl Spool {
     pub(crate) fn open(directory: &Path, counts: &Arc<SyncCounts>) -> Result<Self> {
-        let storage = Counted {
-            directory: Directory::open(&directory.join("spool"), NetworkFileSystem::Refused)?,
-            counts: Arc::clone(counts),
-        };
+        let path = directory.join("spool");
+        let directory = Directory::open(&path, NetworkFileSystem::Refused)?;
+        let counted = Arc::clone(counts);
+        let storage = Watched::new(Arc::new(directory), move |operation| {
+            counted.count(operation);
+            Ok(())
+        });
         let (log, _) = Log::open(Arc::new(storage), SETTINGS, 1)?;
         Ok(Self {
             log,
@@ -132,51 +128,16 @@ impl Store for Spool {
     }
 }
 
-impl Storage for Counted {
-    fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
-        self.directory.list()
-    }
-
-    fn create(&self, file: FileName, bytes: u64) -> io::Result<()> {
-        self.directory.create(file, bytes)
-    }
-
-    fn write(&self, file: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.directory.write(file, offset, bytes)
-    }
-
-    fn read(&self, file: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-        self.directory.read(file, offset, bytes)
-    }
-
-    fn truncate(&self, file: FileName, bytes: u64) -> io::Result<()> {
-        self.directory.truncate(file, bytes)
-    }
-
-    fn sync(&self, file: FileName) -> io::Result<()> {
-        let count = match file {
-            FileName::Segment(_) => &self.counts.segments,
-            _ => &self.counts.others,
+impl SyncCounts {
+    fn count(&self, operation: Operation) {
+        let count = match operation {
+            Operation::Sync {
+                file: FileName::Segment(_),
+            } => &self.segments,
+            Operation::Sync { .. } | Operation::SyncDirectory => &self.others,
+            _ => return,
         };
         count.fetch_add(1, Ordering::Relaxed);
-        self.directory.sync(file)
-    }
-
-    fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
-        self.directory.rename(from, to)
-    }
-
-    fn remove(&self, file: FileName) -> io::Result<()> {
-        self.directory.remove(file)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.counts.others.fetch_add(1, Ordering::Relaxed);
-        self.directory.sync_directory()
-    }
-
-    fn free_bytes(&self) -> io::Result<u64> {
-        self.directory.free_bytes()
     }
 }
 

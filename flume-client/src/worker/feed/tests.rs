@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::event::Event;
 use crate::runtime::ClientRuntime;
-use crate::spool::{Access, Directory, Level, Settings};
+use crate::spool::{Access, Directory, Level, Operation, Settings, Watched};
 use crate::worker::reading::LeftOut;
 
 /// How long to wait for what must happen.
@@ -26,82 +26,48 @@ const SETTINGS: Settings = Settings {
     free_bytes_min: 0,
 };
 
-/// A real directory, with blocks that cannot be read.
-struct SickDisk {
-    directory: Directory,
+/// What a real directory has: blocks that cannot be read.
+#[derive(Default)]
+struct Sickness {
     bad_blocks: Mutex<Vec<u64>>,
     errors: AtomicU32,
     /// Whoever holds it holds reads.
     reads: Mutex<()>,
 }
 
-impl SickDisk {
-    fn new(home: &TempDir) -> Arc<Self> {
-        Arc::new(Self {
-            directory: Directory::open(home.path(), Access::default()).unwrap(),
-            bad_blocks: Mutex::default(),
-            errors: AtomicU32::new(0),
-            reads: Mutex::default(),
-        })
-    }
-}
-
-impl Storage for SickDisk {
-    fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
-        self.directory.list()
-    }
-
-    fn create(&self, file: FileName, bytes: u64) -> io::Result<()> {
-        self.directory.create(file, bytes)
-    }
-
-    fn write(&self, file: FileName, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.directory.write(file, offset, bytes)
-    }
-
-    fn read(&self, file: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+impl Sickness {
+    fn before(&self, operation: Operation) -> io::Result<()> {
+        let Operation::Read {
+            file,
+            offset,
+            bytes,
+        } = operation
+        else {
+            return Ok(());
+        };
         if thread::current().name() == Some("flume-read") {
             drop(self.reads.lock().unwrap());
         }
-        let end = offset + bytes.len() as u64;
+        let end = offset + bytes as u64;
         let is_bad = |block: &u64| block * BLOCK_BYTES < end && offset < (block + 1) * BLOCK_BYTES;
         let is_segment = matches!(file, FileName::Segment(_));
         if is_segment && self.bad_blocks.lock().unwrap().iter().any(is_bad) {
             self.errors.fetch_add(1, Ordering::Relaxed);
             return Err(Errno::IO.into());
         }
-        self.directory.read(file, offset, bytes)
-    }
-
-    fn truncate(&self, file: FileName, bytes: u64) -> io::Result<()> {
-        self.directory.truncate(file, bytes)
-    }
-
-    fn sync(&self, file: FileName) -> io::Result<()> {
-        self.directory.sync(file)
-    }
-
-    fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
-        self.directory.rename(from, to)
-    }
-
-    fn remove(&self, file: FileName) -> io::Result<()> {
-        self.directory.remove(file)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.directory.sync_directory()
-    }
-
-    fn free_bytes(&self) -> io::Result<u64> {
-        self.directory.free_bytes()
+        Ok(())
     }
 }
 
 /// Events of an earlier run, all of them left out and to be tried again now.
-fn left_out(events: u64) -> (TempDir, Arc<SickDisk>, Feed) {
+fn left_out(events: u64) -> (TempDir, Arc<Sickness>, Feed) {
     let home = TempDir::new().unwrap();
-    let disk = SickDisk::new(&home);
+    let sickness = Arc::new(Sickness::default());
+    let directory = Directory::open(home.path(), Access::default()).unwrap();
+    let beside = sickness.clone();
+    let disk = Arc::new(Watched::new(Arc::new(directory), move |it| {
+        beside.before(it)
+    }));
     let (mut log, _) = Log::open(disk.clone(), SETTINGS, 1).unwrap();
     for _ in 0..events {
         let chunk = chunk(log.next());
@@ -122,7 +88,7 @@ fn left_out(events: u64) -> (TempDir, Arc<SickDisk>, Feed) {
         segment: None,
         why: "a failure".into(),
     });
-    (home, disk, feed)
+    (home, sickness, feed)
 }
 
 fn chunk(first: u64) -> Chunk {
