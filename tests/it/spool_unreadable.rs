@@ -320,7 +320,8 @@ fn a_backlog_outlasts_a_lack_of_descriptors_while_it_is_read() {
             let mut unreadable = spool(&stats).unreadable.iter();
             unreadable.any(|it| it.passed == Passed::Awaited)
         };
-        wait_until("the lack to be told", PATIENCE, waits).unwrap();
+        wait_until("the lack to be told", PATIENCE, waits)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", client.stats()));
         // Longer than a file is tried again before its other events go first.
         client.flush(Duration::from_secs(5)).wait().unwrap_err();
         assert!(waits(), "{:?}", client.stats());

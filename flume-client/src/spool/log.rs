@@ -165,7 +165,9 @@ impl Log {
     }
 
     /// Events that were found and are not done with, at most: damaged ones are among them, and as
-    /// many as can be in files that cannot be read.
+    /// many as can be in files that cannot be read. There can be more if somebody has given such a
+    /// file the name of another segment; a [`Reader`](super::Reader) tells those when it comes to
+    /// where they are missing.
     #[must_use]
     pub fn backlog(&self) -> u64 {
         self.backlog_below(self.readable_upto())
