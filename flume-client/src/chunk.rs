@@ -28,11 +28,11 @@ pub(crate) struct Chunk {
 
 impl Chunk {
     /// An empty one with the room that another has used: made with two allocations, where growing to
-    /// the same size would take a dozen.
+    /// the same size would take a dozen. After one of a single large event that is no measure.
     pub(crate) fn as_large_as(other: &Self) -> Self {
         Self {
             first: 0,
-            bytes: Vec::with_capacity(other.bytes.len()),
+            bytes: Vec::with_capacity(other.bytes.len().min(2 * CHUNK_BYTES)),
             ends: Vec::with_capacity(other.ends.len()),
         }
     }

@@ -1,9 +1,10 @@
 //! [`Receipt`]: what became of one event, for callers who want to know.
 //!
 //! Events share a [`Slot`] in groups of [`SLOT_EVENTS`] consecutive ones, so a receipt costs its
-//! holder a counter and nobody an allocation per event. A slot nobody holds a receipt of is never
-//! written to, and is used again for later events: however many wait in a spool, they take no
-//! memory here but for a pointer per slot.
+//! holder a counter and nobody an allocation per event. A slot is let go of as soon as nobody holds
+//! a receipt of it, or all its events have an outcome, and is used again for later events. So what
+//! waits takes memory here only as long as somebody asks for it, also behind an event that is never
+//! done with.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -171,6 +172,8 @@ impl Drop for Delivered<'_> {
 
 /// Events whose receipts share a slot.
 const SLOT_EVENTS: u64 = 256;
+/// Words with a bit for each of them.
+const SLOT_WORDS: usize = (SLOT_EVENTS / u64::BITS as u64) as usize;
 /// Slots kept for reuse.
 const SPARE_SLOTS_MAX: usize = 16;
 /// Slots that are looked at when one more is begun: callers who keep the receipt of their last
@@ -211,6 +214,8 @@ impl Facts {
 struct SlotState {
     /// Ranges of events with the same outcome: first, how many, outcome.
     outcomes: Vec<(u64, u32, Outcome)>,
+    /// A bit for each event that has an outcome, also if nobody held a receipt then.
+    resolved: [u64; SLOT_WORDS],
     waiters: Vec<Waiter>,
     next_key: u64,
     /// The client has ended: what has no outcome never gets one but this.
@@ -234,6 +239,36 @@ impl Slot {
 
     fn lock(&self) -> MutexGuard<'_, SlotState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_held(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1
+    }
+
+    /// Tells who holds a receipt. `true`: now all events of this slot have an outcome.
+    fn resolve(
+        self: &Arc<Self>,
+        number: u64,
+        first: u64,
+        events: u32,
+        outcome: Outcome,
+        wakers: &mut Vec<Waker>,
+    ) -> bool {
+        let mut state = self.lock();
+        let before = number * SLOT_EVENTS;
+        state.mark(
+            first.saturating_sub(before),
+            first + u64::from(events) - before,
+        );
+        if self.is_held() {
+            state.outcomes.push((first, events, outcome));
+            let end = first + u64::from(events);
+            let told = |waiter: &mut Waiter| (first..end).contains(&waiter.sequence);
+            let woken = state.waiters.extract_if(.., told);
+            wakers.extend(woken.map(|waiter| waiter.waker));
+            self.changed.notify_all();
+        }
+        state.resolved == [u64::MAX; SLOT_WORDS]
     }
 
     /// What became of an event, if that is known.
@@ -277,6 +312,21 @@ impl Slot {
 }
 
 impl SlotState {
+    /// The events of the slot from this one to the one before that have an outcome.
+    fn mark(&mut self, from: u64, to: u64) {
+        let word_bits = u64::BITS.into();
+        for (word, before) in self
+            .resolved
+            .iter_mut()
+            .zip((0..).step_by(u64::BITS as usize))
+        {
+            let from = from.saturating_sub(before).min(word_bits);
+            let to = to.saturating_sub(before).min(word_bits);
+            let below = |bit: u64| 1_u64.checked_shl(bit as u32).unwrap_or(0).wrapping_sub(1);
+            *word |= below(to) & !below(from);
+        }
+    }
+
     fn waiter(&mut self, key: u64) -> Option<&mut Waiter> {
         self.waiters.iter_mut().find(|waiter| waiter.key == key)
     }
@@ -315,13 +365,13 @@ pub(crate) struct LastWord {
     pub(crate) failed: Option<ClientThread>,
 }
 
-/// All slots that hold events not done with.
+/// The slots of events without an outcome that somebody holds a receipt of.
 #[derive(Debug)]
 pub(crate) struct Receipts {
     facts: Arc<Facts>,
-    /// `None` where nobody holds a receipt any more.
-    slots: VecDeque<Option<Arc<Slot>>>,
-    /// Number of the front slot: its first event's sequence number over [`SLOT_EVENTS`].
+    /// In the order of their numbers: a slot's first event's sequence number over [`SLOT_EVENTS`].
+    slots: VecDeque<(u64, Arc<Slot>)>,
+    /// There is none below.
     first_slot: u64,
     spare: Vec<Arc<Slot>>,
 }
@@ -356,16 +406,10 @@ impl Receipts {
 
     /// The receipt of the next event; call it for each, in order.
     pub(crate) fn issue(&mut self, sequence: u64, name: Name) -> Receipt {
-        let wanted = (sequence / SLOT_EVENTS - self.first_slot) as usize;
-        if wanted >= self.slots.len() {
-            self.let_go_of_latest();
-            // Those between are of numbers that were left out.
-            self.slots.resize(wanted, None);
-            let slot = self.spare.pop().unwrap_or_else(|| self.new_slot());
-            self.slots.push_back(Some(slot));
-        }
-        let slot = self.slots.back().and_then(Clone::clone);
-        let slot = slot.expect("the last one was pushed here and is not let go of");
+        let number = sequence / SLOT_EVENTS;
+        let latest = self.slots.back().filter(|(latest, _)| *latest == number);
+        let slot = latest.map(|(_, slot)| slot.clone());
+        let slot = slot.unwrap_or_else(|| self.begin(number));
         Receipt {
             slot,
             sequence,
@@ -379,13 +423,27 @@ impl Receipts {
         *self.facts.lock_error() = error;
     }
 
-    /// Takes back the latest slots that nobody holds. No further receipts of them are issued.
-    fn let_go_of_latest(&mut self) {
-        for latest in self.slots.iter_mut().rev().take(LATEST_SLOTS) {
-            if let Some(slot) = latest.take_if(|slot| Arc::strong_count(slot) == 1) {
-                reuse(&mut self.spare, slot);
-            }
+    fn begin(&mut self, number: u64) -> Arc<Slot> {
+        let latest = self.slots.len().saturating_sub(LATEST_SLOTS)..self.slots.len();
+        // No further receipts of them are issued.
+        latest.rev().for_each(|place| {
+            self.let_go_unless(place, Slot::is_held);
+        });
+        let slot = self.spare.pop().unwrap_or_else(|| self.new_slot());
+        self.slots.push_back((number, slot.clone()));
+        slot
+    }
+
+    /// Whether the slot in this place was let go of.
+    fn let_go_unless(&mut self, place: usize, is_needed: impl Fn(&Arc<Slot>) -> bool) -> bool {
+        let slot = self.slots.get(place);
+        if slot.is_none_or(|(_, slot)| is_needed(slot)) {
+            return false;
         }
+        if let Some((_, slot)) = self.slots.remove(place) {
+            reuse(&mut self.spare, slot);
+        }
+        true
     }
 
     /// Tells the holders of receipts. Wakers are added to `wakers`; wake them without locks held.
@@ -401,30 +459,25 @@ impl Receipts {
             // Events of an earlier run.
             return;
         }
-        let front = (first / SLOT_EVENTS).saturating_sub(self.first_slot) as usize;
-        let back = ((end - 1) / SLOT_EVENTS).saturating_sub(self.first_slot) as usize;
-        for slot in self
+        let mut place = self
             .slots
-            .range(front.min(self.slots.len())..)
-            .take(back + 1 - front)
-            .flatten()
+            .partition_point(|(number, _)| *number < first / SLOT_EVENTS);
+        while let Some((number, slot)) = self.slots.get(place)
+            && number * SLOT_EVENTS < end
         {
-            if Arc::strong_count(slot) == 1 {
-                continue;
+            let is_latest = place + 1 == self.slots.len();
+            let is_over = slot.resolve(*number, first, events, outcome, wakers);
+            let is_needed = |slot: &Arc<Slot>| !is_over && (is_latest || slot.is_held());
+            if !self.let_go_unless(place, is_needed) {
+                place += 1;
             }
-            let mut state = slot.lock();
-            state.outcomes.push((first, events, outcome));
-            let told = |waiter: &mut Waiter| (first..end).contains(&waiter.sequence);
-            let woken = state.waiters.extract_if(.., told);
-            wakers.extend(woken.map(|waiter| waiter.waker));
-            slot.changed.notify_all();
         }
     }
 
     /// The client has ended: whoever still waits is told that nothing more comes.
     pub(crate) fn end(&mut self, last_word: LastWord, wakers: &mut Vec<Waker>) {
         self.facts.stored.end(last_word.failed, wakers);
-        for slot in self.slots.drain(..).flatten() {
+        for (_, slot) in self.slots.drain(..) {
             let mut state = slot.lock();
             state.last_word = Some(last_word);
             wakers.extend(state.waiters.drain(..).map(|waiter| waiter.waker));
@@ -434,13 +487,11 @@ impl Receipts {
 
     /// Lets go of slots whose events are all done with.
     pub(crate) fn forget_below(&mut self, watermark: u64) {
-        while (self.first_slot + 1) * SLOT_EVENTS <= watermark {
-            let Some(slot) = self.slots.pop_front() else {
-                return;
-            };
-            self.first_slot += 1;
-            slot.into_iter()
-                .for_each(|slot| reuse(&mut self.spare, slot));
+        self.first_slot = self.first_slot.max(watermark / SLOT_EVENTS);
+        while let Some((number, _)) = self.slots.front()
+            && *number < self.first_slot
+        {
+            self.let_go_unless(0, |_| false);
         }
     }
 
@@ -461,6 +512,7 @@ fn reuse(spare: &mut Vec<Arc<Slot>>, mut slot: Arc<Slot>) {
         let state = unheld.state.get_mut();
         let state = state.unwrap_or_else(PoisonError::into_inner);
         state.outcomes.clear();
+        state.resolved = [0; SLOT_WORDS];
         spare.push(slot);
     }
 }
@@ -478,9 +530,11 @@ mod tests {
         for sequence in 1..SLOT_EVENTS * 100 {
             last = Some(receipts.issue(sequence, Name::Given));
         }
-        let held = |receipts: &Receipts| receipts.slots.iter().flatten().count();
-        assert_eq!(receipts.slots.len(), 100);
-        assert_eq!(held(&receipts), 3, "that of the first, and the last two");
+        assert_eq!(
+            receipts.slots.len(),
+            3,
+            "that of the first, and the last two"
+        );
         let (lost, events) = (Outcome::Lost(Loss::Closed), SLOT_EVENTS as u32 * 100);
         receipts.resolve(0, events, lost, &mut Vec::new());
         assert_eq!(asked.guid().unwrap(), "0000000000000007-0000000000000000");
@@ -494,6 +548,49 @@ mod tests {
         assert_eq!((receipts.slots.len(), receipts.first_slot), (0, 100));
         // Numbers may be left out.
         drop(receipts.issue(SLOT_EVENTS * 110, Name::Given));
-        assert_eq!((receipts.slots.len(), held(&receipts)), (11, 1));
+        assert_eq!(receipts.slots.len(), 1);
+    }
+
+    #[test]
+    fn a_slot_is_over_when_each_of_its_events_has_an_outcome_and_not_before() {
+        let mut state = SlotState::default();
+        for (from, to) in [(0, 1), (1, 64), (60, 70), (70, 255), (3, 255)] {
+            state.mark(from, to);
+            assert_ne!(state.resolved, [u64::MAX; SLOT_WORDS]);
+        }
+        state.mark(255, 1_000);
+        assert_eq!(state.resolved, [u64::MAX; SLOT_WORDS]);
+    }
+
+    #[test]
+    fn events_with_outcomes_take_no_slots_behind_one_that_is_never_done_with() {
+        let stored = Arc::new(StoredMark::new(0));
+        let mut receipts = Receipts::new(&[], 7, 0, stored);
+        let first = receipts.issue(0, Name::Given);
+        let shed = Outcome::Lost(Loss::Shed);
+        let (mut waiting, mut slots_max) = (VecDeque::new(), 0);
+        for batch in 0..1_000 {
+            // So many are under way that their slots are not the latest when they are done with.
+            let numbers = 1 + batch * 100..1 + (batch + 1) * 100;
+            let first = numbers.start;
+            let batch = numbers.map(|number| receipts.issue(number, Name::Given));
+            waiting.push_back((first, batch.collect::<Vec<_>>()));
+            if waiting.len() > 50 {
+                let (first, batch) = waiting.pop_front().unwrap();
+                receipts.resolve(first, 100, shed, &mut Vec::new());
+                for receipt in batch {
+                    assert_eq!(receipt.wait(Duration::ZERO), Err(DeliveryError::Shed));
+                }
+            }
+            slots_max = slots_max.max(receipts.slots.len());
+        }
+        assert!(
+            slots_max as u64 <= 50 * 100 / SLOT_EVENTS + 3,
+            "{slots_max}"
+        );
+        let pending = first.wait(Duration::ZERO);
+        assert!(matches!(pending, Err(DeliveryError::Pending { .. })));
+        receipts.resolve(0, 1, shed, &mut Vec::new());
+        assert_eq!(first.wait(Duration::ZERO), Err(DeliveryError::Shed));
     }
 }
