@@ -8,17 +8,23 @@
 //! | | when | costs |
 //! |---|---|---|
 //! | a look for such places | at the start; every 30 s; after each place | a dozen system calls for each place there is, nothing is read of one that is in use |
+//! | opening of one that is free and has segments | with such a look, one after the other | its headers, its cursor and its last segment are read |
 //! | save of the place's cursor | 100 ms after an event was done with; when it is let go | one small write, one flush |
 //!
-//! One place at a time is adopted. While segments of it cannot be read it is kept, and looked at
-//! again as one's own is; if another place waits, it is let go when nothing else is left in it.
-//! Beside these times, only what the worker is done with wakes the
+//! One place at a time is adopted. While something of it cannot be read it is kept, and looked at
+//! again as one's own is; if another place waits that can be opened, it is let go when nothing else
+//! is left in it. What could not be read there stays told until somebody opens the place again.
+//!
+//! Places are opened on the thread that reads for the worker: on a failing disk each error may take
+//! half a minute, and no commit waits for that. What else is read from the disk does.
+//! Beside these times, only what the worker is done with, and a place that was opened, wake the
 //! thread.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::blocking::BlockingThread;
@@ -29,6 +35,8 @@ use crate::random;
 use crate::spool::{
     Directory, DirectoryError, FileName, Log, Settings, Storage, Trouble, not_taken_over, others,
 };
+use crate::stats::{Passed, UnreadableEvents};
+use crate::ticket::Ticket;
 use crate::unread_timer::UnreadTimer;
 use crate::worker::Backlog;
 
@@ -39,6 +47,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 const LEAVE_FOR: Duration = Duration::from_secs(600);
 /// How long after a save that failed the next one is tried.
 const SAVE_AGAIN: Duration = Duration::from_secs(2);
+/// How long a client that ends waits for a place that is being opened: until then nobody else can
+/// adopt it. On a disk that takes longer it is let go when it is open.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The places of processes that are gone, for one client.
 pub(crate) struct Adoption {
@@ -50,11 +61,21 @@ pub(crate) struct Adoption {
     own: PathBuf,
     schedule: Schedule,
     adopted: Option<Adopted>,
-    /// Places that cannot be opened, and what was told of each.
-    unusable: Vec<(PathBuf, String)>,
+    /// Places that this look has not come to.
+    places: VecDeque<PathBuf>,
+    /// The one that is being opened.
+    opening: Option<(PathBuf, Ticket<Opened>)>,
+    /// Places that cannot be opened or emptied, and what was told of each.
+    told: Vec<(PathBuf, String)>,
     /// Of the last save.
     trouble: Option<Arc<Trouble>>,
+    /// What stands beside the disk.
+    #[cfg(test)]
+    beside: Option<Arc<tests::Beside>>,
 }
+
+/// A place for its two sides.
+type Opened = Result<(Adopted, Backlog), DirectoryError>;
 
 /// When to look, and where not. Time is an argument.
 struct Schedule {
@@ -97,18 +118,27 @@ impl Adoption {
             own,
             schedule: Schedule::new(now),
             adopted: None,
-            unusable: Vec::new(),
+            places: VecDeque::new(),
+            opening: None,
+            told: Vec::new(),
             trouble: None,
+            #[cfg(test)]
+            beside: None,
         }
     }
 
-    /// The client's place is another one now.
-    pub(crate) fn own_place_is(&mut self, own: PathBuf) {
+    /// The client's place is another one now, of which this is noted.
+    pub(crate) fn own_place_is(&mut self, own: PathBuf, notes: Arc<[String]>, intake: &Intake) {
+        let mut state = intake.lock_soon();
+        state.spool_is_at(own.clone(), notes);
+        // What holds of other places holds still.
+        self.told.iter().for_each(|(_, note)| state.add_note(note));
         self.own = own;
     }
 
-    /// Does what is due. When the client is `finishing`, what was adopted is let go.
-    pub(crate) fn work(&mut self, now: Instant, finishing: bool, intake: &Intake) {
+    /// Does what is due. When the client is `finishing`, what was adopted is let go. The `waker` is
+    /// woken when something that takes long has come to its end.
+    pub(crate) fn work(&mut self, now: Instant, finishing: bool, intake: &Intake, waker: &Waker) {
         if let Some(adopted) = &mut self.adopted {
             adopted.take_retired(now);
             adopted.look_again(now);
@@ -121,19 +151,17 @@ impl Adoption {
                 self.let_go(now, intake);
             }
         }
-        if !self.spool.shared || finishing || self.schedule.look > now {
+        if finishing {
+            self.stop_looking();
             return;
         }
-        match &self.adopted {
-            None => self.find(now, intake),
-            Some(adopted) if adopted.log.unread().is_empty() => {}
-            Some(adopted) => {
-                let handover = adopted.handover.clone();
-                if self.others_wait(now) {
-                    handover.others_wait();
-                }
-            }
+        if !self.spool.shared {
+            return;
         }
+        if self.opening.is_none() && self.schedule.look <= now {
+            self.begin_look(now, intake);
+        }
+        self.go_on_looking(now, intake, waker);
     }
 
     /// What keeps the cursor of an adopted place from being saved.
@@ -143,13 +171,14 @@ impl Adoption {
 
     /// When there is something to do at the latest, if the worker is done with nothing before.
     pub(crate) fn deadline(&self) -> Option<Instant> {
+        let looks = self.spool.shared && self.opening.is_none();
+        let look = looks.then_some(self.schedule.look);
         match &self.adopted {
             Some(adopted) => {
                 let unread = adopted.unread.deadline();
-                let look = unread.map(|_| self.schedule.look);
                 [adopted.save, unread, look].into_iter().flatten().min()
             }
-            None => self.spool.shared.then_some(self.schedule.look),
+            None => look,
         }
     }
 
@@ -163,97 +192,190 @@ impl Adoption {
         adopted.is_over || adopted.handover.sleep(waker, events)
     }
 
-    /// Adopts the first place that nobody holds and that has events.
-    fn find(&mut self, now: Instant, intake: &Intake) {
+    /// Looks for places that nobody holds and that have events. The first is adopted; if there is
+    /// an adopted one, it is told that another waits.
+    fn begin_look(&mut self, now: Instant, intake: &Intake) {
         self.schedule.looked(now);
         let places = others(&self.spool.directory, &self.own);
-        let gone = self
-            .unusable
-            .extract_if(.., |(place, _)| !places.contains(place));
-        gone.for_each(|(_, note)| intake.lock_soon().forget_note(&note));
-        for place in places {
-            if self.schedule.leaves(&place, now) {
+        let told = self.told.iter().map(|(place, _)| place);
+        let gone: Vec<_> = told.filter(|it| !places.contains(it)).cloned().collect();
+        for place in gone {
+            self.tell(&place, None, intake);
+        }
+        intake
+            .lock_soon()
+            .keep_unreadable(|place| places.iter().any(|it| it == place));
+        let adopted = self.adopted.as_ref();
+        if adopted.is_none_or(|adopted| !adopted.handover.do_others_wait()) {
+            self.places = places.into();
+        }
+    }
+
+    /// Opens one place after the other until there is one with events.
+    fn go_on_looking(&mut self, now: Instant, intake: &Intake, waker: &Waker) {
+        loop {
+            if let Some((place, opening)) = &self.opening {
+                let Poll::Ready(opened) = opening.poll(&mut Context::from_waker(waker)) else {
+                    return;
+                };
+                let place = place.clone();
+                self.opening = None;
+                // Reading panics for no bytes; if it did, nothing could be read any more.
+                let opened = opened.done().expect("opening a place does not panic");
+                self.on_opened(&place, opened, now, intake);
                 continue;
             }
-            let opened = self.open(&place, now);
-            self.tell_unusable(&place, opened.as_ref().err(), intake);
-            let Ok(Some((adopted, backlog))) = opened else {
-                continue;
-            };
-            let events = adopted.log.backlog();
-            if events > 0 {
-                // If the client is closed, the next one finds it.
-                self.adopted = intake.adopt(events, backlog).then_some(adopted);
+            let Some(place) = self.places.pop_front() else {
                 return;
+            };
+            let is_adopted = |it: &Adopted| it.directory.path() == place;
+            if self.adopted.as_ref().is_some_and(is_adopted) {
+                continue;
             }
-            if !adopted.empty() {
-                self.schedule.leave(place, now);
+            let is_left = self.schedule.leaves(&place, now);
+            match self.take(&place) {
+                Err(error) => self.tell_unusable(&place, &error, intake),
+                Ok(Some(_)) if is_left => {}
+                // Somebody has it, or there is nothing to be adopted.
+                Ok(None) => {
+                    self.tell(&place, None, intake);
+                    intake.lock_soon().keep_unreadable(|it| it != place);
+                }
+                Ok(Some(directory)) => {
+                    let (settings, reading) = (self.settings, self.reading.clone());
+                    let storage = self.storage(&directory);
+                    let open = move || Adopted::open(directory, storage, settings, reading);
+                    self.opening = Some((place, self.reading.submit(open)));
+                }
             }
         }
     }
 
-    /// Opens a place, for its two sides. `None`: there are no events, or somebody has it.
-    fn open(
-        &self,
-        place: &Path,
-        now: Instant,
-    ) -> Result<Option<(Adopted, Backlog)>, DirectoryError> {
-        let directory = Directory::open_if_free(place, self.spool.access)?;
-        let directory = directory.map(|it| it.with_flushing(self.spool.flushing()));
-        directory.map_or(Ok(None), |directory| {
-            Adopted::open(Arc::new(directory), &self.settings, &self.reading, now)
-        })
+    /// Locks a place. `None`: somebody has it, or there are no segments.
+    fn take(&self, place: &Path) -> Result<Option<Arc<Directory>>, DirectoryError> {
+        let Some(directory) = Directory::open_if_free(place, self.spool.access)? else {
+            return Ok(None);
+        };
+        let files = directory.list();
+        let files = files.map_err(DirectoryError::io("read the directory", place))?;
+        let directory = directory.with_flushing(self.spool.flushing());
+        Ok(has_segment(&files).then(|| Arc::new(directory)))
     }
 
-    /// Tells once why a place cannot be opened, and takes it back when it can.
-    fn tell_unusable(&mut self, place: &Path, error: Option<&DirectoryError>, intake: &Intake) {
-        if error.is_some_and(DirectoryError::is_passing) {
+    #[cfg(not(test))]
+    #[expect(
+        clippy::unused_self,
+        reason = "with tests, something may stand beside the disk"
+    )]
+    fn storage(&self, directory: &Arc<Directory>) -> Arc<dyn Storage> {
+        directory.clone()
+    }
+
+    /// Adopts a place that was opened, or leaves it to who will.
+    fn on_opened(&mut self, place: &Path, opened: Opened, now: Instant, intake: &Intake) {
+        let (mut adopted, backlog) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.tell_unusable(place, &error, intake),
+        };
+        let events = adopted.log.backlog();
+        if events == 0 {
+            return self.empty(adopted, now, intake);
+        }
+        self.tell(place, None, intake);
+        self.places.clear();
+        if let Some(before) = &self.adopted {
+            before.handover.others_wait();
             return;
         }
-        let note = error.map(not_taken_over);
-        let known = self.unusable.iter().position(|(it, _)| it == place);
-        let before = known.map(|known| self.unusable.swap_remove(known).1);
+        intake.lock_soon().keep_unreadable(|it| it != place);
+        adopted.unread.begin(&adopted.log, now);
+        // If the client is closed, the next one finds it.
+        self.adopted = intake.adopt(events, backlog).then_some(adopted);
+    }
+
+    /// The client ends.
+    fn stop_looking(&mut self) {
+        self.places.clear();
+        if let Some((_, opening)) = self.opening.take() {
+            drop(opening.wait(OPENING_TIMEOUT));
+        }
+    }
+
+    /// Tells once why a place cannot be opened.
+    fn tell_unusable(&mut self, place: &Path, error: &DirectoryError, intake: &Intake) {
+        if !error.is_passing() {
+            self.tell(place, Some(not_taken_over(error)), intake);
+            intake.lock_soon().keep_unreadable(|it| it != place);
+        }
+    }
+
+    /// Tells this of a place, once, and takes back what was told before.
+    fn tell(&mut self, place: &Path, note: Option<String>, intake: &Intake) {
+        let known = self.told.iter().position(|(it, _)| it == place);
+        let before = known.map(|known| self.told.swap_remove(known).1);
         if before != note {
             let mut state = intake.lock_soon();
             before.iter().for_each(|note| state.forget_note(note));
             note.iter().for_each(|note| state.add_note(note));
         }
-        self.unusable
-            .extend(note.map(|note| (place.to_owned(), note)));
+        self.told.extend(note.map(|note| (place.to_owned(), note)));
     }
 
-    /// Whether there is another place that could be adopted.
-    fn others_wait(&mut self, now: Instant) -> bool {
-        self.schedule.looked(now);
-        others(&self.spool.directory, &self.own)
-            .into_iter()
-            .filter(|place| !self.schedule.leaves(place, now))
-            .filter_map(|place| Directory::open_if_free(&place, self.spool.access).ok()?)
-            .any(|directory| directory.list().is_ok_and(|files| has_segment(&files)))
-    }
-
+    /// The worker needs the place no more.
     fn let_go(&mut self, now: Instant, intake: &Intake) {
         let Some(adopted) = self.adopted.take() else {
             return;
         };
         let place = adopted.directory.path();
         self.trouble = None;
-        intake.lock_soon().let_go_adopted();
-        if !adopted.empty() {
-            self.schedule.leave(place, now);
-        }
+        let unreadable = adopted.handover.unreadable();
+        let mut state = intake.lock_soon();
+        state.let_go_adopted();
+        state.leave_unreadable(place, left_alone(&unreadable));
+        drop(state);
+        self.empty(adopted, now, intake);
         // There may be more of them.
         self.schedule.look = now;
     }
+
+    /// Removes what is done with. What is left is left alone for a while.
+    fn empty(&mut self, adopted: Adopted, now: Instant, intake: &Intake) {
+        let place = adopted.directory.path();
+        let note = match adopted.empty() {
+            Ok(()) => None,
+            Err(left) => {
+                self.schedule.leave(place.clone(), now);
+                left.map(|why| not_emptied(&place, &why))
+            }
+        };
+        self.tell(&place, note, intake);
+    }
+}
+
+/// What is told of a place that cannot be emptied, though all events that were read in it are done
+/// with.
+fn not_emptied(place: &Path, why: &str) -> String {
+    let place = place.display();
+    format!("what is left in {place} is not removed: {why}")
+}
+
+/// Files of a place that gave way to another.
+fn left_alone(unreadable: &[UnreadableEvents]) -> Arc<[UnreadableEvents]> {
+    let left = unreadable.iter().cloned().map(|it| UnreadableEvents {
+        passed: Passed::Left,
+        ..it
+    });
+    left.collect()
 }
 
 /// The first file that may not be read.
-fn denied(directory: &Directory, files: &[(FileName, u64)]) -> Option<String> {
+fn denied(storage: &dyn Storage) -> Option<String> {
     let is_denied = |file: FileName| {
-        let read = directory.read(file, 0, &mut [0]);
+        let read = storage.read(file, 0, &mut [0]);
         read.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
     };
-    let mut names: Vec<_> = files.iter().map(|(file, _)| *file).collect();
+    let files = storage.list().ok()?;
+    let mut names: Vec<_> = files.into_iter().map(|(file, _)| file).collect();
     names.sort_unstable();
     let denied = names.into_iter().find(|file| is_denied(*file));
     denied.map(|file| file.to_string())
@@ -289,39 +411,34 @@ impl Schedule {
 }
 
 impl Adopted {
-    /// Opens a place, for its two sides. `None`: there are no events.
+    /// Opens a place that is locked.
     fn open(
         directory: Arc<Directory>,
-        settings: &Settings,
-        reading: &BlockingThread,
-        now: Instant,
-    ) -> Result<Option<(Self, Backlog)>, DirectoryError> {
+        storage: Arc<dyn Storage>,
+        settings: Settings,
+        reading: BlockingThread,
+    ) -> Opened {
         let place = directory.path();
-        let files = directory.list();
-        let files = files.map_err(DirectoryError::io("read the directory", &place))?;
-        if !has_segment(&files) {
-            return Ok(None);
-        }
-        let opened = Log::open(directory.clone(), *settings, random::draw());
-        let (mut log, opened) = opened.map_err(|error| {
-            let path = denied(&directory, &files).map_or(place.clone(), |it| place.join(it));
+        let opened = Log::open(storage.clone(), settings, random::draw());
+        let (log, opened) = opened.map_err(|error| {
+            let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+            let denied = is_denied.then(|| denied(storage.as_ref())).flatten();
+            let path = denied.map_or(place.clone(), |it| place.join(it));
             DirectoryError::io("read", &path)(error)
         })?;
-        let backlog = Backlog::new(reading.clone(), directory.clone(), &place, &log, &opened);
+        let backlog = Backlog::new(reading, storage, &place, &log, &opened);
         let handover = backlog.handover.clone();
         handover.drained();
-        let mut unread = UnreadTimer::default();
-        unread.look_again(&mut log, now);
         let adopted = Self {
             directory,
             log,
-            unread,
+            unread: UnreadTimer::default(),
             handover,
             retired: Retirements::default(),
             save: None,
             is_over: false,
         };
-        Ok(Some((adopted, backlog)))
+        Ok((adopted, backlog))
     }
 
     /// Takes in what the worker is done with.
@@ -362,15 +479,26 @@ impl Adopted {
         self.handover.stored(&mut Vec::new(), 0, segments);
     }
 
-    /// Removes the files of a place that has no more events. `false`: it has, or it could not be
-    /// done.
-    fn empty(self) -> bool {
+    /// Removes the files of a place that has no more events. An error says why not, but for events
+    /// that are not done with.
+    fn empty(self) -> Result<(), Option<String>> {
         let is_left = self.log.backlog() > 0 || !self.log.unread().is_empty();
-        !is_left && self.save.is_none() && self.remove_files().unwrap_or(false)
+        if is_left || self.save.is_some() {
+            return Err(None);
+        }
+        let removed = self.remove_files();
+        match removed.map_err(|error| Some(format!("its files cannot be removed: {error}")))? {
+            None => Ok(()),
+            Some(file) => Err(Some(format!(
+                "{file} was neither read nor set aside, so nobody has seen its events: move it \
+                 elsewhere if they are wanted, remove it if not"
+            ))),
+        }
     }
 
-    /// `false`: there is a segment that was not taken in, and whose events nobody has seen.
-    fn remove_files(&self) -> io::Result<bool> {
+    /// Removes none if there is a segment that was not taken in, and whose events nobody has seen:
+    /// the one that it returns.
+    fn remove_files(&self) -> io::Result<Option<FileName>> {
         let mut files: Vec<_> = self
             .directory
             .list()?
@@ -378,8 +506,9 @@ impl Adopted {
             .map(|(it, _)| it)
             .collect();
         files.retain(|file| !matches!(file, FileName::Quarantine(_) | FileName::Cursor));
-        if !files.iter().all(|file| self.log.has_taken_in(*file)) {
-            return Ok(false);
+        let unseen = files.iter().find(|file| !self.log.has_taken_in(**file));
+        if unseen.is_some() {
+            return Ok(unseen.copied());
         }
         for file in files {
             self.remove(file)?;
@@ -387,7 +516,7 @@ impl Adopted {
         // The cursor goes last: while it is there, what is left counts as done with.
         self.directory.sync_directory()?;
         self.remove(FileName::Cursor)?;
-        Ok(true)
+        Ok(None)
     }
 
     fn remove(&self, file: FileName) -> io::Result<()> {

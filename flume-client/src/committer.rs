@@ -137,8 +137,9 @@ impl Committer {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         loop {
             let finishing = self.take_retired();
+            let intake = &self.partners.intake;
             self.adoption
-                .work(Instant::now(), finishing, &self.partners.intake);
+                .work(Instant::now(), finishing, intake, &waker);
             let is_exhausted = self.take_chunks();
             self.keep_directory(finishing);
             self.commit(finishing);
@@ -240,9 +241,9 @@ impl Committer {
             self.log.leave();
             self.saved = true;
             let own = self.directory.path();
-            self.adoption.own_place_is(own.clone());
             let notes = self.directory.notes();
-            self.partners.intake.lock_soon().spool_is_at(own, notes);
+            self.adoption
+                .own_place_is(own, notes, &self.partners.intake);
         }
         if recovered.is_ok() {
             // The flush that is to come tells whether there is another.

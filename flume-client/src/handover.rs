@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::chunk::Chunk;
 use crate::spool::SegmentList;
+use crate::stats::UnreadableEvents;
 
 /// Bytes of stored chunks that wait in memory for the worker.
 const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -36,6 +37,8 @@ pub(crate) struct HandoverState {
     is_drained: bool,
     /// Another place is to be sent from, when nothing but what cannot be read is left in this one.
     others_wait: bool,
+    /// What the worker left in this one, for it cannot be read.
+    unreadable: Arc<[UnreadableEvents]>,
     /// The committer has let go of the spool.
     has_ended: bool,
     worker: Option<Waker>,
@@ -177,9 +180,19 @@ impl Handover {
         Supply::Nothing
     }
 
-    /// Worker: whether another place waits for the end of this one.
+    /// Whether another place waits for the end of this one.
     pub(crate) fn do_others_wait(&self) -> bool {
         self.lock().others_wait
+    }
+
+    /// Worker: this is left where it is, for it cannot be read.
+    pub(crate) fn leave(&self, unreadable: Arc<[UnreadableEvents]>) {
+        self.lock().unreadable = unreadable;
+    }
+
+    /// Committer: what the worker has left.
+    pub(crate) fn unreadable(&self) -> Arc<[UnreadableEvents]> {
+        self.lock().unreadable.clone()
     }
 
     /// Worker: the segments, as they are known.

@@ -97,7 +97,7 @@ pub struct SpoolStats {
     /// What was found when it was opened, or begun anew elsewhere, or later, and is no trouble, and
     /// whoever looks after it should know: that a group may write to the directory, that another
     /// user has a place in it, that what a process left there which is gone cannot be opened, until
-    /// it can be. Told once as
+    /// it can be, or that a file there was neither read nor set aside. Told once as
     /// [`Change::Noted`](crate::Change::Noted), too.
     pub notes: Arc<[String]>,
     /// Events that became stored since the client was built.
@@ -115,8 +115,8 @@ pub struct SpoolStats {
     pub disk_bytes: u64,
     /// What keeps events from being stored; they wait in memory. `None` if all is well.
     pub trouble: Option<Arc<Trouble>>,
-    /// Stored events that cannot be read now, by file. They are among those pending, and are sent
-    /// when they can be read; with [`WindowMode::Ordered`](crate::WindowMode::Ordered) those behind
+    /// Stored events that cannot be read now, by file. They are among those pending, unless they were
+    /// [left](Passed::Left), and are sent when they can be read; with [`WindowMode::Ordered`](crate::WindowMode::Ordered) those behind
     /// them wait. Nothing of it is lost while its file is there.
     pub unreadable: Arc<[UnreadableEvents]>,
 }
@@ -146,14 +146,18 @@ pub enum Passed {
     Yes,
     /// They wait for it, because their order is kept or because the reason passes.
     Awaited,
+    /// It is of a process that is gone, in a place that was left so that what others left is sent.
+    /// Its events are not among those pending any more. The place is opened again within ten
+    /// minutes, by this client or by another.
+    Left,
 }
 
 impl SpoolStats {
     /// Of those pending, events that cannot be read now, or wait for those: so many at most. Files
-    /// whose turn has not come are not in it.
+    /// whose turn has not come, or that were left, are not in it.
     #[must_use]
     pub fn unreadable_events(&self) -> u64 {
-        let reached = |it: &&UnreadableEvents| it.passed != Passed::NotYet;
+        let reached = |it: &&UnreadableEvents| matches!(it.passed, Passed::Yes | Passed::Awaited);
         let reached = self.unreadable.iter().filter(reached);
         reached.map(|it| it.events_max).sum()
     }

@@ -32,6 +32,12 @@ impl UnreadTimer {
         log.look_again()
     }
 
+    /// Has the first look come in a while, if there are such segments.
+    pub(crate) fn begin(&mut self, log: &Log, now: Instant) {
+        let has_unread = !log.unread().is_empty();
+        self.next = has_unread.then_some((now + UNREAD_AGAIN, UNREAD_AGAIN));
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.next.map(|(at, _)| at)
     }

@@ -1,15 +1,24 @@
 use std::fs;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
 
+use rustix::io::Errno;
 use tempfile::TempDir;
 
 use super::*;
 use crate::client::Client;
 use crate::delivery::Outcome;
 use crate::disk::{Beginning, Disk};
-use crate::spool::{Level, NetworkFileSystem, SEGMENT_HEADER_BYTES, Survey, open_first_free};
+use crate::spool::{
+    Level, NetworkFileSystem, Operation, SEGMENT_HEADER_BYTES, Survey, Watched, open_first_free,
+};
 use crate::stats::SpoolStats;
 use crate::worker::Request;
 
+/// How long to wait for what must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
 
@@ -21,6 +30,21 @@ struct Scene {
     start: Instant,
     /// Its lock holds the first place.
     _own: Directory,
+}
+
+/// What stands beside the disk: told the place and what is about to be done there.
+pub(super) type Beside = dyn Fn(&Path, Operation) -> io::Result<()> + Send + Sync;
+
+impl Adoption {
+    pub(super) fn storage(&self, directory: &Arc<Directory>) -> Arc<dyn Storage> {
+        let Some(beside) = self.beside.clone() else {
+            return directory.clone();
+        };
+        let place = directory.path();
+        Arc::new(Watched::new(directory.clone(), move |operation| {
+            beside(&place, operation)
+        }))
+    }
 }
 
 impl Scene {
@@ -58,7 +82,13 @@ impl Scene {
 
     /// What a round at this time hands to the worker.
     fn work(&mut self, after: Duration) -> Option<Arc<Handover>> {
-        self.adoption.work(self.start + after, false, &self.intake);
+        self.round(after, false);
+        let started = Instant::now();
+        while self.adoption.opening.is_some() {
+            assert!(started.elapsed() < PATIENCE);
+            thread::yield_now();
+            self.round(after, false);
+        }
         let mut requests = Vec::new();
         self.intake.lock().take_requests(&mut requests);
         let backlogs = requests.into_iter().map(|request| match request {
@@ -66,6 +96,37 @@ impl Scene {
             other => panic!("{other:?}"),
         });
         backlogs.last()
+    }
+
+    /// Asks this before each operation in a place that is opened from now on.
+    fn put_beside(
+        &mut self,
+        beside: impl Fn(&Path, Operation) -> io::Result<()> + Send + Sync + 'static,
+    ) {
+        self.adoption.beside = Some(Arc::new(beside));
+    }
+
+    /// Has the disk fail with the cursor of a place, for as long as that says so.
+    fn break_cursor(&mut self, place: &'static str) -> Arc<AtomicBool> {
+        let is_broken = Arc::new(AtomicBool::new(true));
+        let says_so = is_broken.clone();
+        self.put_beside(move |at, operation| match operation {
+            Operation::Read {
+                file: FileName::Cursor,
+                ..
+            } if at.ends_with(place) && says_so.load(Ordering::Relaxed) => Err(Errno::IO.into()),
+            _ => Ok(()),
+        });
+        is_broken
+    }
+
+    fn round(&mut self, after: Duration, finishing: bool) {
+        let (now, waker) = (self.start + after, Waker::noop());
+        self.adoption.work(now, finishing, &self.intake, waker);
+    }
+
+    fn notes(&self) -> Arc<[String]> {
+        self.intake.stats().spool.unwrap().notes
     }
 
     /// Recovered and pending.
@@ -117,10 +178,7 @@ fn places_are_looked_for_at_the_start_and_every_30_seconds() {
     assert!(scene.work(30 * SECOND - MS).is_none());
     assert!(scene.work(30 * SECOND).is_some());
     assert_eq!(scene.counters(), (5, 5));
-    assert!(
-        scene.adoption.deadline().is_none(),
-        "the worker is waited for"
-    );
+    assert_eq!(scene.deadline(), 60 * SECOND, "whether others wait for it");
 }
 
 #[test]
@@ -141,7 +199,7 @@ fn what_the_worker_is_done_with_is_in_the_cursor_after_100_ms() {
     );
     scene.work(105 * MS);
     assert_eq!(scene.waiting_in("process-2"), 3);
-    assert!(scene.adoption.deadline().is_none());
+    assert_eq!(scene.deadline(), LOOK_AGAIN);
 }
 
 #[test]
@@ -184,7 +242,7 @@ fn a_client_that_ends_notes_what_is_done_with_and_lets_the_place_go() {
     let mut scene = Scene::new(&[4]);
     let handover = scene.work(Duration::ZERO).unwrap();
     retire(&handover, 0, 3);
-    scene.adoption.work(scene.start + MS, true, &scene.intake);
+    scene.round(MS, true);
     assert_eq!(scene.waiting_in("process-2"), 1);
     let place = scene.home.path().join("process-2");
     assert!(Directory::holder(&place).unwrap().is_none());
@@ -292,6 +350,14 @@ fn a_segment_that_was_neither_read_nor_set_aside_is_not_removed_with_the_others(
     assert!(foreign.exists(), "nobody has seen its events");
     assert!(place.join("cursor").exists());
     assert!(scene.adoption.schedule.leaves(&place, scene.start));
+    let told = scene.notes();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let name = foreign.file_name().unwrap().to_str().unwrap();
+    assert!(told[0].contains(name), "{told:?}");
+    assert!(told[0].contains("neither read nor set aside"), "{told:?}");
+    fs::remove_file(&foreign).unwrap();
+    scene.work(LEAVE_FOR + LOOK_AGAIN);
+    assert!(scene.notes().is_empty());
 }
 
 #[test]
@@ -343,17 +409,191 @@ fn a_place_that_cannot_be_opened_is_told_until_it_can_be_and_is_adopted_then() {
     fs::remove_file(&lock).unwrap();
     // Nobody can lock this, root neither.
     fs::create_dir(&lock).unwrap();
-    let notes = |scene: &Scene| scene.intake.stats().spool.unwrap().notes;
     assert!(scene.work(Duration::ZERO).is_none());
-    let told = notes(&scene);
+    let told = scene.notes();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("is not taken over"), "{told:?}");
     assert!(told[0].contains(lock.to_str().unwrap()), "{told:?}");
     assert!(scene.intake.lock().take_news(), "the worker tells it");
     assert!(scene.work(30 * SECOND).is_none());
-    assert_eq!(notes(&scene), told);
+    assert_eq!(scene.notes(), told);
     assert!(!scene.intake.lock().take_news(), "once");
     fs::remove_dir(&lock).unwrap();
     assert!(scene.work(60 * SECOND).is_some());
-    assert!(notes(&scene).is_empty());
+    assert!(scene.notes().is_empty());
+}
+
+#[test]
+fn a_place_is_let_go_for_another_whatever_of_it_cannot_be_read() {
+    // Nothing here tells what of the first one cannot be read: that only the worker knows.
+    let mut scene = Scene::new(&[4]);
+    let second = scene.work(Duration::ZERO).unwrap();
+    assert!(second.segments().unread.is_empty());
+    assert_eq!(scene.deadline(), LOOK_AGAIN);
+    scene.work(LOOK_AGAIN);
+    assert!(!second.do_others_wait());
+    drop(leave(scene.home.path(), scene.adoption.settings, 3));
+    scene.work(2 * LOOK_AGAIN);
+    assert!(second.do_others_wait());
+    second.finish(Waker::noop());
+    assert!(scene.work(2 * LOOK_AGAIN + MS).is_some());
+    assert_eq!(scene.counters(), (3, 3));
+}
+
+#[test]
+fn no_commit_waits_for_a_place_that_is_opened_on_a_disk_that_hangs() {
+    let mut scene = Scene::new(&[4]);
+    let (begun, begins) = channel();
+    let (go_on, goes_on) = channel::<()>();
+    let (begun, goes_on) = (Mutex::new(begun), Mutex::new(goes_on));
+    scene.put_beside(move |_, _| {
+        let _ = begun.lock().unwrap().send(());
+        // It goes on when the other side is dropped.
+        let _ = goes_on.lock().unwrap().recv();
+        Ok(())
+    });
+    scene.round(Duration::ZERO, false);
+    begins.recv_timeout(PATIENCE).unwrap();
+    // Rounds end all the same.
+    scene.round(LOOK_AGAIN, false);
+    assert!(scene.adoption.deadline().is_none(), "it is waited for");
+    drop(go_on);
+    assert!(scene.work(LOOK_AGAIN).is_some());
+}
+
+#[test]
+fn a_client_that_ends_lets_go_of_a_place_that_is_being_opened() {
+    let mut scene = Scene::new(&[4]);
+    scene.round(Duration::ZERO, false);
+    scene.round(Duration::ZERO, true);
+    assert!(scene.adoption.opening.is_none());
+    let place = scene.home.path().join("process-2");
+    assert!(Directory::holder(&place).unwrap().is_none());
+    assert_eq!(scene.counters(), (0, 0));
+}
+
+#[test]
+fn a_place_is_not_let_go_for_one_that_cannot_be_opened() {
+    let mut scene = Scene::new(&[4, 3]);
+    let is_broken = scene.break_cursor("process-3");
+    let second = scene.work(Duration::ZERO).unwrap();
+    for look in 1..4 {
+        scene.work(look * LOOK_AGAIN);
+        assert!(!second.do_others_wait(), "look {look}");
+    }
+    let notes = scene.notes();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].contains("process-3"), "{notes:?}");
+    is_broken.store(false, Ordering::Relaxed);
+    scene.work(4 * LOOK_AGAIN);
+    assert!(second.do_others_wait(), "it can be opened now");
+    assert!(scene.notes().is_empty());
+}
+
+#[test]
+fn what_cannot_be_read_in_a_place_that_was_let_go_stays_told_until_it_is_opened_again() {
+    let mut scene = Scene::new(&[4, 3]);
+    let second = scene.work(Duration::ZERO).unwrap();
+    scene.work(LOOK_AGAIN);
+    assert!(second.do_others_wait());
+    let file = scene.home.path().join("process-2").join("a segment");
+    let unreadable = UnreadableEvents {
+        file: file.clone(),
+        events_max: 4,
+        why: "the disk fails".into(),
+        passed: Passed::Yes,
+    };
+    second.leave([unreadable].into());
+    second.finish(Waker::noop());
+    assert!(scene.work(LOOK_AGAIN).is_some());
+    let told = |scene: &Scene| {
+        let mut state = scene.intake.lock();
+        // As the worker does, which has nothing to tell.
+        state.tell_unreadable([].iter());
+        state.stats.spool.clone().unwrap()
+    };
+    let spool = told(&scene);
+    let one = &spool.unreadable[..];
+    assert!(matches!(one, [it] if it.file == file && it.passed == Passed::Left));
+    assert_eq!((spool.unreadable_events(), spool.passed_events()), (0, 0));
+    let health = scene.intake.health().to_string();
+    assert!(health.contains("a segment cannot be read"), "{health}");
+    scene
+        .adoption
+        .let_go(scene.start + LOOK_AGAIN, &scene.intake);
+    assert!(scene.work(LOOK_AGAIN + LEAVE_FOR).is_some());
+    assert_eq!(told(&scene).unreadable.len(), 0);
+}
+
+#[test]
+fn what_cannot_be_read_in_a_place_that_was_let_go_is_told_no_more_when_somebody_has_the_place() {
+    let mut scene = Scene::new(&[4]);
+    let place = scene.home.path().join("process-2");
+    scene.work(Duration::ZERO).unwrap().finish(Waker::noop());
+    let unreadable = UnreadableEvents {
+        file: place.join("a segment"),
+        events_max: 4,
+        why: "the disk fails".into(),
+        passed: Passed::Left,
+    };
+    let files = [unreadable].into();
+    let mut state = scene.intake.lock();
+    state.leave_unreadable(place.clone(), files);
+    drop(state);
+    let told = |scene: &Scene| {
+        let mut state = scene.intake.lock();
+        state.tell_unreadable([].iter());
+        state.stats.spool.as_ref().unwrap().unreadable.len()
+    };
+    assert!(scene.work(LOOK_AGAIN).is_none(), "it is left alone");
+    assert_eq!(told(&scene), 1);
+    let other = Directory::open_if_free(&place, NetworkFileSystem::Refused);
+    let other = other.unwrap().unwrap();
+    scene.work(2 * LOOK_AGAIN);
+    assert_eq!(told(&scene), 0);
+    drop(other);
+}
+
+#[test]
+fn what_is_told_of_other_places_is_told_still_when_the_own_one_is_begun_anew() {
+    let mut scene = Scene::new(&[4]);
+    scene.break_cursor("process-2");
+    assert!(scene.work(Duration::ZERO).is_none());
+    let told = scene.notes();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let own = scene.home.path().join("process-7");
+    let notes = ["of the new directory".to_owned()].into();
+    scene.adoption.own_place_is(own, notes, &scene.intake);
+    scene.work(LOOK_AGAIN);
+    let after = scene.notes();
+    assert_eq!(
+        after[..],
+        ["of the new directory".to_owned(), told[0].clone()]
+    );
+}
+
+#[test]
+fn only_what_may_not_be_read_is_named_instead_of_what_cannot_be() {
+    for (error, named) in [
+        (Errno::IO, "process-2"),
+        (Errno::ACCESS, "process-2/cursor"),
+    ] {
+        let mut scene = Scene::new(&[4]);
+        scene.put_beside(move |_, operation| match operation {
+            Operation::Read {
+                file: FileName::Cursor,
+                ..
+            } => Err(error.into()),
+            // Neither may this be read, but that is not why.
+            Operation::Read { .. } => Err(Errno::ACCESS.into()),
+            _ => Ok(()),
+        });
+        assert!(scene.work(Duration::ZERO).is_none());
+        let told = scene.notes();
+        let named = scene.home.path().join(named);
+        let named = format!("cannot read {}", named.display());
+        let rest = told[0].split_once(&named).unwrap().1;
+        assert!(rest.starts_with([':', ',']), "{told:?}");
+        assert!(rest.contains("its file cursor"), "{told:?}");
+    }
 }

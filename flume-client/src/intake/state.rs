@@ -1,6 +1,6 @@
 //! [`IntakeState`]: what the intake's lock protects.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::error::{AgentError, Refusal};
 use crate::event::Event;
 use crate::event_id::{EVENT_ID_BYTES_MAX, EventIds};
 use crate::receipt::{LastWord, Name, Receipt, Receipts};
-use crate::stats::{AgentStats, Stats};
+use crate::stats::{AgentStats, Stats, UnreadableEvents};
 use crate::ticket::Promise;
 use crate::times::Times;
 use crate::worker::Request;
@@ -42,6 +42,8 @@ pub(crate) struct IntakeState {
     pub(super) requests: Vec<Request>,
     pub(super) ready: Vec<RoomWait>,
     pub(super) closed: bool,
+    /// What cannot be read in places that were adopted and gave way to others.
+    left: Vec<(PathBuf, Arc<[UnreadableEvents]>)>,
     /// Threads of the client that have not ended.
     pub(super) running: u32,
     /// Whoever takes the chunks.
@@ -101,6 +103,7 @@ impl IntakeState {
             requests: Vec::new(),
             ready: Vec::new(),
             closed: false,
+            left: Vec::new(),
             running,
             sleeper: None,
             listener: None,
@@ -331,6 +334,41 @@ impl IntakeState {
             let left = std::mem::take(&mut spool.adopted);
             self.stats.recovered -= left;
             self.stats.pending -= left;
+        }
+    }
+
+    /// This cannot be read in an adopted place, which gives way to another.
+    pub(crate) fn leave_unreadable(&mut self, place: PathBuf, files: Arc<[UnreadableEvents]>) {
+        if !files.is_empty() {
+            self.left.push((place, files));
+            self.has_news = true;
+        }
+    }
+
+    /// Of places that are none of these, that is not told any more.
+    pub(crate) fn keep_unreadable(&mut self, is_kept: impl Fn(&Path) -> bool) {
+        let before = self.left.len();
+        self.left.retain(|(place, _)| is_kept(place));
+        self.has_news |= self.left.len() != before;
+    }
+
+    /// What cannot be read: this, and what was left.
+    pub(crate) fn tell_unreadable<'a>(
+        &mut self,
+        lists: impl Iterator<Item = &'a Arc<[UnreadableEvents]>>,
+    ) {
+        let Some(spool) = &mut self.stats.spool else {
+            return;
+        };
+        let left = self.left.iter().map(|(_, files)| files.clone());
+        let lists = lists.cloned().chain(left);
+        let lists: Vec<_> = lists.filter(|list| !list.is_empty()).collect();
+        match lists.as_slice() {
+            [] if spool.unreadable.is_empty() => {}
+            [list] => spool.unreadable = list.clone(),
+            lists => {
+                spool.unreadable = lists.iter().flat_map(|list| list.iter()).cloned().collect();
+            }
         }
     }
 

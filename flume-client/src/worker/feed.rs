@@ -250,14 +250,15 @@ impl Feed {
     }
 
     /// Whether no more is to be waited for: all was fed, or all but what cannot be read and what has
-    /// to wait for that, and another place waits, too.
+    /// to wait for that, and another place waits, too. A failure that passes is no reason to go.
     pub(super) fn is_over(&self) -> bool {
         let is_through = self.is_through();
         if is_through && self.late.left_out.is_empty() {
             return true;
         }
-        let waiting = self.waiting.as_ref().filter(|_| self.is_ordered);
-        let is_stuck = waiting.is_some_and(|it| it.tries >= READ_TRIES);
+        let waits_for_file = |it: &Waiting| it.of_file >= READ_TRIES;
+        let is_stuck = self.on_failure() == OnFailure::Wait
+            && self.waiting.as_ref().is_some_and(waits_for_file);
         (is_through || is_stuck) && self.backlog.handover.do_others_wait()
     }
 
@@ -279,6 +280,7 @@ impl Feed {
     /// Tells the committer that nothing more is read, without waiting for it.
     pub(super) fn let_go(&mut self) {
         self.settle();
+        self.backlog.handover.leave(self.unreadable.clone());
         self.backlog.handover.finish(Waker::noop());
     }
 

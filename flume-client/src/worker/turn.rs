@@ -11,6 +11,7 @@ use crate::chunk::Chunk;
 use crate::delivery::{AgentIndex, Counters, Loss, Outcome};
 use crate::error::AgentError;
 use crate::intake::IntakeState;
+use crate::stats::Passed;
 
 /// What one turn collects. Kept from turn to turn for its buffers.
 #[derive(Default)]
@@ -59,7 +60,10 @@ impl Turn {
         state.receipts.forget_below(done_upto);
         // What cannot be read waits for no agent.
         let spool = state.stats.spool.as_ref();
-        let is_all_readable = spool.is_none_or(|spool| spool.unreadable.is_empty());
+        let is_all_readable = spool.is_none_or(|spool| {
+            let mut files = spool.unreadable.iter();
+            files.all(|it| it.passed == Passed::Left)
+        });
         let tried_upto = match is_all_readable {
             true => own.core.watermark(),
             false => done_upto,
@@ -132,19 +136,8 @@ fn take_errors(lanes: [Option<&mut Lane>; 2]) -> Vec<(AgentIndex, Arc<AgentError
 
 /// Says what of the lanes' spools cannot be read, if that has changed.
 fn tell_unreadable(lanes: [Option<&Lane>; 2], state: &mut IntakeState) {
-    let Some(spool) = &mut state.stats.spool else {
-        return;
-    };
     let feeds = lanes.into_iter().flatten().flat_map(|lane| &lane.feed);
-    let mut lists = feeds.map(Feed::unreadable).filter(|list| !list.is_empty());
-    match (lists.next(), lists.next()) {
-        (None, _) if spool.unreadable.is_empty() => {}
-        (None, _) => spool.unreadable = Arc::default(),
-        (Some(list), None) => spool.unreadable = list.clone(),
-        (Some(own), Some(adopted)) => {
-            spool.unreadable = own.iter().chain(adopted.iter()).cloned().collect();
-        }
-    }
+    state.tell_unreadable(feeds.map(Feed::unreadable));
 }
 
 /// Adds the counters that are shown as sums over all lanes.

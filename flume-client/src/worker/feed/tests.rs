@@ -194,36 +194,92 @@ fn a_disk_that_fails_again_and_again_is_asked_a_few_times_before_others_have_the
     });
 }
 
+/// A read of what comes next that fails.
+fn fail(feed: &mut Feed, is_passing: bool) -> OnFailure {
+    let job = Job {
+        reader: feed.reader.take().unwrap(),
+        next: feed.position,
+        limit: feed.position + 1,
+        segments: feed.segments.clone(),
+        on_failure: feed.on_failure(),
+        left_out_max: 1,
+        late: None,
+        why: "".into(),
+    };
+    let failure = Failure {
+        segment: None,
+        why: "a failure".into(),
+        is_passing,
+    };
+    let outcome = Outcome {
+        job,
+        found: Vec::new(),
+        damaged: Vec::new(),
+        failure: Some(failure),
+    };
+    feed.on_read(outcome, &mut Vec::new());
+    feed.on_failure()
+}
+
+#[test]
+fn a_place_is_not_given_up_for_another_because_of_failures_that_pass() {
+    in_runtime(|| {
+        for is_ordered in [true, false] {
+            let (_home, _disk, mut feed) = left_out(LEFT_OUT_MAX as u64);
+            let due = feed.late.due.pop_front().unwrap();
+            feed.is_ordered = is_ordered;
+            if !is_ordered {
+                // What comes next waits for room among these.
+                let alone = |first| LeftOut {
+                    first,
+                    end: first + 1,
+                    events: 1,
+                    ..due.clone()
+                };
+                feed.late.left_out = (due.first..due.end).map(alone).collect();
+            }
+            feed.backlog.handover.others_wait();
+            for _ in 0..2 * READ_TRIES {
+                fail(&mut feed, true);
+                assert!(!feed.is_over(), "there may be descriptors soon");
+            }
+            for _ in 1..READ_TRIES {
+                fail(&mut feed, false);
+                assert!(!feed.is_over(), "it may be read yet");
+            }
+            fail(&mut feed, false);
+            assert!(feed.is_over(), "in order: {is_ordered}");
+        }
+    });
+}
+
+#[test]
+fn a_place_is_given_up_for_another_when_only_a_block_that_cannot_be_read_is_left() {
+    in_runtime(|| {
+        let (_home, disk, mut feed) = left_out(3);
+        *disk.bad_blocks.lock().unwrap() = vec![2];
+        let came = read_all_due(&mut feed);
+        assert!(!came.is_empty() && came.len() < 3, "{came:?}");
+        let handover = feed.backlog.handover.clone();
+        handover.drained();
+        assert!(feed.is_through() && !feed.is_over(), "no other waits");
+        handover.others_wait();
+        assert!(feed.is_over());
+        feed.let_go();
+        let left = handover.unreadable();
+        assert_eq!(
+            left.iter().map(|it| it.events_max).sum::<u64>(),
+            3 - came.len() as u64
+        );
+    });
+}
+
 #[test]
 fn only_failures_of_the_file_count_for_leaving_its_events_out() {
     in_runtime(|| {
         let (_home, _disk, mut feed) = left_out(1);
         feed.late.due.clear();
-        let mut fail = |is_passing| {
-            let job = Job {
-                reader: feed.reader.take().unwrap(),
-                next: feed.position,
-                limit: feed.position + 1,
-                segments: feed.segments.clone(),
-                on_failure: feed.on_failure(),
-                left_out_max: 1,
-                late: None,
-                why: "".into(),
-            };
-            let failure = Failure {
-                segment: None,
-                why: "a failure".into(),
-                is_passing,
-            };
-            let outcome = Outcome {
-                job,
-                found: Vec::new(),
-                damaged: Vec::new(),
-                failure: Some(failure),
-            };
-            feed.on_read(outcome, &mut Vec::new());
-            feed.on_failure()
-        };
+        let mut fail = |is_passing| fail(&mut feed, is_passing);
         for _ in 0..2 * READ_TRIES {
             assert_eq!(fail(true), OnFailure::LeaveOutLater);
         }
