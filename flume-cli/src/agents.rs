@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 use flume_client::stats::AgentStats;
-use flume_client::{AgentError, AgentUrl, Client, ClientBuilder};
+use flume_client::{AgentError, AgentUrl, Client, ClientBuilder, Stats};
 use serde::Serialize;
 
+use crate::exit::Exit;
 use crate::text::{count, plural};
 use crate::trouble;
 
@@ -54,10 +55,23 @@ impl AgentArgs {
     }
 }
 
+/// The end of a delivery by which nothing was delivered, by the counters of all its clients.
+pub(crate) fn nothing_delivered(stats: &[Stats]) -> Exit {
+    // With nothing to send that can be read, no agent is tried.
+    let is_tried = |it: &Stats| it.connects > 0;
+    if !stats.iter().any(is_tried) {
+        Exit::Unexpected
+    } else if stats.iter().any(|it| is_tried(it) && is_answer_owed(it)) {
+        Exit::TimedOut
+    } else {
+        Exit::Undelivered
+    }
+}
+
 /// Whether some agent accepted a connection, or was still being tried, and did not answer.
-pub(crate) fn is_answer_owed(agents: &[AgentStats]) -> bool {
+fn is_answer_owed(stats: &Stats) -> bool {
     let owes = |error: &Option<Arc<AgentError>>| error.as_deref().is_none_or(trouble::is_silence);
-    agents.iter().any(|agent| owes(&agent.last_error))
+    stats.agents.iter().any(|agent| owes(&agent.last_error))
 }
 
 /// What each did, and what the user can check if something is `missing`.
@@ -100,4 +114,16 @@ pub(crate) fn lines(agents: &[AgentStats]) -> Vec<AgentLine> {
         last_error: agent.last_error.as_deref().map(trouble::sentence),
     };
     agents.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_was_never_tried_owes_no_answer() {
+        let client = Client::builder().agent("avro://127.0.0.1:1").build();
+        let stats = client.unwrap().stats();
+        assert_eq!(nothing_delivered(&[stats]), Exit::Unexpected);
+    }
 }

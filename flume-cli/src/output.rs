@@ -1,4 +1,8 @@
 //! Data on stdout, everything else on stderr. A reader that went away is no reason to fail.
+//!
+//! Whatever is written here may have been named by somebody else and be read by root: of control
+//! characters only the line feed goes out as it is. [`text::path`](crate::text::path) escapes that
+//! as well, in a path.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -7,19 +11,24 @@ use flume_client::stats::Lost;
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
+use crate::text::quiet_lines;
+
 /// Writes a line for the user. If stderr is gone, nobody is there to be told.
 pub(crate) fn note(text: impl Display) {
+    let text = quiet_lines(&text.to_string());
     let _ = writeln!(io::stderr(), "flume: {text}");
 }
 
 /// Writes a line for the user without the command's name, below a [`note`].
 pub(crate) fn detail(text: impl Display) {
+    let text = quiet_lines(&text.to_string());
     let _ = writeln!(io::stderr(), "  {text}");
 }
 
 /// Writes data. `false`: it could not be written, and the user was told.
 #[must_use]
 pub(crate) fn data(text: impl Display) -> bool {
+    let text = quiet_lines(&text.to_string());
     let mut stdout = io::stdout();
     let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
     match written {

@@ -1,6 +1,34 @@
-//! Durations, sizes and numbers, as people write and read them.
+//! Durations, sizes and numbers, as people write and read them, and names that somebody else chose.
 
+use std::path::Path;
 use std::time::Duration;
+
+/// A path for people. Whoever makes a directory chooses its name, and it may be shown to root: what
+/// would speak to a terminal, or begin another line, is escaped.
+pub(crate) fn path(path: &Path) -> String {
+    quiet(&path.to_string_lossy())
+}
+
+/// Text of one line that may have such a path in it.
+pub(crate) fn quiet(text: &str) -> String {
+    escaped(text, char::is_control)
+}
+
+/// Text of several lines, in which no other control character is as it is.
+pub(crate) fn quiet_lines(text: &str) -> String {
+    escaped(text, |letter| letter.is_control() && letter != '\n')
+}
+
+fn escaped(text: &str, is_loud: impl Fn(char) -> bool) -> String {
+    let mut quiet = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match is_loud(letter) {
+            true => quiet.extend(letter.escape_default()),
+            false => quiet.push(letter),
+        }
+    }
+    quiet
+}
 
 /// Reads `500ms`, `10s`, `2m` or `1h`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -206,6 +234,15 @@ mod tests {
         let expected = ["0.21 ms", "4.2 ms", "340 ms", "1.2 s", "30 s", "2 min 5 s"];
         let found = [210, 4_200, 340_000, 1_234_000, 30_000_000, 125_000_000].map(written);
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn nothing_in_a_name_speaks_to_the_terminal_and_all_else_stays() {
+        let name = Path::new("/var/süß \"it's\"\u{1b}[2J\r\u{9b}\nflume: well");
+        let quiet = r#"/var/süß "it's"\u{1b}[2J\r\u{9b}\nflume: well"#;
+        assert_eq!(path(name), quiet);
+        let lines = quiet_lines("a\u{1b}\nb\t\u{85}");
+        assert_eq!(lines, "a\\u{1b}\nb\\t\\u{85}");
     }
 
     #[test]

@@ -1,34 +1,48 @@
 //! Files of a spool that cannot be read, as they are told at the end of a delivery.
 
+use std::io;
 use std::path::Path;
 
 use flume_client::Stats;
+use flume_client::spool::{
+    Directory, FileName, HeaderBlock, ReadFailure, SEGMENT_HEADER_BYTES, Storage,
+};
+use flume_client::stats::{Passed, SpoolStats, UnreadableEvents};
 use serde::Serialize;
 
-use crate::text::count;
+use crate::text::{count, plural, quiet};
 use crate::trouble::plain;
 
 /// One of them, for scripts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct UnreadableLine {
+    /// Absolute, however the spool was named.
     pub(crate) file: String,
-    /// Events in it at most. 0 if that is not known, because it is a whole spool.
+    /// Events in it, or behind it and waiting for it, at most. 0 if that is not known, because it
+    /// is a whole spool.
     events_max: u64,
     why: String,
+    #[serde(skip)]
+    is_awaited: bool,
 }
 
 impl UnreadableLine {
     pub(crate) fn new(file: &Path, events_max: u64, why: &str) -> Self {
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         Self {
             file: file.display().to_string(),
             events_max,
             why: plain(why),
+            is_awaited: false,
         }
     }
 
     pub(crate) fn all(stats: &Stats) -> Vec<Self> {
         let unreadable = stats.spool.iter().flat_map(|spool| spool.unreadable.iter());
-        let lines = unreadable.map(|it| Self::new(&it.file, it.events_max, &it.why));
+        let lines = unreadable.map(|it| Self {
+            is_awaited: it.passed == Passed::Awaited,
+            ..Self::new(&it.file, it.events_max, &it.why)
+        });
         lines.collect()
     }
 }
@@ -36,21 +50,90 @@ impl UnreadableLine {
 /// What to do about them.
 pub(crate) const ADVICE: &str = "nothing in it is lost while the file is there: mend what keeps it from being read, and deliver again";
 
-/// Whether all that is pending is in such files, so that nothing is left to wait for.
+/// Bytes that are read at once of a file.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Whether all that is pending is in such files, or waits behind one that somebody has to mend, so
+/// that nothing is left to wait for.
 pub(crate) fn is_all_that_waits(stats: &Stats) -> bool {
     let spool = stats.spool.as_ref().filter(|spool| spool.unstored == 0);
-    spool.is_some_and(|spool| stats.pending > 0 && spool.passed_events() == stats.pending)
+    let Some(spool) = spool.filter(|_| stats.pending > 0) else {
+        return false;
+    };
+    if spool.passed_events() == stats.pending {
+        return true;
+    }
+    let awaited = || awaited(spool);
+    awaited().next().is_some()
+        && (spool.unreadable_events() == stats.pending || is_own_behind(stats, spool))
+        && awaited().all(|it| is_to_be_mended(&it.file))
+}
+
+/// Whether the events of some wait for a file that cannot be read.
+pub(crate) fn is_any_awaited(stats: &Stats) -> bool {
+    let mut spools = stats.spool.iter();
+    spools.any(|spool| awaited(spool).next().is_some())
+}
+
+fn awaited(spool: &SpoolStats) -> impl Iterator<Item = &UnreadableEvents> {
+    let files = spool.unreadable.iter();
+    files.filter(|it| it.passed == Passed::Awaited)
+}
+
+/// Whether all of this run wait behind events of an earlier one, which are all that is left of
+/// those. Then none of this run's were sent from the disk.
+fn is_own_behind(stats: &Stats, spool: &SpoolStats) -> bool {
+    let is_own = |it: &UnreadableEvents| it.file.parent() == Some(&spool.directory);
+    let done = stats.delivered - spool.delivered_unstored + stats.lost.total();
+    let earlier = stats.recovered.saturating_sub(done);
+    awaited(spool).any(is_own) && spool.unreadable_events() == earlier
+}
+
+/// Whether a file cannot be read before somebody mends it. A lack of descriptors or memory passes.
+fn is_to_be_mended(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str());
+    let (Some(place), Some(name)) = (file.parent(), name.and_then(FileName::parse)) else {
+        return false;
+    };
+    let Ok(directory) = Directory::look(place) else {
+        return false;
+    };
+    match is_of_this_version(&directory, name) {
+        Ok(is_ours) => !is_ours,
+        Err(error) => ReadFailure::of(&error) != ReadFailure::Passing,
+    }
+}
+
+/// Reads all of a segment.
+fn is_of_this_version(storage: &impl Storage, file: FileName) -> io::Result<bool> {
+    let mut bytes = vec![0; READ_BYTES];
+    let mut offset = 0;
+    loop {
+        let read = storage.read(file, offset, &mut bytes)?;
+        if offset == 0 {
+            let head = bytes.get(..read.min(SEGMENT_HEADER_BYTES));
+            let header = HeaderBlock::read(head.unwrap_or_default());
+            if matches!(header, HeaderBlock::OtherVersion { .. }) {
+                return Ok(false);
+            }
+        }
+        if read < READ_BYTES {
+            return Ok(true);
+        }
+        offset += read as u64;
+    }
 }
 
 /// Each of them with the reason, and what can be done.
 pub(crate) fn text(unreadable: &[UnreadableLine]) -> Vec<String> {
     let line = |it: &UnreadableLine| {
-        let UnreadableLine { file, why, .. } = it;
+        let (file, why) = (quiet(&it.file), quiet(&it.why));
+        let behind = if it.is_awaited { " and behind it" } else { "" };
         match it.events_max {
             0 => format!("{file} cannot be read: {why}"),
-            1 => format!("up to 1 event waits in {file}, which cannot be read: {why}"),
+            1 => format!("up to 1 event waits in {file}{behind}, which cannot be read: {why}"),
             events => format!(
-                "up to {} events wait in {file}, which cannot be read: {why}",
+                "up to {} events wait in {file}{behind}, which cannot be read: {why}",
                 count(events)
             ),
         }
@@ -71,14 +154,17 @@ pub(crate) fn up_to(stats: &Stats) -> &'static str {
     }
 }
 
-/// That everything else is delivered.
-pub(crate) fn headline(delivered: u64, time: &str) -> String {
-    match delivered {
-        0 => "nothing that can be read is left to deliver".to_owned(),
-        1 => format!("1 event delivered in {time}, all that can be read"),
-        _ => format!(
-            "{} events delivered in {time}, all that can be read",
-            count(delivered)
+/// That everything else is delivered. `is_any_awaited`: all but what waits behind a file.
+pub(crate) fn headline(delivered: u64, time: &str, is_any_awaited: bool) -> String {
+    let delivered = (delivered > 0).then(|| plural(delivered, "event"));
+    match (delivered, is_any_awaited) {
+        (None, false) => "nothing that can be read is left to deliver".to_owned(),
+        (None, true) => "nothing that can be read in order is left to deliver; events behind a \
+                         file that cannot be read wait for it"
+            .to_owned(),
+        (Some(events), false) => format!("{events} delivered in {time}, all that can be read"),
+        (Some(events), true) => format!(
+            "{events} delivered in {time}; those behind a file that cannot be read wait for it"
         ),
     }
 }

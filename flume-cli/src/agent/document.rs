@@ -147,9 +147,13 @@ impl Document {
     /// one that was read last.
     pub(super) fn read_if_changed(&mut self) -> Result<Option<AgentConfig>, DocumentError> {
         let text = match &mut self.place {
-            Place::File(path) => read(path)
-                .map(Some)
-                .map_err(|error| format!("cannot read {}: {}", path.display(), reason(&error))),
+            Place::File(path) => read(path).map(Some).map_err(|error| {
+                format!(
+                    "cannot read {}: {}",
+                    crate::text::path(path),
+                    reason(&error)
+                )
+            }),
             Place::Http(document) => document.fetch().map(|fetched| match fetched {
                 Fetched::Unchanged => None,
                 Fetched::Bytes(bytes) => Some(text(bytes)),
@@ -180,7 +184,7 @@ impl Document {
     /// As in messages.
     pub(super) fn name(&self) -> String {
         match &self.place {
-            Place::File(path) => path.display().to_string(),
+            Place::File(path) => crate::text::path(path),
             Place::Http(document) => document.name(),
         }
     }

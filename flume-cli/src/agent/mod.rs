@@ -34,7 +34,7 @@ use self::stdout::Stdout;
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::output;
-use crate::text::parse_duration;
+use crate::text::{self, parse_duration};
 use crate::trouble::reason;
 
 /// Run a small agent: from a Flume property file, or quickly from a few options.
@@ -130,7 +130,7 @@ impl Failure {
             Self::Start(error) => error.to_string(),
             Self::Io(error) => format!("cannot run the agent: {}", reason(error)),
             Self::ReadyFile(ReadyFileError { path, source }) => {
-                format!("cannot write {}: {}", path.display(), reason(source))
+                format!("cannot write {}: {}", text::path(path), reason(source))
             }
         }
     }

@@ -5,6 +5,7 @@ use std::io::{self, BufReader};
 use std::path::Path;
 
 use crate::lines::{Line, Lines};
+use crate::text;
 
 /// Two minutes of an invented web shop.
 const SHOP: &[u8] = include_bytes!("../../assets/shop.log");
@@ -37,7 +38,7 @@ impl Log {
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let mut reader = Lines::new(BufReader::new(File::open(path)?), LINE_BYTES_MAX);
         let mut log = Self {
-            name: path.display().to_string(),
+            name: text::path(path),
             lines: Vec::new(),
             shortened: false,
         };

@@ -11,7 +11,7 @@ use super::proof::{LINE_HEADER, Proof};
 use super::story::Story;
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
-use crate::text::{count, duration, plural};
+use crate::text::{self, count, duration, plural};
 
 /// How long the sending takes, whatever the size of the log.
 const SENDING: Duration = Duration::from_secs(4);
@@ -248,14 +248,14 @@ pub(super) fn log(file: Option<&Path>) -> Result<Log> {
     let log = Log::of(path).map_err(|error| {
         Stop::Failed(format!(
             "cannot read {}: {}",
-            path.display(),
+            text::path(path),
             crate::trouble::reason(&error)
         ))
     })?;
     match log.lines.is_empty() {
         true => Err(Stop::Failed(format!(
             "{} has no lines to send",
-            path.display()
+            text::path(path)
         ))),
         false => Ok(log),
     }

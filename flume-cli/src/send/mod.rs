@@ -49,7 +49,7 @@ pub(crate) fn run(args: &SendArgs) -> Exit {
     };
     let stats = client.stats();
     let notes = stats.spool.iter().flat_map(|spool| spool.notes.iter());
-    notes.for_each(output::note);
+    notes.for_each(|it| output::note(text::quiet(it)));
     if let Some(spool) = &stats.spool
         && stats.recovered > 0
     {
@@ -194,7 +194,7 @@ impl Delivery {
         if let Some(spool) = &stats.spool
             && let Some(trouble) = &spool.trouble
         {
-            let note = format!("{}: {}", spool.directory.display(), storing(trouble));
+            let note = format!("{}: {}", text::path(&spool.directory), storing(trouble));
             if self.trouble.as_ref() != Some(&note) {
                 self.screen.note(&note);
                 self.trouble = Some(note);
@@ -246,7 +246,7 @@ impl Delivery {
 
 /// What earlier runs left in the spool.
 fn found(events: u64, spool: &Path) -> String {
-    let (events, place) = (text::plural(events, "event"), spool.display());
+    let (events, place) = (text::plural(events, "event"), text::path(spool));
     match spool::is_any_unread(spool) {
         true => format!(
             "earlier runs left up to {events} in {place}, and those that can be read are sent first"

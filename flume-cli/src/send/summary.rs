@@ -1,9 +1,10 @@
 //! [`Summary`]: what became of every line, for people, for scripts, and as an exit code.
 
+use std::slice;
 use std::time::Duration;
 
 use flume_client::spool::Trouble;
-use flume_client::stats::{Lost, Stats};
+use flume_client::stats::{Lost, SpoolStats, Stats};
 use serde::Serialize;
 
 use super::args::storing;
@@ -34,7 +35,7 @@ pub(super) struct Summary {
 pub(super) enum Ending {
     /// Everything read is acknowledged.
     Complete,
-    /// But for what an earlier run stored and cannot be read now.
+    /// But for what was stored and cannot be read now, and what waits behind that.
     Unread,
     /// Nothing was acknowledged for as long as the user wants to wait.
     GaveUp,
@@ -86,7 +87,7 @@ impl Summary {
     }
 
     fn exit(&self) -> Exit {
-        if self.ending == Ending::Broken {
+        if matches!(self.ending, Ending::Broken | Ending::Unread) {
             return Exit::Unexpected;
         }
         let (delivered, lost) = (self.stats.delivered, self.lost());
@@ -98,15 +99,11 @@ impl Summary {
             0 if !self.elsewhere.unreadable.is_empty() => Exit::Unexpected,
             0 if !self.elsewhere.pending.is_empty() => Exit::Stored,
             0 => Exit::Complete,
-            missing if missing == self.pending() && !is_unread => match self.ending {
-                Ending::Unread => Exit::Unexpected,
-                _ => Exit::Stored,
-            },
+            missing if missing == self.pending() && !is_unread => Exit::Stored,
             missing if missing == lost.corrupt && !is_unread => Exit::Damaged,
             _ if delivered > 0 => Exit::Partial,
             missing if missing > self.pending() && self.trouble().is_some() => Exit::Unexpected,
-            _ if agents::is_answer_owed(&self.stats.agents) => Exit::TimedOut,
-            _ => Exit::Undelivered,
+            _ => agents::nothing_delivered(slice::from_ref(&self.stats)),
         }
     }
 
@@ -114,6 +111,12 @@ impl Summary {
     fn pending(&self) -> u64 {
         let spool = self.stats.spool.as_ref();
         spool.map_or(0, |it| self.stats.pending.saturating_sub(it.unstored))
+    }
+
+    /// In files that cannot be read, or behind them.
+    fn unreadable_events(&self) -> u64 {
+        let spool = self.stats.spool.as_ref();
+        spool.map_or(0, SpoolStats::unreadable_events)
     }
 
     /// Neither delivered nor pending, by reason: what waits in memory goes with this process.
@@ -139,7 +142,9 @@ impl Summary {
         let recovered = self.stats.recovered;
         let up_to = unread::up_to(&self.stats);
         output::note(match (self.tally.read + recovered, missing + refused) {
-            _ if self.ending == Ending::Unread => unread::headline(delivered, &time),
+            _ if self.ending == Ending::Unread => {
+                unread::headline(delivered, &time, unread::is_any_awaited(&self.stats))
+            }
             (0, _) => "nothing to send: no lines were read".to_owned(),
             (_, 0) => format!(
                 "{} delivered in {time} ({}/s)",
@@ -152,11 +157,7 @@ impl Summary {
                 plural(events, "event")
             ),
         });
-        let (earlier, up_to) = match self.ending {
-            // All that is pending was left by earlier runs, and cannot be read.
-            Ending::Unread => (delivered.min(recovered - self.pending().min(recovered)), ""),
-            _ => (recovered, up_to),
-        };
+        let (earlier, up_to) = self.earlier(up_to);
         if earlier > 0 {
             let earlier = count(earlier);
             output::detail(format!("{up_to}{earlier} of them left by earlier runs"));
@@ -190,6 +191,20 @@ impl Summary {
         }
     }
 
+    /// Events of earlier runs, of those delivered or, as so many `up_to` at most, of all.
+    fn earlier(&self, up_to: &'static str) -> (u64, &'static str) {
+        let recovered = self.stats.recovered;
+        match self.ending {
+            // None of those that are left can be read.
+            Ending::Unread => {
+                let left = self.unreadable_events() + self.lost().corrupt;
+                let sent = recovered.saturating_sub(left);
+                (sent.min(self.stats.delivered), "")
+            }
+            _ => (recovered, up_to),
+        }
+    }
+
     /// What is not delivered, by where it is and why.
     fn missing_text(&self) -> Vec<String> {
         let lost = self.lost();
@@ -203,11 +218,14 @@ impl Summary {
         let mut lines = Vec::new();
         let mut unsent = lost.unreachable;
         if let Some(spool) = &self.stats.spool {
-            let place = spool.directory.display();
+            let place = text::path(&spool.directory);
             let next = "sent by the next run or `flume spool drain`";
-            if self.ending != Ending::Unread {
-                lines.push((self.pending(), format!("pending in {place}, {next}{why}")));
-            }
+            let pending = match self.ending {
+                // Those are told by file.
+                Ending::Unread => self.pending().saturating_sub(self.unreadable_events()),
+                _ => self.pending(),
+            };
+            lines.push((pending, format!("pending in {place}, {next}{why}")));
             let trouble = self
                 .trouble()
                 .map_or_else(String::new, |it| format!(": {}", storing(it)));
@@ -215,7 +233,7 @@ impl Summary {
             lines.push((lost.corrupt, format!("lost: damaged in {place}")));
             let elsewhere = self.elsewhere.pending.iter();
             lines.extend(elsewhere.map(|(place, left)| {
-                let place = place.display();
+                let place = text::path(place);
                 let text = format!("pending in {place}, left by another run; {next}");
                 (*left, text)
             }));

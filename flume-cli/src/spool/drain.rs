@@ -54,12 +54,18 @@ Example:
 Ctrl-C stops the delivery. What was not acknowledged stays in the spool, then as after the
 time-out; what was under way may arrive twice, under the same `guid`.
 
-Exits with 0 if everything is delivered, also if that could not be saved on the disk: that is told,
-and then it is sent again the next time. Otherwise with 1 at once if all that can be read was
-delivered and a file or a whole spool cannot be read, which is named; 5 if a part was delivered, 4 if nothing was because no
-agent could be used, 124 if nothing was and an agent still owed an answer, 6 if all that can be read
-was delivered and the rest is damaged; 7 if the spool or one in it is in use, and then nothing is
-sent.";
+Exits with
+    0  everything is delivered. If that could not be saved on the disk it is told, and the same
+       events are sent again the next time
+    1  all others are delivered, and a file or a whole spool cannot be read, which is named. It
+       ends at once then, and waits for no time-out
+    4  nothing was delivered: no agent could be used
+    5  a part was delivered, the rest is still in the spool
+    6  all that can be read was delivered, and the rest is damaged
+    7  the spool or one in it is in use. Nothing is sent then, unless another process took one of
+       several while this command was taking them: what was sent by then is told
+  124  nothing was delivered in time, and an agent still owed an answer
+  130  interrupted";
 
 /// How often the counters are looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -126,6 +132,8 @@ enum Ending {
     Unread,
     GaveUp,
     Interrupted,
+    /// One of the spools cannot be taken, for this reason.
+    Stopped(Exit),
 }
 
 pub(super) fn run(args: &DrainArgs) -> Result<Exit, Problem> {
@@ -134,6 +142,7 @@ pub(super) fn run(args: &DrainArgs) -> Result<Exit, Problem> {
     let started = Instant::now();
     let (mut spools, mut clients) = (Vec::new(), Vec::new());
     let number = found.len();
+    let mut stopped = None;
     for spool in found {
         match client(args, &spool.place, number) {
             Ok(client) => {
@@ -141,7 +150,12 @@ pub(super) fn run(args: &DrainArgs) -> Result<Exit, Problem> {
                 clients.push(client);
             }
             Err(problem) if problem.is_of_one_spool() => unopened.push((spool.place, problem)),
-            Err(problem) => return Err(problem),
+            Err(problem) if clients.is_empty() => return Err(problem),
+            Err(problem) => {
+                // Somebody has taken it since it was looked at. The others may be under way.
+                stopped = Some(Ending::Stopped(problem.tell()));
+                break;
+            }
         }
     }
     if clients.is_empty() {
@@ -150,12 +164,12 @@ pub(super) fn run(args: &DrainArgs) -> Result<Exit, Problem> {
     for client in &clients {
         let spool = client.stats().spool;
         let notes = spool.iter().flat_map(|spool| spool.notes.iter());
-        notes.for_each(output::note);
+        notes.for_each(|it| output::note(text::quiet(it)));
     }
     for (spool, client) in spools.iter().zip(&clients) {
         spool.note_cursor(client.stats().recovered);
     }
-    let ending = deliver(args, &clients, &interrupts, started);
+    let ending = stopped.unwrap_or_else(|| deliver(args, &clients, &interrupts, started));
     let closes: Vec<_> = clients.iter().map(|it| it.close(Duration::ZERO)).collect();
     let is_clean = closes.into_iter().all(|close| close.wait().pending == 0);
     debug_assert!(is_clean, "what is not delivered is on the disk");
@@ -281,17 +295,24 @@ fn deliver(
 impl Found {
     /// Tells that events come again because of its cursor, if so.
     fn note_cursor(&self, recovered: u64) {
-        let which = match self.cursor {
-            CursorState::Missing | CursorState::Damaged => "events that were delivered before",
-            CursorState::Repaired => "if the newer one, events that were delivered last",
+        let text = match self.cursor {
+            CursorState::Missing => {
+                "the file `cursor`, which tells what was delivered before, is missing, so events \
+                 that were delivered and are still on the disk are sent again"
+            }
+            CursorState::Damaged => {
+                "the file `cursor`, which tells what was delivered before, is damaged, so events \
+                 that were delivered and are still on the disk are sent again"
+            }
+            CursorState::Repaired => {
+                "one of the two copies in the file `cursor`, which tells what was delivered \
+                 before, is damaged; if it was the newer one, the events that were delivered last \
+                 are sent again"
+            }
             CursorState::Whole => return,
         };
         if recovered > 0 {
-            output::note(format_args!(
-                "{}: its cursor is {}, which told what was delivered: {which} are sent again",
-                self.place.display(),
-                cursor_word(self.cursor)
-            ));
+            output::note(format_args!("{}: {text}", text::path(&self.place)));
         }
     }
 }
@@ -407,6 +428,9 @@ impl Report<'_> {
     }
 
     fn exit(&self) -> Exit {
+        if let Ending::Stopped(exit) = self.ending {
+            return exit;
+        }
         let events = sum(&self.stats);
         match events.pending {
             _ if self.ending == Ending::Interrupted => Exit::Interrupted,
@@ -414,42 +438,26 @@ impl Report<'_> {
             0 if events.lost() > 0 => Exit::Damaged,
             0 => Exit::Complete,
             _ if events.delivered > 0 => Exit::Partial,
-            _ if agents::is_answer_owed(&merged(&self.stats)) => Exit::TimedOut,
-            _ => Exit::Undelivered,
+            _ => agents::nothing_delivered(&self.stats),
         }
     }
 
     fn text(&self) -> String {
-        let (events, dir) = (sum(&self.stats), self.args.dir.display());
-        let time = text::duration(self.elapsed);
+        let (events, dir) = (sum(&self.stats), text::path(&self.args.dir));
         let mut each = self.stats.iter().map(unread::up_to);
         let up_to = each.find(|words| !words.is_empty()).unwrap_or_default();
-        let mut lines = vec![match (events.recovered, events.pending + events.lost()) {
-            _ if self.is_unread() => {
-                format!("{dir}: {}", unread::headline(events.delivered, &time))
-            }
-            (0, _) => format!("{dir}: nothing to deliver"),
-            (total, 0) => format!(
-                "{dir}: {} delivered in {time} ({}/s)",
-                text::all(total, "event"),
-                per_second(total, self.elapsed)
-            ),
-            (total, _) => format!(
-                "{dir}: {} of {up_to}{} delivered in {time}",
-                count(events.delivered),
-                plural(total, "event")
-            ),
-        }];
+        let mut lines = vec![format!("{dir}: {}", self.headline(&events, up_to))];
         if events.pending > 0 && self.ending != Ending::Unread {
             let why = match self.ending {
                 Ending::GaveUp => format!(
-                    "gave up after {} without an acknowledgement (--timeout)",
+                    "; gave up after {} without an acknowledgement (--timeout)",
                     text::duration(self.args.timeout)
                 ),
-                _ => "interrupted".to_owned(),
+                Ending::Interrupted => "; interrupted".to_owned(),
+                _ => String::new(),
             };
             lines.push(format!(
-                "{up_to}{} pending on the disk; {why}",
+                "{up_to}{} pending on the disk{why}",
                 count(events.pending)
             ));
         }
@@ -465,7 +473,7 @@ impl Report<'_> {
             let each = self.spools.iter().zip(&self.stats);
             lines.extend(each.map(|(spool, stats)| {
                 let it = Events::of(stats);
-                let (spool, delivered) = (spool.place.display(), count(it.delivered));
+                let (spool, delivered) = (text::path(&spool.place), count(it.delivered));
                 format!(
                     "{spool}: {delivered} delivered, {} pending",
                     count(it.pending)
@@ -477,6 +485,31 @@ impl Report<'_> {
             lines.extend(agents::text(&merged(&self.stats), events.pending > 0));
         }
         lines.join("\n  ")
+    }
+
+    fn headline(&self, events: &Events, up_to: &str) -> String {
+        let time = text::duration(self.elapsed);
+        match (events.recovered, events.pending + events.lost()) {
+            _ if matches!(self.ending, Ending::Stopped(_)) => format!(
+                "{} delivered in {time}; then it stopped, as one of the spools could not be taken",
+                plural(events.delivered, "event")
+            ),
+            _ if self.is_unread() => {
+                let is_any_awaited = self.stats.iter().any(unread::is_any_awaited);
+                unread::headline(events.delivered, &time, is_any_awaited)
+            }
+            (0, _) => "nothing to deliver".to_owned(),
+            (total, 0) => format!(
+                "{} delivered in {time} ({}/s)",
+                text::all(total, "event"),
+                per_second(total, self.elapsed)
+            ),
+            (total, _) => format!(
+                "{} of {up_to}{} delivered in {time}",
+                count(events.delivered),
+                plural(total, "event")
+            ),
+        }
     }
 
     fn unread_text(&self) -> Vec<String> {

@@ -252,7 +252,7 @@ impl Examined {
         if let Some(holder) = self.holder {
             output::note(format_args!(
                 "{} is in use by {holder}: what is read may be in the middle of a change",
-                spool.path().display()
+                text::path(spool.path())
             ));
         }
     }

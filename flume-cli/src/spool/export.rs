@@ -18,7 +18,7 @@ use super::source::Spool;
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::output::{self, LostLine, SCHEMA};
-use crate::text::{bytes, count, plural};
+use crate::text::{self, bytes, count, plural};
 
 /// Write a spool's pending events to a file, and leave them in the spool.
 ///
@@ -112,7 +112,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<Exit, Problem> {
     if is_inside(&args.output, &args.dir) {
         return Err(Problem::Usage(format!(
             "{} is in the spool itself; choose a file elsewhere",
-            args.output.display()
+            text::path(&args.output)
         )));
     }
     let file = BufWriter::new(NewFile::create(&args.output, args.force)?);
@@ -210,8 +210,8 @@ impl Exported {
             "{} written to {}, {}",
             plural(self.tally.events, "event"),
             match args.output == Path::new("-") {
-                true => "standard output".into(),
-                false => args.output.to_string_lossy(),
+                true => "standard output".to_owned(),
+                false => text::path(&args.output),
             },
             bytes(self.tally.event_bytes)
         ));

@@ -14,7 +14,7 @@ use super::source::{Spool, cursor_word};
 use super::table::Table;
 use crate::exit::Exit;
 use crate::output::{self, LostLine, SCHEMA};
-use crate::text::{bytes, count, plural};
+use crate::text::{self, bytes, count, plural};
 use crate::unread::UnreadableLine;
 
 /// Show a spool's segments, what is done with, what is missing, and its first events.
@@ -170,7 +170,7 @@ fn document<'a>(
 fn text(args: &InspectArgs, examined: &Examined) -> String {
     let survey = &examined.survey;
     let mut lines = vec![
-        format!("spool    {}", args.dir.display()),
+        format!("spool    {}", text::path(&args.dir)),
         format!("state    {}", examined.state()),
         format!("pending  {}", pending(examined)),
         format!("done     {}", done(survey)),

@@ -13,7 +13,7 @@ use super::source::Spool;
 use super::table::Table;
 use crate::exit::Exit;
 use crate::output::{self, LostLine, SCHEMA};
-use crate::text::{bytes, count};
+use crate::text::{self, bytes, count};
 use crate::unread::UnreadableLine;
 
 /// List spools: how much waits in each, for how long, and whether they are sound.
@@ -106,7 +106,7 @@ pub(super) fn run(args: &LsArgs) -> Result<Exit, Problem> {
         if !failed {
             output::note(format_args!(
                 "there is no spool in {} or the directories in it",
-                args.dir.display()
+                text::path(&args.dir)
             ));
         }
         true
@@ -142,7 +142,7 @@ fn directories(parent: &Path) -> Result<Vec<PathBuf>, Problem> {
 
 fn row(directory: &Path, examined: &Examined) -> Vec<String> {
     vec![
-        directory.display().to_string(),
+        text::path(directory),
         count(examined.survey.events()),
         bytes(examined.event_bytes()),
         bytes(examined.disk_bytes()),

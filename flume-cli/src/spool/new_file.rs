@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::problem::Problem;
+use crate::text;
 
 /// A file under a temporary name until it is finished. Only its owner can read it: events are
 /// nobody else's business.
@@ -69,7 +70,7 @@ pub(super) fn unfinished(path: &Path) -> Result<PathBuf, Problem> {
     let Some(name) = path.file_name() else {
         return Err(Problem::Usage(format!(
             "{} is no name for a new file",
-            path.display()
+            text::path(path)
         )));
     };
     let mut unfinished = OsString::from(name);
@@ -101,7 +102,7 @@ fn check_free(path: &Path, overwrite: bool) -> Result<(), Problem> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         found => found.map_err(Problem::io("look at", path))?,
     };
-    let path = path.display();
+    let path = text::path(path);
     if !found.is_file() {
         Err(Problem::Usage(format!(
             "{path} is there and is no ordinary file; choose another name"

@@ -9,7 +9,7 @@ use flume_client::spool::{DirectoryError, Holder, Trouble};
 
 use crate::exit::Exit;
 use crate::output;
-use crate::text::bytes;
+use crate::text::{self, bytes};
 use crate::trouble::reason;
 use crate::unread::UnreadableLine;
 
@@ -104,7 +104,7 @@ impl fmt::Display for Problem {
             }) => write!(
                 f,
                 "{} is in use by {holder}: stop it first, this needs the spool for itself",
-                directory.display()
+                text::path(directory)
             ),
             Self::Directory(DirectoryError::Io {
                 action,
@@ -113,9 +113,14 @@ impl fmt::Display for Problem {
                 ..
             })
             | Self::Io(action, path, source) => {
-                write!(f, "cannot {action} {}: {}", path.display(), reason(source))
+                write!(
+                    f,
+                    "cannot {action} {}: {}",
+                    text::path(path),
+                    reason(source)
+                )
             }
-            Self::Directory(error) => error.fmt(f),
+            Self::Directory(error) => f.write_str(&text::quiet(&error.to_string())),
             Self::Client(BuildError::OutOfRange {
                 setting: "spool_bytes",
                 value,
@@ -133,19 +138,19 @@ impl fmt::Display for Problem {
                 f,
                 "there is no spool in {}: it has neither segments nor a cursor; \
                  `flume spool ls DIR` finds the spools below a directory",
-                path.display()
+                text::path(path)
             ),
             Self::Spool(path, Trouble::Io(error)) => {
-                write!(f, "cannot write {}: {}", path.display(), reason(error))
+                write!(f, "cannot write {}: {}", text::path(path), reason(error))
             }
             Self::Spool(path, trouble) => {
-                write!(f, "cannot write {}: {trouble}", path.display())
+                write!(f, "cannot write {}: {trouble}", text::path(path))
             }
             Self::ReadBack(path) => write!(
                 f,
                 "what was written to {} is not what is read there: do not trust this disk, and \
                  choose another one with --output",
-                path.display()
+                text::path(path)
             ),
             Self::Interrupted => f.write_str("interrupted: nothing was made"),
         }

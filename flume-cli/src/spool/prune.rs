@@ -17,7 +17,7 @@ use super::source::Spool;
 use super::table::Table;
 use crate::exit::Exit;
 use crate::output::{self, SCHEMA};
-use crate::text::{bytes, plural};
+use crate::text::{self, bytes, plural};
 use crate::trouble::{plain, reason};
 
 /// List the segments that a spool has set aside, and delete them if told to.
@@ -90,7 +90,7 @@ pub(super) fn run(args: &PruneArgs) -> Result<Exit, Problem> {
     {
         output::note(format_args!(
             "{} is in use by {holder}: stop it before you say --yes",
-            args.dir.display()
+            text::path(&args.dir)
         ));
     }
     let mut leftovers = quarantined(&spool)?;
@@ -105,7 +105,7 @@ pub(super) fn run(args: &PruneArgs) -> Result<Exit, Problem> {
                 Ok(()) => leftover.deleted = true,
                 Err(error) => {
                     failed = true;
-                    let path = path.display();
+                    let path = text::path(&path);
                     output::note(format_args!("cannot delete {path}: {}", reason(&error)));
                 }
             }
@@ -141,7 +141,7 @@ fn sum(leftovers: &[Leftover], deleted: bool) -> (String, u64) {
 
 fn text(args: &PruneArgs, leftovers: &[Leftover]) -> String {
     if leftovers.is_empty() {
-        return format!("{}: nothing to delete", args.dir.display());
+        return format!("{}: nothing to delete", text::path(&args.dir));
     }
     let mut table = Table::new(&["FILE", ">SIZE", "WHAT IT IS"]);
     for it in leftovers {

@@ -22,7 +22,7 @@ use super::source::Spool;
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::output::{self, LostLine, SCHEMA};
-use crate::text::{bytes, count, plural};
+use crate::text::{self, bytes, count, plural};
 
 /// Copy what can be read of a spool into a new, sound one, and report what is lost.
 ///
@@ -111,7 +111,7 @@ pub(super) fn run(args: &RepairArgs) -> Result<Exit, Problem> {
         }),
         false => output::data(format_args!(
             "{}: {} copied and read back, {}",
-            args.output.display(),
+            text::path(&args.output),
             plural(copied.events, "event"),
             bytes(event_bytes)
         )),
@@ -120,7 +120,7 @@ pub(super) fn run(args: &RepairArgs) -> Result<Exit, Problem> {
 }
 
 fn check_output(args: &RepairArgs) -> Result<(), Problem> {
-    let output = args.output.display();
+    let output = text::path(&args.output);
     if is_inside(&args.output, &args.dir) {
         return Err(Problem::Usage(format!(
             "{output} is in the spool itself; choose a directory elsewhere"
@@ -161,7 +161,7 @@ fn report(args: &RepairArgs, examined: &Examined, findings: &[Finding]) -> Strin
     let skipped = examined.strange.count;
     let mut text = format!(
         "{}: {} can be saved, {} {} lost",
-        args.dir.display(),
+        text::path(&args.dir),
         plural(examined.survey.events() - skipped, "event"),
         count(examined.survey.lost() + skipped),
         if examined.survey.lost() + skipped == 1 {

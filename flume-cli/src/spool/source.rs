@@ -11,6 +11,7 @@ use flume_client::spool::{
 use super::problem::Problem;
 use super::progress::Progress;
 use crate::output;
+use crate::text;
 
 #[derive(Debug)]
 pub(super) struct Spool {
@@ -55,7 +56,7 @@ impl Spool {
             .iter()
             .filter(|(file, _)| matches!(file, FileName::Segment(_)));
         let bytes = segments.map(|(_, bytes)| bytes).sum();
-        storage.progress = Progress::of(bytes, format!("reading {}", path.display()));
+        storage.progress = Progress::of(bytes, format!("reading {}", text::path(path)));
         let path = path.to_owned();
         Ok(Some(Self { path, storage }))
     }
@@ -65,7 +66,7 @@ impl Spool {
         let others = places(&self.path).skip(1);
         let others =
             others.filter(|place| place.is_dir() && matches!(Self::find(place), Ok(Some(_))));
-        let others: Vec<_> = others.map(|place| place.display().to_string()).collect();
+        let others: Vec<_> = others.map(|place| text::path(&place)).collect();
         if !others.is_empty() {
             output::note(format_args!(
                 "further processes have spools of their own in it, which are not looked at here: {}",

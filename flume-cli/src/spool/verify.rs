@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::source::Spool;
 use crate::exit::Exit;
 use crate::output::{self, LostLine, SCHEMA};
-use crate::text::{bytes, count, plural};
+use crate::text::{self, bytes, count, plural};
 use crate::unread::UnreadableLine;
 
 /// Check a spool: read all of it, and say which events are damaged in which segment.
@@ -84,7 +84,7 @@ fn text(args: &VerifyArgs, examined: &Examined, findings: &[Finding]) -> String 
     };
     let mut text = format!(
         "{}: {state}; {} pending, {}",
-        args.dir.display(),
+        text::path(&args.dir),
         plural(examined.survey.events(), "event"),
         bytes(examined.event_bytes())
     );

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use crate::support::command::{flume, flume_reading};
 use crate::support::configured::{Agent, PropertyFile};
 use crate::support::spool::TestSpool;
-use crate::support::{agent, closed_port};
+use crate::support::{agent, closed_port, send};
 
 const INSIDE: &str = "FLUME_TEST_MOUNT_NAMESPACE";
 
@@ -187,15 +187,7 @@ fn a_spool_without_room_is_told_and_so_is_every_event_that_is_lost_by_it() {
     let dir = disk.path().join("app").display().to_string();
     let agent = agent();
     let url = agent.url();
-    let args = [
-        "send",
-        "--agent",
-        &url,
-        "--spool",
-        &dir,
-        "--timeout",
-        "500ms",
-    ];
+    let args = send(&url, &dir, "500ms");
     fs::write(disk.path().join("stuffing"), vec![0; 5 << 20]).unwrap();
     let full = "its disk is full: make room there";
     let run = flume_reading(&args, b"a\nb\n");
@@ -234,17 +226,7 @@ fn a_spool_can_be_made_to_fit_a_small_disk_and_keeps_what_is_to_stay_free() {
     let disk = disk_of("64m");
     let dir = disk.path().join("app").display().to_string();
     let send = |url: &str, sizes: &[&str], input: &[u8]| {
-        let args = [
-            "send",
-            "--agent",
-            url,
-            "--spool",
-            &dir,
-            "--timeout",
-            "500ms",
-            "--json",
-        ];
-        flume_reading(&[&args[..], sizes].concat(), input)
+        flume_reading(&[&send(url, &dir, "500ms"), sizes].concat(), input)
     };
     // The disk has not so much.
     let run = send(&closed_port(), &["--spool-free", "100MiB"], b"a\n");

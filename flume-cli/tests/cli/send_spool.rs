@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::bad_server::BadServer;
 use crate::support::command::{Run, Running, command, flume, flume_reading};
 use crate::support::spool::datums;
-use crate::support::{PATIENCE, agent, bodies, closed_port, numbered};
+use crate::support::{self, PATIENCE, agent, bodies, closed_port, numbered};
 
 fn lines(text: &[u8]) -> Vec<Vec<u8>> {
     let lines = text.split_inclusive(|byte| *byte == b'\n');
@@ -26,16 +26,8 @@ fn names(events: &[Received]) -> BTreeSet<String> {
 
 /// Sends in order and gives up after a second.
 fn send(dir: &str, url: &str, input: &[u8]) -> Run {
-    let args = [
-        "send",
-        "--agent",
-        url,
-        "--spool",
-        dir,
-        "--ordered",
-        "--json",
-    ];
-    flume_reading(&[&args[..], &["--timeout", "1s"]].concat(), input)
+    let args = support::send(url, dir, "1s");
+    flume_reading(&[&args[..], &["--ordered", "--json"]].concat(), input)
 }
 
 #[test]
@@ -91,15 +83,7 @@ fn an_empty_input_sends_what_an_earlier_run_left() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().display().to_string();
     let nowhere = closed_port();
-    let args = [
-        "send",
-        "--agent",
-        &nowhere,
-        "--spool",
-        &dir,
-        "--timeout",
-        "500ms",
-    ];
+    let args = support::send(&nowhere, &dir, "500ms");
     flume_reading(&args, &numbered(10)).check(3, &["10 pending in "]);
     let agent = agent();
     let args = ["send", "--agent", &agent.url(), "--spool", &dir];
@@ -200,15 +184,7 @@ fn what_runs_at_the_same_time_left_is_delivered_by_the_next_one_or_told() {
     let dir = home.path().display().to_string();
     let (_server, first) = storing(&dir, b"line 0\n");
     let nowhere = closed_port();
-    let args = [
-        "send",
-        "--agent",
-        &nowhere,
-        "--spool",
-        &dir,
-        "--timeout",
-        "1s",
-    ];
+    let args = support::send(&nowhere, &dir, "1s");
     let second = home.path().join("process-2");
     let place = format!("5000 pending in {}, sent by", second.display()).replace("5000", "5,000");
     flume_reading(&args, &numbered(5_000)).check(3, &[&place]);

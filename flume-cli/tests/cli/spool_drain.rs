@@ -163,6 +163,32 @@ fn a_spool_in_use_or_with_one_in_use_in_it_is_refused_and_nothing_is_sent() {
     drain(&spool.dir(), &agent.url(), &[]).check(0, &[]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_spool_that_is_taken_while_drain_begins_stops_it_and_what_was_sent_is_told() {
+    let spool = TestSpool::of(100);
+    let second = spool.path().join("process-2");
+    TestSpool::at(&second).write_numbered(100..200);
+    // Whoever only looks is not kept out by this, whoever takes it is: as by a service that starts
+    // in between.
+    let lock = fs::File::open(second.join("LOCK")).unwrap();
+    lock.lock_shared().unwrap();
+    let agent = agent();
+    let run = drain(&spool.dir(), &agent.url(), &["--json"]);
+    run.check(7, &[&format!("{} is in use by ", second.display())]);
+    let told = run.json();
+    let sent = told["delivered"].as_u64().unwrap();
+    assert_eq!(told["pending"].as_u64().unwrap(), 100 - sent);
+    assert_eq!(told["spools"].as_array().unwrap().len(), 1, "{told}");
+    assert_eq!(datums(&second), numbered_datums(100..200));
+    let run = drain(&spool.dir(), &agent.url(), &[]);
+    run.check(7, &[]);
+    let words = "then it stopped, as one of the spools could not be taken";
+    assert!(run.stdout.contains(words), "{run:#?}");
+    drop(lock);
+    drain(&spool.dir(), &agent.url(), &[]).check(0, &[]);
+}
+
 #[test]
 fn where_there_is_no_spool_none_is_made() {
     let home = tempfile::tempdir().unwrap();

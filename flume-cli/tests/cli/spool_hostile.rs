@@ -9,6 +9,8 @@ use flume_client::spool::{FileName, SegmentHeader};
 
 use crate::support::command::{Run, flume};
 use crate::support::crafted::{Frame, Slot, header, write_cursor, write_segment};
+#[cfg(unix)]
+use crate::support::{agent, closed_port, send, spool::TestSpool};
 
 const MAX: u64 = u64::MAX;
 /// An event without headers, body `hello`.
@@ -36,12 +38,7 @@ fn check(make: impl Fn(&Path)) -> Vec<Run> {
     let runs = LOOKS.map(|look| {
         let run = flume(&[&["spool"], look, &[&dir]].concat());
         assert!(matches!(run.code, Some(0 | 1 | 6)), "{look:?}: {run:#?}");
-        assert!(!run.stderr.contains("panicked"), "{look:?}: {run:#?}");
-        for text in [&run.stdout, &run.stderr] {
-            let loud = text.chars().find(|it| it.is_control() && *it != '\n');
-            assert_eq!(loud, None, "{look:?}: {text:?}");
-            assert!(!text.contains('\u{fffd}'), "{look:?}: {text:?}");
-        }
+        check_quiet(&run);
         run
     });
     let out = home.path().with_extension("avro");
@@ -51,6 +48,21 @@ fn check(make: impl Fn(&Path)) -> Vec<Run> {
     assert!(!run.stderr.contains("panicked"), "{run:#?}");
     fs::remove_file(out).unwrap();
     runs.into()
+}
+
+#[track_caller]
+fn check_quiet(run: &Run) {
+    assert!(!run.stderr.contains("panicked"), "{run:#?}");
+    for text in [&run.stdout, &run.stderr] {
+        let loud = text.chars().find(|it| it.is_control() && *it != '\n');
+        assert_eq!(loud, None, "{text:?}");
+        assert!(!text.contains('\u{fffd}'), "{text:?}");
+        // Of a name with a line feed in it.
+        assert!(
+            !text.lines().any(|line| line.starts_with("forged")),
+            "{text:?}"
+        );
+    }
 }
 
 /// A segment like this between two sound ones.
@@ -174,7 +186,12 @@ fn nothing_that_is_in_an_event_or_a_name_speaks_to_the_terminal() {
         let segment = dir.join(FileName::Segment(1).to_string());
         fs::copy(&segment, dir.join(FileName::Quarantine(9).to_string())).unwrap();
         fs::write(dir.join("notes \x1b[2J\u{9b}31m.txt"), "").unwrap();
-        fs::copy(segment, dir.join("copy \x1b[2J.flb")).unwrap();
+        fs::copy(&segment, dir.join("copy \x1b[2J.flb")).unwrap();
+        // A spool in it, which `ls` finds.
+        let below = dir.join("below \x1b[2J\u{9b}31m");
+        fs::create_dir(&below).unwrap();
+        let name = FileName::Segment(1).to_string();
+        fs::copy(segment, below.join(name)).unwrap();
     });
     // It is all there, and can be read back.
     let export = runs.last().unwrap();
@@ -182,4 +199,80 @@ fn nothing_that_is_in_an_event_or_a_name_speaks_to_the_terminal() {
     let first: serde_json::Value = serde_json::from_str(first).unwrap();
     assert_eq!(first["body"], loud);
     assert_eq!(first["headers"][loud], loud);
+}
+
+/// A directory whose name speaks to a terminal and forges a line, with a spool in it and a further
+/// one in that.
+#[cfg(unix)]
+fn loud_spools(home: &Path) -> [String; 2] {
+    let loud = "x\x1b[2J\x1b]0;title\x07\r\u{7f}\u{9b}31m\u{85}\nforged";
+    ["", "process-2"].map(|place| {
+        let dir = home.join(loud).join(place);
+        fs::create_dir_all(&dir).unwrap();
+        write_segment(&dir, &header(1, 0), &[Frame::of(0, &[DATUM; 5])]);
+        write_segment(&dir, &header(2, 9), &[Frame::of(9, &[DATUM; 5])]);
+        let aside = dir.join(FileName::Quarantine(9).to_string());
+        fs::copy(dir.join(FileName::Segment(1).to_string()), aside).unwrap();
+        dir.to_str().unwrap().trim_end_matches('/').to_owned()
+    })
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_that_is_in_the_name_of_a_directory_speaks_to_the_terminal() {
+    let home = tempfile::tempdir().unwrap();
+    let [dir, second] = loud_spools(home.path());
+    let [missing, inside] = ["missing", "inside"].map(|name| format!("{dir}/{name}"));
+    let home = home.path().to_str().unwrap();
+    for look in LOOKS {
+        for dir in [home, &dir, &second, &missing] {
+            check_quiet(&flume(&[&["spool"], look, &[dir]].concat()));
+        }
+    }
+    let [copy, avro] = ["copy", "avro"].map(|name| format!("{dir} {name}"));
+    let lines: [(&[&str], &[&str]); 6] = [
+        (&["spool", "prune", &second, "--yes"], &[]),
+        (
+            &["spool", "export", &dir, "--format", "avro", "--output"],
+            &[&avro, &avro, &inside],
+        ),
+        (
+            &["spool", "repair", &dir, "--output"],
+            &[&copy, &copy, &inside],
+        ),
+        (&["spool", "repair", &missing, "--output"], &[&copy]),
+        (&["demo", "--file"], &[&missing]),
+        (&["agent", "--name", "a1", "--config"], &[&missing]),
+    ];
+    for (args, last) in lines {
+        for last in last {
+            check_quiet(&flume(&[args, &[*last]].concat()));
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_that_is_in_the_name_of_a_directory_speaks_to_the_terminal_in_a_delivery() {
+    let home = tempfile::tempdir().unwrap();
+    let [dir, second] = loud_spools(home.path());
+    let agent = agent();
+    let (url, nowhere) = (agent.url(), closed_port());
+    let drain = |url: &str| flume(&["spool", "drain", &dir, "--agent", url, "--timeout", "300ms"]);
+    let log = format!("{dir}.log");
+    fs::write(&log, "a line\n").unwrap();
+    let missing = format!("{dir}/missing");
+    let held = TestSpool::at(Path::new(&second));
+    check_quiet(&drain(&url));
+    check_quiet(&flume(&["spool", "ls", &dir]));
+    check_quiet(&flume(&["spool", "prune", &second, "--yes"]));
+    drop(held);
+    check_quiet(&drain(&nowhere));
+    for url in [&nowhere, &url] {
+        let send = send(url, &dir, "300ms");
+        check_quiet(&flume(&[&send[..], &[&missing, &log]].concat()));
+        check_quiet(&flume(&[&send[..], &["--json", &log]].concat()));
+    }
+    check_quiet(&drain(&url));
+    assert!(agent.received_count() > 10);
 }

@@ -322,7 +322,7 @@ fn verify_and_drain_tell_that_without_a_cursor_events_may_come_again() {
         }
         let agent = agent();
         let run = spool("drain", &one.dir(), &["--agent", &agent.url(), "--json"]);
-        let words = format!("its cursor is {word}");
+        let words = format!("the file `cursor`, which tells what was delivered before, is {word}");
         run.check(0, &[&words, "are sent again"]);
         assert_eq!(run.json()["spools"][0]["cursor"], *word);
         assert_eq!(agent.received_count(), 10);

@@ -6,12 +6,13 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::command::{Run, Running, command, flume};
 use crate::support::spool::{TestSpool, numbered_datums};
-use crate::support::{agent, closed_port};
+use crate::support::{agent, bodies, closed_port, send};
 
 /// Runs of the service, each with a segment.
 const RUNS: u64 = 5;
@@ -46,10 +47,18 @@ fn spool() -> (TestSpool, Vec<PathBuf>) {
 
 /// Runs the command as somebody who is not root, for whom permissions count.
 fn as_nobody(args: &[&str]) -> Run {
+    finish(command_as_nobody(args))
+}
+
+fn command_as_nobody(args: &[&str]) -> Command {
     let mut command = command(args);
     if is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
+    command
+}
+
+fn finish(command: Command) -> Run {
     let mut running = Running::start(command);
     running.close_stdin();
     running.finish()
@@ -323,16 +332,7 @@ fn send_delivers_its_own_and_all_others_and_names_the_file_at_once() {
         fs::write(&input, "").unwrap();
         let (url, dir) = (agent.url(), spool.dir());
         let input = input.display().to_string();
-        let send = [
-            "send",
-            "--agent",
-            &url,
-            "--spool",
-            &dir,
-            "--timeout",
-            "10m",
-            &input,
-        ];
+        let send = [&send(&url, &dir, "10m")[..], &[&input]].concat();
         let run = as_nobody(&send);
         run.check(1, &[]);
         check_told(&run.stderr, &file, why);
@@ -349,6 +349,128 @@ fn send_delivers_its_own_and_all_others_and_names_the_file_at_once() {
         );
         assert_eq!(agent.received().len() as u64, (RUNS - 1) * EVENTS + 2);
     }
+}
+
+#[test]
+fn an_agent_that_nothing_could_be_sent_to_is_not_said_to_owe_an_answer() {
+    let agent = agent();
+    let url = agent.url();
+    for (spool, ..) in unread() {
+        let dir = spool.dir();
+        as_nobody(&["spool", "drain", &dir, "--agent", &url]).check(1, &[]);
+        let missing = spool.beside("missing.log").display().to_string();
+        let run = as_nobody(&[&send(&url, &dir, "10m")[..], &[&missing]].concat());
+        run.check(1, &["missing.log", "cannot be read"]);
+    }
+    // What is stored in one segment is no event, and the other one cannot be read.
+    for command in ["send", "drain"] {
+        let spool = TestSpool::new();
+        spool.log().write_datums(&[b"no event at all"]);
+        spool.log().write_numbered(0..10);
+        drop(spool.log());
+        let names = spool.content().into_keys();
+        let segment = names.filter(|name| name.starts_with("seg-")).max();
+        spool.make_foreign(&spool.path().join(segment.unwrap()));
+        let dir = spool.dir();
+        let run = match command {
+            "send" => flume(&send(&url, &dir, "10m")),
+            _ => flume(&["spool", "drain", &dir, "--agent", &url, "--timeout", "10m"]),
+        };
+        run.check(1, &[]);
+        let text = [run.stdout.as_str(), &run.stderr].concat();
+        for words in ["1 lost: damaged", "format version 2"] {
+            assert!(text.contains(words), "{words}: {run:#?}");
+        }
+    }
+    assert_eq!(agent.received_count(), 2 * (RUNS - 1) * EVENTS);
+}
+
+/// Checks that all before the file was delivered at once, and that it is named with those behind.
+#[track_caller]
+fn check_waits(text: &str, delivered: u64, file: &Path, why: &str) {
+    for words in [
+        &format!("{delivered} events delivered in"),
+        "those behind a file that cannot be read wait for it",
+        &format!(
+            "wait in {} and behind it, which cannot be read: ",
+            file.display()
+        ),
+        why,
+        "nothing in it is lost while the file is there",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    for words in ["acknowledgement", "all that can be read"] {
+        assert!(!text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
+fn send_in_order_ends_at_once_at_a_file_that_cannot_be_read() {
+    for (spool, file, why) in unread() {
+        let (agent, input) = (agent(), spool.beside("input"));
+        fs::write(&input, "one\ntwo\n").unwrap();
+        let (url, dir) = (agent.url(), spool.dir());
+        let input = input.display().to_string();
+        // The test would hang if it waited for the file.
+        let args = [
+            &send(&url, &dir, "10m")[..],
+            &["--ordered", "--json", &input],
+        ]
+        .concat();
+        let run = as_nobody(&args);
+        let earlier = THIRD as u64 * EVENTS;
+        run.check(1, &["2 pending in ", "120 of them left by earlier runs"]);
+        check_waits(&run.stderr, earlier, &file, why);
+        let told = run.json();
+        assert_eq!(
+            (&told["delivered"], &told["accepted"]),
+            (&earlier.into(), &2.into())
+        );
+        let behind = &told["spool"]["unreadable"][0]["events_max"];
+        assert_eq!(told["pending"], behind.as_u64().unwrap() + 2);
+        assert_eq!(bodies(&agent.received()).len() as u64, earlier);
+
+        // Nothing is left before it.
+        fs::write(&input, "").unwrap();
+        let run = as_nobody(&args);
+        run.check(1, &["nothing that can be read in order is left to deliver"]);
+        assert_eq!(agent.received_count(), earlier);
+    }
+}
+
+#[test]
+fn drain_ends_at_once_where_it_can_pass_over_no_more_files() {
+    /// Ranges that a client leaves out.
+    const LEFT_OUT_MAX: u64 = 48;
+    let spool = TestSpool::new();
+    for run in 0..2 * LEFT_OUT_MAX + 4 {
+        spool.log().write_numbered(10 * run..10 * (run + 1));
+    }
+    drop(spool.log());
+    let names = spool.content().into_keys();
+    let segments: Vec<_> = names.filter(|name| name.starts_with("seg-")).collect();
+    for name in segments.iter().skip(1).step_by(2) {
+        spool.make_foreign(&spool.path().join(name));
+    }
+    let agent = agent();
+    let run = flume(&[
+        "spool",
+        "drain",
+        &spool.dir(),
+        "--agent",
+        &agent.url(),
+        "--timeout",
+        "10m",
+    ]);
+    run.check(1, &[]);
+    let file = spool.path().join(&segments[2 * LEFT_OUT_MAX as usize + 1]);
+    check_waits(
+        &run.stdout,
+        10 * (LEFT_OUT_MAX + 1),
+        &file,
+        "format version 2",
+    );
 }
 
 /// A spool with events in its own place and two further ones, of which the first is spoiled.
@@ -422,6 +544,45 @@ fn drain_delivers_all_others_and_names_a_place_that_cannot_be_opened() {
 }
 
 #[test]
+fn files_are_absolute_in_reports_however_the_spool_was_named() {
+    let (spool, place) = with_spoiled(|place| take_rights(&place.join("cursor")));
+    let entries = fs::read_dir(spool.path()).unwrap();
+    let mut files = entries.map(|entry| entry.unwrap().path());
+    let segment = files.find(|path| name(path).starts_with("seg-")).unwrap();
+    spool.make_foreign(&segment);
+    let agent = agent();
+    for command in ["drain", "ls", "inspect", "verify"] {
+        let args: &[&str] = match command {
+            "drain" => &["--agent", &agent.url()],
+            _ => &[],
+        };
+        let mut command =
+            command_as_nobody(&[&["spool", command, "orders", "--json"], args].concat());
+        command.current_dir(spool.home());
+        let told = finish(command).json();
+        let own = match told["spools"][0]["unreadable"].is_array() {
+            true => &told["spools"][0]["unreadable"],
+            false => &told["unreadable"],
+        };
+        let files: Vec<_> = own
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["file"].as_str().unwrap())
+            .collect();
+        assert!(files.contains(&segment.to_str().unwrap()), "{told}");
+        assert!(
+            files
+                .iter()
+                .all(|it| Path::new(it).starts_with(spool.home())),
+            "{told}"
+        );
+        let cursor = place.join("cursor").display().to_string();
+        assert_eq!(files.contains(&cursor.as_str()), !args.is_empty(), "{told}");
+    }
+}
+
+#[test]
 fn send_names_a_place_of_another_run_that_cannot_be_opened() {
     let spoiled = [
         with_spoiled(|place| take_rights(&place.join("cursor"))),
@@ -453,28 +614,18 @@ fn what_cannot_be_read_is_not_said_to_be_sent_or_delivered() {
     for (spool, ..) in unread() {
         let agent = agent();
         let (url, dir) = (agent.url(), spool.dir());
-        let send = ["send", "--agent", &url, "--spool", &dir];
-        let run = as_nobody(&send);
+        let run = as_nobody(&send(&url, &dir, "30s"));
         let first = format!("in {dir}, and those that can be read are sent first");
         let words = ["earlier runs left up to ", &first];
         run.check(
             1,
             &[&words[..], &["240 of them left by earlier runs"]].concat(),
         );
-        let run = as_nobody(&send);
+        let run = as_nobody(&send(&url, &dir, "30s"));
         run.check(1, &words);
         assert!(!run.stderr.contains("of them"), "{run:#?}");
         let url = closed_port();
-        let send = [
-            "send",
-            "--agent",
-            &url,
-            "--spool",
-            &dir,
-            "--timeout",
-            "500ms",
-        ];
-        let run = as_nobody(&send);
+        let run = as_nobody(&send(&url, &dir, "500ms"));
         run.check(1, &[]);
         assert!(!run.stderr.contains("of them"), "{run:#?}");
     }

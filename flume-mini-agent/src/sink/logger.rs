@@ -41,7 +41,10 @@ fn put_line(line: &mut Vec<u8>, event: &EventRef<'_>, bytes_max: usize) -> io::R
     line.extend_from_slice(b"Event: { headers:{");
     let mut separator = "";
     for (key, value) in event.headers().filter_map(Result::ok) {
-        write!(line, "{separator}{key}={value}")?;
+        line.extend_from_slice(separator.as_bytes());
+        put_text(line, key)?;
+        line.push(b'=');
+        put_text(line, value)?;
         separator = ", ";
     }
     line.extend_from_slice(b"} body:");
@@ -63,6 +66,17 @@ fn put_line(line: &mut Vec<u8>, event: &EventRef<'_>, bytes_max: usize) -> io::R
     Ok(())
 }
 
+/// What a peer wrote, which is not to speak to the terminal that it may be shown on.
+fn put_text(line: &mut Vec<u8>, text: &str) -> io::Result<()> {
+    for letter in text.chars() {
+        match letter.is_control() {
+            true => write!(line, "{}", letter.escape_default())?,
+            false => write!(line, "{letter}")?,
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +85,14 @@ mod tests {
         let mut line = Vec::new();
         put_line(&mut line, &EventRef::parse(datum).unwrap(), 16).unwrap();
         assert_eq!(String::from_utf8(line).unwrap(), expected);
+    }
+
+    #[test]
+    fn control_characters_of_headers_are_escaped() {
+        check(
+            b"\x02\x08k\x1b[m\x06v\n\r\x00\x00",
+            "Event: { headers:{k\\u{1b}[m=v\\n\\r} body: }\n",
+        );
     }
 
     #[test]

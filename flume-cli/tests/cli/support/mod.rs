@@ -24,6 +24,11 @@ pub(crate) fn closed_port() -> String {
     format!("avro://{}", listener.local_addr().unwrap())
 }
 
+/// The arguments that send to an agent through a spool, and give up after this time.
+pub(crate) fn send<'a>(url: &'a str, dir: &'a str, timeout: &'a str) -> [&'a str; 7] {
+    ["send", "--agent", url, "--spool", dir, "--timeout", timeout]
+}
+
 /// The bodies an agent has, in the order in which it got them.
 pub(crate) fn bodies(events: &[Received]) -> Vec<Vec<u8>> {
     events.iter().map(|event| event.body().to_vec()).collect()
