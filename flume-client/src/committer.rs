@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | commit | something came in | one write, one flush of the device |
 //! | save of the cursor | 100 ms after an event was done with; 1 s after the last commit; at the end | one small write, one flush |
-//! | a look whether the directory is still there | with each of these; 30 s after the last look | two system calls |
+//! | a look whether the directory is still there | with each of these; 30 s after the last look, or 2 s after one that failed | two system calls |
 //! | a look at segments that cannot be read | 1 s after the last, then twice as long, up to 30 s | a few system calls for each, if there are any |
 //! | another try | 50 ms after trouble, then twice as long, up to 2 s; 2 s after a flush that was not part of a commit | a commit, or the beginning of a segment if nothing waits to be stored any more; a flush |
 //!
@@ -65,10 +65,14 @@ pub(crate) struct Committer {
     /// Of the last commit, and when to try again after how long a wait.
     trouble: Option<Arc<Trouble>>,
     retry: Option<(Instant, Duration)>,
-    /// Of the last save or look at the directory.
-    upkeep_trouble: Option<Arc<Trouble>>,
+    /// Of the last save.
+    save_trouble: Option<Arc<Trouble>>,
+    /// Of the last look at the directory.
+    check_trouble: Option<Arc<Trouble>>,
     /// Of the last flush that was not part of a commit.
     sync_trouble: Option<Arc<Trouble>>,
+    /// Such flushes that failed one after the other.
+    failed_syncs: u32,
     timers: Timers,
     newest_segment: Option<u64>,
     saved: bool,
@@ -117,8 +121,10 @@ impl Committer {
             news: StoredNews::default(),
             trouble: None,
             retry: None,
-            upkeep_trouble: None,
+            save_trouble: None,
+            check_trouble: None,
             sync_trouble: None,
+            failed_syncs: 0,
             timers: Timers {
                 save: None,
                 note: None,
@@ -218,14 +224,14 @@ impl Committer {
     fn keep_directory(&mut self, finishing: bool) {
         let now = Instant::now();
         if self.timers.check <= now {
-            self.timers.check = now + CHECK_AFTER;
-            if let Err(error) = self.directory.check_place() {
-                self.upkeep_trouble = Some(Arc::new(error.into()));
-            }
+            let checked = self.directory.check_place().map_err(Trouble::from);
+            // A client without events does nothing else that could tell when it is over.
+            let again = checked.as_ref().map_or(RETRY_MAX, |()| CHECK_AFTER);
+            self.timers.check = now + again;
+            self.check_trouble = checked.err().map(Arc::new);
         }
         let retries = self.retry.is_none_or(|(at, _)| at <= now);
-        let troubles = [&self.trouble, &self.upkeep_trouble, &self.sync_trouble];
-        let is_lost = troubles.into_iter().flatten().any(|trouble| {
+        let is_lost = self.troubles().any(|trouble| {
             matches!(
                 **trouble,
                 Trouble::Removed(Removed::Lock | Removed::Directory)
@@ -246,8 +252,9 @@ impl Committer {
                 .own_place_is(own, notes, &self.partners.intake);
         }
         if recovered.is_ok() {
+            self.check_trouble = None;
             // The flush that is to come tells whether there is another.
-            self.sync_trouble = None;
+            (self.sync_trouble, self.failed_syncs) = (None, 0);
         }
         // The cursor tells whether it was of use.
         self.save_within(Duration::ZERO);
@@ -321,14 +328,36 @@ impl Committer {
         }
     }
 
-    /// The trouble stays until it succeeds, whatever comes in.
+    /// The trouble stays until it succeeds, whatever comes in. A segment is given up after the
+    /// first failure, and the one that was written during further ones when they are over: one for
+    /// each would use up the quota for a few events.
     fn sync_now(&mut self) {
         let synced = self.directory.flush();
-        if synced.is_err() {
+        let failed_before = self.failed_syncs;
+        self.failed_syncs = match synced {
+            Ok(()) => 0,
+            Err(_) => failed_before.saturating_add(1),
+        };
+        if self.failed_syncs == 1 || synced.is_ok() && failed_before > 1 {
             self.log.distrust_active();
+        }
+        if synced.is_err() {
             self.timers.sync = Some(Instant::now() + RETRY_MAX);
         }
         self.sync_trouble = synced.map_err(Trouble::from).err().map(Arc::new);
+    }
+
+    /// What keeps events from being stored.
+    fn troubles(&self) -> impl Iterator<Item = &Arc<Trouble>> + Clone {
+        let of_events = [&self.trouble, &self.save_trouble];
+        let of_the_disk = [&self.check_trouble, &self.sync_trouble];
+        of_events.into_iter().chain(of_the_disk).flatten()
+    }
+
+    /// The one that is told. A quota that is used up is what follows from a disk that fails.
+    fn told(&self) -> Option<&Arc<Trouble>> {
+        let mut others = self.troubles().filter(|it| ***it != Trouble::Quota);
+        others.next().or_else(|| self.troubles().next())
     }
 
     /// Saves the cursor if it is due, and makes the next reserve.
@@ -346,7 +375,7 @@ impl Committer {
         if saved.is_err() {
             self.save_within(RETRY_MAX);
         }
-        self.upkeep_trouble = saved.err().map(Arc::new);
+        self.save_trouble = saved.err().map(Arc::new);
         if !self.log.has_left() {
             self.directory.forget_former();
         }
@@ -358,8 +387,6 @@ impl Committer {
     /// acknowledged before it counts as stored.
     fn settle(&mut self) {
         let mut wakers = Vec::new();
-        let own = [&self.trouble, &self.upkeep_trouble, &self.sync_trouble];
-        let own = own.into_iter().flatten().next();
         let gone = self.gone();
         let mut state = self.partners.intake.lock_soon();
         state.on_stored(&StoredNews {
@@ -367,7 +394,7 @@ impl Committer {
             stored_upto: self.log.settled_upto(),
             disk_bytes: self.log.disk_bytes(),
             gone,
-            trouble: own.or(self.adoption.trouble()),
+            trouble: self.told().or(self.adoption.trouble()),
             ..self.news
         });
         self.partners.intake.offer_room(&mut state, &mut wakers);
@@ -486,7 +513,8 @@ mod tests {
     fn committer(sync: SyncMode) -> (tempfile::TempDir, Arc<Intake>, Committer, Backlog) {
         let home = tempfile::TempDir::new().unwrap();
         let builder = Client::builder().agent("avro://localhost:1");
-        let builder = builder.spool(home.path()).spool_free_bytes(0).sync(sync);
+        let spool = home.path().join("above/spool");
+        let builder = builder.spool(spool).spool_free_bytes(0).sync(sync);
         let config = builder.check().unwrap();
         let spool = config.spool.clone().unwrap();
         let opened = open_spool(&config, &spool, |directory| directory).unwrap();
@@ -551,6 +579,78 @@ mod tests {
         committer.timers.sync = Some(Instant::now());
         committer.sync();
         assert!(store(&mut committer, "at last").trouble.is_none());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_flush_that_goes_on_failing_costs_no_more_segments_than_a_few() {
+        let interval = SyncMode::Interval(Duration::from_secs(3600));
+        let (_home, intake, mut committer, _backlog) = committer(interval);
+        let sync_behind_one_more = |committer: &mut Committer| {
+            drop(intake.append(&Event::new("one more")).unwrap());
+            committer.take_chunks();
+            committer.commit(false);
+            committer.timers.sync = Some(Instant::now());
+            committer.sync();
+            committer.settle();
+            committer.log.segments().readable.len()
+        };
+        sync_behind_one_more(&mut committer);
+        committer.directory.fail_flushes(true);
+        for _ in 0..100 {
+            let segments = sync_behind_one_more(&mut committer);
+            assert!(segments <= 2, "{segments} segments for a failing disk");
+        }
+        let failing = committer.log.newest_segment();
+        committer.directory.fail_flushes(false);
+        for _ in 0..3 {
+            sync_behind_one_more(&mut committer);
+        }
+        assert!(
+            committer.log.newest_segment() > failing,
+            "it is not trusted"
+        );
+        assert_eq!(committer.log.segments().readable.len(), 3);
+        assert!(intake.stats().spool.unwrap().trouble.is_none());
+    }
+
+    #[test]
+    fn the_errors_of_a_disk_are_told_before_that_the_quota_is_used_up() {
+        let (_home, intake, mut committer, _backlog) = committer(SyncMode::Always);
+        let told = |committer: &mut Committer| {
+            committer.settle();
+            intake.stats().spool.unwrap().trouble.unwrap()
+        };
+        committer.trouble = Some(Arc::new(Trouble::Quota));
+        assert_eq!(*told(&mut committer), Trouble::Quota);
+        committer.sync_trouble = Some(Arc::new(Trouble::ReadOnly));
+        assert_eq!(*told(&mut committer), Trouble::ReadOnly);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_look_at_the_directory_finds_is_told_until_a_look_finds_nothing() {
+        let (home, intake, mut committer, _backlog) = committer(SyncMode::Always);
+        let mut looked = || {
+            committer.timers.check = Instant::now();
+            committer.keep_directory(false);
+            committer.settle();
+            assert!(committer.timers.save.is_none(), "there is nothing to save");
+            let again = committer.timers.check - RETRY_MAX <= Instant::now();
+            (intake.stats().spool.unwrap().trouble, again)
+        };
+        assert!(looked().0.is_none());
+        // Nobody gets to the directory for a while, not even root.
+        let (above, aside) = (home.path().join("above"), home.path().join("aside"));
+        std::fs::rename(&above, &aside).unwrap();
+        std::os::unix::fs::symlink(&above, &above).unwrap();
+        let (told, is_soon_again) = looked();
+        assert!(matches!(told.as_deref(), Some(Trouble::Io(_))), "{told:?}");
+        assert!(is_soon_again, "nothing else would tell that it is over");
+        std::fs::remove_file(&above).unwrap();
+        std::fs::rename(&aside, &above).unwrap();
+        let (told, _) = looked();
+        assert!(told.is_none(), "{told:?}");
     }
 
     #[cfg(target_os = "linux")]
