@@ -187,6 +187,40 @@ fn a_segment_without_permission_is_left_alone_and_delivered_once_when_it_can_be_
 }
 
 #[test]
+fn a_cursor_of_another_version_keeps_the_spool_closed_and_is_not_changed() {
+    let home = TempDir::new().unwrap();
+    let path = home.path().join("spool");
+    leave_runs(&path);
+    let file = path.join("cursor");
+    let before = fs::read(&file).unwrap();
+    // A later release may have written one slot of the two.
+    for slots in [0..2, 0..1, 1..2] {
+        let mut cursor = before.clone();
+        for slot in cursor.chunks_mut(4096).skip(slots.start).take(slots.len()) {
+            slot[8] = 2;
+            let sum = crc32fast::hash(&slot[..4092]).to_le_bytes();
+            slot[4092..].copy_from_slice(&sum);
+        }
+        fs::write(&file, &cursor).unwrap();
+        let client = client_of(&[&Agent::good()]).spool(&path).event_bytes(4096);
+        let client = client.spool_bytes(8 * 1024 * 1024).spool_free_bytes(0);
+        let told = client.build().unwrap_err().to_string();
+        assert!(
+            told.contains("its file cursor") && told.contains("format version 2"),
+            "{told}"
+        );
+        assert!(told.contains("with the release that wrote it"), "{told}");
+        assert!(fs::read(&file).unwrap() == cursor, "it was changed");
+    }
+    fs::write(&file, &before).unwrap();
+    let agent = Agent::good();
+    let client = spooled(client_of(&[&agent]), &path);
+    assert_eq!(client.stats().recovered, RUNS * EVENTS);
+    client.flush(PATIENCE).wait().unwrap();
+    assert_each_once(agent.stored(), RUNS * EVENTS);
+}
+
+#[test]
 fn a_segment_of_another_version_stays_as_it_is_and_is_told_at_each_start() {
     let home = TempDir::new().unwrap();
     let path = home.path().join("spool");

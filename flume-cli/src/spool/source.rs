@@ -8,6 +8,7 @@ use flume_client::spool::{
     SEGMENT_HEADER_BYTES, Storage, StoredEvent, Survey, places,
 };
 
+use super::examined::other_version;
 use super::problem::Problem;
 use super::progress::Progress;
 use crate::output;
@@ -45,8 +46,16 @@ impl Spool {
         if !files.iter().any(is_spool) {
             return Ok(None);
         }
-        // A file that may not be read is no damaged one.
-        match storage.read(FileName::Cursor, 0, &mut [0]) {
+        // A file that may not be read, or is of another version, is no damaged one.
+        let mut cursor = vec![0; CURSOR_BYTES];
+        let read = storage.read(FileName::Cursor, 0, &mut cursor);
+        let read = read.and_then(|read| {
+            match Cursor::other_version(cursor.get(..read).unwrap_or_default()) {
+                Some(version) => Err(io::Error::other(other_version(version))),
+                None => Ok(()),
+            }
+        });
+        match read {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(Problem::Io("read", path.join("cursor"), error));
             }

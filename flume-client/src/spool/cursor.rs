@@ -6,7 +6,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 8 | magic `FLCURSOR` |
-//! | 8 | 2 | major version, 1 |
+//! | 8 | 2 | major version, 1: readers of another one leave the file alone |
 //! | 10 | 6 | 0 |
 //! | 16 | 8 | generation; slot 0 has the even ones |
 //! | 24 | 8 | client id |
@@ -184,6 +184,14 @@ impl Cursor {
         (newest, damaged)
     }
 
+    /// The version of a whole slot that this release does not know, if there is one. The file must
+    /// be left alone: a slot that is written to it would count beside that.
+    #[must_use]
+    pub fn other_version(file: &[u8]) -> Option<u16> {
+        let mut versions = file.chunks(SLOT_BYTES).take(2).filter_map(version);
+        versions.find(|version| *version != MAJOR)
+    }
+
     /// Generations go on with 0 behind the highest. Nobody comes to it but by a file that was made
     /// up, and then each later slot must still be the newer one.
     fn is_newer(&self, other: &Self) -> bool {
@@ -191,9 +199,18 @@ impl Cursor {
     }
 }
 
+/// The major version of a slot whose checksum is right.
+fn version(slot: &[u8]) -> Option<u16> {
+    take_u16(&mut unsealed(slot)?)
+}
+
+/// What is behind the magic of such a slot.
+fn unsealed(slot: &[u8]) -> Option<&[u8]> {
+    unseal(slot.get(..SLOT_BYTES)?)?.strip_prefix(&MAGIC)
+}
+
 fn read_slot(slot: &[u8]) -> Option<Cursor> {
-    let mut fields = unseal(slot.get(..SLOT_BYTES)?)?.strip_prefix(&MAGIC)?;
-    let fields = &mut fields;
+    let fields = &mut unsealed(slot)?;
     if take_u16(fields)? != MAJOR {
         return None;
     }
@@ -288,6 +305,24 @@ mod tests {
         assert_eq!(Cursor::read(&[]), (None, false));
         assert_eq!(Cursor::read(&[0; CURSOR_BYTES]), (None, false));
         assert_eq!(Cursor::read(&[1; CURSOR_BYTES]), (None, true));
+    }
+
+    #[test]
+    fn a_whole_slot_of_another_version_is_told_and_a_damaged_one_is_not() {
+        let whole = file(&[&cursor(6, 3), &cursor(7, 4)]);
+        assert_eq!(Cursor::other_version(&whole), None);
+        for at in [0, SLOT_BYTES] {
+            let mut other = whole.clone();
+            let slot = &mut other[at..at + SLOT_BYTES];
+            slot[8..10].copy_from_slice(&[3, 1]);
+            assert_eq!(Cursor::other_version(slot), None, "its checksum is wrong");
+            let mut sealed = slot[..SLOT_BYTES - 4].to_vec();
+            seal(&mut sealed);
+            slot.copy_from_slice(&sealed);
+            assert_eq!(Cursor::other_version(&other), Some(0x103));
+        }
+        assert_eq!(Cursor::other_version(&[]), None);
+        assert_eq!(Cursor::other_version(&[1; CURSOR_BYTES]), None);
     }
 
     #[test]

@@ -68,9 +68,9 @@ pub(super) struct Run {
 
 impl Log {
     /// Opens a spool with whatever its directory holds. Fails only if the directory cannot be
-    /// listed, or the cursor is there and cannot be read: without it nobody knows which events are
-    /// done with, and whose they are. What is damaged is set aside and told; a segment that cannot
-    /// be read is left alone, see [`unread`](Self::unread).
+    /// listed, or the cursor is there and cannot be read or is of another version: without it nobody
+    /// knows which events are done with, and whose they are. What is damaged is set aside and told;
+    /// a segment that cannot be read is left alone, see [`unread`](Self::unread).
     ///
     /// `seed` decides the salts, the run id, and the client id of a new spool: it must come from
     /// where no other process, also of a copy of this machine, gets the same.
@@ -302,7 +302,8 @@ impl Log {
     }
 
     /// A flush of the device failed that came later than the commits it covers: nobody knows what of
-    /// the segment at hand is on the disk. What comes next goes to a fresh one.
+    /// the segment at hand is on the disk. What comes next goes to a fresh one, which costs the room
+    /// of a segment, whatever is in this one.
     pub fn distrust_active(&mut self) {
         if let Some(active) = self.active {
             self.give_up(active);

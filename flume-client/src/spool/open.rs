@@ -6,7 +6,7 @@
 //! | found | then |
 //! |---|---|
 //! | no cursor, or a damaged one | every event in the segments is delivered (again) |
-//! | a cursor that cannot be read | the opening fails: what is done with is not known |
+//! | a cursor that cannot be read, or of another version | the opening fails: what is done with is not known |
 //! | a segment whose header is damaged, or of another client | set aside as `quarantine-...` |
 //! | a segment that cannot be read, or of another version | left alone; its events are not done with |
 //! | a link, a pipe or a directory with a segment's name | the same: its file may be put back |
@@ -217,7 +217,7 @@ fn segments_of(
     segments
 }
 
-/// Fails if there is a cursor and none of it can be read.
+/// Fails if there is a cursor and none of it can be read, or it is of another version.
 pub(super) fn read_cursor(
     storage: &dyn Storage,
     opened: &mut Opened,
@@ -230,6 +230,15 @@ pub(super) fn read_cursor(
         }
         read => read,
     };
+    let read =
+        read.and_then(
+            |read| match Cursor::other_version(file.get(..read).unwrap_or_default()) {
+                Some(version) => Err(io::Error::other(
+                    Unreadable::OtherVersion(version).to_string(),
+                )),
+                None => Ok(read),
+            },
+        );
     let read = read.map_err(|error| {
         let text = format!(
             "its file cursor, which tells what is done with, cannot be read: {error}; without that \
