@@ -27,7 +27,9 @@ use crate::config::{AgentUrl, AgentUrlError};
 use crate::event::{Event, HeaderFault};
 use crate::reliability::Reliability;
 #[doc(inline)]
-pub use crate::spool::{DirectoryError, FileName, FileSizeLimit, Holder, Removed, Trouble, User};
+pub use crate::spool::{
+    DeniedBy, DirectoryError, FileName, FileSizeLimit, Holder, Removed, Trouble, User,
+};
 #[doc(inline)]
 pub use crate::wire::avro::DecodeError;
 #[doc(inline)]

@@ -15,10 +15,11 @@ use flume_client::spool::{
     Access, Directory, DirectoryError, FileName, ForeignOwner, Storage, User, open_first_free,
 };
 use flume_client::{BuildError, Change, Client};
+use rustix::process::geteuid;
 use tempfile::TempDir;
 
 use crate::support::{
-    Agent, PATIENCE, Port, alone, append_all, client_at, client_of, event, give_up,
+    Agent, PATIENCE, Port, alone, alone_as, append_all, client_at, client_of, event, give_up,
 };
 
 fn open(path: &Path) -> Result<Directory, DirectoryError> {
@@ -477,4 +478,90 @@ fn what_lies_behind_a_gap_in_the_places_is_delivered() {
     let client = spooled(&agent, home.path()).unwrap();
     let delivered = || client.stats().delivered == 7;
     flume_tests::wait_until("both places to be taken over", PATIENCE, delivered).unwrap();
+}
+
+/// Runs the test as somebody who is not root, for whom permissions count.
+fn as_nobody(test: &str, body: impl FnOnce()) {
+    let how = |command: &mut Command| {
+        if geteuid().is_root() {
+            command.uid(SOMEBODY).gid(SOMEBODY);
+        }
+    };
+    alone_as(test, how, body);
+}
+
+#[test]
+fn a_place_whose_mode_keeps_its_owner_out_is_passed_over_and_told_of() {
+    let test = "spool_access::a_place_whose_mode_keeps_its_owner_out_is_passed_over_and_told_of";
+    as_nobody(test, || {
+        for mode in [0o600, 0o400, 0o200, 0o000, 0o500] {
+            let home = tempfile::tempdir().unwrap();
+            let second = home.path().join("process-2");
+            fs::create_dir(&second).unwrap();
+            set_mode(&second, mode);
+            let agent = Agent::good();
+            let first = spooled(&agent, home.path()).unwrap();
+            // It looks when it starts at what others have left.
+            let told = || first.stats().spool.unwrap().notes;
+            let is_told = || told().iter().any(|it| it.contains("`chmod u+rwX`"));
+            flume_tests::wait_until("a note", PATIENCE, is_told)
+                .unwrap_or_else(|error| panic!("{mode:o}: {error:?}: {:?}", told()));
+            let next = spooled(&agent, home.path());
+            let next = next.unwrap_or_else(|error| panic!("{mode:o}: {error}"));
+            let spool = next.stats().spool.unwrap();
+            assert_eq!(spool.directory, home.path().join("process-3"), "{mode:o}");
+            set_mode(&second, 0o700);
+        }
+    });
+}
+
+#[test]
+fn a_directory_whose_mode_keeps_its_owner_out_is_told_with_the_cure() {
+    let test = "spool_access::a_directory_whose_mode_keeps_its_owner_out_is_told_with_the_cure";
+    as_nobody(test, || {
+        for mode in [0o600, 0o400, 0o200, 0o000, 0o500] {
+            let home = tempfile::tempdir().unwrap();
+            let path = home.path().join("spool");
+            fs::create_dir(&path).unwrap();
+            set_mode(&path, mode);
+            let told = spooled(&Agent::good(), &path).unwrap_err().to_string();
+            let words = format!(
+                "{}, which belongs to user {} and has the mode {mode:04o}",
+                path.display(),
+                geteuid().as_raw()
+            );
+            assert!(told.contains(&words), "{told}");
+            assert!(told.contains("`chmod u+rwX`"), "{told}");
+            set_mode(&path, 0o700);
+            assert_works(&path, 0, 1);
+        }
+    });
+}
+
+#[test]
+fn a_directory_that_may_not_be_made_is_told_with_what_keeps_it_from_being_made() {
+    let test =
+        "spool_access::a_directory_that_may_not_be_made_is_told_with_what_keeps_it_from_being_made";
+    as_nobody(test, || {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("some/spool");
+        set_mode(home.path(), 0o500);
+        let told = spooled(&Agent::good(), &path).unwrap_err().to_string();
+        let words = format!(
+            "cannot make the directory {} in {}, which belongs to",
+            path.display(),
+            home.path().display()
+        );
+        assert!(told.contains(&words), "{told}");
+        assert!(told.contains("`chmod u+rwX`"), "{told}");
+        set_mode(home.path(), 0o700);
+        // A second place that may not be made is no reason to look for a third.
+        drop(spooled(&Agent::good(), &path).unwrap());
+        let first = open(&path).unwrap();
+        set_mode(&path, 0o500);
+        let told = spooled(&Agent::good(), &path).unwrap_err().to_string();
+        assert!(told.contains("process-2 in "), "{told}");
+        set_mode(&path, 0o700);
+        drop(first);
+    });
 }

@@ -24,6 +24,20 @@ pub struct FileSizeLimit {
     pub limit: u64,
 }
 
+/// A file or directory that a process may not use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeniedBy {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whose it is.
+    pub owner: User,
+    /// Its mode.
+    pub mode: u32,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+}
+
 /// Why a spool's directory cannot be used.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
@@ -93,20 +107,18 @@ pub enum DirectoryError {
         /// The directory.
         directory: PathBuf,
     },
-    /// A file is another user's, or its mode keeps this process's user out.
+    /// A file or directory is another user's, or its mode keeps this process's user out.
     #[error(
-        "cannot {action} {}, which belongs to {owner} and has the mode {mode:04o}: {source}; {}",
-        path.display(), cure(*owner, *mode)
+        "cannot {action} {}{}, which belongs to {} and has the mode {:04o}: {source}; {}",
+        path.display(), place(path, &by.path), by.owner, by.mode, by.cure()
     )]
     Denied {
         /// What was tried.
         action: &'static str,
         /// With which file or directory.
         path: PathBuf,
-        /// Whose it is.
-        owner: User,
-        /// Its mode.
-        mode: u32,
+        /// What keeps the process out: that, or the directory that it is in.
+        by: DeniedBy,
         /// What came of it.
         source: io::Error,
     },
@@ -135,12 +147,11 @@ impl DirectoryError {
         path: &'a Path,
     ) -> impl FnOnce(io::Error) -> Self + use<'a> {
         let path = path.to_owned();
-        move |source| match owner(&path, &source) {
-            Some((owner, mode)) => Self::Denied {
+        move |source| match DeniedBy::of(&path, &source) {
+            Some(by) => Self::Denied {
                 action,
                 path,
-                owner,
-                mode,
+                by,
                 source,
             },
             None => Self::Io {
@@ -169,30 +180,82 @@ impl DirectoryError {
         }
     }
 
-    /// Whether another directory beside it may be usable all the same.
-    pub(super) fn is_about_this_place(&self) -> bool {
+    /// Whether another directory beside this one may be usable all the same.
+    pub(super) fn is_about(&self, place: &Path) -> bool {
         match self {
-            Self::ForeignOwner { .. } | Self::WritableByAll { .. } | Self::Denied { .. } => true,
+            Self::ForeignOwner { .. } | Self::WritableByAll { .. } => true,
+            // What keeps a place from being made keeps all others from it, too.
+            Self::Denied { by, .. } => by.path.starts_with(place),
             Self::Io { source, .. } => matches!(
                 source.kind(),
-                io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists
+                io::ErrorKind::NotADirectory
+                    | io::ErrorKind::AlreadyExists
+                    | io::ErrorKind::PermissionDenied
             ),
             _ => false,
         }
     }
 }
 
-/// What gives this process's user a file that it may not open.
-fn cure(owner: User, mode: u32) -> String {
-    const ALL: u32 = 0o600;
-    match is_own(owner) {
-        false => format!("run as {owner}, or give the file to the spool's user with `chown`"),
-        true if mode & ALL != ALL => {
-            "give its owner, who this is, the rights with `chmod u+rwX`".to_owned()
+/// Where a file is that something else keeps the process from.
+fn place(path: &Path, by: &Path) -> String {
+    match path == by {
+        true => String::new(),
+        false => format!(" in {}", by.display()),
+    }
+}
+
+impl DeniedBy {
+    /// What gives this process's user what it may not use.
+    fn cure(&self) -> String {
+        // Who may not search a directory finds no file in it.
+        let all = if self.is_directory { 0o700 } else { 0o600 };
+        match is_own(self.owner) {
+            false if self.is_directory => format!(
+                "run as {}, or choose a directory that the spool's user may use",
+                self.owner
+            ),
+            false => format!(
+                "run as {}, or give the file to the spool's user with `chown`",
+                self.owner
+            ),
+            true if self.mode & all != all => {
+                "give its owner, who this is, the rights with `chmod u+rwX`".to_owned()
+            }
+            true => "its mode allows it: look at the directories above it, and at what else keeps \
+                     processes out here (SELinux, AppArmor)"
+                .to_owned(),
         }
-        true => "its mode allows it: look at the directories above it, and at what else keeps \
-                 processes out here (SELinux, AppArmor)"
-            .to_owned(),
+    }
+
+    /// What does not let this process do something with what has this path. Of what is not there, or
+    /// cannot be seen, it is the directory that it is in, or the first one above that can be seen.
+    #[cfg(unix)]
+    fn of(path: &Path, error: &io::Error) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        if error.kind() != io::ErrorKind::PermissionDenied {
+            return None;
+        }
+        let above = path.ancestors().skip(1).map(|it| match it.as_os_str() {
+            none if none.is_empty() => Path::new("."),
+            _ => it,
+        });
+        let itself = fs::symlink_metadata(path).ok().map(|found| (path, found));
+        let (path, found) = itself.or_else(|| {
+            let mut above = above;
+            above.find_map(|it| Some((it, fs::metadata(it).ok()?)))
+        })?;
+        Some(Self {
+            path: path.to_owned(),
+            owner: User(found.uid()),
+            mode: found.mode() & 0o7777,
+            is_directory: found.is_dir(),
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &Path, _: &io::Error) -> Option<Self> {
+        None
     }
 }
 
@@ -206,22 +269,6 @@ fn is_own(_: User) -> bool {
     false
 }
 
-/// Whose file it is that may not be opened, and its mode.
-#[cfg(unix)]
-fn owner(path: &Path, error: &io::Error) -> Option<(User, u32)> {
-    use std::os::unix::fs::MetadataExt;
-    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
-    let found = is_denied
-        .then(|| fs::symlink_metadata(path).ok())
-        .flatten()?;
-    Some((User(found.uid()), found.mode() & 0o7777))
-}
-
-#[cfg(not(unix))]
-fn owner(_: &Path, _: &io::Error) -> Option<(User, u32)> {
-    None
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -229,22 +276,34 @@ mod tests {
     #[test]
     fn the_owner_is_told_to_take_the_rights_and_others_whose_file_it_is() {
         let own = rustix::process::geteuid().as_raw();
-        let told = |owner, mode| {
+        let told = |owner, mode, is_directory| {
             let error = DirectoryError::Denied {
                 action: "open",
                 path: "spool/LOCK".into(),
-                owner: User(owner),
-                mode,
+                by: DeniedBy {
+                    path: "spool".into(),
+                    owner: User(owner),
+                    mode,
+                    is_directory,
+                },
                 source: io::ErrorKind::PermissionDenied.into(),
             };
             error.to_string()
         };
         for mode in [0o000, 0o200, 0o400] {
-            assert!(told(own, mode).contains("`chmod u+rwX`"), "{mode:o}");
-            assert!(!told(own, mode).contains("chown"), "{mode:o}");
+            assert!(told(own, mode, false).contains("`chmod u+rwX`"), "{mode:o}");
+            assert!(!told(own, mode, false).contains("chown"), "{mode:o}");
         }
-        assert!(told(own, 0o600).contains("the directories above it"));
-        assert!(told(own + 1, 0o000).contains(&format!("run as {}", User(own + 1))));
-        assert!(told(own + 1, 0o000).contains("chown"));
+        for mode in [0o000, 0o200, 0o400, 0o600, 0o500] {
+            assert!(told(own, mode, true).contains("`chmod u+rwX`"), "{mode:o}");
+        }
+        assert!(told(own, 0o600, false).contains("the directories above it"));
+        assert!(told(own, 0o700, true).contains("the directories above it"));
+        let anothers = told(own + 1, 0o000, false);
+        assert!(anothers.contains(&format!("run as {}", User(own + 1))));
+        assert!(anothers.contains("chown"));
+        let anothers = told(own + 1, 0o755, true);
+        assert!(anothers.starts_with("cannot open spool/LOCK in spool, which belongs to "));
+        assert!(anothers.contains("choose a directory"), "{anothers}");
     }
 }

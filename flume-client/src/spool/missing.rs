@@ -16,6 +16,7 @@ use std::io;
 use super::folder::NotAFile;
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::storage::{FileName, Storage};
+use super::system::is_short_of_descriptors;
 
 /// A segment that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +182,7 @@ impl ReadFailure {
         use io::ErrorKind as Kind;
         match error.kind() {
             Kind::Interrupted | Kind::WouldBlock | Kind::OutOfMemory => Self::Passing,
-            _ if is_out_of_descriptors(error) => Self::Passing,
+            _ if is_short_of_descriptors(error) => Self::Passing,
             _ if NotAFile::is_why(error) => Self::File,
             Kind::NotFound
             | Kind::PermissionDenied
@@ -191,19 +192,6 @@ impl ReadFailure {
             _ => Self::Block,
         }
     }
-}
-
-/// Whether the process or the machine has no file descriptors left.
-fn is_out_of_descriptors(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    let codes =
-        [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(rustix::io::Errno::raw_os_error);
-    // ERROR_TOO_MANY_OPEN_FILES
-    #[cfg(not(unix))]
-    let codes = [4];
-    error
-        .raw_os_error()
-        .is_some_and(|code| codes.contains(&code))
 }
 
 /// Whether a read failed because somebody has removed the segment, and not because the whole

@@ -30,10 +30,9 @@
 //! | [`survey`](Survey) | what a spool holds, without changing it |
 //!
 //! Nothing but the directory, what it is made of and [`places`] knows files, threads or clocks, so a
-//! simulator can be the disk and end the world
-//! between any two of its operations. This module is public with the feature `internals`, for
-//! drivers, tools and simulators; it may change in any release. The format of the files is versioned
-//! and stays readable.
+//! simulator can be the disk and end the world between any two of its operations. This module is
+//! public with the feature `internals`, for drivers, tools and simulators; it may change in any
+//! release. The format of the files is versioned and stays readable.
 //!
 //! # What can be relied on
 //!
@@ -81,7 +80,7 @@ pub use access::{Access, ForeignOwner, NetworkFileSystem, User};
 pub use cursor::{CURSOR_BYTES, Cursor, Retired};
 pub(crate) use directory::Limits;
 pub use directory::{Directory, Flushing, Recovered};
-pub use directory_error::{DirectoryError, FileSizeLimit};
+pub use directory_error::{DeniedBy, DirectoryError, FileSizeLimit};
 pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Place, frame_bytes};
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 pub use holder::Holder;
@@ -243,21 +242,8 @@ impl From<io::Error> for Trouble {
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
             io::ErrorKind::FileTooLarge => Self::FileSizeLimit,
             io::ErrorKind::PermissionDenied => Self::Denied(error),
-            _ if is_want_of_descriptors(&error) => Self::NoDescriptors(error),
+            _ if is_short_of_descriptors(&error) => Self::NoDescriptors(error),
             _ => Self::Io(error),
         }
     }
-}
-
-/// `EMFILE` and `ENFILE` have no kind of their own.
-#[cfg(unix)]
-fn is_want_of_descriptors(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let of = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
-    of(Errno::MFILE) || of(Errno::NFILE)
-}
-
-#[cfg(not(unix))]
-fn is_want_of_descriptors(_: &io::Error) -> bool {
-    false
 }

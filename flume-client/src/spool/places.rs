@@ -45,7 +45,7 @@ pub fn open_first_free(
                 return Ok(directory.with_notes(notes));
             }
             Ok(None) => {}
-            Err(error) if place != root && error.is_about_this_place() => {}
+            Err(error) if place != root && error.is_about(&place) => {}
             Err(error) if error.is_locked() => {}
             // The next one would fail as well.
             Err(error) => return Err(error),

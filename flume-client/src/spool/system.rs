@@ -240,20 +240,19 @@ pub(super) fn disk_space(_: &Folder) -> io::Result<DiskSpace> {
     })
 }
 
-/// Whether the process or the system has no descriptor left for another file or socket.
-#[cfg(unix)]
+/// Whether the process or the system has no descriptor left for another file or socket: there is no
+/// [`io::ErrorKind`] for it.
 pub(crate) fn is_short_of_descriptors(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE)
-    )
-}
-
-/// There is no such bound.
-#[cfg(not(unix))]
-pub(crate) fn is_short_of_descriptors(_: &io::Error) -> bool {
-    false
+    #[cfg(unix)]
+    let codes = {
+        use rustix::io::Errno;
+        [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error)
+    };
+    // ERROR_TOO_MANY_OPEN_FILES and WSAEMFILE
+    #[cfg(not(unix))]
+    let codes = [4, 10_024];
+    let code = error.raw_os_error();
+    code.is_some_and(|code| codes.contains(&code))
 }
 
 #[cfg(all(test, target_os = "linux"))]
