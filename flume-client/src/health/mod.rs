@@ -1,8 +1,8 @@
 //! [`Health`]: whether events flow, for whoever is asked by a load balancer or a pager.
 //!
-//! Judged by progress, and purely: from one [`Stats`](crate::Stats), whose [`Timing`](crate::stats::Timing) holds
-//! all that is needed of the clock. A connection that stands is no sign of health; an
-//! acknowledgement is.
+//! Judged by progress, and purely: from one [`Stats`](crate::Stats), whose
+//! [`Timing`](crate::stats::Timing) holds all that is needed of the clock. A connection that stands
+//! is no sign of health; an acknowledgement is.
 //!
 //! | problem | it is one when | status |
 //! |---|---|---|
@@ -35,8 +35,8 @@ pub(crate) use judge::Limits;
 pub use crate::change::CALM_AFTER;
 use crate::config::AgentUrl;
 use crate::error::{AgentError, ClientThread};
-use crate::spool::Trouble;
-use crate::stats::{Lost, UnreadableEvents};
+use crate::spool::{FileName, Trouble};
+use crate::stats::{Lost, Passed, UnreadableEvents};
 
 /// Events wait and none was acknowledged for so long: 10 s, to which the linger time is added. It
 /// is half the default request timeout, so an agent that hangs is told before it is given up.
@@ -187,12 +187,7 @@ pub enum Problem {
         error: Arc<AgentError>,
     },
     /// Stored events cannot be read.
-    #[error(
-        "{} cannot be read, so up to {} events in it wait: {}; they are sent when it can be",
-        unreadable.file.display(),
-        unreadable.events_max,
-        unreadable.why
-    )]
+    #[error("{}", not_read(unreadable))]
     Unreadable {
         /// Where they are, how many, and why.
         unreadable: UnreadableEvents,
@@ -312,6 +307,29 @@ fn sent_unstored(events: u64) -> String {
         0 => String::new(),
         _ => format!("; so far {events} were delivered from memory and never stored"),
     }
+}
+
+fn not_read(unreadable: &UnreadableEvents) -> String {
+    let UnreadableEvents {
+        file,
+        events_max: events,
+        why,
+        passed,
+    } = unreadable;
+    let name = file.file_name().and_then(|name| name.to_str());
+    let which = match name.and_then(FileName::parse) {
+        Some(_) => file.display().to_string(),
+        None => format!("something in {}", file.display()),
+    };
+    let waiting = match passed {
+        _ if *events == 0 => {
+            return format!("{which} cannot be read: {why}; no event is known to wait for it");
+        }
+        Passed::Yes | Passed::Left => format!("so up to {events} events wait"),
+        Passed::Awaited => format!("so up to {events} events wait, those behind it among them"),
+        Passed::NotYet => format!("and up to {events} events may be in it"),
+    };
+    format!("{which} cannot be read, {waiting}: {why}; they are sent when it can be")
 }
 
 fn reasons(lost: &Lost) -> String {

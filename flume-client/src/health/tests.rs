@@ -1,5 +1,5 @@
 use super::*;
-use crate::stats::{AgentStats, SpoolStats, Stats, Timing};
+use crate::stats::{AgentStats, Passed, SpoolStats, Stats, Timing};
 
 const LIMITS: Limits = Limits {
     linger: Duration::from_millis(20),
@@ -162,6 +162,37 @@ fn a_disk_that_does_not_store_is_told_and_explains_what_stands_still() {
     check(&stats, Status::Failing, &[("spool", words)]);
     let words = "events cannot be stored: the spool's disk is full";
     check(&stats, Status::Failing, &[("spool", words)]);
+}
+
+#[test]
+fn of_what_cannot_be_read_no_more_is_said_to_wait_than_does() {
+    let told = |file: &str, passed, events_max| {
+        let unreadable = UnreadableEvents {
+            file: file.into(),
+            events_max,
+            why: "Permission denied".into(),
+            passed,
+        };
+        Problem::Unreadable { unreadable }.to_string()
+    };
+    let segment = "/spool/seg-0000000000000003.flb";
+    for (passed, words) in [
+        (Passed::Yes, ", so up to 7 events wait: "),
+        (Passed::Left, ", so up to 7 events wait: "),
+        (
+            Passed::Awaited,
+            ", so up to 7 events wait, those behind it among them: ",
+        ),
+        (Passed::NotYet, ", and up to 7 events may be in it: "),
+    ] {
+        let end = "Permission denied; they are sent when it can be";
+        let expected = format!("{segment} cannot be read{words}{end}");
+        assert_eq!(told(segment, passed, 7), expected);
+        let none = "cannot be read: Permission denied; no event is known to wait for it";
+        assert_eq!(told(segment, passed, 0), format!("{segment} {none}"));
+        let directory = format!("something in /spool cannot be read{words}{end}");
+        assert_eq!(told("/spool", passed, 7), directory);
+    }
 }
 
 #[test]
