@@ -17,7 +17,8 @@ pub const CALM_AFTER: Duration = Duration::from_secs(5);
 ///
 /// It comes once when a problem begins and once when it has been over for
 /// [`CALM_AFTER`](crate::health::CALM_AFTER), never per event: at most one a second, however bad
-/// things are. What was noted of a spool comes once, when the client starts. It goes
+/// things are. What is [noted](Self::Noted) of a spool comes once, when the client starts or later,
+/// when it is found. It goes
 ///
 /// - to the `log` crate, with the target `flume_client`: as `warn` when a
 ///   problem begins and as `info` when it is over. `flume_client=off` in a logger's filter, or
@@ -38,12 +39,14 @@ pub enum Change {
     Began(Problem),
     /// A problem is over.
     Ended {
-        /// As it was last.
+        /// As it was last; but of a [`Problem::Spool`] only those events count as delivered unstored
+        /// that were so since the end of such a problem was told before.
         problem: Problem,
         /// How long it lasted.
         lasted: Duration,
     },
-    /// Something about the spool that was found, and that is no problem of the client's: whoever looks after the directory should know. One of
+    /// Something about the spool that was found, and that is no problem of the client's: whoever
+    /// looks after the directory should know. One of
     /// [`SpoolStats::notes`](crate::stats::SpoolStats::notes), told once.
     Noted(String),
     /// Whoever listens was too slow for so many changes.
@@ -95,6 +98,8 @@ fn put_end(problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 #[derive(Debug, Default)]
 pub(crate) struct Episodes {
     open: Vec<Episode>,
+    /// Events that were delivered and never stored, of episodes that are over.
+    unstored_before: u64,
 }
 
 #[derive(Debug)]
@@ -128,14 +133,19 @@ impl Episodes {
             });
         }
         let is_over = |open: &mut Episode| now.saturating_duration_since(open.seen) >= CALM_AFTER;
-        let ended = self
-            .open
-            .extract_if(.., is_over)
-            .map(|episode| Change::Ended {
+        for mut episode in self.open.extract_if(.., is_over) {
+            if let Problem::Spool {
+                delivered_unstored, ..
+            } = &mut episode.problem
+            {
+                let before = std::mem::replace(&mut self.unstored_before, *delivered_unstored);
+                *delivered_unstored = delivered_unstored.saturating_sub(before);
+            }
+            changes.push(Change::Ended {
                 lasted: episode.seen.saturating_duration_since(episode.began),
                 problem: episode.problem,
             });
-        changes.extend(ended);
+        }
         changes
     }
 
@@ -161,6 +171,7 @@ mod tests {
 
     use super::*;
     use crate::error::AgentError;
+    use crate::spool::Trouble;
 
     fn agent(name: &str, error: AgentError) -> Problem {
         Problem::Agent {
@@ -213,6 +224,31 @@ mod tests {
         assert_eq!(ended, ["avro://a:4141 has not failed again, after 95 s"]);
         assert_eq!(said(&episodes.observe(&health([]), at(106))).len(), 1);
         assert_eq!(episodes.deadline(at(107)), None);
+    }
+
+    #[test]
+    fn what_was_delivered_and_never_stored_is_told_of_each_episode_by_itself() {
+        let start = Instant::now();
+        let mut episodes = Episodes::default();
+        let mut ended = |at: u64, delivered_unstored: u64| {
+            let at = start + Duration::from_secs(at);
+            let spool = Problem::Spool {
+                unstored: 0,
+                delivered_unstored,
+                trouble: Arc::new(Trouble::DiskFull),
+            };
+            assert_eq!(episodes.observe(&health([spool]), at).len(), 1);
+            let ended = said(&episodes.observe(&health([]), at + CALM_AFTER));
+            ended.concat()
+        };
+        let end = "events can be stored again";
+        assert_eq!(ended(0, 0), format!("{end}, after 0 s"));
+        let unstored = |events| {
+            format!("{end}; {events} were delivered from memory and never stored, after 0 s")
+        };
+        assert_eq!(ended(100, 7), unstored(7));
+        assert_eq!(ended(200, 7), format!("{end}, after 0 s"));
+        assert_eq!(ended(300, 9), unstored(2));
     }
 
     #[test]
