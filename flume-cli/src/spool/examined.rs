@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use flume_client::spool::{FileName, Gap, Holder, Missing, SegmentTrouble, StoredEvent, Survey};
+use flume_client::spool::{
+    FileName, Gap, Holder, Missing, SegmentTrouble, StoredEvent, Survey, SurveyedSegment,
+};
 use flume_client::wire::avro::datum::EventRef;
 use serde::Serialize;
 
@@ -171,7 +173,7 @@ impl Examined {
     /// Whether somebody has renamed segments.
     pub(super) fn is_misnamed(&self) -> bool {
         let mut segments = self.survey.segments.iter();
-        segments.any(|it| it.trouble == Some(SegmentTrouble::Misnamed))
+        segments.any(SurveyedSegment::is_misnamed)
     }
 
     /// The files of a spool that cannot be read, each with how many events it can have.

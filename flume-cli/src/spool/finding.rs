@@ -26,7 +26,7 @@ impl Finding {
         let survey = &examined.survey;
         let mut findings = Vec::new();
         findings.extend(Self::of_cursor(survey.cursor, survey.events()));
-        findings.extend(survey.segments.iter().filter_map(Self::of_segment));
+        findings.extend(survey.segments.iter().flat_map(Self::of_segment));
         // Of what cannot be read, a gap of no more events is one of a file that is told already.
         let is_told = |gap: &&Gap| gap.missing == Missing::Unreadable && gap.events_max == 0;
         let gaps = survey.gaps.iter().filter(|gap| !is_told(gap));
@@ -90,8 +90,18 @@ impl Finding {
         })
     }
 
-    fn of_segment(segment: &SurveyedSegment) -> Option<Self> {
-        let (kind, text) = match segment.trouble.as_ref()? {
+    /// The damage first.
+    fn of_segment(segment: &SurveyedSegment) -> impl Iterator<Item = Self> {
+        let name = segment
+            .is_misnamed()
+            .then_some(SegmentTrouble::Misnamed)
+            .filter(|name| segment.trouble.as_ref() != Some(name));
+        let troubles = segment.trouble.clone().into_iter().chain(name);
+        troubles.map(|trouble| Self::of_trouble(segment, &trouble))
+    }
+
+    fn of_trouble(segment: &SurveyedSegment, trouble: &SegmentTrouble) -> Self {
+        let (kind, text) = match trouble {
             SegmentTrouble::OneCopyDamaged => (
                 "header-copy",
                 "one of the two copies of its header is damaged; the other one is used".to_owned(),
@@ -136,19 +146,17 @@ impl Finding {
         };
         let file = FileName::Segment(segment.id).to_string();
         let text = format!("{file}: {text}");
-        Some(Self {
+        Self {
             damage: !matches!(
-                segment.trouble,
-                Some(
-                    SegmentTrouble::OtherName
-                        | SegmentTrouble::Misnamed
-                        | SegmentTrouble::OtherVersion(_)
-                        | SegmentTrouble::Unreadable(_)
-                )
+                trouble,
+                SegmentTrouble::OtherName
+                    | SegmentTrouble::Misnamed
+                    | SegmentTrouble::OtherVersion(_)
+                    | SegmentTrouble::Unreadable(_)
             ),
             file: Some(file),
             ..Self::new(kind, text)
-        })
+        }
     }
 
     fn of_gap(gap: &Gap) -> Self {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flume_client::spool::{
-    Directory, FileName, SEGMENT_HEADER_BYTES, SegmentTrouble, Storage, Survey,
+    Directory, FileName, SEGMENT_HEADER_BYTES, SegmentTrouble, Storage, Survey, SurveyedSegment,
 };
 use serde::Serialize;
 
@@ -194,7 +194,12 @@ fn judge(spool: &Spool, id: u64) -> Result<(String, bool), Problem> {
         let client = found.client.map(client_text).unwrap_or_default();
         whose = format!("segment of client {client}");
     }
+    let is_misnamed = found
+        .segments
+        .first()
+        .is_some_and(SurveyedSegment::is_misnamed);
     Ok(match trouble(&found) {
+        _ if is_misnamed => (format!("{whose} under another one's name; STAYS"), true),
         Some(SegmentTrouble::Damaged) => {
             let what = "segment whose header is damaged; nothing in it can be read";
             (what.to_owned(), false)

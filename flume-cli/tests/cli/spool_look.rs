@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::agent;
 use crate::support::command::{Run, flume};
-use crate::support::spool::{TIME_MS, TestSpool};
+use crate::support::spool::{TIME_MS, TestSpool, crc};
 
 fn spool(command: &str, dir: &str, args: &[&str]) -> Run {
     flume(&[&["spool", command, dir], args].concat())
@@ -292,6 +292,47 @@ fn verify_tells_damage_to_headers_and_cursor() {
     let cursor = TestSpool::of(10);
     cursor.damage("cursor", 0..8_192);
     check_verify(&cursor, 6, 0, &["cursor: neither of its slots can be read"]);
+}
+
+#[test]
+fn a_cursor_of_another_version_is_named_and_left_as_it_is() {
+    let one = TestSpool::of(10);
+    let path = one.path().join("cursor");
+    let mut cursor = fs::read(&path).unwrap();
+    for slot in cursor.chunks_mut(4_096) {
+        slot[8] = 2;
+        let sum = crc(&slot[..4_092]).to_le_bytes();
+        slot[4_092..].copy_from_slice(&sum);
+    }
+    fs::write(&path, &cursor).unwrap();
+    let named = format!("{}: it is of format version 2", path.display());
+    let words = [&*named, "read it with the release that wrote it"];
+    for command in ["ls", "inspect", "verify"] {
+        spool(command, &one.dir(), &[]).check(1, &words);
+    }
+    let other = agent();
+    let run = spool("drain", &one.dir(), &["--agent", &other.url()]);
+    run.check(1, &words);
+    assert_eq!(other.received_count(), 0);
+    assert!(fs::read(&path).unwrap() == cursor, "it was changed");
+}
+
+#[test]
+fn a_segment_that_was_renamed_and_has_a_damaged_header_is_told_to_be_both() {
+    let one = TestSpool::of(10);
+    let is_segment = |name: &String| name.starts_with("seg");
+    let segment = one.content().into_keys().find(is_segment).unwrap();
+    one.damage(&segment, 100..101);
+    let other = "seg-00000000000000ff.flb";
+    fs::rename(one.path().join(&segment), one.path().join(other)).unwrap();
+    let run = spool("verify", &one.dir(), &[]);
+    run.check(6, &[]);
+    let damage = format!("{other}: one of the two copies of its header is damaged");
+    let name = format!("{other}: it holds {segment}, and is read as that");
+    let [damage, name] = [damage, name].map(|words| run.stdout.find(&words));
+    assert!(damage.is_some() && damage < name, "{run:#?}");
+    let told = spool("verify", &one.dir(), &["--json"]).json();
+    assert_eq!(told["pending"], 10);
 }
 
 #[test]

@@ -42,7 +42,8 @@ pub struct SurveyedSegment {
     pub id: u64,
     /// Of its file.
     pub bytes: u64,
-    /// What is wrong with its header, if it is not simply whole.
+    /// What is wrong with its header, if it is not simply whole; the worst of it. See also
+    /// [`is_misnamed`](Self::is_misnamed).
     pub trouble: Option<SegmentTrouble>,
     /// What it says of itself, if that can be read.
     pub header: Option<SegmentHeader>,
@@ -89,6 +90,19 @@ pub enum SegmentTrouble {
     OtherVersion(u16),
     /// It cannot be read, with the system's reason.
     Unreadable(String),
+}
+
+impl SurveyedSegment {
+    /// Whether somebody has renamed it, whatever else is wrong with it: it is read in its own place.
+    #[must_use]
+    pub fn is_misnamed(&self) -> bool {
+        let is_renamed = self.header.is_some_and(|header| header.id != self.id);
+        match self.trouble {
+            Some(SegmentTrouble::Misnamed) => true,
+            Some(SegmentTrouble::OneCopyDamaged) => is_renamed,
+            _ => false,
+        }
+    }
 }
 
 impl Survey {
@@ -313,8 +327,8 @@ fn surveyed(candidate: &Candidate, kind: &Kind) -> SurveyedSegment {
         _ => (None, false),
     };
     let trouble = match kind {
-        Kind::Readable(it) if it.header.id != it.id => Some(SegmentTrouble::Misnamed),
-        Kind::Readable(_) => is_half.then_some(SegmentTrouble::OneCopyDamaged),
+        Kind::Readable(_) if is_half => Some(SegmentTrouble::OneCopyDamaged),
+        Kind::Readable(it) => (it.header.id != it.id).then_some(SegmentTrouble::Misnamed),
         Kind::Spare => Some(SegmentTrouble::OtherName),
         Kind::Damaged => Some(SegmentTrouble::Damaged),
         Kind::OtherClient => Some(SegmentTrouble::OtherClient),
