@@ -259,6 +259,7 @@ mod tests {
         let expected = ["0 B", "1023 B", "1 KiB", "1.5 KiB", "16 MiB", "5.5 TiB"];
         assert_eq!(found, expected);
     }
+
     #[test]
     fn ages_have_two_units() {
         let found = [0, 59, 61, 3_725, 360_000].map(|seconds| age(Duration::from_secs(seconds)));

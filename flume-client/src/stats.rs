@@ -91,8 +91,8 @@ pub struct Timing {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SpoolStats {
-    /// Where it is: the directory that was given, or this process's [place](crate::ClientBuilder::spool_shared)
-    /// in it.
+    /// Where it is: the directory that was given, or this process's
+    /// [place](crate::ClientBuilder::spool_shared) in it.
     pub directory: PathBuf,
     /// What was found when it was opened, or begun anew elsewhere, or later, and is no trouble, and
     /// whoever looks after it should know: that a group may write to the directory, that another
@@ -116,8 +116,9 @@ pub struct SpoolStats {
     /// What keeps events from being stored; they wait in memory. `None` if all is well.
     pub trouble: Option<Arc<Trouble>>,
     /// Stored events that cannot be read now, by file. They are among those pending, unless they were
-    /// [left](Passed::Left), and are sent when they can be read; with [`WindowMode::Ordered`](crate::WindowMode::Ordered) those behind
-    /// them wait. Nothing of it is lost while its file is there.
+    /// [left](Passed::Left), and are sent when they can be read; with
+    /// [`WindowMode::Ordered`](crate::WindowMode::Ordered) those behind them wait. Nothing of it is
+    /// lost while its file is there.
     pub unreadable: Arc<[UnreadableEvents]>,
 }
 

@@ -282,6 +282,7 @@ fn the_place_of_a_process_that_lives_is_not_touched() {
     drop(directory);
     assert!(scene.work(30 * SECOND).is_some());
 }
+
 /// Adopts the events of the second place and has all of them be done with.
 fn finish_second_place(scene: &mut Scene, events: u64) {
     let handover = scene.work(Duration::ZERO).unwrap();
@@ -327,6 +328,7 @@ fn a_place_whose_files_cannot_be_removed_is_left_alone_and_its_cursor_stays() {
     assert!(scene.work(now + LEAVE_FOR).is_none());
     assert_eq!(Directory::look(&place).unwrap().list().unwrap(), []);
 }
+
 /// A segment of another client's, put into the second place under the name of this id.
 fn put_foreign_segment(scene: &Scene, id: u64) -> PathBuf {
     let home = TempDir::new().unwrap();
@@ -372,6 +374,7 @@ fn a_segment_that_comes_while_its_place_is_adopted_is_not_removed_with_the_other
     assert!(foreign.exists(), "nobody has seen its events");
     assert!(scene.adoption.schedule.leaves(&place, scene.start));
 }
+
 /// The segment as another release could have written it: both headers say so.
 fn of_another_version(segment: &[u8]) -> Vec<u8> {
     let mut bytes = segment.to_vec();
@@ -402,6 +405,7 @@ fn a_place_that_cannot_be_read_is_looked_at_again_and_gives_way_to_another() {
     assert!(handover.segments().unread.is_empty());
     assert_eq!(handover.segments().readable.len(), 1);
 }
+
 #[test]
 fn a_place_that_cannot_be_opened_is_told_until_it_can_be_and_is_adopted_then() {
     let mut scene = Scene::new(&[4]);

@@ -161,7 +161,8 @@ impl Report {
     }
 }
 
-/// The future of [`Client::close`](crate::Client::close). The close goes on whether it is awaited or not.
+/// The future of [`Client::close`](crate::Client::close). The close goes on whether it is awaited
+/// or not.
 #[derive(Debug)]
 #[must_use = "the report says whether events were lost"]
 pub struct Close {

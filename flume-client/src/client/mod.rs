@@ -79,8 +79,9 @@ pub struct Client {
     handle: Arc<Handle>,
 }
 
-/// Threads of a client at the most, all of them started by [`ClientBuilder::build`]: one that delivers,
-/// with a spool one that writes and one that reads, and for look-ups of agents' names what is left.
+/// Threads of a client at the most, all of them started by [`ClientBuilder::build`]: one that
+/// delivers, with a spool one that writes and one that reads, and for look-ups of agents' names
+/// what is left.
 const THREADS_MAX: usize = 4;
 /// How much longer than asked a blocking wait lasts before it looks for itself.
 const GRACE: Duration = Duration::from_secs(1);

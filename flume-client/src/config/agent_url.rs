@@ -7,7 +7,8 @@ use std::str::FromStr;
 /// The address of an agent's source: `avro://HOST:PORT`.
 ///
 /// `HOST` is a name, an IPv4 address or an IPv6 address in brackets. Names are resolved at each
-/// connection, unless that was done less than 5 s before. There is no default port: Flume's Avro source has none.
+/// connection, unless that was done less than 5 s before. There is no default port: Flume's Avro
+/// source has none.
 ///
 /// ```
 /// use flume_client::AgentUrl;

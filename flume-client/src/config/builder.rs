@@ -118,8 +118,8 @@ impl Default for ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Adds an agent, as `avro://HOST:PORT`; each one once. The order is the order of preference: the first one
-    /// that works gets everything; a preferred one that comes back takes over again.
+    /// Adds an agent, as `avro://HOST:PORT`; each one once. The order is the order of preference:
+    /// the first one that works gets everything; a preferred one that comes back takes over again.
     pub fn agent(mut self, url: impl Into<String>) -> Self {
         self.agents.push(url.into());
         self
@@ -140,11 +140,11 @@ impl ClientBuilder {
 
     /// The directory that keeps events until they are acknowledged, for [`Reliability::EndToEnd`].
     /// It is made if need be, for its owner alone. One that belongs to neither this process's user
-    /// nor root, or that every user may write to, is refused. What an earlier client left in it is delivered
-    /// first. Of several processes or clients that name the same directory each gets a
-    /// [place](Self::spool_shared) of its own in it, with a quota of its own, and what a dead
-    /// one left is delivered by another within 30 s. [`build`](Self::build) opens it, which is a
-    /// few milliseconds of disk work however much there is in it.
+    /// nor root, or that every user may write to, is refused. What an earlier client left in it is
+    /// delivered first. Of several processes or clients that name the same directory each gets a
+    /// [place](Self::spool_shared) of its own in it, with a quota of its own, and what a dead one
+    /// left is delivered by another within 30 s. [`build`](Self::build) opens it, which is a few
+    /// milliseconds of disk work however much there is in it.
     ///
     /// A relative path is taken from the current directory as it is when the client is built.
     ///
@@ -197,11 +197,12 @@ impl ClientBuilder {
     }
 
     /// Whether the directory is shared with other processes and clients. Default yes: each has a
-    /// place of its own, which is the directory itself or `process-2`, `process-3`, ... in it, and what a process left that is gone is delivered
-    /// by one of the others, which looks for it when it starts and then every 30 s. Those events
-    /// take nothing of its `spool_bytes`, nor do its own wait for them; a flush or close does not
-    /// wait for them either. While it has any it holds up to 8 MiB more of events in memory, or 4
-    /// batches of the largest size, and one more connection to an agent.
+    /// place of its own, which is the directory itself or `process-2`, `process-3`, ... in it, and
+    /// what a process left that is gone is delivered by one of the others, which looks for it when
+    /// it starts and then every 30 s. Those events take nothing of its `spool_bytes`, nor do its
+    /// own wait for them; a flush or close does not wait for them either. While it has any it holds
+    /// up to 8 MiB more of events in memory, or 4 batches of the largest size, and one more
+    /// connection to an agent.
     ///
     /// If the directory is not shared, it is
     /// the directory itself or nothing: [`build`](Self::build) fails with

@@ -37,8 +37,8 @@ const SET_ASIDE_MAX: u32 = 16;
 /// file is opened through a link.
 ///
 /// Each sync looks whether what was synced is still to be found at the directory's path, and the
-/// lock as well: two system calls, which reach no device. After somebody
-/// removed or replaced one of them nothing is stored any more, and the sync fails with [`Removed`].
+/// lock as well: two system calls, which reach no device. After somebody removed or replaced one of
+/// them nothing is stored any more, and the sync fails with [`Removed`].
 /// [`recover`](Self::recover) helps then. If it is only the file `LOCK`, that is made again: the
 /// directory itself is locked as well.
 #[derive(Debug)]

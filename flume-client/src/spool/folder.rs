@@ -231,8 +231,8 @@ mod unix {
         }
 
         /// Asks for no times: a file that was asked for them gets a finer one with the next write
-        /// (multigrain timestamps of Linux), which makes
-        /// a commit of one event take 1.4 times as long. `None`: there is no such call.
+        /// (multigrain timestamps of Linux), which makes a commit of one event take 1.4 times as
+        /// long. `None`: there is no such call.
         #[cfg(target_os = "linux")]
         fn ask(path: &Path, flags: AtFlags) -> Option<io::Result<Self>> {
             use rustix::fs::{CWD, StatxFlags, makedev, statx};

@@ -10,7 +10,8 @@
 //! | [`file`] | the file channel |
 //!
 //! A source tries [`Channel::put`], which answers at once if it can; if not, the transaction waits
-//! in a [`PendingPut`], as it always does for a disk. A sink takes a [`Taken`], which goes back to the channel when it is dropped.
+//! in a [`PendingPut`], as it always does for a disk. A sink takes a [`Taken`], which goes back to
+//! the channel when it is dropped.
 
 mod error;
 pub(crate) mod event;

@@ -24,8 +24,8 @@ use rule::FaultRule;
 ///
 /// By itself a fault strikes whenever it can; conditions narrow that, see [`FaultRule`]. Each
 /// kind has its place: a connection as it comes, a handshake, a call, before or after its
-/// events are committed, or the disk of a file channel. That place makes the difference between *lost* and *sent twice*, and so
-/// is part of the name where both exist.
+/// events are committed, or the disk of a file channel. That place makes the difference between
+/// *lost* and *sent twice*, and so is part of the name where both exist.
 ///
 /// | kind | strikes | events stored | the peer sees |
 /// |---|---|---|---|
