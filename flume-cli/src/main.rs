@@ -9,6 +9,7 @@
 //! | `spool` | events on a disk: listed, checked, delivered, exported, copied out of damage |
 //! | `agents` | the agents of a delivery, and what is told of them at the end |
 //! | `patience` | when to give up |
+//! | `unread` | files of a spool that cannot be read, as they are told at the end |
 //! | `watch` | what agents do meanwhile, said once each |
 //! | `lines` | a stream cut into lines with bounded memory |
 //! | `exit` | the exit codes, which are a contract |

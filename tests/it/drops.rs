@@ -9,6 +9,7 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use flume_client::{Client, DeliveryError, Receipt};
+use tempfile::TempDir;
 
 use crate::support::{
     Agent, Answer, HOUR, PATIENCE, Port, answers, append_all, assert_each_once, client_at,
@@ -158,6 +159,27 @@ fn what_is_lost_by_a_drop_is_told_in_one_line() {
     assert_eq!(words.len(), 1, "{stderr}");
     assert!(words[0].contains("7 events"), "{stderr}");
     assert!(words[0].contains("close"), "what to do: {stderr}");
+}
+
+#[test]
+fn what_is_stored_outlives_a_drop_and_the_next_client_delivers_it() {
+    let home = TempDir::new().unwrap();
+    let spooled = |url: String| {
+        client_at([url])
+            .spool(home.path())
+            .spool_free_bytes(0)
+            .build()
+    };
+    let client = spooled(Port::reserve().url()).unwrap();
+    let receipts = append_all(&client, 0..7);
+    receipts.last().unwrap().wait_stored(PATIENCE).unwrap();
+    drop(client);
+    assert_eq!(receipts[0].wait(PATIENCE), Err(DeliveryError::InSpool));
+    let agent = Agent::good();
+    let client = spooled(agent.url()).unwrap();
+    assert_eq!(client.stats().recovered, 7);
+    client.flush(PATIENCE).wait().unwrap();
+    assert_each_once(agent.stored(), 7);
 }
 
 #[test]

@@ -51,7 +51,7 @@ which consumers can tell copies; and roughly the times at which they were stored
 the two spools from then on, or the events are sent from both.
 
 Exits with 0 if every pending event is in the new spool, 6 if some are lost by damage, 7 if the
-spool is in use.";
+spool is in use, 1 if a part of it cannot be read, or the new one cannot be written.";
 
 /// Bytes of a segment where no file of the spool tells how large they were.
 const SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
