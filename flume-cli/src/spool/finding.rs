@@ -12,13 +12,33 @@ use crate::trouble::plain;
 pub(super) struct Finding {
     /// Whether the spool is damaged by it. Otherwise it is good to know.
     pub(super) damage: bool,
-    kind: &'static str,
+    kind: Kind,
     file: Option<String>,
     /// The numbers of the first and last event it is about, and how many.
     first: Option<u64>,
     last: Option<u64>,
     events: Option<u64>,
     pub(super) text: String,
+}
+
+/// What is found, in a word that is the same wherever it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    NoCursor,
+    CursorSlot,
+    Cursor,
+    HeaderCopy,
+    Header,
+    OtherClient,
+    OtherVersion,
+    NotBegun,
+    Misnamed,
+    Unreadable,
+    Other,
+    Lost,
+    Unfinished,
+    NoEvent,
 }
 
 impl Finding {
@@ -39,13 +59,13 @@ impl Finding {
             let text = format!("{} more are not events either", count(more));
             findings.push(Self {
                 events: Some(more),
-                ..Self::new("no-event", text)
+                ..Self::new(Kind::NoEvent, text)
             });
         }
         findings
     }
 
-    fn new(kind: &'static str, text: String) -> Self {
+    fn new(kind: Kind, text: String) -> Self {
         Self {
             damage: true,
             kind,
@@ -63,7 +83,7 @@ impl Finding {
             CursorState::Missing if pending == 0 => return None,
             // It is made before the first segment. What waits is sound all the same.
             CursorState::Missing => (
-                "no-cursor",
+                Kind::NoCursor,
                 format!(
                     "cursor: it is not there, and it told which events were delivered; of the {} \
                      here some may have been, and are sent again",
@@ -71,13 +91,13 @@ impl Finding {
                 ),
             ),
             CursorState::Repaired => (
-                "cursor-slot",
+                Kind::CursorSlot,
                 "cursor: one of its two slots is damaged; if it was the newer one, the events \
                  delivered last are sent again"
                     .to_owned(),
             ),
             CursorState::Damaged => (
-                "cursor",
+                Kind::Cursor,
                 "cursor: neither of its slots can be read; events that were delivered and are \
                  still on the disk are sent again"
                     .to_owned(),
@@ -103,15 +123,15 @@ impl Finding {
     fn of_trouble(segment: &SurveyedSegment, trouble: &SegmentTrouble) -> Self {
         let (kind, text) = match trouble {
             SegmentTrouble::OneCopyDamaged => (
-                "header-copy",
+                Kind::HeaderCopy,
                 "one of the two copies of its header is damaged; the other one is used".to_owned(),
             ),
             SegmentTrouble::Damaged => (
-                "header",
+                Kind::Header,
                 "both copies of its header are damaged, so nothing in it can be read".to_owned(),
             ),
             SegmentTrouble::OtherClient => (
-                "other-client",
+                Kind::OtherClient,
                 segment.header.map_or_else(String::new, |header| {
                     format!(
                         "it belongs to the spool of another client, {}, and is not read here",
@@ -120,29 +140,29 @@ impl Finding {
                 }),
             ),
             SegmentTrouble::OtherName => (
-                "other-name",
+                Kind::NotBegun,
                 "an unfinished new segment; it holds no events and is used again at the next start"
                     .to_owned(),
             ),
             SegmentTrouble::OtherVersion(version) => (
-                "other-version",
+                Kind::OtherVersion,
                 other_version(*version),
             ),
             SegmentTrouble::Unreadable(why) => {
                 let why = plain(why);
                 (
-                    "unreadable",
+                    Kind::Unreadable,
                     format!("it cannot be read: {why}; nothing in it is lost while it is there"),
                 )
             }
             SegmentTrouble::Misnamed => (
-                "misnamed",
+                Kind::Misnamed,
                 segment.header.map_or_else(String::new, |header| {
                     let own = FileName::Segment(header.id);
                     format!("it holds {own}, and is read as that: somebody has renamed it, and nothing is lost by it")
                 }),
             ),
-            _ => ("other", "something is wrong with its header".to_owned()),
+            _ => (Kind::Other, "something is wrong with its header".to_owned()),
         };
         let file = FileName::Segment(segment.id).to_string();
         let text = format!("{file}: {text}");
@@ -165,17 +185,17 @@ impl Finding {
         let events = numbers(gap);
         let (kind, text) = match gap.missing {
             Missing::Lost => (
-                "lost",
+                Kind::Lost,
                 format!("{place}: {events} lost: damaged, or not there any more"),
             ),
             Missing::Unfinished => (
-                "unfinished",
+                Kind::Unfinished,
                 format!(
                     "{place}: {events} never written to the end, and nobody was told otherwise"
                 ),
             ),
             Missing::Unreadable => (
-                "unread",
+                Kind::Unreadable,
                 format!(
                     "{place}: {events} not lost, but cannot be read now; they are sent when they \
                      can be"
@@ -198,7 +218,7 @@ impl Finding {
             first: Some(number),
             last: Some(number),
             events: Some(1),
-            ..Self::new("no-event", text)
+            ..Self::new(Kind::NoEvent, text)
         }
     }
 }
@@ -217,5 +237,46 @@ fn numbers(gap: &Gap) -> String {
             end - 1,
             plural(events, "event")
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_is_documented_and_no_other() {
+        let kinds = [
+            Kind::NoCursor,
+            Kind::CursorSlot,
+            Kind::Cursor,
+            Kind::HeaderCopy,
+            Kind::Header,
+            Kind::OtherClient,
+            Kind::OtherVersion,
+            Kind::NotBegun,
+            Kind::Misnamed,
+            Kind::Unreadable,
+            Kind::Other,
+            Kind::Lost,
+            Kind::Unfinished,
+            Kind::NoEvent,
+        ];
+        let names = kinds.map(|kind| serde_json::to_value(kind).unwrap());
+        let names: BTreeSet<_> = names.iter().map(|name| name.as_str().unwrap()).collect();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/json.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let table = page.split("| kind | damage | what it is |").nth(1).unwrap();
+        let rows = table
+            .lines()
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        let documented: BTreeSet<_> = rows
+            .filter_map(|row| row.split('|').nth(1))
+            .map(str::trim)
+            .collect();
+        assert_eq!(names, documented);
     }
 }

@@ -357,10 +357,10 @@ impl SegmentLine {
                 Some(SegmentTrouble::OneCopyDamaged) => "one copy damaged",
                 Some(SegmentTrouble::Damaged) => "damaged",
                 Some(SegmentTrouble::OtherClient) => "another client's",
-                Some(SegmentTrouble::OtherName) => "unfinished",
-                Some(SegmentTrouble::Misnamed) => "another one's",
+                Some(SegmentTrouble::OtherName) => "not begun",
+                Some(SegmentTrouble::Misnamed) => "misnamed",
                 Some(SegmentTrouble::OtherVersion(_)) => "another version's",
-                Some(_) => "cannot be read",
+                Some(_) => "unreadable",
             },
         }
     }
