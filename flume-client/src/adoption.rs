@@ -141,11 +141,12 @@ impl Adoption {
     pub(crate) fn work(&mut self, now: Instant, finishing: bool, intake: &Intake, waker: &Waker) {
         if let Some(adopted) = &mut self.adopted {
             adopted.take_retired(now);
-            adopted.look_again(now);
+            adopted.look_again(&self.reading, now, waker);
             if adopted.save.is_some_and(|at| at <= now || finishing) {
                 self.trouble = adopted.save(now).err().map(Arc::new);
             }
             if finishing {
+                adopted.unread.finish();
                 self.adopted = None;
             } else if adopted.is_over && adopted.save.is_none() {
                 self.let_go(now, intake);
@@ -461,8 +462,8 @@ impl Adopted {
     }
 
     /// Looks from time to time whether segments that could not be read can be now.
-    fn look_again(&mut self, now: Instant) {
-        if self.unread.look_again(&mut self.log, now) {
+    fn look_again(&mut self, reading: &BlockingThread, now: Instant, waker: &Waker) {
+        if self.unread.look_again(&mut self.log, reading, now, waker) {
             self.tell_segments();
         }
     }

@@ -8,7 +8,7 @@
 //! | commit | something came in | one write, one flush of the device |
 //! | save of the cursor | 100 ms after an event was done with; 1 s after the last commit; at the end | one small write, one flush |
 //! | a look whether the directory is still there | with each of these; 30 s after the last look, or 2 s after one that failed | two system calls |
-//! | a look at segments that cannot be read | 1 s after the last, then twice as long, up to 30 s | a few system calls for each, if there are any |
+//! | a look at segments that cannot be read | 1 s after the last, then twice as long, up to 30 s | a few system calls for each, if there are any, on the thread that reads |
 //! | another try | 50 ms after trouble, then twice as long, up to 2 s; 2 s after a flush that was not part of a commit | a commit, or the beginning of a segment if nothing waits to be stored any more; a flush |
 //!
 //! What [others](crate::spool::places) left behind is looked after here, too: see [`Adoption`].
@@ -52,6 +52,8 @@ pub(crate) struct Committer {
     log: Log,
     directory: Arc<Directory>,
     spool: SpoolConfig,
+    /// Where the disk is read.
+    reading: BlockingThread,
     partners: Partners,
     adoption: Adoption,
     uncommitted: Uncommitted,
@@ -106,12 +108,14 @@ impl Committer {
         partners: Partners,
     ) -> Self {
         let place = directory.path();
-        let adoption = Adoption::new(spool.clone(), settings, reading, place, Instant::now());
+        let now = Instant::now();
+        let adoption = Adoption::new(spool.clone(), settings, reading.clone(), place, now);
         Self {
             log,
             directory,
             adoption,
             spool,
+            reading,
             partners,
             uncommitted: Uncommitted::default(),
             is_closed: false,
@@ -151,7 +155,11 @@ impl Committer {
             self.commit(finishing);
             self.sync();
             // The others are told of it with the news of a save.
-            self.saved |= self.timers.unread.look_again(&mut self.log, Instant::now());
+            let (log, now) = (&mut self.log, Instant::now());
+            self.saved |= self
+                .timers
+                .unread
+                .look_again(log, &self.reading, now, &waker);
             self.save(finishing);
             self.settle();
             self.hand_on_unstored();
@@ -168,6 +176,7 @@ impl Committer {
             self.sync_now();
             self.settle();
         }
+        self.timers.unread.finish();
         // The spool is let go of before it is said so.
         drop(self);
         guard.end();

@@ -1,6 +1,6 @@
 use std::fs;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -84,7 +84,7 @@ impl Scene {
     fn work(&mut self, after: Duration) -> Option<Arc<Handover>> {
         self.round(after, false);
         let started = Instant::now();
-        while self.adoption.opening.is_some() {
+        while self.is_reading() {
             assert!(started.elapsed() < PATIENCE);
             thread::yield_now();
             self.round(after, false);
@@ -118,6 +118,11 @@ impl Scene {
             _ => Ok(()),
         });
         is_broken
+    }
+
+    fn is_reading(&self) -> bool {
+        let adopted = self.adoption.adopted.as_ref();
+        self.adoption.opening.is_some() || adopted.is_some_and(|it| it.unread.is_looking())
     }
 
     fn round(&mut self, after: Duration, finishing: bool) {
@@ -463,6 +468,44 @@ fn no_commit_waits_for_a_place_that_is_opened_on_a_disk_that_hangs() {
     assert!(scene.adoption.deadline().is_none(), "it is waited for");
     drop(go_on);
     assert!(scene.work(LOOK_AGAIN).is_some());
+}
+
+#[test]
+fn no_commit_waits_for_a_look_at_what_cannot_be_read_and_a_slow_one_is_not_soon_repeated() {
+    let mut scene = Scene::new(&[4]);
+    let hangs = Arc::new(AtomicBool::new(false));
+    let (go_on, goes_on) = channel::<()>();
+    let (goes_on, does_hang) = (Mutex::new(goes_on), hangs.clone());
+    let reads = Arc::new(AtomicU32::new(0));
+    let count = reads.clone();
+    scene.put_beside(move |_, operation| match operation {
+        Operation::Read {
+            file: FileName::Segment(_),
+            ..
+        } => {
+            count.fetch_add(1, Ordering::Relaxed);
+            if does_hang.load(Ordering::Relaxed) {
+                // It goes on when the other side is dropped.
+                let _ = goes_on.lock().unwrap().recv();
+            }
+            Err(Errno::IO.into())
+        }
+        _ => Ok(()),
+    });
+    scene.work(Duration::ZERO).unwrap();
+    assert_eq!(scene.deadline(), SECOND);
+    hangs.store(true, Ordering::Relaxed);
+    reads.store(0, Ordering::Relaxed);
+    scene.round(SECOND, false);
+    // Rounds end all the same.
+    scene.round(2 * SECOND, false);
+    assert!(scene.is_reading());
+    drop(go_on);
+    scene.work(11 * SECOND);
+    assert_eq!(reads.load(Ordering::Relaxed), 1, "an error is believed");
+    let unread = scene.adoption.adopted.as_ref().unwrap();
+    let next = unread.unread.deadline().unwrap() - scene.start;
+    assert_eq!(next, (11 + 10 * 10) * SECOND);
 }
 
 #[test]

@@ -144,7 +144,8 @@ impl ClientBuilder {
     /// delivered first. Of several processes or clients that name the same directory each gets a
     /// [place](Self::spool_shared) of its own in it, with a quota of its own, and what a dead one
     /// left is delivered by another within 30 s. [`build`](Self::build) opens it, which is a few
-    /// milliseconds of disk work however much there is in it.
+    /// milliseconds of disk work however much there is in it. If files in it cannot be read, it
+    /// reads up to 64 MiB more, and waits for each error of a disk that fails.
     ///
     /// A relative path is taken from the current directory as it is when the client is built.
     ///

@@ -5,10 +5,20 @@ use std::io;
 use super::cursor::Cursor;
 use super::folder::NotAFile;
 use super::header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::missing::{Readable, Unread, Unreadable, is_removed};
+use super::look::LOOK_ERRORS_MAX;
+use super::missing::{ReadFailure, Readable, Unread, Unreadable, is_removed};
 use super::open::Opened;
-use super::segment_end::segment_end;
+use super::segment_end::{segment_end, segment_end_within};
 use super::storage::{FileName, Storage};
+
+/// Whether an error is believed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// No: whole segments may depend on it.
+    Several,
+    /// Yes: there is another look, and few errors are waited for.
+    Once,
+}
 
 /// How often a file is read until an error is believed.
 const READ_TRIES: u32 = 3;
@@ -46,15 +56,27 @@ const MISNAMED_ID_MAX: u64 = 1 << 62;
 
 impl Candidate {
     /// `elsewhere` is how many bytes the segment can have if what has its name is no file.
-    pub(super) fn read(storage: &dyn Storage, id: u64, bytes: u64, elsewhere: u64) -> Self {
+    pub(super) fn read(
+        storage: &dyn Storage,
+        id: u64,
+        bytes: u64,
+        elsewhere: u64,
+        patience: Patience,
+    ) -> Self {
         let file = FileName::Segment(id);
         let mut block = vec![0; SEGMENT_HEADER_BYTES];
-        let read = patiently(|| storage.read(file, 0, &mut block));
+        let read = match patience {
+            Patience::Several => patiently(|| storage.read(file, 0, &mut block)),
+            Patience::Once => storage.read(file, 0, &mut block),
+        };
         let block = read.map(|read| HeaderBlock::read(block.get(..read).unwrap_or_default()));
         let holds_events = match block {
             Ok(HeaderBlock::Whole(header, _)) if header.id != id => {
                 let segment = Readable { id, header, bytes };
-                let end = patiently(|| segment_end(storage, &segment));
+                let end = match patience {
+                    Patience::Several => patiently(|| segment_end(storage, &segment)),
+                    Patience::Once => segment_end_within(storage, &segment, LOOK_ERRORS_MAX),
+                };
                 end.map(|end| end.any || !end.is_read)
             }
             _ => Ok(true),
@@ -101,6 +123,13 @@ impl Candidate {
     pub(super) fn is_missing(&self) -> bool {
         let error = self.block.as_ref().err();
         error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether a part of it could not be read for an error of the disk.
+    pub(super) fn is_block_unread(&self) -> bool {
+        let errors = self.block.as_ref().err().into_iter();
+        let mut errors = errors.chain(self.holds_events.as_ref().err());
+        errors.any(|error| ReadFailure::of(error) == ReadFailure::Block)
     }
 
     fn unread(&self, why: Unreadable) -> Kind {
@@ -154,7 +183,7 @@ pub(super) fn read_headers(
         let FileName::Segment(id) = *file else {
             continue;
         };
-        let candidate = Candidate::read(storage, id, *bytes, elsewhere);
+        let candidate = Candidate::read(storage, id, *bytes, elsewhere, Patience::Several);
         match &candidate.block {
             Ok(HeaderBlock::Whole(_, true)) => opened.repaired.push(*file),
             Err(error) if is_removed(storage, id, error) => continue,

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use super::cursor::{CURSOR_BYTES, Cursor, Retired};
 use super::frame::{Level, Place, frame_bytes};
 use super::header::{NUMBERS_END, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::look::{Look, Looked};
 use super::missing::{Readable, SegmentList, Told, Unread, run_of};
 use super::open::{self, Opened};
 use super::pending::Pending;
@@ -46,6 +47,8 @@ pub struct Log {
     generation: u64,
     unconfirmed: Option<Cursor>,
     random: fastrand::Rng,
+    /// The segment with which the next look at those that cannot be read begins.
+    look_from: u64,
 }
 
 /// The segment that is written to.
@@ -95,6 +98,7 @@ impl Log {
             durable_upto: found.opened.witnessed,
             retired: found.retired,
             left_upto: 0,
+            look_from: 0,
             generation: found.generation,
             unconfirmed: found.unconfirmed,
             random,
@@ -218,11 +222,23 @@ impl Log {
     /// Tries again to read what could not be read before. `true`: a segment can be now, or somebody
     /// has removed it, so that [`segments`](Self::segments) are others.
     pub fn look_again(&mut self) -> bool {
-        let before = self.segments.unread().to_vec();
-        if before.is_empty() {
+        if self.unread().is_empty() {
             return false;
         }
-        open::look_again(&self.storage, self.client, &mut self.segments);
+        let looked = self.begin_look().take();
+        self.end_look(looked)
+    }
+
+    /// The same in parts: what is between can be done on another thread, whatever the log does
+    /// meanwhile.
+    pub(crate) fn begin_look(&self) -> Look {
+        Look::new(&self.storage, &self.segments, self.look_from)
+    }
+
+    /// Takes in what was seen. `true`: the segments are others.
+    pub(crate) fn end_look(&mut self, looked: Looked) -> bool {
+        let before = self.segments.unread().to_vec();
+        self.look_from = looked.end(self.client, &mut self.segments);
         before.as_slice() != self.segments.unread()
     }
 

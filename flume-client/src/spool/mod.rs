@@ -20,6 +20,7 @@
 //! | `candidate` | what a segment's file is, by its first block |
 //! | [`open`](Opened) | what is made of the files that are found |
 //! | [`log`](Log) | the writing side |
+//! | `look` | another look at segments that could not be read |
 //! | `pending` | frames that are not durable |
 //! | [`reader`](Reader) | the reading side |
 //! | `segment_end` | where the events in a segment end |
@@ -60,6 +61,7 @@ mod header;
 mod holder;
 mod lock;
 mod log;
+mod look;
 mod missing;
 mod open;
 mod pending;
@@ -85,6 +87,7 @@ pub use frame::{ALIGNMENT, FRAME_HEADER_BYTES, FrameHeader, Level, Payload, Plac
 pub use header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
 pub use holder::Holder;
 pub use log::Log;
+pub(crate) use look::Looked;
 pub(crate) use missing::Told;
 pub use missing::{Gap, Missing, ReadFailure, Readable, SegmentList, Unread, Unreadable};
 pub use open::{CursorState, Opened};

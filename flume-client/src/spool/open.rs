@@ -1,7 +1,8 @@
 //! Opening a spool: what its directory holds becomes [`Segments`], damage is set aside and told.
 //!
 //! Only the headers and the last segment are read, so opening takes as long for a full spool as
-//! for an empty one.
+//! for an empty one. Beside files that cannot be read it is up to 64 MiB more, in those segments
+//! whose ends nothing else tells, and a file under another one's name is read whole.
 //!
 //! | found | then |
 //! |---|---|
@@ -27,8 +28,8 @@ use super::candidate::{Candidate, Kind, client, patiently, read_headers};
 use super::cursor::{CURSOR_BYTES, Cursor, Retired};
 use super::header::{NUMBERS_END, SEGMENT_HEADER_BYTES};
 use super::log::Run;
-use super::missing::{RUN_BITS, ReadFailure, Readable, SegmentList, Unread, Unreadable, run_of};
-use super::segment_end::{SegmentEnd, segment_end};
+use super::missing::{RUN_BITS, ReadFailure, Readable, SegmentList, Unreadable, run_of};
+use super::segment_end::{SegmentEnd, segment_end, segment_end_within};
 use super::segments::Segments;
 use super::storage::{FileName, Shared, Storage};
 use super::{Settings, Trouble};
@@ -93,6 +94,8 @@ const RUNS_OF_A_CURSOR: u64 = 1 << 20;
 /// each such file, and one for each run since. Each is read whole. Of more, what
 /// [`Log::backlog`](super::Log::backlog) tells is what their bytes can hold.
 const ENDS_MAX: usize = 64;
+/// Bytes of them that are read at most, as one of them that cannot be is no further.
+const ENDS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 pub(super) fn open(
     storage: &Shared,
@@ -318,44 +321,6 @@ fn take_in(
     }
 }
 
-/// Tries again to read the segments that could not be read.
-pub(super) fn look_again(storage: &Shared, client: u64, segments: &mut Segments) {
-    let Ok(files) = storage.0.list() else {
-        return;
-    };
-    let bytes_of = |wanted| files.iter().find(|(file, _)| *file == wanted);
-    if bytes_of(FileName::Cursor).is_none() {
-        // It is not the directory that it was.
-        return;
-    }
-    for unread in segments.take_unread() {
-        let (id, file) = (unread.id, FileName::Segment(unread.id));
-        let is_left = segments.is_left(id);
-        let bytes = match bytes_of(file) {
-            // It is not listed where it is.
-            _ if is_left => unread.bytes_max,
-            Some((_, bytes)) => *bytes,
-            None => {
-                segments.lost_unread(unread);
-                continue;
-            }
-        };
-        let candidate = Candidate::read(storage.0.as_ref(), id, bytes, unread.bytes_max);
-        match candidate.kind(Some(client)) {
-            Kind::Unread(_) if is_left && candidate.is_missing() => segments.lost_unread(unread),
-            Kind::Readable(readable) if segments.found(readable) => {}
-            Kind::Unread(now) if is_left => segments.found_unread(Unread {
-                why: now.why,
-                ..unread
-            }),
-            Kind::Unread(now) => segments.found_unread(now),
-            // What it is instead is settled at the next opening, if there is one.
-            _ if is_left => segments.lost_unread(unread),
-            _ => segments.found_other(file, bytes),
-        }
-    }
-}
-
 /// Beside files that cannot be read, nothing else tells where the numbers in a segment end than its
 /// frames: those behind the last one may be in such a file, or are nobody's.
 fn note_ends(storage: &dyn Storage, segments: &mut Segments, retired: &Retired) {
@@ -372,8 +337,13 @@ fn note_ends(storage: &dyn Storage, segments: &mut Segments, retired: &Retired) 
             && retired.open_between(header.first, end) > 0
     };
     let open = list.readable.iter().zip(followings).filter(is_open);
+    let mut room = ENDS_BYTES_MAX;
     for (it, _) in open.take(ENDS_MAX) {
-        if let Ok(found) = segment_end(storage, it)
+        let Some(rest) = room.checked_sub(it.bytes) else {
+            return;
+        };
+        room = rest;
+        if let Ok(found) = segment_end_within(storage, it, 0)
             && found.is_read
             && found.is_blank
         {
@@ -461,4 +431,62 @@ fn settle(
         }
     }
     Some(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::super::{Access, Directory, Level, Log, Operation, Watched};
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+    const SETTINGS: Settings = Settings {
+        segment_bytes: 64 * 1024,
+        frame_bytes_max: 4096,
+        bytes_max: 1024 * MIB,
+        free_bytes_min: 0,
+    };
+
+    #[test]
+    fn a_file_that_cannot_be_read_does_not_make_the_opening_read_all_the_others() {
+        const RUNS: u64 = 12;
+        let home = tempfile::TempDir::new().unwrap();
+        let directory = Arc::new(Directory::open(home.path(), Access::default()).unwrap());
+        for seed in 0..RUNS {
+            let (mut log, _) = Log::open(directory.clone(), SETTINGS, seed).unwrap();
+            log.push(&[2], b"ab", Level::EndToEnd);
+            log.flush(0).unwrap();
+        }
+        let mut ids: Vec<_> = directory.list().unwrap();
+        ids.retain(|(file, _)| matches!(file, FileName::Segment(_)));
+        assert_eq!(ids.len() as u64, RUNS);
+        let path = |file: FileName| home.path().join(file.to_string());
+        for (file, _) in &ids {
+            // Room that was never written.
+            directory.truncate(*file, 16 * MIB).unwrap();
+        }
+        drop(directory);
+        // What has the name of one of them can be any part of the numbers.
+        let (first, _) = *ids.iter().min().unwrap();
+        fs::rename(path(first), path(FileName::Segment(0xff))).unwrap();
+        fs::create_dir(path(first)).unwrap();
+        let directory = Arc::new(Directory::open(home.path(), Access::default()).unwrap());
+        let read = Arc::new(AtomicU64::new(0));
+        let count = read.clone();
+        let disk = Watched::new(directory, move |operation| {
+            if let Operation::Read { bytes, .. } = operation {
+                count.fetch_add(bytes as u64, Ordering::Relaxed);
+            }
+            Ok(())
+        });
+        let (log, _) = Log::open(Arc::new(disk), SETTINGS, RUNS).unwrap();
+        assert_eq!(log.unread().len(), 1);
+        // Beside the headers: the last one, and the one under another name.
+        let most = ENDS_BYTES_MAX + 2 * 16 * MIB + MIB;
+        let read = read.load(Ordering::Relaxed);
+        assert!((16 * MIB..most).contains(&read), "{} MiB", read / MIB);
+    }
 }

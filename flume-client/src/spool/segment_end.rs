@@ -29,6 +29,17 @@ pub(super) struct SegmentEnd {
 /// Walks through all of a segment. Blocks that cannot be read are left out; an error of the whole
 /// file, or one that passes, is returned.
 pub(super) fn segment_end(storage: &dyn Storage, segment: &Readable) -> io::Result<SegmentEnd> {
+    segment_end_within(storage, segment, u32::MAX)
+}
+
+/// The same, but an error of a block is returned, too, if there were so many before: a failing disk
+/// may take half a minute for each.
+pub(super) fn segment_end_within(
+    storage: &dyn Storage,
+    segment: &Readable,
+    errors_max: u32,
+) -> io::Result<SegmentEnd> {
+    let mut errors = 0;
     let mut walk = Walk {
         window: Window::default(),
         offset: SEGMENT_HEADER_BYTES as u64,
@@ -48,7 +59,8 @@ pub(super) fn segment_end(storage: &dyn Storage, segment: &Readable) -> io::Resu
         let mut step = BLOCK_BYTES - walk.offset % BLOCK_BYTES;
         more = match walk.step(storage, segment, &mut step) {
             Ok(more) => more,
-            Err(error) if ReadFailure::of(&error) == ReadFailure::Block => {
+            Err(error) if ReadFailure::of(&error) == ReadFailure::Block && errors < errors_max => {
+                errors += 1;
                 walk.has_left_out = true;
                 walk.offset += step;
                 true

@@ -153,9 +153,10 @@ impl Segments {
         self.removed.push(unread);
     }
 
-    /// Takes out the segments that cannot be read, for another look at them.
-    pub(super) fn take_unread(&mut self) -> Vec<Unread> {
-        std::mem::take(&mut self.unread)
+    /// Takes out a segment that cannot be read, if it is still one of them.
+    pub(super) fn take_unread(&mut self, unread: &Unread) -> bool {
+        let place = self.unread.iter().position(|it| it == unread);
+        place.map(|place| self.unread.remove(place)).is_some()
     }
 
     pub(super) fn found_spare(&mut self, id: u64, bytes: u64) {
