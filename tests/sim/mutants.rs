@@ -206,6 +206,8 @@ impl Nursery {
             .args(["--bin", simulator])
             .args(["--config", "build.rustflags=['-Awarnings']"])
             .env("CARGO_TARGET_DIR", self.home.join("target"))
+            // Whatever holds where the other things are built: here all is built again and again.
+            .env_remove("CARGO_INCREMENTAL")
             .current_dir(&self.home);
         let built = cargo.output()?;
         if !built.status.success() {
