@@ -305,15 +305,15 @@ fn limit_descriptors(to: Option<u64>) {
     setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
 }
 
-/// 9 MB: more than waits in memory, so that it is read from the disk. And in more segments than are
-/// kept open.
-const BACKLOG: u64 = 3_000;
+/// 25 MB: much more than the 8 MiB and a little that are read before an agent has answered, and in
+/// more segments than are kept open.
+const BACKLOG: u64 = 8_400;
 const BACKLOG_SEGMENTS: u64 = 12;
 
 fn of_backlog(url: String, path: &Path) -> Client {
     let client = client_at([url]).buffer_bytes(256 * 1024);
     let client = client.event_bytes(4096).spool(path);
-    let client = client.spool_bytes(32 << 20).spool_free_bytes(0);
+    let client = client.spool_bytes(64 << 20).spool_free_bytes(0);
     client.build().unwrap()
 }
 

@@ -289,7 +289,8 @@ impl ClientBuilder {
     }
 
     /// Most bytes of events that wait for their acknowledgement. Default 32 MiB. When they are
-    /// used up, [`Client::append`] hands events back.
+    /// used up, [`Client::append`] hands events back. Those that are read from a spool are beside
+    /// them: four batches of the largest size, or 8 MiB if that is more.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.config.buffer_bytes_max = bytes;
         self
