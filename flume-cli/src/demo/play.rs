@@ -22,6 +22,8 @@ const STOP_AT: f64 = 0.35;
 const RETURN_AT: f64 = 0.65;
 /// Part of the log sent in one go before the stop, so that batches are on their way.
 const BURST: f64 = 0.1;
+/// Part of the log that is sent right after that.
+const AFTER_STOP: f64 = 0.02;
 /// How long the story waits for the failover before it goes on.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the last lines may take, and the agents to store them.
@@ -123,6 +125,8 @@ impl<'a> Play<'a> {
             count(held),
             count(sent.saturating_sub(held))
         ));
+        // Something to fail over with, if A had all the lines.
+        self.send_lines(STOP_AT + AFTER_STOP)?;
         let arrived = self
             .second
             .wait_until(NOTICE_TIMEOUT, |stats| stats.events_accepted > 0);

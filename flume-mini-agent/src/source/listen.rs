@@ -24,10 +24,11 @@ pub(crate) async fn serve<F>(
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
+    let listener = Listening(listener);
     let places = Arc::new(Semaphore::new(connections_max));
     let mut connections = JoinSet::new();
     loop {
-        let Ok((socket, peer)) = listener.accept().await else {
+        let Ok((socket, peer)) = listener.0.accept().await else {
             tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             continue;
         };
@@ -42,5 +43,45 @@ pub(crate) async fn serve<F>(
             connection.await;
             drop(place);
         });
+    }
+}
+
+/// Stops listening when it is dropped.
+///
+/// To close the socket is not enough: a process that another thread has just forked has a copy until
+/// it becomes another program, and the port could not be listened on again meanwhile. Where a system
+/// does not know this call for a listener, closing has to do.
+struct Listening(TcpListener);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_free_again_though_a_forked_process_has_a_copy_of_the_socket() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let copy = listener.try_clone().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::from_std(listener).unwrap();
+            let tally = Tally::default();
+            let serving = serve(listener, 1, &tally, |_, _| async {});
+            let end = tokio::time::timeout(Duration::from_millis(1), serving).await;
+            assert!(end.is_err(), "it serves until it is dropped");
+        });
+        std::net::TcpListener::bind(address).unwrap();
+        drop(copy);
     }
 }

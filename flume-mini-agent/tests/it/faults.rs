@@ -184,14 +184,18 @@ fn half_an_answer_is_followed_by_the_end_of_the_stream() {
 #[test]
 fn answers_in_slices_are_whole_and_stay_so_for_the_connection() {
     let agent = agent();
-    let fault = agent.fault(Fault::OneByteSlices);
-    let mut client = Client::greeted(&agent);
-    drop(fault);
-    client.send(APPEND);
-    client.end();
-    let reads = client.read_to_end();
-    assert_eq!(reads.concat(), hex(&status(1, "00")));
-    assert!(reads.len() > 1, "{reads:?}");
+    let are_seen = (0..100).any(|_| {
+        let fault = agent.fault(Fault::OneByteSlices);
+        let mut client = Client::greeted(&agent);
+        drop(fault);
+        client.send(APPEND);
+        client.end();
+        let reads = client.read_to_end();
+        assert_eq!(reads.concat(), hex(&status(1, "00")));
+        // Who reads late finds all of them at once.
+        reads.len() > 1
+    });
+    assert!(are_seen);
 }
 
 #[test]

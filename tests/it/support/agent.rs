@@ -83,7 +83,11 @@ impl Agent {
         let listener = TcpListener::bind(self.port.addr()).unwrap();
         self.shared.lock().stopping = false;
         let shared = self.shared.clone();
-        self.acceptor = Some(thread::spawn(move || accept(&listener, &scripts, &shared)));
+        self.acceptor = Some(thread::spawn(move || {
+            accept(&listener, &scripts, &shared);
+            // A process that another test has just forked may have a copy of it.
+            let _ = rustix::net::shutdown(&listener, rustix::net::Shutdown::Both);
+        }));
     }
 
     /// Closes the port and all connections, and fails if a thread of it panicked.
