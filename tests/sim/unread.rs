@@ -271,3 +271,42 @@ fn a_last_segment_whose_end_is_overwritten_is_damaged() {
     }
     assert_eq!(damaged, [last.id().unwrap()]);
 }
+
+#[test]
+fn events_that_were_surely_given_are_told_though_the_file_that_cannot_be_read_has_no_room_for_them()
+{
+    // Two frames of ten events in each segment.
+    let settings = Settings {
+        segment_bytes: 2 * SEGMENT_HEADER_BYTES as u64,
+        frame_bytes_max: 2048,
+        ..SETTINGS
+    };
+    let disk = Arc::new(SimDisk::new(1, u64::MAX / 2));
+    for (run, frames) in [(0, 1), (1, 6)] {
+        let (mut log, _) = Log::open(Arc::clone(&disk) as _, settings, 1 + run).unwrap();
+        for _ in 0..frames {
+            let ends: Vec<u32> = (1..=10).map(|index| index * 170).collect();
+            log.push(&ends, &[7; 1700], Level::EndToEnd);
+            log.flush(1_700_000_000_000).unwrap();
+        }
+        drop(log);
+        disk.end_process();
+    }
+    let files = segments(&disk);
+    assert_eq!(files.len(), 4, "{files:?}");
+    let mut content = disk.content(files[0]);
+    content.truncate(SEGMENT_HEADER_BYTES + 5 * EVENT_BYTES_MIN as usize);
+    disk.place(files[0], content);
+    disk.deny(files[0], true);
+    // The last frame of a segment that another one of the same run follows.
+    let mut content = disk.content(files[2]);
+    let last = content.iter().rposition(|byte| *byte == 7).unwrap();
+    content[last] = 8;
+    disk.place(files[2], content);
+
+    let (log, opened) = Log::open(Arc::clone(&disk) as _, settings, 77).unwrap();
+    assert!(log.backlog() >= 65, "{log:?}");
+    let found = read(&disk, &log, opened.witnessed);
+    assert_eq!((found.read, found.lost), (50, 0));
+    assert!(found.unreadable >= 15, "{found:?}");
+}

@@ -89,6 +89,8 @@ struct Place<'a> {
     rest: u64,
     /// and in which files more can be, that were not read.
     unread: Vec<&'a Unread>,
+    /// Events follow it: before them all numbers of their run are events.
+    is_followed: bool,
     durable_upto: u64,
 }
 
@@ -307,6 +309,7 @@ impl Reader {
                 room,
                 rest: 0,
                 unread: Vec::new(),
+                is_followed: true,
                 durable_upto: header.durable_upto,
             };
             let gap = self.gap(header.first.min(limit), place.unless_unread(segments, room));
@@ -340,6 +343,7 @@ impl Reader {
             room: 0,
             rest: 0,
             unread: segments.unread_between(after, before).collect(),
+            is_followed: following.is_some(),
             // Behind the last segment, all below the limit was durable.
             durable_upto: following.map_or(limit, |it| it.header.durable_upto),
         };
@@ -415,7 +419,12 @@ impl Reader {
                 events += self.told.tell_one(id, place.rest, end - first - events);
             }
             segment = file.map_or(segment, |it| Some(it.id));
-            events + self.told.tell(place.unread, end - first - events)
+            let events = events + self.told.tell(place.unread, end - first - events);
+            match place.is_followed {
+                // Whatever those files have room for, so many there were.
+                true => events.max(events_at_most(first, end, 0)),
+                false => events,
+            }
         };
         Gap {
             first,
