@@ -30,7 +30,8 @@ fn nowhere() -> ClientBuilder {
 /// anything in the first.
 fn left_by(fills: impl FnOnce(&Client)) -> TempDir {
     let home = TempDir::new().unwrap();
-    let first = spooled(nowhere(), home.path());
+    // It does not look what others left, and holds no place that another is about to take.
+    let first = spooled(nowhere().spool_shared(false), home.path());
     let second = spooled(nowhere(), home.path());
     fills(&second);
     for client in [first, second] {

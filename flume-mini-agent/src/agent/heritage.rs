@@ -39,9 +39,9 @@ impl Heritage {
             let address = plan.address_of(source);
             let known = self.port(&source.name, &address).is_some();
             if !known && !self.has_number(&address) {
-                let bound = Port::listen_first(&address);
+                let bound = Port::claim_free(&address);
                 // Its sources listen when all else has started.
-                let (port, _) = bound.map_err(source_part::bind(&address))?;
+                let port = bound.map_err(source_part::bind(&address))?;
                 self.ports.push(Inherited {
                     source: source.name.clone(),
                     address,

@@ -20,6 +20,13 @@ pub(crate) struct Port {
 }
 
 impl Port {
+    /// Claims `address`, on which nobody listens.
+    pub(crate) fn claim_free(address: &str) -> io::Result<Self> {
+        let (port, listener) = Self::listen_first(address)?;
+        stop_listening(&listener);
+        Ok(port)
+    }
+
     /// Claims `address` and listens on it.
     pub(crate) fn listen_first(address: &str) -> io::Result<(Self, TcpListener)> {
         let mut failed = None;
@@ -64,6 +71,20 @@ impl Port {
         })
     }
 }
+
+/// Ends listening, whoever else has the socket.
+///
+/// To close it is not enough: a process that another thread has just forked has a copy until it
+/// becomes another program, and the port could not be listened on again meanwhile. Where a system
+/// does not know this call for a listener, closing has to do.
+#[cfg(unix)]
+pub(crate) fn stop_listening(listener: &impl std::os::fd::AsFd) {
+    let _ = rustix::net::shutdown(listener, rustix::net::Shutdown::Both);
+}
+
+/// See above.
+#[cfg(not(unix))]
+pub(crate) fn stop_listening<L>(_: &L) {}
 
 /// The addresses of `HOST:PORT`. That its host is not known is told apart from all that can go
 /// wrong with an address: it is not found.

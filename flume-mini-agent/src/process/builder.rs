@@ -97,8 +97,8 @@ fn sources(config: AgentConfig) -> Result<Vec<Source>, ProcessError> {
     let sources = plan.config.sources.iter();
     let sources = sources.map(|source| {
         let address = plan.address_of(source);
-        let bound = Port::listen_first(&address);
-        let (port, _) = bound.map_err(source_part::bind(&address))?;
+        let bound = Port::claim_free(&address);
+        let port = bound.map_err(source_part::bind(&address))?;
         let kind = source_part::type_name(&source.kind);
         Ok(Source {
             name: source.name.clone(),

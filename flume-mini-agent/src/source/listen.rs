@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::agent::port::stop_listening;
 use crate::agent::tally::Tally;
 
 /// Wait after a failed `accept`, which is most often a lack of file descriptors.
@@ -47,16 +48,11 @@ pub(crate) async fn serve<F>(
 }
 
 /// Stops listening when it is dropped.
-///
-/// To close the socket is not enough: a process that another thread has just forked has a copy until
-/// it becomes another program, and the port could not be listened on again meanwhile. Where a system
-/// does not know this call for a listener, closing has to do.
 struct Listening(TcpListener);
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        #[cfg(unix)]
-        let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
+        stop_listening(&self.0);
     }
 }
 

@@ -12,6 +12,7 @@ use flume_mini_agent::config::{
     FileChannelConfig, FileRollSinkConfig, MemoryChannelConfig, NullSinkConfig,
 };
 use flume_mini_agent::{Fault, MiniAgent, ReconfigureError, Reconfigured};
+use tokio::net::TcpSocket;
 
 use crate::support::{Client, LIMIT, batch, bodies, status};
 
@@ -261,10 +262,11 @@ fn a_taken_port_is_told_before_anything_is_stopped() {
 #[test]
 fn after_parts_that_cannot_start_the_former_ones_run_again_with_their_events() {
     let directory = tempfile::tempdir().unwrap();
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Bound, so that no other process gets it, and nobody listens.
+    let kept = TcpSocket::new_v4().unwrap();
+    kept.set_reuseaddr(true).unwrap();
+    kept.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = kept.local_addr().unwrap();
     let two = |builder: AgentConfigBuilder| builder.channel("c2", file(directory.path()));
     let agent =
         start(two(stuck(memory(10))).source("r2", AvroSourceConfig::new("127.0.0.1", 0), ["c2"]));

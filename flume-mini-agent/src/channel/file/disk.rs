@@ -22,7 +22,7 @@ pub(super) struct Disk {
     /// a failed write-back to descriptors that were open at the time.
     open: Option<(u64, File)>,
     /// Holds the lock; the kernel frees it with the descriptor, however the process ends.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Disk {
@@ -130,7 +130,19 @@ fn segment_number(name: &str) -> Option<u64> {
     (name == format!("log-{number}")).then_some(number)
 }
 
-fn lock(directory: &Path) -> Result<File, OpenError> {
+/// The lock of a directory. It is released and not only closed: a process that another thread has
+/// just forked has a copy of the file until it becomes another program.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // It goes with the last copy otherwise.
+        let _ = self.0.unlock();
+    }
+}
+
+fn lock(directory: &Path) -> Result<Lock, OpenError> {
     let path = directory.join(LOCK_NAME);
     let action = || OpenError::io(format!("lock {}", path.display()));
     let mut options = OpenOptions::new();
@@ -154,7 +166,7 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
         .set_len(0)
         .and_then(|()| file.write_all(pid.as_bytes()));
     written.map_err(action())?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 /// Opens a file if it is a regular one, or there is none yet and the options make it.
@@ -216,4 +228,20 @@ fn sync_directory(_: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn free_bytes(_: &Path) -> io::Result<u64> {
     Ok(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_free_again_though_a_forked_process_has_a_copy_of_its_lock() {
+        let home = tempfile::TempDir::new().unwrap();
+        let held = lock(home.path()).unwrap();
+        let copy = held.0.try_clone().unwrap();
+        assert!(matches!(lock(home.path()), Err(OpenError::Locked { .. })));
+        drop(held);
+        lock(home.path()).unwrap();
+        drop(copy);
+    }
 }
