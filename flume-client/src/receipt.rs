@@ -214,8 +214,6 @@ impl Facts {
 struct SlotState {
     /// Ranges of events with the same outcome: first, how many, outcome.
     outcomes: Vec<(u64, u32, Outcome)>,
-    /// A bit for each event that has an outcome, also if nobody held a receipt then.
-    resolved: [u64; SLOT_WORDS],
     waiters: Vec<Waiter>,
     next_key: u64,
     /// The client has ended: what has no outcome never gets one but this.
@@ -245,30 +243,15 @@ impl Slot {
         Arc::strong_count(self) > 1
     }
 
-    /// Tells who holds a receipt. `true`: now all events of this slot have an outcome.
-    fn resolve(
-        self: &Arc<Self>,
-        number: u64,
-        first: u64,
-        events: u32,
-        outcome: Outcome,
-        wakers: &mut Vec<Waker>,
-    ) -> bool {
+    /// Tells who holds a receipt.
+    fn resolve(&self, first: u64, events: u32, outcome: Outcome, wakers: &mut Vec<Waker>) {
         let mut state = self.lock();
-        let before = number * SLOT_EVENTS;
-        state.mark(
-            first.saturating_sub(before),
-            first + u64::from(events) - before,
-        );
-        if self.is_held() {
-            state.outcomes.push((first, events, outcome));
-            let end = first + u64::from(events);
-            let told = |waiter: &mut Waiter| (first..end).contains(&waiter.sequence);
-            let woken = state.waiters.extract_if(.., told);
-            wakers.extend(woken.map(|waiter| waiter.waker));
-            self.changed.notify_all();
-        }
-        state.resolved == [u64::MAX; SLOT_WORDS]
+        state.outcomes.push((first, events, outcome));
+        let end = first + u64::from(events);
+        let told = |waiter: &mut Waiter| (first..end).contains(&waiter.sequence);
+        let woken = state.waiters.extract_if(.., told);
+        wakers.extend(woken.map(|waiter| waiter.waker));
+        self.changed.notify_all();
     }
 
     /// What became of an event, if that is known.
@@ -312,21 +295,6 @@ impl Slot {
 }
 
 impl SlotState {
-    /// The events of the slot from this one to the one before that have an outcome.
-    fn mark(&mut self, from: u64, to: u64) {
-        let word_bits = u64::BITS.into();
-        for (word, before) in self
-            .resolved
-            .iter_mut()
-            .zip((0..).step_by(u64::BITS as usize))
-        {
-            let from = from.saturating_sub(before).min(word_bits);
-            let to = to.saturating_sub(before).min(word_bits);
-            let below = |bit: u64| 1_u64.checked_shl(bit as u32).unwrap_or(0).wrapping_sub(1);
-            *word |= below(to) & !below(from);
-        }
-    }
-
     fn waiter(&mut self, key: u64) -> Option<&mut Waiter> {
         self.waiters.iter_mut().find(|waiter| waiter.key == key)
     }
@@ -365,12 +333,22 @@ pub(crate) struct LastWord {
     pub(crate) failed: Option<ClientThread>,
 }
 
+/// A slot in its place.
+#[derive(Debug)]
+struct Numbered {
+    /// Its first event's sequence number over [`SLOT_EVENTS`].
+    number: u64,
+    /// A bit for each event that has an outcome, also if nobody held a receipt then.
+    resolved: [u64; SLOT_WORDS],
+    slot: Arc<Slot>,
+}
+
 /// The slots of events without an outcome that somebody holds a receipt of.
 #[derive(Debug)]
 pub(crate) struct Receipts {
     facts: Arc<Facts>,
-    /// In the order of their numbers: a slot's first event's sequence number over [`SLOT_EVENTS`].
-    slots: VecDeque<(u64, Arc<Slot>)>,
+    /// In the order of their numbers.
+    slots: VecDeque<Numbered>,
     /// There is none below.
     first_slot: u64,
     spare: Vec<Arc<Slot>>,
@@ -407,8 +385,8 @@ impl Receipts {
     /// The receipt of the next event; call it for each, in order.
     pub(crate) fn issue(&mut self, sequence: u64, name: Name) -> Receipt {
         let number = sequence / SLOT_EVENTS;
-        let latest = self.slots.back().filter(|(latest, _)| *latest == number);
-        let slot = latest.map(|(_, slot)| slot.clone());
+        let latest = self.slots.back().filter(|latest| latest.number == number);
+        let slot = latest.map(|latest| latest.slot.clone());
         let slot = slot.unwrap_or_else(|| self.begin(number));
         Receipt {
             slot,
@@ -427,21 +405,24 @@ impl Receipts {
         let latest = self.slots.len().saturating_sub(LATEST_SLOTS)..self.slots.len();
         // No further receipts of them are issued.
         latest.rev().for_each(|place| {
-            self.let_go_unless(place, Slot::is_held);
+            self.let_go_unless(place, |it| it.slot.is_held());
         });
         let slot = self.spare.pop().unwrap_or_else(|| self.new_slot());
-        self.slots.push_back((number, slot.clone()));
+        self.slots.push_back(Numbered {
+            number,
+            resolved: [0; SLOT_WORDS],
+            slot: slot.clone(),
+        });
         slot
     }
 
     /// Whether the slot in this place was let go of.
-    fn let_go_unless(&mut self, place: usize, is_needed: impl Fn(&Arc<Slot>) -> bool) -> bool {
-        let slot = self.slots.get(place);
-        if slot.is_none_or(|(_, slot)| is_needed(slot)) {
+    fn let_go_unless(&mut self, place: usize, is_needed: impl Fn(&Numbered) -> bool) -> bool {
+        if self.slots.get(place).is_none_or(is_needed) {
             return false;
         }
-        if let Some((_, slot)) = self.slots.remove(place) {
-            reuse(&mut self.spare, slot);
+        if let Some(numbered) = self.slots.remove(place) {
+            reuse(&mut self.spare, numbered.slot);
         }
         true
     }
@@ -461,14 +442,23 @@ impl Receipts {
         }
         let mut place = self
             .slots
-            .partition_point(|(number, _)| *number < first / SLOT_EVENTS);
-        while let Some((number, slot)) = self.slots.get(place)
-            && number * SLOT_EVENTS < end
+            .partition_point(|it| it.number < first / SLOT_EVENTS);
+        while let Some(numbered) = self.slots.get_mut(place)
+            && numbered.number * SLOT_EVENTS < end
         {
+            let before = numbered.number * SLOT_EVENTS;
+            mark(
+                &mut numbered.resolved,
+                first.saturating_sub(before),
+                end - before,
+            );
+            let is_over = numbered.resolved == [u64::MAX; SLOT_WORDS];
+            let is_held = numbered.slot.is_held();
+            if is_held {
+                numbered.slot.resolve(first, events, outcome, wakers);
+            }
             let is_latest = place + 1 == self.slots.len();
-            let is_over = slot.resolve(*number, first, events, outcome, wakers);
-            let is_needed = |slot: &Arc<Slot>| !is_over && (is_latest || slot.is_held());
-            if !self.let_go_unless(place, is_needed) {
+            if !self.let_go_unless(place, |_| !is_over && (is_latest || is_held)) {
                 place += 1;
             }
         }
@@ -477,7 +467,7 @@ impl Receipts {
     /// The client has ended: whoever still waits is told that nothing more comes.
     pub(crate) fn end(&mut self, last_word: LastWord, wakers: &mut Vec<Waker>) {
         self.facts.stored.end(last_word.failed, wakers);
-        for (_, slot) in self.slots.drain(..) {
+        for Numbered { slot, .. } in self.slots.drain(..) {
             let mut state = slot.lock();
             state.last_word = Some(last_word);
             wakers.extend(state.waiters.drain(..).map(|waiter| waiter.waker));
@@ -488,8 +478,8 @@ impl Receipts {
     /// Lets go of slots whose events are all done with.
     pub(crate) fn forget_below(&mut self, watermark: u64) {
         self.first_slot = self.first_slot.max(watermark / SLOT_EVENTS);
-        while let Some((number, _)) = self.slots.front()
-            && *number < self.first_slot
+        while let Some(front) = self.slots.front()
+            && front.number < self.first_slot
         {
             self.let_go_unless(0, |_| false);
         }
@@ -504,6 +494,17 @@ impl Receipts {
     }
 }
 
+/// The events of a slot from this one to the one before that have an outcome.
+fn mark(resolved: &mut [u64; SLOT_WORDS], from: u64, to: u64) {
+    let word_bits = u64::BITS.into();
+    for (word, before) in resolved.iter_mut().zip((0..).step_by(u64::BITS as usize)) {
+        let from = from.saturating_sub(before).min(word_bits);
+        let to = to.saturating_sub(before).min(word_bits);
+        let below = |bit: u64| 1_u64.checked_shl(bit as u32).unwrap_or(0).wrapping_sub(1);
+        *word |= below(to) & !below(from);
+    }
+}
+
 /// Keeps a slot for later events, if nobody holds it.
 fn reuse(spare: &mut Vec<Arc<Slot>>, mut slot: Arc<Slot>) {
     if spare.len() < SPARE_SLOTS_MAX
@@ -512,7 +513,6 @@ fn reuse(spare: &mut Vec<Arc<Slot>>, mut slot: Arc<Slot>) {
         let state = unheld.state.get_mut();
         let state = state.unwrap_or_else(PoisonError::into_inner);
         state.outcomes.clear();
-        state.resolved = [0; SLOT_WORDS];
         spare.push(slot);
     }
 }
@@ -553,13 +553,13 @@ mod tests {
 
     #[test]
     fn a_slot_is_over_when_each_of_its_events_has_an_outcome_and_not_before() {
-        let mut state = SlotState::default();
+        let mut resolved = [0; SLOT_WORDS];
         for (from, to) in [(0, 1), (1, 64), (60, 70), (70, 255), (3, 255)] {
-            state.mark(from, to);
-            assert_ne!(state.resolved, [u64::MAX; SLOT_WORDS]);
+            mark(&mut resolved, from, to);
+            assert_ne!(resolved, [u64::MAX; SLOT_WORDS]);
         }
-        state.mark(255, 1_000);
-        assert_eq!(state.resolved, [u64::MAX; SLOT_WORDS]);
+        mark(&mut resolved, 255, 1_000);
+        assert_eq!(resolved, [u64::MAX; SLOT_WORDS]);
     }
 
     #[test]
