@@ -21,7 +21,6 @@ pub(crate) struct Watch {
 struct Seen {
     error: Option<Arc<AgentError>>,
     trouble: Option<String>,
-    delivered: u64,
     noted: Option<Instant>,
 }
 
@@ -49,27 +48,61 @@ impl Seen {
         let note = match &agent.last_error {
             Some(error) if !self.knows(error) => {
                 self.error = Some(error.clone());
-                self.delivered = agent.delivered;
                 let trouble = trouble::sentence(error);
-                if self.trouble.as_ref() == Some(&trouble) {
-                    return None;
+                match self.trouble.as_ref() == Some(&trouble) {
+                    true => self.recover(agent)?,
+                    false => {
+                        self.trouble = Some(trouble.clone());
+                        format!("{}: {trouble}; {retrying}", agent.agent)
+                    }
                 }
-                self.trouble = Some(trouble.clone());
-                format!("{}: {trouble}; {retrying}", agent.agent)
             }
-            _ if self.trouble.is_some() && agent.delivered > self.delivered => {
-                self.trouble = None;
-                format!("{}: works again", agent.agent)
-            }
-            _ => return None,
+            _ => self.recover(agent)?,
         };
         self.noted = Some(now);
         Some(note)
+    }
+
+    /// It has acknowledged something since it failed last.
+    fn recover(&mut self, agent: &AgentStats) -> Option<String> {
+        let is_over = self.trouble.is_some() && agent.failing_for.is_none();
+        is_over.then(|| {
+            self.trouble = None;
+            format!("{}: works again", agent.agent)
+        })
     }
 
     fn knows(&self, error: &Arc<AgentError>) -> bool {
         self.error
             .as_ref()
             .is_some_and(|known| Arc::ptr_eq(known, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flume_client::Client;
+
+    use super::*;
+
+    #[test]
+    fn an_agent_works_again_also_if_it_failed_once_more_between_two_looks() {
+        let client = Client::builder().agent("avro://127.0.0.1:1").build();
+        let mut agents = client.unwrap().stats().agents;
+        let (mut watch, mut now) = (Watch::default(), Instant::now());
+        let mut look = |error: AgentError, failing_for| {
+            now += NOTE_INTERVAL;
+            agents[0].last_error = Some(Arc::new(error));
+            agents[0].failing_for = failing_for;
+            watch.look(&agents, now, "retrying").join("; ")
+        };
+        let failing = Some(NOTE_INTERVAL);
+        assert!(look(AgentError::ConnectionClosed, failing).ends_with("retrying"));
+        assert_eq!(look(AgentError::ConnectionClosed, failing), "");
+        let told = look(AgentError::ConnectionClosed, None);
+        assert_eq!(told, "avro://127.0.0.1:1: works again");
+        assert!(look(AgentError::ClosedInHandshake, None).ends_with("retrying"));
+        let told = look(AgentError::ClosedInHandshake, None);
+        assert_eq!(told, "avro://127.0.0.1:1: works again");
     }
 }

@@ -369,6 +369,7 @@ fn merged(stats: &[Stats]) -> Vec<AgentStats> {
             agent.failures += other.failures;
             agent.window_peak = agent.window_peak.max(other.window_peak);
             agent.last_error = agent.last_error.take().or(other.last_error);
+            agent.failing_for = agent.failing_for.max(other.failing_for);
         }
         sum
     })
