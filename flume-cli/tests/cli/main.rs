@@ -23,6 +23,7 @@ mod spool_hostile;
 mod spool_look;
 mod spool_prune;
 mod spool_repair;
+mod spool_unopened;
 mod spool_unread;
 mod support;
 mod usage;

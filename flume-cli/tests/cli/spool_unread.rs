@@ -3,14 +3,13 @@
 #![cfg(unix)]
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::command::{Run, Running, command, flume};
+use crate::support::command::flume;
+use crate::support::nobody::{NOBODY, as_nobody, deny, deny_nothing, is_root};
 use crate::support::spool::{TestSpool, numbered_datums};
 use crate::support::{agent, bodies, closed_port, send};
 
@@ -21,9 +20,6 @@ const EVENTS: u64 = 60;
 const THIRD: usize = 2;
 /// Numbers of a run.
 const RUN: u64 = 1 << 32;
-
-/// A user that is not root.
-const NOBODY: u32 = 65_534;
 
 /// An event takes at least its end and two counts, and a segment a header.
 fn can_hold(bytes: u64) -> u64 {
@@ -45,42 +41,6 @@ fn spool() -> (TestSpool, Vec<PathBuf>) {
     (spool, files)
 }
 
-/// Runs the command as somebody who is not root, for whom permissions count.
-fn as_nobody(args: &[&str]) -> Run {
-    finish(command_as_nobody(args))
-}
-
-fn command_as_nobody(args: &[&str]) -> Command {
-    let mut command = command(args);
-    if is_root() {
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    command
-}
-
-fn finish(command: Command) -> Run {
-    let mut running = Running::start(command);
-    running.close_stdin();
-    running.finish()
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|it| it.uid() == 0)
-}
-
-/// Gives all of a spool to that user, but for one file.
-fn deny(spool: &TestSpool, denied: &PathBuf) {
-    if is_root() {
-        let entries = fs::read_dir(spool.path()).unwrap();
-        let files = entries.map(|entry| entry.unwrap().path());
-        for path in files.chain([spool.path(), spool.home().to_owned()]) {
-            chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
-        }
-        chown(denied, Some(0), Some(0)).unwrap();
-    }
-    fs::set_permissions(denied, Permissions::from_mode(0o000)).unwrap();
-}
-
 /// A spool whose third segment cannot be read, and one whose third is of another version: with that
 /// file, and words that tell the reason.
 fn unread() -> [(TestSpool, PathBuf, &'static str); 2] {
@@ -93,12 +53,6 @@ fn unread() -> [(TestSpool, PathBuf, &'static str); 2] {
         (denied, files[THIRD].clone(), "permission denied"),
         (foreign, others[THIRD].clone(), "format version 2"),
     ]
-}
-
-fn deny_nothing(spool: &TestSpool) {
-    let file = spool.beside("a file");
-    fs::write(&file, "").unwrap();
-    deny(spool, &file);
 }
 
 fn name(file: &Path) -> &str {
@@ -471,142 +425,6 @@ fn drain_ends_at_once_where_it_can_pass_over_no_more_files() {
         &file,
         "format version 2",
     );
-}
-
-/// A spool with events in its own place and two further ones, of which the first is spoiled.
-fn with_spoiled(spoil: impl Fn(&Path)) -> (TestSpool, PathBuf) {
-    let spool = TestSpool::of(20);
-    let places = ["process-2", "process-3"].map(|name| spool.path().join(name));
-    for place in &places {
-        TestSpool::at(place).write_numbered(0..20);
-        TestSpool::at(place).deliver(0, 1);
-    }
-    deny_nothing(&spool);
-    places.iter().for_each(|place| give(place));
-    let [place, _] = places;
-    spoil(&place);
-    (spool, place)
-}
-
-fn take_rights(path: &Path) {
-    fs::set_permissions(path, Permissions::from_mode(0o000)).unwrap();
-}
-
-/// Gives all files of a directory to that user.
-fn give(dir: &Path) {
-    if is_root() {
-        for entry in fs::read_dir(dir).unwrap() {
-            chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
-        }
-        chown(dir, Some(NOBODY), Some(NOBODY)).unwrap();
-    }
-}
-
-#[test]
-fn drain_delivers_all_others_and_names_a_place_that_cannot_be_opened() {
-    let spoiled = [
-        with_spoiled(|place| take_rights(&place.join("cursor"))),
-        with_spoiled(|place| take_rights(&place.join("LOCK"))),
-        with_spoiled(take_rights),
-        with_spoiled(|place| {
-            fs::remove_file(place.join("cursor")).unwrap();
-            fs::create_dir(place.join("cursor")).unwrap();
-        }),
-    ];
-    for (spool, place) in spoiled {
-        let agent = agent();
-        let (url, dir) = (agent.url(), spool.dir());
-        let drain = ["spool", "drain", &dir, "--agent", &url, "--timeout", "10m"];
-        let run = as_nobody(&drain);
-        run.check(1, &[]);
-        let place = place.display().to_string();
-        let delivered = "39 events delivered in";
-        for words in [
-            delivered,
-            "all that can be read",
-            &place,
-            "cannot be read: ",
-        ] {
-            assert!(run.stdout.contains(words), "{words}: {run:#?}");
-        }
-        assert_eq!(agent.received_count(), 39);
-        let run = as_nobody(&drain);
-        let words = "nothing that can be read is left to deliver";
-        assert!(run.stdout.contains(words), "{run:#?}");
-        let told = as_nobody(&[&drain[..], &["--json"]].concat());
-        told.check(1, &[]);
-        let told = told.json();
-        let file = told["unreadable"][0]["file"].as_str().unwrap();
-        assert!(file.starts_with(&place), "{told}");
-        assert_eq!(told["pending"], 0);
-        assert_eq!(agent.received_count(), 39);
-    }
-}
-
-#[test]
-fn files_are_absolute_in_reports_however_the_spool_was_named() {
-    let (spool, place) = with_spoiled(|place| take_rights(&place.join("cursor")));
-    let entries = fs::read_dir(spool.path()).unwrap();
-    let mut files = entries.map(|entry| entry.unwrap().path());
-    let segment = files.find(|path| name(path).starts_with("seg-")).unwrap();
-    spool.make_foreign(&segment);
-    let agent = agent();
-    for command in ["drain", "ls", "inspect", "verify"] {
-        let args: &[&str] = match command {
-            "drain" => &["--agent", &agent.url()],
-            _ => &[],
-        };
-        let mut command =
-            command_as_nobody(&[&["spool", command, "orders", "--json"], args].concat());
-        command.current_dir(spool.home());
-        let told = finish(command).json();
-        let own = match told["spools"][0]["unreadable"].is_array() {
-            true => &told["spools"][0]["unreadable"],
-            false => &told["unreadable"],
-        };
-        let files: Vec<_> = own
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|it| it["file"].as_str().unwrap())
-            .collect();
-        assert!(files.contains(&segment.to_str().unwrap()), "{told}");
-        assert!(
-            files
-                .iter()
-                .all(|it| Path::new(it).starts_with(spool.home())),
-            "{told}"
-        );
-        let cursor = place.join("cursor").display().to_string();
-        assert_eq!(files.contains(&cursor.as_str()), !args.is_empty(), "{told}");
-    }
-}
-
-#[test]
-fn send_names_a_place_of_another_run_that_cannot_be_opened() {
-    let spoiled = [
-        with_spoiled(|place| take_rights(&place.join("cursor"))),
-        with_spoiled(|place| take_rights(&place.join("LOCK"))),
-        with_spoiled(take_rights),
-    ];
-    for (spool, place) in spoiled {
-        let agent = agent();
-        let (url, dir) = (agent.url(), spool.dir());
-        let place = place.display().to_string();
-        let run = as_nobody(&["send", "--agent", &url, "--spool", &dir, "--json"]);
-        run.check(1, &[&place, "cannot be read: "]);
-        let told = run.json();
-        let unreadable = told["spool"]["unreadable"].as_array().unwrap();
-        assert_eq!(unreadable.len(), 1, "{told}");
-        let file = unreadable[0]["file"].as_str().unwrap();
-        assert!(file.starts_with(&place), "{told}");
-        // What is in the third place is delivered, or told if the command ended before.
-        let events = [&told["delivered"], &told["spool"]["pending_elsewhere"]];
-        assert_eq!(
-            events.map(|it| it.as_u64().unwrap()).iter().sum::<u64>(),
-            39
-        );
-    }
 }
 
 #[test]

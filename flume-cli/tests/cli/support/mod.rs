@@ -4,6 +4,8 @@ pub(crate) mod bad_server;
 pub(crate) mod command;
 pub(crate) mod configured;
 pub(crate) mod crafted;
+#[cfg(unix)]
+pub(crate) mod nobody;
 pub(crate) mod spool;
 pub(crate) mod web;
 
