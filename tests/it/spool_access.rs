@@ -19,7 +19,7 @@ use rustix::process::geteuid;
 use tempfile::TempDir;
 
 use crate::support::{
-    Agent, PATIENCE, Port, alone, alone_as, append_all, client_at, client_of, event, give_up,
+    Agent, PATIENCE, Port, alone, alone_as_nobody, append_all, client_at, client_of, event, give_up,
 };
 
 fn open(path: &Path) -> Result<Directory, DirectoryError> {
@@ -480,20 +480,10 @@ fn what_lies_behind_a_gap_in_the_places_is_delivered() {
     flume_tests::wait_until("both places to be taken over", PATIENCE, delivered).unwrap();
 }
 
-/// Runs the test as somebody who is not root, for whom permissions count.
-fn as_nobody(test: &str, body: impl FnOnce()) {
-    let how = |command: &mut Command| {
-        if geteuid().is_root() {
-            command.uid(SOMEBODY).gid(SOMEBODY);
-        }
-    };
-    alone_as(test, how, body);
-}
-
 #[test]
 fn a_place_whose_mode_keeps_its_owner_out_is_passed_over_and_told_of() {
     let test = "spool_access::a_place_whose_mode_keeps_its_owner_out_is_passed_over_and_told_of";
-    as_nobody(test, || {
+    alone_as_nobody(test, || {
         for mode in [0o600, 0o400, 0o200, 0o000, 0o500] {
             let home = tempfile::tempdir().unwrap();
             let second = home.path().join("process-2");
@@ -521,7 +511,7 @@ fn a_place_whose_mode_keeps_its_owner_out_is_passed_over_and_told_of() {
 #[test]
 fn a_directory_whose_mode_keeps_its_owner_out_is_told_with_the_cure() {
     let test = "spool_access::a_directory_whose_mode_keeps_its_owner_out_is_told_with_the_cure";
-    as_nobody(test, || {
+    alone_as_nobody(test, || {
         for mode in [0o600, 0o400, 0o200, 0o000, 0o500] {
             let home = tempfile::tempdir().unwrap();
             let path = home.path().join("spool");
@@ -545,7 +535,7 @@ fn a_directory_whose_mode_keeps_its_owner_out_is_told_with_the_cure() {
 fn a_directory_that_may_not_be_made_is_told_with_what_keeps_it_from_being_made() {
     let test =
         "spool_access::a_directory_that_may_not_be_made_is_told_with_what_keeps_it_from_being_made";
-    as_nobody(test, || {
+    alone_as_nobody(test, || {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("some/spool");
         set_mode(home.path(), 0o500);

@@ -3,7 +3,6 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,11 +10,11 @@ use flume_client::stats::{Passed, SpoolStats, UnreadableEvents};
 use flume_client::{Client, ClientBuilder, Event, Stats, Status};
 use flume_tests::spool_sim::of_another_version;
 use flume_tests::wait_until;
-use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 
 use crate::support::{
-    Agent, Answer, Other, Port, alone_as, answers, append_all, assert_each_once, client_at,
+    Agent, Answer, Other, Port, alone_as_nobody, answers, append_all, assert_each_once, client_at,
     client_of, give_up, tell, wait_for_end,
 };
 
@@ -27,9 +26,6 @@ const RUNS: u64 = 5;
 const EVENTS: u64 = 100;
 /// Which start's segment it is about.
 const THIRD: usize = 2;
-
-/// A user that is not root.
-const NOBODY: u32 = 65_534;
 
 fn spooled(builder: ClientBuilder, path: &Path) -> Client {
     let builder = builder.spool(path).event_bytes(4096);
@@ -149,20 +145,10 @@ fn sorted(agent: &Agent) -> Vec<u64> {
     stored
 }
 
-/// Runs the test as somebody who is not root, for whom permissions count.
-fn as_nobody(test: &str, body: impl FnOnce()) {
-    let how = |command: &mut std::process::Command| {
-        if getuid().is_root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
-    };
-    alone_as(test, how, body);
-}
-
 #[test]
 fn a_segment_without_permission_is_left_alone_and_delivered_once_when_it_can_be_read() {
     let test = "spool_unreadable::a_segment_without_permission_is_left_alone_and_delivered_once_when_it_can_be_read";
-    as_nobody(test, || {
+    alone_as_nobody(test, || {
         let home = TempDir::new().unwrap();
         let path = home.path().join("spool");
         let files = leave_runs(&path);

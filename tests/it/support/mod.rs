@@ -20,7 +20,9 @@ pub(crate) use block_on::{block_on, current_thread, one_worker, run_in};
 #[cfg(target_os = "linux")]
 pub(crate) use fork::{Other, in_child, tell, wait_for_end};
 pub(crate) use port::Port;
-pub(crate) use process::{alone, alone_as, alone_under, open_files, resident_bytes, threads};
+pub(crate) use process::{
+    alone, alone_as_nobody, alone_under, open_files, resident_bytes, threads,
+};
 pub(crate) use script::{Answer, GOOD, Greeting, Script, answers, first_answers, greets};
 #[cfg(target_os = "linux")]
 pub(crate) use small_disk::{

@@ -8,8 +8,21 @@ pub(crate) fn alone(test: &str, body: impl FnOnce()) {
     alone_as(test, |_| (), body);
 }
 
+/// The same as somebody who is not root, for whom permissions count.
+#[cfg(unix)]
+pub(crate) fn alone_as_nobody(test: &str, body: impl FnOnce()) {
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65_534;
+    let how = |command: &mut Command| {
+        if rustix::process::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+    };
+    alone_as(test, how, body);
+}
+
 /// The same, started as `how` says.
-pub(crate) fn alone_as(test: &str, how: impl FnOnce(&mut Command), body: impl FnOnce()) {
+fn alone_as(test: &str, how: impl FnOnce(&mut Command), body: impl FnOnce()) {
     const ALONE: &str = "FLUME_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
         return body();
