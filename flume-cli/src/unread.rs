@@ -1,12 +1,8 @@
 //! Files of a spool that cannot be read, as they are told at the end of a delivery.
 
-use std::io;
 use std::path::Path;
 
 use flume_client::Stats;
-use flume_client::spool::{
-    Directory, FileName, HeaderBlock, ReadFailure, SEGMENT_HEADER_BYTES, Storage,
-};
 use flume_client::stats::{Passed, SpoolStats, UnreadableEvents};
 use serde::Serialize;
 
@@ -40,7 +36,7 @@ impl UnreadableLine {
     pub(crate) fn all(stats: &Stats) -> Vec<Self> {
         let unreadable = stats.spool.iter().flat_map(|spool| spool.unreadable.iter());
         let lines = unreadable.map(|it| Self {
-            is_awaited: it.passed == Passed::Awaited,
+            is_awaited: matches!(it.passed, Passed::Retried | Passed::Awaited),
             ..Self::new(&it.file, it.events_max, &it.why)
         });
         lines.collect()
@@ -49,9 +45,6 @@ impl UnreadableLine {
 
 /// What to do about them.
 pub(crate) const ADVICE: &str = "nothing in it is lost while the file is there: mend what keeps it from being read, and deliver again";
-
-/// Bytes that are read at once of a file.
-const READ_BYTES: usize = 64 * 1024;
 
 /// Whether all that is pending is in such files, or waits behind one that somebody has to mend, so
 /// that nothing is left to wait for.
@@ -63,10 +56,10 @@ pub(crate) fn is_all_that_waits(stats: &Stats) -> bool {
     if spool.passed_events() == stats.pending {
         return true;
     }
-    let awaited = || awaited(spool);
-    awaited().next().is_some()
+    let is_retried = |it: &UnreadableEvents| it.passed == Passed::Retried;
+    awaited(spool).next().is_some()
         && (spool.unreadable_events() == stats.pending || is_own_behind(stats, spool))
-        && awaited().all(|it| is_to_be_mended(&it.file))
+        && !spool.unreadable.iter().any(is_retried)
 }
 
 /// Whether the events of some wait for a file that cannot be read.
@@ -87,41 +80,6 @@ fn is_own_behind(stats: &Stats, spool: &SpoolStats) -> bool {
     let done = stats.delivered - spool.delivered_unstored + stats.lost.total();
     let earlier = stats.recovered.saturating_sub(done);
     awaited(spool).any(is_own) && spool.unreadable_events() == earlier
-}
-
-/// Whether a file cannot be read before somebody mends it. A lack of descriptors or memory passes.
-fn is_to_be_mended(file: &Path) -> bool {
-    let name = file.file_name().and_then(|name| name.to_str());
-    let (Some(place), Some(name)) = (file.parent(), name.and_then(FileName::parse)) else {
-        return false;
-    };
-    let Ok(directory) = Directory::look(place) else {
-        return false;
-    };
-    match is_of_this_version(&directory, name) {
-        Ok(is_ours) => !is_ours,
-        Err(error) => ReadFailure::of(&error) != ReadFailure::Passing,
-    }
-}
-
-/// Reads all of a segment.
-fn is_of_this_version(storage: &impl Storage, file: FileName) -> io::Result<bool> {
-    let mut bytes = vec![0; READ_BYTES];
-    let mut offset = 0;
-    loop {
-        let read = storage.read(file, offset, &mut bytes)?;
-        if offset == 0 {
-            let head = bytes.get(..read.min(SEGMENT_HEADER_BYTES));
-            let header = HeaderBlock::read(head.unwrap_or_default());
-            if matches!(header, HeaderBlock::OtherVersion { .. }) {
-                return Ok(false);
-            }
-        }
-        if read < READ_BYTES {
-            return Ok(true);
-        }
-        offset += read as u64;
-    }
 }
 
 /// Each of them with the reason, and what can be done.

@@ -145,7 +145,11 @@ pub enum Passed {
     NotYet,
     /// They are. Its own are tried again now and then, at least every 30 seconds.
     Yes,
-    /// They wait for it, because their order is kept or because the reason passes.
+    /// They wait for it for now: it failed a few times only, or for want of something, such as
+    /// file descriptors. It is tried again within 5 seconds.
+    Retried,
+    /// They wait until somebody mends it, because their order is kept, or because too many others
+    /// were passed already. It is tried again as soon.
     Awaited,
     /// It is of a process that is gone, in a place that was left so that what others left is sent.
     /// Its events are not among those pending any more. The place is opened again within ten
@@ -158,7 +162,9 @@ impl SpoolStats {
     /// whose turn has not come, or that were left, are not in it.
     #[must_use]
     pub fn unreadable_events(&self) -> u64 {
-        let reached = |it: &&UnreadableEvents| matches!(it.passed, Passed::Yes | Passed::Awaited);
+        let reached = |it: &&UnreadableEvents| {
+            matches!(it.passed, Passed::Yes | Passed::Retried | Passed::Awaited)
+        };
         let reached = self.unreadable.iter().filter(reached);
         reached.map(|it| it.events_max).sum()
     }

@@ -338,7 +338,7 @@ fn a_backlog_outlasts_a_lack_of_descriptors_while_it_is_read() {
             assert_balanced(&stats);
             assert_eq!(stats.lost.total(), 0, "{stats:?}");
             let mut unreadable = spool(&stats).unreadable.iter();
-            unreadable.any(|it| it.passed == Passed::Awaited)
+            unreadable.any(|it| it.passed == Passed::Retried)
         };
         wait_until("the lack to be told", PATIENCE, waits)
             .unwrap_or_else(|error| panic!("{error}: {:?}", client.stats()));

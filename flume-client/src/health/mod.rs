@@ -326,7 +326,9 @@ fn not_read(unreadable: &UnreadableEvents) -> String {
             return format!("{which} cannot be read: {why}; no event is known to wait for it");
         }
         Passed::Yes | Passed::Left => format!("so up to {events} events wait"),
-        Passed::Awaited => format!("so up to {events} events wait, those behind it among them"),
+        Passed::Retried | Passed::Awaited => {
+            format!("so up to {events} events wait, those behind it among them")
+        }
         Passed::NotYet => format!("and up to {events} events may be in it"),
     };
     format!("{which} cannot be read, {waiting}: {why}; they are sent when it can be")

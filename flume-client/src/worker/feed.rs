@@ -453,7 +453,11 @@ impl Feed {
         let mut told = ToldFiles::default();
         if let Some(waiting) = &self.waiting {
             let Failure { segment, why, .. } = &waiting.failure;
-            told.add(*segment, waiting.events, why, Passed::Awaited);
+            let passed = match waiting.of_file >= READ_TRIES {
+                true => Passed::Awaited,
+                false => Passed::Retried,
+            };
+            told.add(*segment, waiting.events, why, passed);
         }
         for it in self.late.all() {
             told.add_left_out(it, &self.segments.unread);
