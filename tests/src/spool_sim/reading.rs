@@ -153,8 +153,13 @@ impl World {
         if is_lost && !is_told {
             return Err(("what is done with is not told as lost", format!("{gap:?}")));
         }
-        // What nothing later bears witness of looks like a write that was never finished.
-        if lost && !is_lost && gap.first < self.witnessed {
+        // What nothing later bears witness of looks like a write that was never finished. That a run
+        // stores events tells nothing of those before it.
+        let witnessed = match gap.first < self.first {
+            true => self.witnessed_before,
+            false => self.witnessed,
+        };
+        if lost && !is_lost && gap.first < witnessed {
             return Err(("damage is told as such", format!("{gap:?}")));
         }
         self.stats.gaps += u64::from(lost);

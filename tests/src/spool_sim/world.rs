@@ -39,6 +39,8 @@ pub(super) struct World {
     pub(super) surveyed: Option<Vec<u64>>,
     /// A saved cursor says that everything below was durable.
     pub(super) witnessed: u64,
+    /// What the cursor said of it when this run began.
+    pub(super) witnessed_before: u64,
     /// What could not be read since the last start.
     pub(super) left_out: Vec<(u64, u64)>,
     /// How much of it was told.
@@ -112,6 +114,7 @@ impl World {
             syncs_fail: plan.faults.syncs > 0,
             surveyed: None,
             witnessed: 0,
+            witnessed_before: 0,
             left_out: Vec::new(),
             unread: ToldUnread::default(),
             obstacles: Vec::new(),
@@ -225,6 +228,7 @@ impl World {
             return Err(("each run names events in its own way", details));
         }
         self.opened_witnessed = opened.witnessed;
+        self.witnessed_before = self.witnessed;
         self.began_unread |= !log.unread().is_empty() || !opened.unreadable.is_empty();
         self.left_out.clear();
         self.unread = ToldUnread::default();
