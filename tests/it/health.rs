@@ -7,8 +7,8 @@ use flume_client::{Client, ClientBuilder, Health, Reliability};
 use flume_tests::wait_until;
 
 use crate::support::{
-    Agent, Answer, GOOD, Greeting, HOUR, PATIENCE, Port, answers, append_all, client_at, client_of,
-    event, greets,
+    ANSWER_WITHIN, Agent, Answer, GOOD, Greeting, HOUR, PATIENCE, Port, answers, append_all,
+    client_at, client_of, event, greets,
 };
 
 /// Waits until health has a problem of this kind, and returns all of it.
@@ -34,7 +34,7 @@ fn wait_until_good(client: &Client) {
 }
 
 fn patient(builder: ClientBuilder) -> Client {
-    let builder = builder.request_timeout(Duration::from_millis(150));
+    let builder = builder.request_timeout(ANSWER_WITHIN);
     builder.build().unwrap()
 }
 

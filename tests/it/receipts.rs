@@ -10,8 +10,8 @@ use flume_client::{DeliveryError, Reliability};
 use flume_tests::wait_until;
 
 use crate::support::{
-    Agent, Answer, Greeting, PATIENCE, Port, answers, append_all, assert_each_once, block_on,
-    client_at, client_of, current_thread, event, give_up, greets, number_of, run_in,
+    ANSWER_WITHIN, Agent, Answer, Greeting, PATIENCE, Port, answers, append_all, assert_each_once,
+    block_on, client_at, client_of, current_thread, event, give_up, greets, number_of, run_in,
 };
 
 #[test]
@@ -130,7 +130,7 @@ fn a_receipt_of_a_delivered_event_says_so_after_its_slot_was_reused_for_others()
 fn best_effort(url: String) -> DeliveryError {
     let client = client_at([url])
         .reliability(Reliability::BestEffort)
-        .request_timeout(Duration::from_millis(50))
+        .request_timeout(ANSWER_WITHIN)
         .build()
         .unwrap();
     let receipt = client.append(event(0)).unwrap();

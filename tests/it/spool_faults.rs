@@ -10,7 +10,7 @@ use flume_tests::crafted::{Frame, Segment};
 use tempfile::TempDir;
 
 use crate::support::{
-    Agent, Answer, GOOD, Greeting, PATIENCE, Port, Script, answers, append_all,
+    ANSWER_WITHIN, Agent, Answer, GOOD, Greeting, PATIENCE, Port, Script, answers, append_all,
     assert_each_at_least_once, assert_each_once, client_at, client_of, first_answers, give_up,
     greets,
 };
@@ -28,7 +28,7 @@ fn spooled(builder: ClientBuilder, directory: &Path) -> Client {
 fn stored_under(scripts: impl Into<Vec<Script>>) -> Vec<u64> {
     let home = TempDir::new().unwrap();
     let agent = Agent::scripted(scripts);
-    let builder = client_of(&[&agent]).request_timeout(Duration::from_millis(50));
+    let builder = client_of(&[&agent]).request_timeout(ANSWER_WITHIN);
     let client = spooled(builder, home.path());
     let receipts = append_all(&client, 0..EVENTS);
     client.flush(PATIENCE).wait().unwrap();

@@ -32,6 +32,9 @@ pub(crate) use wire::Received;
 
 /// How long to wait for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client waits for an answer where some agent gives none: enough for one that gives it
+/// on a busy machine.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// Longer than any test.
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
