@@ -274,9 +274,10 @@ fn answers_out_of_order_are_each_taken_for_their_own_batch() {
     for receipt in receipts {
         receipt.wait(PATIENCE).unwrap();
     }
-    assert_eq!(agent.connections(), 1, "no fault was seen");
+    let stats = client.stats();
+    assert_eq!(agent.connections(), 1, "{:?}", stats.agents[0].last_error);
     assert_each_once(agent.stored(), EVENTS);
-    assert_eq!(client.stats().agents[0].failures, 0);
+    assert_eq!(stats.agents[0].failures, 0);
 }
 
 #[test]

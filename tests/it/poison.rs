@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flume_client::health::{STUCK_AFTER, Status};
-use flume_client::{Client, WindowMode};
+use flume_client::{Backoff, Client, ClientBuilder, WindowMode};
 use flume_tests::wait_until;
 
 use crate::support::{
@@ -20,9 +20,8 @@ fn refusing() -> Agent {
     Agent::scripted([answers(Answer::FailedWith(POISON))])
 }
 
-fn client(agent: &Agent, window: WindowMode) -> Client {
-    let client = client_of(&[agent]).batch_events(2).window(window);
-    client.build().unwrap()
+fn client(agent: &Agent, window: WindowMode) -> ClientBuilder {
+    client_of(&[agent]).batch_events(2).window(window)
 }
 
 #[track_caller]
@@ -47,7 +46,7 @@ fn check_end(client: &Client, agent: &mut Agent, events: u64) {
 #[test]
 fn an_event_that_every_agent_refuses_holds_up_those_behind_it_if_the_order_is_kept_and_is_told() {
     let mut agent = refusing();
-    let client = client(&agent, WindowMode::Ordered);
+    let client = client(&agent, WindowMode::Ordered).build().unwrap();
     append_all(&client, 0..EVENTS);
     // Again and again, and nothing else meanwhile.
     agent.wait_for_requests(20);
@@ -80,7 +79,10 @@ fn an_event_that_every_agent_refuses_holds_up_those_behind_it_if_the_order_is_ke
 #[test]
 fn an_event_that_every_agent_refuses_holds_up_no_other_if_they_need_no_order_and_is_told() {
     let mut agent = refusing();
-    let client = client(&agent, WindowMode::ADAPTIVE);
+    // Between two refusals there is time to look while only others were answered since.
+    let backoff = Backoff::default().cap(Duration::from_secs(1));
+    let client = client(&agent, WindowMode::ADAPTIVE).backoff(backoff);
+    let client = client.build().unwrap();
     append_all(&client, 0..EVENTS);
     // It, and one that travels with it.
     let is_through = || client.stats().pending <= 2;
