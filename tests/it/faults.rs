@@ -270,12 +270,10 @@ fn answers_out_of_order_are_each_taken_for_their_own_batch() {
     };
     let agent = Agent::scripted([script]);
     let client = patient(client_of(&[&agent]).linger(PATIENCE));
-    drop(
-        client
-            .append_batch((0..EVENTS).map(event).collect())
-            .unwrap(),
-    );
-    client.flush(PATIENCE).wait().unwrap();
+    let events = (0..EVENTS).map(event).collect();
+    for receipt in client.append_batch(events).unwrap() {
+        receipt.wait(PATIENCE).unwrap();
+    }
     let stats = client.stats();
     assert_eq!(agent.connections(), 1, "{:?}", stats.agents[0].last_error);
     assert_each_once(agent.stored(), EVENTS);
