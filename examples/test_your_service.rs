@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use flume_client::{Client, Event};
-use flume_mini_agent::{Fault, MiniAgent, Stored, Told};
+use flume_mini_agent::{Answered, Fault, MiniAgent, Stored};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -38,7 +38,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The third batch was committed, but nobody was told:
     assert_eq!(lost_answer.hits().len(), 1);
     let untold = agent.batches().remove(2);
-    assert_eq!((untold.told, untold.stored), (Told::Nothing, Stored::Yes));
+    assert_eq!(
+        (untold.answered, untold.stored),
+        (Answered::Nothing, Stored::Yes)
+    );
 
     // In async code: agent.wait_for_async(..).await?
     let events = agent.wait_for(sent.len() + 1, LIMIT)?;

@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::text::{count, plural};
-use crate::trouble;
 
 /// Most of the time-out that the agents may use up, so that each is tried and its error is seen.
 const TIMEOUT_SHARE: f64 = 0.75;
@@ -70,31 +69,53 @@ pub(crate) fn nothing_delivered(stats: &[Stats]) -> Exit {
 
 /// Whether some agent accepted a connection, or was still being tried, and did not answer.
 fn is_answer_owed(stats: &Stats) -> bool {
-    let owes = |error: &Option<Arc<AgentError>>| error.as_deref().is_none_or(trouble::is_silence);
+    let owes = |error: &Option<Arc<AgentError>>| error.as_deref().is_none_or(is_silence);
     stats.agents.iter().any(|agent| owes(&agent.last_error))
 }
 
 /// What each did, and what the user can check if something is `missing`.
 pub(crate) fn text(agents: &[AgentStats], missing: bool) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut advice = Vec::new();
+    let mut advised = Vec::new();
     for agent in agents {
         let mut line = format!("{}: {} delivered", agent.agent, count(agent.delivered));
         if agent.failures > 0 {
             line.push_str(&format!(", {}", plural(agent.failures, "failure")));
         }
         if let Some(error) = &agent.last_error {
-            line.push_str(&format!(", the last: {}", trouble::sentence(error)));
+            line.push_str(&format!(", the last: {}", error.said_of(&agent.agent)));
         }
         lines.push(line);
         let error = agent.last_error.as_deref().filter(|_| agent.delivered == 0);
-        advice.extend(error.and_then(trouble::advice).map(str::to_owned));
+        advised.extend(error.and_then(advice).map(str::to_owned));
     }
     if missing {
-        advice.dedup();
-        lines.append(&mut advice);
+        advised.dedup();
+        lines.append(&mut advised);
     }
     lines
+}
+
+/// What of the command's arguments can be the reason of an error, where one can.
+pub(crate) fn advice(error: &AgentError) -> Option<&'static str> {
+    match error {
+        AgentError::Resolve { .. } => Some("check the host name"),
+        AgentError::Connect(_) | AgentError::ConnectTimeout(_) => {
+            Some("check host and port, and that the agent runs with an Avro source there")
+        }
+        AgentError::Refused { .. } => {
+            Some("see why the agent's sink is slow, or send smaller batches with --batch")
+        }
+        _ => None,
+    }
+}
+
+/// Whether the agent accepted a connection and then owed an answer for too long.
+pub(crate) fn is_silence(error: &AgentError) -> bool {
+    matches!(
+        error,
+        AgentError::HandshakeTimeout(_) | AgentError::RequestTimeout(_)
+    )
 }
 
 /// That events may have come twice, if so.
@@ -111,7 +132,7 @@ pub(crate) fn lines(agents: &[AgentStats]) -> Vec<AgentLine> {
         delivered: agent.delivered,
         failures: agent.failures,
         window_peak: agent.window_peak,
-        last_error: agent.last_error.as_deref().map(trouble::sentence),
+        last_error: agent.last_error.as_deref().map(AgentError::to_string),
     };
     agents.iter().map(line).collect()
 }
@@ -125,5 +146,14 @@ mod tests {
         let client = Client::builder().agent("avro://127.0.0.1:1").build();
         let stats = client.unwrap().stats();
         assert_eq!(nothing_delivered(&[stats]), Exit::Unexpected);
+    }
+
+    #[test]
+    fn silence_is_told_from_absence() {
+        let waited = Duration::from_secs(1);
+        assert!(is_silence(&AgentError::HandshakeTimeout(waited)));
+        assert!(is_silence(&AgentError::RequestTimeout(waited)));
+        assert!(!is_silence(&AgentError::ConnectTimeout(waited)));
+        assert!(!is_silence(&AgentError::ConnectionClosed));
     }
 }

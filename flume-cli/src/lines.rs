@@ -9,16 +9,16 @@ pub(crate) struct Lines<R> {
     bytes_max: usize,
     line: Vec<u8>,
     consumed: u64,
-    /// Why the stream ended, to be told behind the line that it left unended.
+    /// Why the stream ended, to be told after the line that it left unended.
     failed: Option<io::Error>,
 }
 
-/// What stood between two line feeds, or behind the last one.
+/// What stood between two line feeds, or after the last one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
     /// The line without its line feed.
     Whole(&'a [u8]),
-    /// What stood behind the last line feed where the stream ends or fails: a line without line
+    /// What stood after the last line feed where the stream ends or fails: a line without line
     /// feed, or the beginning of one.
     Unended(&'a [u8]),
     /// A line of more than the most bytes allowed.
@@ -36,7 +36,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The next line, or `None` at the end. An error is told behind what was read before it.
+    /// The next line, or `None` at the end. An error is told after what was read before it.
     pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         if let Some(error) = self.failed.take() {
             return Err(error);

@@ -6,15 +6,14 @@
 //! | `ping` | one agent after the other: connect, handshake, empty batches |
 //! | `agent` | the mini-agent as a program |
 //! | `demo` | a failover, told as a story and proven |
-//! | `spool` | events on a disk: listed, checked, delivered, exported, copied out of damage |
+//! | `spool` | events on a disk: listed, shown and checked, delivered, exported |
 //! | `agents` | the agents of a delivery, and what is told of them at the end |
 //! | `patience` | when to give up |
 //! | `unread` | files of a spool that cannot be read, as they are told at the end |
 //! | `watch` | what agents do meanwhile, said once each |
 //! | `lines` | a stream cut into lines with bounded memory |
 //! | `exit` | the exit codes, which are a contract |
-//! | `text` | durations and numbers, read and written |
-//! | `trouble` | an agent's error in one plain sentence |
+//! | `text` | durations and numbers, read and written; what the system says |
 //! | `output` | data on stdout, words on stderr, no panic when a pipe is closed |
 //! | `interrupts` | Ctrl-C once and twice |
 //!
@@ -33,7 +32,6 @@ mod ping;
 mod send;
 mod spool;
 mod text;
-mod trouble;
 mod unread;
 mod watch;
 

@@ -1,5 +1,7 @@
-//! Durations, sizes and numbers, as people write and read them, and names that somebody else chose.
+//! Durations, sizes and numbers, as people write and read them, names that somebody else chose, and
+//! what the system says.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +14,19 @@ pub(crate) fn path(path: &Path) -> String {
 /// Text of one line that may have such a path in it.
 pub(crate) fn quiet(text: &str) -> String {
     escaped(text, char::is_control)
+}
+
+/// What the system said, as a part of a sentence: without its number.
+pub(crate) fn reason(error: &io::Error) -> String {
+    plain(&error.to_string())
+}
+
+/// The same of what is text already.
+pub(crate) fn plain(text: &str) -> String {
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// Text of several lines, in which no other control character is as it is.

@@ -6,8 +6,7 @@ use flume_client::Stats;
 use flume_client::stats::{Passed, SpoolStats, UnreadableEvents};
 use serde::Serialize;
 
-use crate::text::{count, plural, quiet};
-use crate::trouble::plain;
+use crate::text::{count, plain, plural, quiet};
 
 /// One of them, for scripts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 use flume_client::AgentError;
 use flume_client::stats::AgentStats;
 
-use crate::trouble;
-
 /// Least time between two notes about one agent.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -48,7 +46,7 @@ impl Seen {
         let note = match &agent.last_error {
             Some(error) if !self.knows(error) => {
                 self.error = Some(error.clone());
-                let trouble = trouble::sentence(error);
+                let trouble = error.said_of(&agent.agent);
                 match self.trouble.as_ref() == Some(&trouble) {
                     true => self.recover(agent)?,
                     false => {

@@ -49,7 +49,7 @@ pub const HEADER_BYTES_MAX: usize = 64 * 1024;
 pub struct Event {
     datum: Vec<u8>,
     header_count: usize,
-    /// Where the headers end: the place of the `00` behind the last one.
+    /// Where the headers end: the place of the `00` after the last one.
     headers_end: usize,
     fault: Option<HeaderFault>,
 }
@@ -118,7 +118,7 @@ impl Event {
     /// A header more than [`HEADERS_MAX`] is not kept, and the event is refused when it is appended,
     /// whatever is set afterwards.
     ///
-    /// Costs a move of the bytes behind it, the body above all: a few nanoseconds for a log line.
+    /// Costs a move of the bytes after it, the body above all: a few nanoseconds for a log line.
     #[must_use]
     pub fn header(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.set_header(key.as_ref(), value.as_ref());
@@ -186,6 +186,8 @@ impl Event {
 
     /// Writes the datum with one more header before the others; `pair` is its key and value as
     /// they travel.
+    // Left to itself the compiler calls it in some builds: 3 % more instructions for `append`.
+    #[inline]
     pub(crate) fn put_with_pair(&self, out: &mut Vec<u8>, pair: &[u8]) {
         datum::put_long(out, self.header_count as i64 + 1);
         out.extend_from_slice(pair);
@@ -221,7 +223,7 @@ impl Event {
         None
     }
 
-    /// Puts a new pair behind the last one, and the new count in front.
+    /// Puts a new pair after the last one, and the new count in front.
     fn insert_header(&mut self, key: &str, value: &str) {
         let end = self.headers_end;
         let old_len = count_len(self.header_count);
@@ -240,7 +242,7 @@ impl Event {
         datum::fill_bytes(room, value.as_bytes());
     }
 
-    /// Puts `len` bytes, to be overwritten, in the place of others. Moves what is behind them once
+    /// Puts `len` bytes, to be overwritten, in the place of others. Moves what is after them once
     /// and allocates only if the datum has no room to grow.
     fn make_room(&mut self, place: Range<usize>, len: usize) -> &mut [u8] {
         let old_len = self.datum.len();
@@ -362,7 +364,7 @@ impl HeaderFault {
             .or_else(|| (bytes > HEADER_BYTES_MAX).then_some(Self::TooManyBytes { bytes }))
     }
 
-    fn of(key: &str, value: &str, count: usize) -> Option<Self> {
+    pub(crate) fn of(key: &str, value: &str, count: usize) -> Option<Self> {
         if key.is_empty() {
             Some(Self::EmptyKey)
         } else if key.len() > HEADER_KEY_BYTES_MAX {

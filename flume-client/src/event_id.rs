@@ -15,6 +15,7 @@
 //! its own keeps that.
 
 use crate::event::Event;
+use crate::seq::Seq;
 
 /// The header's key.
 pub const EVENT_ID_HEADER: &str = "guid";
@@ -29,8 +30,8 @@ const PAIR_BYTES: usize = NUMBER + DIGITS;
 pub(crate) const EVENT_ID_BYTES_MAX: usize = PAIR_BYTES + 1;
 
 /// The name of an event.
-pub(crate) fn text(run_id: u64, number: u64) -> String {
-    format!("{run_id:016x}-{number:016x}")
+pub(crate) fn text(run_id: u64, event: Seq) -> String {
+    format!("{run_id:016x}-{:016x}", event.number())
 }
 
 /// The header of the next event, ready to be copied: key and value as they travel.
@@ -41,7 +42,7 @@ pub(crate) struct EventIds {
 
 impl EventIds {
     /// Ids of this run's events from number `next` on.
-    pub(crate) fn new(run_id: u64, next: u64) -> Self {
+    pub(crate) fn new(run_id: u64, next: Seq) -> Self {
         let text = format!(
             "{}{EVENT_ID_HEADER}{}{}",
             (EVENT_ID_HEADER.len() * 2) as u8 as char,
@@ -54,7 +55,7 @@ impl EventIds {
         }
     }
 
-    /// Writes the next event with its id behind `out`.
+    /// Writes the next event with its id after `out`.
     pub(crate) fn put(&mut self, out: &mut Vec<u8>, event: &Event, adds_id: bool) {
         if adds_id {
             event.put_with_pair(out, &self.pair);
@@ -62,6 +63,18 @@ impl EventIds {
             out.extend_from_slice(event.as_datum());
         }
         self.pass();
+    }
+
+    /// The next event is number `next`.
+    pub(crate) fn go_to(&mut self, next: Seq) {
+        let mut rest = next.number();
+        for digit in self.pair.iter_mut().skip(NUMBER).rev() {
+            *digit = b"0123456789abcdef"
+                .get((rest & 0xf) as usize)
+                .copied()
+                .unwrap_or(b'0');
+            rest >>= 4;
+        }
     }
 
     /// Counts on, digit by digit: most times one is enough, and nothing is formatted.
@@ -95,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_header_is_put_before_those_of_the_event() {
-        let mut ids = EventIds::new(0x00ab_cdef_0123_4567, 0x1_0000_00ff);
+        let mut ids = EventIds::new(0x00ab_cdef_0123_4567, Seq::new(0x1_0000_00ff));
         let id = "00abcdef01234567-00000001000000ff";
         let bare = written(&mut ids, &Event::new("body"));
         assert_eq!(bare, Event::new("body").header("guid", id));
@@ -113,14 +126,14 @@ mod tests {
         for n in 0..63 {
             event.set_header(&format!("key-{n}"), "v");
         }
-        let read = written(&mut EventIds::new(1, 2), &event);
+        let read = written(&mut EventIds::new(1, Seq::new(2)), &event);
         assert_eq!(read.headers().count(), 64);
         assert_eq!(read.header_value("key-62"), Some("v"));
     }
 
     #[test]
     fn an_id_of_its_own_is_kept_and_its_number_is_used_up() {
-        let mut ids = EventIds::new(1, 2);
+        let mut ids = EventIds::new(1, Seq::new(2));
         let own = Event::new("body").header("guid", "mine");
         assert_eq!(written(&mut ids, &own), own);
         let next = written(&mut ids, &Event::new(""));
@@ -133,10 +146,13 @@ mod tests {
     #[test]
     fn digits_count_like_the_numbers_they_are() {
         for first in [0, 0xffff_ff00, 0x0fff_ffff_ffff_ff80] {
-            let mut ids = EventIds::new(7, first);
+            let mut ids = EventIds::new(7, Seq::new(first));
             for number in first..first + 600 {
                 let text = format!("{:016x}", number);
                 assert_eq!(&ids.pair[NUMBER..], text.as_bytes());
+                let mut there = EventIds::new(7, Seq::ZERO);
+                there.go_to(Seq::new(number));
+                assert_eq!(there.pair, ids.pair);
                 ids.pass();
             }
         }

@@ -13,7 +13,7 @@
 //!     .build()?;
 //! let receipt = client.append(Event::new("order 17 placed").header("host", "web-1"))?;
 //! let ack = receipt.wait(Duration::from_secs(5))?;
-//! println!("stored by {}", ack.agent);
+//! println!("acknowledged by {}", ack.agent);
 //! let report = client.close(Duration::from_secs(5)).wait();
 //! println!("{} delivered, {} lost", report.delivered, report.lost.total());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -38,10 +38,12 @@
 //!
 //! | feature | adds | costs |
 //! |---|---|---|
+//! | `avro-body` | events whose body is a value of yours in Avro, by your schema | the crates `apache-avro` and `serde`, 46 in all |
 //! | `serde` | [`Health`] can be serialised | the crate `serde_core` |
-//! | `internals` | the modules `wire` (Flume's Avro RPC in both directions), `delivery` (the state machine of batches and agents) and `spool` (the files), for agents, tools and simulators | they are no part of what a version promises, and may change in any release |
+//! | `internals` | the modules `wire` (Flume's Avro RPC in both directions), `delivery` (the state machine of batches and agents), `spool` (the files) and `seq` (the numbers of events), for agents, tools and simulators | they are no part of what a version promises, and may change in any release |
+//! | `hallway` | `internals`, and the module `hallway` (all that lies between callers and agents), for simulators | the same, and a tenth more to compile |
 //!
-//! Neither changes what the client does. Cargo enables a feature for all crates of a build, so in a
+//! None changes what the client does. Cargo enables a feature for all crates of a build, so in a
 //! test beside `flume-mini-agent`, which uses `internals`, those modules are there without being
 //! asked for: name the feature where you use them, or better, do not.
 //!
@@ -64,8 +66,11 @@
 //! | something goes wrong, or is over | the client says so, once: see [`Change`] |
 //! | the disk is full or fails | events wait in memory; after two seconds, or when the client is closed, agents get them from there, which [`stats::SpoolStats::delivered_unstored`] counts; [`Client::health`] tells |
 
+#[cfg(feature = "avro-body")]
+pub mod avro_body;
 pub mod error;
 pub mod event;
+pub mod event_batch;
 pub mod event_id;
 pub mod fork;
 pub mod health;
@@ -78,9 +83,17 @@ pub mod delivery;
 #[expect(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "for those who enable `internals`"
 )]
 mod delivery;
+#[cfg(feature = "hallway")]
+pub mod hallway;
+#[cfg(feature = "internals")]
+pub mod seq;
+#[cfg(not(feature = "internals"))]
+#[expect(unreachable_pub, reason = "for those who enable `internals`")]
+mod seq;
 #[cfg(feature = "internals")]
 pub mod spool;
 #[cfg(not(feature = "internals"))]
@@ -101,35 +114,28 @@ pub mod wire;
 )]
 mod wire;
 
-mod adoption;
-mod agent_error;
-mod blocking;
-mod change;
-mod chunk;
+mod agent_url;
 mod client;
+#[cfg_attr(
+    not(feature = "hallway"),
+    expect(unreachable_pub, reason = "for those who enable `hallway`")
+)]
+mod clock;
 mod committer;
 mod config;
-mod disk;
-mod handover;
-mod intake;
-mod life;
+pub mod own_thread;
+mod queue;
 mod random;
-mod receipt;
-mod runtime;
-mod speaker;
-mod store;
-mod stored;
-mod ticket;
-mod times;
+mod sender;
+#[cfg(situations)]
+pub mod situations;
+#[cfg(not(situations))]
+mod situations;
 mod transport;
-mod uncommitted;
-mod unread_timer;
-mod wakeup;
-mod worker;
 
-pub use change::Change;
-pub use client::{Client, Close, CloseGuard, Flush, Ready, Report};
-pub use config::{AgentUrl, AgentUrlError, ClientBuilder, Overflow, SyncMode};
+pub use agent_url::{AgentUrl, AgentUrlError};
+pub use client::{Client, ClientBuilder, Close, CloseGuard, Flush, Ready};
+pub use config::{Overflow, SyncMode, host_name};
 #[doc(inline)]
 pub use delivery::{Backoff, WindowMode};
 #[doc(inline)]
@@ -140,15 +146,21 @@ pub use error::{
 #[doc(inline)]
 pub use event::Event;
 #[doc(inline)]
+pub use event_batch::{EventBatch, HeaderBlock, HeaderPlace};
+pub use health::change::Change;
+#[doc(inline)]
 pub use health::{Health, Problem, Status};
-pub use receipt::{Ack, Delivered, Receipt};
+pub use own_thread::is_own_thread;
+pub use queue::{Ack, Delivered, Receipt, Stored};
 #[doc(inline)]
 pub use reliability::Reliability;
 #[doc(inline)]
 pub use spool::{ForeignOwner, NetworkFileSystem};
 #[doc(inline)]
 pub use stats::Stats;
-pub use stored::Stored;
+#[doc(inline)]
+pub use stats::fill::Fill;
+pub use stats::report::Report;
 
 /// Compiles the README's examples, which would only repeat the documentation above.
 #[cfg(doctest)]

@@ -19,8 +19,8 @@ pub enum Reliability {
     #[default]
     InMemory,
     /// Write events to a [spool](crate::ClientBuilder::spool) on the local disk before they are
-    /// sent, and retry until an agent acknowledges, across restarts. Flume OG's name for its
-    /// write-ahead log.
+    /// sent (or, if the disk takes nothing for 2 s or at the close, send them from memory), and
+    /// retry until an agent acknowledges, across restarts. Flume OG's name for its write-ahead log.
     EndToEnd,
     /// Try each agent once. What no agent took is dropped and counted by reason.
     BestEffort,

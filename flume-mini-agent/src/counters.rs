@@ -1,5 +1,5 @@
 //! Counters of components, under Flume's names (its `SourceCounter`, `ChannelCounter` and
-//! `SinkCounter`). They begin anew at each start of the agent, as there.
+//! `SinkCounter`). Each start of the agent has new ones, as there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -117,64 +117,8 @@ impl Lifetime {
         self.stop.set(now_millis);
     }
 
-    fn start<const N: usize>(&self, now_millis: u64, counters: [&Counter; N]) {
-        for counter in counters {
-            counter.set(0);
-        }
-        self.stop.set(0);
+    /// Keeps the time of the start.
+    pub(crate) fn start(&self, now_millis: u64) {
         self.start.set(now_millis);
-    }
-}
-
-impl SourceCounters {
-    /// Begins anew.
-    pub(crate) fn start(&self, now_millis: u64) {
-        let counters = [
-            &self.events_received,
-            &self.events_accepted,
-            &self.appends_received,
-            &self.appends_accepted,
-            &self.batches_received,
-            &self.batches_accepted,
-            &self.connections_open,
-            &self.read_fails,
-            &self.channel_write_fails,
-            &self.other_fails,
-        ];
-        self.lifetime.start(now_millis, counters);
-    }
-}
-
-impl ChannelCounters {
-    /// Begins anew.
-    pub(crate) fn start(&self, now_millis: u64) {
-        let counters = [
-            &self.put_attempts,
-            &self.put_successes,
-            &self.take_attempts,
-            &self.take_successes,
-            &self.put_errors,
-            &self.take_errors,
-        ];
-        self.lifetime.start(now_millis, counters);
-    }
-}
-
-impl SinkCounters {
-    /// Begins anew.
-    pub(crate) fn start(&self, now_millis: u64) {
-        let counters = [
-            &self.connections_created,
-            &self.connections_closed,
-            &self.connections_failed,
-            &self.batches_empty,
-            &self.batches_underflow,
-            &self.batches_complete,
-            &self.drain_attempts,
-            &self.drain_successes,
-            &self.write_fails,
-            &self.channel_read_fails,
-        ];
-        self.lifetime.start(now_millis, counters);
     }
 }

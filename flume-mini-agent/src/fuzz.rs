@@ -1,16 +1,29 @@
 //! What must hold for any bytes that reach a decoder of this crate, for this project's fuzz
 //! targets. Not part of the API: it may change with any version.
 
-use crate::config::Encoding;
-use crate::fault::json;
-use crate::source::{http, netcat};
+#[cfg(feature = "file-channel")]
+use std::sync::Arc;
 
-/// Damage to a file channel's log is refused and leaves it as it was, or costs its end.
-pub fn file_log(bytes: &[u8]) {
-    crate::channel::file::fuzz::check_log(bytes);
+#[cfg(feature = "file-channel")]
+use flume_client::spool::Storage;
+
+#[cfg(feature = "file-channel")]
+use crate::channel::file;
+use crate::config::Encoding;
+#[cfg(feature = "control")]
+use crate::fault::json;
+#[cfg(feature = "http")]
+use crate::source::http;
+use crate::source::netcat;
+
+/// The events that a file channel finds on a disk, or why it does not open.
+#[cfg(feature = "file-channel")]
+pub fn file_log(disk: Arc<dyn Storage>) -> Result<Vec<Vec<u8>>, String> {
+    file::read_log(disk).map_err(|error| error.to_string())
 }
 
 /// The events of a body of the HTTP source take no more than so many times its bytes.
+#[cfg(feature = "http")]
 pub fn http_body(bytes: &[u8]) {
     http::check_body(bytes);
 }
@@ -23,6 +36,7 @@ pub fn netcat_lines(bytes: &[u8]) {
 }
 
 /// Rules that can be read are shown as they can be read again.
+#[cfg(feature = "control")]
 pub fn fault_rules(bytes: &[u8]) {
     let Ok(rules) = json::parse(bytes) else {
         return;

@@ -1,10 +1,11 @@
-//! [`Gate`]: how a sink's worker is made to pause.
+//! [`Gate`]: how sinks are made to pause, and to hurry.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Lets a worker do one piece of work after another, or keeps it from the next.
+/// Lets the sinks of an agent do one piece of work after another, or keeps them from the next. It
+/// is there as long as the agent, over its starts and stops.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     state: Mutex<State>,
@@ -17,7 +18,8 @@ pub(crate) struct Gate {
 struct State {
     paused: bool,
     hurried: bool,
-    busy: bool,
+    /// Pieces of work under way.
+    busy: usize,
 }
 
 /// A piece of work under way.
@@ -37,8 +39,8 @@ impl Gate {
         }
     }
 
-    /// Waits until the worker is to be done with its piece of work soon: somebody wants it to
-    /// pause or to hurry.
+    /// Waits until a sink is to be done with its piece of work soon: somebody wants it to pause or
+    /// to hurry.
     pub(crate) async fn hurry_wanted(&self) {
         loop {
             let hurry = self.hurry.notified();
@@ -49,18 +51,18 @@ impl Gate {
         }
     }
 
-    /// Keeps the worker from waiting for more work to do at once, or lets it do so again.
+    /// Keeps the sinks from waiting for more work to do at once, or lets them do so again.
     pub(crate) fn set_hurried(&self, hurried: bool) {
         self.lock().hurried = hurried;
         self.hurry.notify_waiters();
     }
 
-    /// Keeps the worker from further work. When this returns, none is under way.
+    /// Keeps the sinks from further work. When this returns, none is under way.
     pub(crate) fn pause(&self) {
         let mut state = self.lock();
         state.paused = true;
         self.hurry.notify_waiters();
-        while state.busy {
+        while state.busy > 0 {
             state = self
                 .idle
                 .wait(state)
@@ -70,7 +72,7 @@ impl Gate {
 
     pub(crate) fn resume(&self) {
         self.lock().paused = false;
-        self.resumed.notify_one();
+        self.resumed.notify_waiters();
     }
 
     fn is_hurried(&self) -> bool {
@@ -83,7 +85,7 @@ impl Gate {
         if state.paused {
             return None;
         }
-        state.busy = true;
+        state.busy += 1;
         Some(Pass(self))
     }
 
@@ -95,7 +97,7 @@ impl Gate {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.busy = false;
+        state.busy -= 1;
         if state.paused {
             self.0.idle.notify_all();
         }

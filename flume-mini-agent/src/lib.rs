@@ -38,7 +38,7 @@
 //! | the sink fails | its events go back to the channel, [`MiniAgent::sink_error`] tells why, the next try is after `sink_backoff` |
 //! | a file channel's disk is full | `FAILED`, [`MiniAgent::channel_error`] tells why; sinks go on, and puts do when there is room |
 //! | it gets another configuration | all parts stop and the new ones start; memory channels of the same name keep their events. If one cannot start, the former ones run again: [`MiniAgent::reconfigure`] |
-//! | the agent stops | connections are closed, unanswered batches are not committed; channel and received events stay for a start later |
+//! | the agent stops | connections are closed; batches that wait for room are not committed; a commit under way on a disk is finished, unanswered; channel and received events stay for a start later |
 //!
 //! # Where it differs from Flume on purpose
 //!
@@ -53,28 +53,72 @@
 //! | `OpenConnectionCount` | right once a minute | always right |
 //! | counters of components that a reload removed | stay | go |
 //! | the reason behind `FAILED:` (netcat) and a status 503 (http) | Java's | our own |
+//! | JSON with comments, the prefix `)]}'`, `;` for `,`, `=` or `=>` for `:`, or headers as an array of pairs | is read | is bad syntax, 400 |
 //!
 //! # Faults
 //!
 //! [`MiniAgent::fault`] lets things go wrong on purpose: a [`Fault`] says what, on which side of
-//! the commit; a [`FaultRule`] when. [`MiniAgent::requests`] tells for every request what the
-//! client was told and what was really stored, and a [`Ledger`] what of the sent events is lost,
+//! the commit; a [`FaultRule`] when. [`MiniAgent::requests`] tells for every request what was
+//! answered and what was really stored, and a [`Ledger`] what of the sent events is lost,
 //! doubled or out of order.
 //!
-//! [`MiniAgentBuilder::control`] offers the same over HTTP, for services that are not in Rust, and
-//! [`Cluster`] starts several agents for one client.
+//! `MiniAgentBuilder::control` (with the feature `control`) offers the same over HTTP, for services
+//! that are not in Rust.
 //!
-//! [`MiniAgentProcess`] is an agent in a process of its own, which can be killed.
+//! # Several agents
 //!
-//! An agent's configuration as Flume's property files have it is in [`config`], and
-//! [`MiniAgent::configured`] starts it. The command `flume agent` does so with a file.
+//! Any number run side by side and share nothing, so a test of failover is plain code:
 //!
-//! Sources are `avro`, `http` with Flume's JSON handler, and `netcat`.
+//! ```
+//! use std::time::Duration;
+//!
+//! use flume_client::{Client, Event};
+//! use flume_mini_agent::{Ledger, MiniAgent};
+//!
+//! let mut agents = [MiniAgent::builder().start()?, MiniAgent::builder().start()?];
+//! let client = Client::builder().agents(agents.iter().map(MiniAgent::url)).build()?;
+//! agents[0].stop();
+//!
+//! let event = Event::new("hi").header("id", "1");
+//! client.append(event.clone())?.wait(Duration::from_secs(10))?;
+//! agents[1].wait_for(1, Duration::from_secs(10))?;
+//! // Of what all of them have; the order of arrival is known within an agent only.
+//! let received = agents.iter().flat_map(MiniAgent::received);
+//! Ledger::by_header(received, "id").assert_no_loss([&event]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Property files, and processes that are killed
+//!
+//! An agent can have as many components as Flume's property files describe: its configuration is a
+//! [`config::AgentConfig`], and [`MiniAgent::configured`] starts it. With the feature `properties`
+//! it can be read from such a file, as the command `flume agent` does. To see what `kill -9` does to
+//! an agent, start `flume agent --name a1 --config FILE` with a file that names the port, wait until
+//! it prints `listening on`, kill it, and start it again.
+//!
+//! Sources are `avro`, `netcat`, and with the feature `http` also `http` with Flume's JSON handler.
+//! Channels are `memory`, and with the feature `file-channel` also `file`.
+//!
+//! # Features
+//!
+//! None is on unless asked for, so that a test's dev-dependency stays small.
+//!
+//! | feature | adds | costs |
+//! |---|---|---|
+//! | `control` | the control interface: events, counters, faults and reload over HTTP | hyper, http-body-util, hyper-util, serde_json, base64 and what they need: 16 crates |
+//! | `file-channel` | channels whose events outlive the process | no crate |
+//! | `http` | the `http` source | hyper, http-body-util, hyper-util and what they need: 11 crates |
+//! | `properties` | `config::ConfigReader`, which reads property files | no crate |
+//! | `regex` | the interceptor `regex_filter` | regex-lite: 1 crate |
+//!
+//! A configuration can be built and read without the others. An agent that needs one that is not
+//! there does not start, and [`StartError`] names it.
 
 mod agent;
 mod channel;
 mod clock;
 pub mod config;
+#[cfg(feature = "control")]
 mod control;
 mod counters;
 mod fault;
@@ -83,7 +127,9 @@ pub mod fuzz;
 mod gate;
 mod interceptor;
 mod ledger;
-mod process;
+mod log;
+mod observed;
+mod port;
 mod processor;
 mod random;
 mod received;
@@ -92,28 +138,24 @@ mod selector;
 mod sink;
 mod sink_group;
 mod source;
+#[cfg(any(feature = "control", feature = "http"))]
 mod web;
 
 pub use agent::MiniAgent;
 pub use agent::builder::MiniAgentBuilder;
-pub use agent::cluster::Cluster;
 pub use agent::configured::ConfiguredAgentBuilder;
-pub use agent::engine::Leftover;
+pub use agent::engine::{Leftover, Reconfigured};
 pub use agent::error::{ReconfigureError, StartError, WaitError};
-pub use agent::log::{ConnectionRecord, RequestRecord, Stored, Told};
-pub use agent::reload::Reconfigured;
-pub use agent::tally::Stats;
-pub use fault::Fault;
 pub use fault::engine::FaultHit;
 pub use fault::guard::FaultGuard;
+pub use fault::kind::Fault;
 pub use fault::rule::{FaultRule, FaultRuleError};
 pub use ledger::{Ledger, Loss};
-pub use process::MiniAgentProcess;
-pub use process::builder::MiniAgentProcessBuilder;
-pub use process::error::ProcessError;
+pub use log::{Answered, ConnectionRecord, RequestRecord, Stored};
+pub use observed::Stats;
 pub use received::Received;
 pub use sink::Sink;
-pub use source::avro::ReplyMode;
+pub use source::avro::shared::ReplyMode;
 
 /// Compiles the README's examples, which would only repeat the documentation above.
 #[cfg(doctest)]

@@ -9,10 +9,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::agent::tally::Tally;
 use crate::channel::{Channel, ChannelError, PendingPut, Put, StoredEvent};
 use crate::clock::millis_since_1970;
 use crate::interceptor::{Interceptor, Moment, intercept};
+use crate::observed::Observed;
 use crate::random;
 use crate::selector::{Route, Selector};
 
@@ -23,7 +23,7 @@ pub(crate) struct ChannelProcessor {
     channels: Vec<Arc<Channel>>,
     selector: Selector,
     interceptors: Vec<Interceptor>,
-    tally: Arc<Tally>,
+    observed: Arc<Observed>,
 }
 
 /// Why a batch is not in all of its required channels; it may be in some.
@@ -59,7 +59,7 @@ pub(crate) struct Delivery {
     channel: Arc<Channel>,
     required: bool,
     rest: Shares,
-    tally: Arc<Tally>,
+    observed: Arc<Observed>,
 }
 
 /// What is left to do, in order.
@@ -74,12 +74,16 @@ struct Share {
 }
 
 impl ChannelProcessor {
-    pub(crate) fn new(channels: Vec<Arc<Channel>>, selector: Selector, tally: Arc<Tally>) -> Self {
+    pub(crate) fn new(
+        channels: Vec<Arc<Channel>>,
+        selector: Selector,
+        observed: Arc<Observed>,
+    ) -> Self {
         Self {
             channels,
             selector,
             interceptors: Vec::new(),
-            tally,
+            observed,
         }
     }
 
@@ -110,11 +114,11 @@ impl ChannelProcessor {
             // The most common agent: no lists, no copies.
             Selector::Replicating(route) if self.channels.len() == 1 => {
                 let share = self.share(0, route.optional.is_empty(), events);
-                return proceed(share, Shares::new(), &self.tally);
+                return proceed(share, Shares::new(), &self.observed);
             }
             _ => self.shares(&events),
         };
-        proceed(shares.pop_front(), shares, &self.tally)
+        proceed(shares.pop_front(), shares, &self.observed)
     }
 
     fn intercept(&self, events: Vec<StoredEvent>) -> Vec<StoredEvent> {
@@ -135,7 +139,7 @@ impl ChannelProcessor {
         let mut shares = self.shares(&events);
         shares.retain(|share| share.required);
         shares.truncate(channels);
-        proceed(shares.pop_front(), shares, &self.tally)
+        proceed(shares.pop_front(), shares, &self.observed)
     }
 
     /// How long the first channel lets a batch wait for room.
@@ -207,12 +211,12 @@ impl Delivery {
                 channel,
                 required,
                 mut rest,
-                tally,
+                observed,
             } = self;
             if let Err(error) = put.finish().await {
-                failed(&channel, required, &error, &tally)?;
+                failed(&channel, required, &error, &observed)?;
             }
-            match proceed(rest.pop_front(), rest, &tally) {
+            match proceed(rest.pop_front(), rest, &observed) {
                 Progress::Done(result) => return result,
                 Progress::Waits(next) => self = next,
             }
@@ -221,12 +225,12 @@ impl Delivery {
 }
 
 /// Puts `next`, then the rest, up to a share that must wait.
-fn proceed(mut next: Option<Share>, mut rest: Shares, tally: &Arc<Tally>) -> Progress {
+fn proceed(mut next: Option<Share>, mut rest: Shares, observed: &Arc<Observed>) -> Progress {
     while let Some(share) = next {
         match share.channel.put(share.events) {
             Put::Committed => {}
             Put::Failed(error) => {
-                if let Err(error) = failed(&share.channel, share.required, &error, tally) {
+                if let Err(error) = failed(&share.channel, share.required, &error, observed) {
                     return Progress::Done(Err(error));
                 }
             }
@@ -236,7 +240,7 @@ fn proceed(mut next: Option<Share>, mut rest: Shares, tally: &Arc<Tally>) -> Pro
                     channel: share.channel,
                     required: share.required,
                     rest,
-                    tally: Arc::clone(tally),
+                    observed: Arc::clone(observed),
                 });
             }
         }
@@ -250,13 +254,13 @@ fn failed(
     channel: &Channel,
     required: bool,
     reason: &ChannelError,
-    tally: &Tally,
+    observed: &Observed,
 ) -> Result<(), ProcessError> {
     let refused = ProcessError::Channel {
         channel: channel.name().to_owned(),
         reason: reason.clone(),
     };
-    tally.channel_failed(refused.to_string());
+    observed.channel_failed(refused.to_string());
     if let (true, ChannelError::OutOfOrder(reason)) = (required, reason) {
         let channel = channel.name();
         let text = format!("Channel closed [channel={channel}]. Due to {reason}");
@@ -265,7 +269,7 @@ fn failed(
     if required {
         return Err(refused);
     }
-    tally.count(|stats| stats.optional_failures += 1);
+    observed.count(|stats| stats.optional_failures += 1);
     Ok(())
 }
 
@@ -280,7 +284,7 @@ mod tests {
     /// Channels of these capacities that do not wait.
     struct Fixture {
         channels: Vec<Arc<Channel>>,
-        tally: Arc<Tally>,
+        observed: Arc<Observed>,
     }
 
     impl Fixture {
@@ -296,12 +300,12 @@ mod tests {
             };
             Self {
                 channels: capacities.iter().enumerate().map(channel).collect(),
-                tally: Arc::default(),
+                observed: Arc::default(),
             }
         }
 
         fn processor(&self, selector: Selector) -> ChannelProcessor {
-            ChannelProcessor::new(self.channels.clone(), selector, Arc::clone(&self.tally))
+            ChannelProcessor::new(self.channels.clone(), selector, Arc::clone(&self.observed))
         }
 
         fn bodies(&self, channel: usize) -> Vec<String> {
@@ -352,7 +356,10 @@ mod tests {
         assert_eq!(fixture.bodies(0), ["a", "b"]);
         assert_eq!(fixture.bodies(1), [""; 0]);
         assert_eq!(fixture.bodies(2), ["a", "b"]);
-        assert_eq!(fixture.tally.read(|board| board.stats.optional_failures), 1);
+        assert_eq!(
+            fixture.observed.read(|state| state.stats.optional_failures),
+            1
+        );
     }
 
     #[test]

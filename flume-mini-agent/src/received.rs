@@ -1,7 +1,7 @@
 //! [`Received`]: an event as the collect sink got it, to be compared and looked at by tests.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt::{self, Debug};
 use std::ops::Deref;
 
@@ -72,10 +72,10 @@ impl From<Received> for Event {
 
 impl PartialEq<Event> for Received {
     fn eq(&self, expected: &Event) -> bool {
-        let wanted: BTreeMap<_, _> = expected.headers().collect();
+        let wanted: HashMap<_, _> = expected.headers().collect();
         let is_named = wanted.contains_key(EVENT_ID_HEADER);
         let found = self.0.headers();
-        let found: BTreeMap<_, _> = found
+        let found: HashMap<_, _> = found
             .filter(|(key, _)| is_named || *key != EVENT_ID_HEADER)
             .collect();
         found == wanted && self.0.body() == expected.body()

@@ -1,7 +1,7 @@
 //! Channel selectors: which channels an event goes to (Flume's `ReplicatingChannelSelector` and
 //! `MultiplexingChannelSelector`).
 //!
-//! Channels are numbered by their place in the source's `channels`. No clock, no IO.
+//! Channels are numbered by their index in the source's `channels`. No clock, no IO.
 
 use std::collections::BTreeMap;
 

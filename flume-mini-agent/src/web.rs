@@ -15,11 +15,6 @@ use tokio::net::TcpStream;
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 
-/// A request that is not answered: the connection ends.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection ends without an answer")]
-pub(crate) struct NoAnswer;
-
 /// Why a request's body is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyError {
@@ -42,9 +37,14 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Answers the requests of one connection, one after the other, until either side ends it. A peer
 /// that has said all it will, and shut its side down, still gets its answers; so one that is gone
 /// altogether is found out only by writing to it.
-pub(crate) async fn serve<F>(socket: &mut TcpStream, answer: impl Fn(Request<Incoming>) -> F + Send)
-where
-    F: Future<Output = Result<Answer, NoAnswer>> + Send,
+///
+/// An error of `answer` ends the connection without one.
+pub(crate) async fn serve<F, E>(
+    socket: &mut TcpStream,
+    answer: impl Fn(Request<Incoming>) -> F + Send,
+) where
+    F: Future<Output = Result<Answer, E>> + Send,
+    E: std::error::Error + Send + Sync + 'static,
 {
     let mut server = http1::Builder::new();
     let server = server
@@ -84,6 +84,7 @@ pub(crate) fn text(status: StatusCode, text: impl Into<String>) -> Answer {
 }
 
 /// An answer of JSON.
+#[cfg(feature = "control")]
 pub(crate) fn json(text: String) -> Answer {
     let mut answer = Response::new(Full::from(text));
     let kind = HeaderValue::from_static("application/json;charset=utf-8");

@@ -4,8 +4,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use flume_client::{Client, Event};
+use flume_tests::median;
 
-use crate::{deliver, median};
+use crate::deliver;
 
 /// Events of a burst. It fits into the buffer, so that nobody waits.
 const BURST: usize = 20_000;

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use flume_client::{Client, Event};
-use flume_tests::{ClientType, JavaSdk, RealFlume, SdkRun, Version};
+use flume_tests::{ClientType, JavaSdk, RealFlume, SdkRun, Version, median};
 
-use crate::{cpu, median, replay};
+use crate::{cpu, replay};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 

@@ -7,10 +7,9 @@ use std::time::Instant;
 use apache_avro::Schema;
 use apache_avro::writer::datum::GenericDatumWriter;
 use flume_client::wire::avro::{datum, rpc};
+use flume_tests::median;
 use serde::{Serialize, Serializer};
 use stats_alloc::{Region, StatsAlloc};
-
-use crate::median;
 
 const EVENTS: usize = 100;
 const PASSES: usize = 2_000;

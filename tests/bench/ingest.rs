@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use flume_tests::{RealFlume, Version, flume_command, wait_until};
+use flume_tests::{RealFlume, Version, flume_command, median, resident_bytes_max, wait_until};
 
-use crate::{deliver, median, replay};
+use crate::{deliver, replay};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -43,7 +43,8 @@ pub(crate) fn run(events: u64, rounds: usize) -> Result<()> {
         let ratio = ours / theirs;
         println!("{batch:>6} {window:>7} {ours:>14.0} {theirs:>14.0} {ratio:>11.2}x {refused:>9}");
     }
-    let (ours, theirs) = (resident_peak(mini.child.id())?, resident_peak(real.pid())?);
+    let ours = resident_bytes_max(mini.child.id())?;
+    let theirs = resident_bytes_max(real.pid())?;
     println!(
         "most resident memory: mini-agent {} MiB, Flume 1.11 {} MiB, 1/{:.0}",
         ours >> 20,
@@ -103,13 +104,4 @@ impl Drop for MiniAgent {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The most memory a process ever had resident, in bytes.
-fn resident_peak(process: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kilobytes: u64 = kilobytes.ok_or("no VmHWM in /proc")?.trim().parse()?;
-    Ok(kilobytes * 1024)
 }

@@ -82,9 +82,3 @@ fn main() -> ExitCode {
 }
 
 type Run = fn(u64, usize) -> Result<(), Box<dyn std::error::Error>>;
-
-/// The middle one of some figures.
-fn median(figures: &mut [f64]) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
-}

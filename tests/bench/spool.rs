@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flume_client::Event;
+use flume_client::seq::{Seq, SeqRange};
 use flume_client::spool::{
     CURSOR_BYTES, Directory, Level, Log, NetworkFileSystem, Settings, frame_bytes,
 };
-
-use crate::median;
+use flume_tests::median;
 
 const SETTINGS: Settings = Settings {
     segment_bytes: 16 * 1024 * 1024,
@@ -69,7 +69,7 @@ impl Job for Spool {
         let first = self.log.push(&self.ends, &self.datums, Level::EndToEnd);
         self.log.flush(0).map_err(std::io::Error::other)?;
         // Read and acknowledged at once, so that the disk holds a few segments.
-        self.log.retire(first, first + self.ends.len() as u64);
+        self.log.retire(SeqRange::of(first, self.ends.len() as u64));
         self.unsaved += 1;
         if self.unsaved == 100 {
             self.unsaved = 0;
@@ -85,7 +85,7 @@ impl Spool {
         let directory = Directory::open(&directory.join("spool"), NetworkFileSystem::Refused)?;
         let (mut log, _) = Log::open(Arc::new(directory), SETTINGS, 1)?;
         // What was not saved of the job before.
-        log.retire(0, log.readable_upto());
+        log.retire(SeqRange::new(Seq::ZERO, log.readable_upto()));
         let event = Event::new(vec![b'x'; BODY_BYTES])
             .header("host", "web-1")
             .header("level", "INFO");

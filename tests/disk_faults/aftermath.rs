@@ -9,8 +9,7 @@ use flume_client::Event;
 use flume_client::spool::{Directory, Survey};
 use flume_mini_agent::MiniAgent;
 
-use crate::Result;
-use crate::service::{Told, client, number_of};
+use crate::service::{Result, Told, client, number_of};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

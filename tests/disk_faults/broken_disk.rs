@@ -9,8 +9,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 
-use crate::service::listen_to;
-use crate::{Result, aftermath};
+use crate::aftermath;
+use crate::service::{Result, listen_to};
 
 const TMPFS_MIB: u32 = 12;
 const DISK_MIB: u64 = 64;

@@ -11,8 +11,8 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::service::{Told, listen_to};
-use crate::{Result, aftermath};
+use crate::aftermath;
+use crate::service::{Result, Told, listen_to};
 
 /// What is injected, and whether the service can go on in the end. The calls of each thread are
 /// counted by themselves: the first ones of the service's own thread open the spool.

@@ -14,10 +14,7 @@ mod calls;
 mod service;
 
 use std::env;
-use std::error::Error;
 use std::process::ExitCode;
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -1,6 +1,7 @@
 //! The service: appends events in groups, and tells which are stored and what the trouble is.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use flume_client::{Client, Event, Receipt};
 use flume_tests::wait_until;
 
-use crate::Result;
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Events that are appended before they are waited for.
 const GROUP: u64 = 50;

@@ -265,11 +265,8 @@ fn tell(name: &str, figure: f64) {
 
 /// The most memory that this process ever had resident.
 fn resident_mib() -> Result<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kilobytes: f64 = kilobytes.ok_or("no VmHWM in /proc")?.trim().parse()?;
-    Ok(kilobytes / 1024.0)
+    let bytes = flume_tests::resident_bytes_max(std::process::id())?;
+    Ok(bytes as f64 / 1024.0 / 1024.0)
 }
 
 fn number(text: &str) -> Result<u64> {

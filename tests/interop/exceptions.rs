@@ -8,8 +8,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::thread;
 
-use flume_tests::{JavaClients, Version, free_ports, freeze, require_java};
+use flume_tests::{JavaClients, Port, Version, freeze, require_java};
 use serde_json::{Value, json};
 
 use crate::suite::{AgentFactory, AgentUnderTest, Event, Kind, MiniFactory, RealFactory, request};
@@ -26,42 +27,19 @@ fn the_java_client_of_1_9_meets_the_same_exceptions() {
 
 /// `full` has taken its one event, `slow` as well and waits for room as long as it takes.
 const SOURCES: &str = "
-a1.sources = good full slow
-a1.channels = good full slow
-a1.sources.good.type = avro
-a1.sources.good.bind = 127.0.0.1
-a1.sources.good.port = {good_port}
-a1.sources.good.channels = good
-a1.sources.full.type = avro
-a1.sources.full.bind = 127.0.0.1
-a1.sources.full.port = {full_port}
-a1.sources.full.channels = full
-a1.sources.slow.type = avro
-a1.sources.slow.bind = 127.0.0.1
-a1.sources.slow.port = {slow_port}
-a1.sources.slow.channels = slow
-a1.channels.good.type = memory
-a1.channels.full.type = memory
-a1.channels.full.capacity = 1
-a1.channels.full.transactionCapacity = 1
-a1.channels.full.keep-alive = 0
-a1.channels.slow.type = memory
-a1.channels.slow.capacity = 2
-a1.channels.slow.transactionCapacity = 2
-a1.channels.slow.keep-alive = 600
+sources.good: type = avro, port = {good_port}, channels = good
+sources.full: type = avro, port = {full_port}, channels = full
+sources.slow: type = avro, port = {slow_port}, channels = slow
+channels.good: type = memory
+channels.full: type = memory, capacity = 1, transactionCapacity = 1, keep-alive = 0
+channels.slow: type = memory, capacity = 2, transactionCapacity = 2, keep-alive = 600
 ";
 
 /// A channel that throws: only real Flume starts with it, the mini-agent refuses to.
 const BROKEN: &str = "
-a1.sources = good full slow broken
-a1.channels = good full slow broken
-a1.sources.broken.type = avro
-a1.sources.broken.bind = 127.0.0.1
-a1.sources.broken.port = {broken_port}
-a1.sources.broken.channels = broken
-a1.channels.broken.type = file
-a1.channels.broken.checkpointDir = /dev/null/checkpoint
-a1.channels.broken.dataDirs = /dev/null/data
+sources.broken: type = avro, port = {broken_port}, channels = broken
+channels.broken: type = file
+  checkpointDir = /dev/null/checkpoint, dataDirs = /dev/null/data
 ";
 
 /// What 1.11 answers to an `append` into that channel; 1.9 lacks the repetition, and has a colon.
@@ -101,10 +79,18 @@ fn same_exceptions(sdk: Version) {
     if !require_java() {
         return;
     }
-    let mini = transcript(sdk, &MiniFactory);
-    compare(&transcript(sdk, &RealFactory(Version::V1_11)), &mini);
+    // Most of it is waiting, so the agents have their clients side by side.
+    let [mini, new, old] = thread::scope(|scope| {
+        let factories: [&dyn AgentFactory; 3] = [
+            &MiniFactory,
+            &RealFactory(Version::V1_11),
+            &RealFactory(Version::V1_9),
+        ];
+        let runs = factories.map(|factory| scope.spawn(move || transcript(sdk, factory)));
+        runs.map(|run| run.join().unwrap())
+    });
+    compare(&new, &mini);
     // The mini-agent throws as 1.11 does.
-    let old = transcript(sdk, &RealFactory(Version::V1_9));
     let old = old.into_iter().map(|(condition, met)| {
         let met = met.to_string().replace(THROWN_BY_1_9, THROWN);
         (condition, serde_json::from_str(&met).unwrap())
@@ -127,11 +113,7 @@ fn compare(flume: &Transcript, mini: &Transcript) {
 
 fn transcript(sdk: Version, factory: &dyn AgentFactory) -> Transcript {
     let agent = match factory.kind() {
-        Kind::Flume(_) => {
-            let (lists, sources) = BROKEN.split_at(BROKEN.find("a1.sources.broken").unwrap());
-            let rest = SOURCES.split_at(SOURCES.find("a1.sources.good").unwrap()).1;
-            factory.start(&format!("{lists}{rest}{sources}"))
-        }
+        Kind::Flume(_) => factory.start(&format!("{SOURCES}{BROKEN}")),
         Kind::Mini => factory.start(SOURCES),
     };
     let mut run = Run {
@@ -224,8 +206,8 @@ impl Run {
         self.note(ALL, "settled");
         self.call(ALL, "stopped");
 
-        let nobody = (good.ip(), free_ports(1).unwrap()[0]).into();
-        self.open(ALL, nobody, TIMEOUT_MS);
+        let nobody = Port::reserve();
+        self.open(ALL, nobody.addr(), TIMEOUT_MS);
         // A plain client has not even come to be.
         self.call(SEVERAL_HOSTS, "refused");
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::on_both_versions;
-use crate::raw::{Connection, EMPTY_BATCH, FLUME_MD5, OK, avro_long, handshake, hex};
+use flume_tests::raw::{Connection, EMPTY_BATCH, FLUME_MD5, OK, avro_long, handshake, hex};
 
 /// Flume's protocol without its documentation, which is all a stranger has to send.
 const PROTOCOL: &str = concat!(

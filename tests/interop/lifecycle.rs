@@ -3,10 +3,10 @@
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use flume_tests::{Channel, JavaSdk, RealFlume, SdkRun, Sink, wait_until};
+use flume_tests::{Channel, JavaSdk, RealFlume, SdkRun, Sink, resident_bytes, wait_until};
 
-use crate::raw::Connection;
 use crate::{for_both_versions, on_both_versions};
+use flume_tests::raw::Connection;
 
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -22,7 +22,7 @@ fn a_file_channel_keeps_its_events_through_a_kill() {
                 TcpStream::connect(addr).is_err(),
                 "nobody listens after a kill"
             );
-            assert!(agent.metrics().is_err() && agent.rss_bytes().is_err());
+            assert!(agent.metrics().is_err() && resident_bytes(agent.pid()).is_err());
 
             agent.restart().unwrap();
             assert_eq!(agent.addr(), addr);

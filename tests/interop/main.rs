@@ -22,7 +22,6 @@ mod kill;
 mod lifecycle;
 mod mini_agent;
 mod properties;
-mod raw;
 mod replies;
 mod send;
 mod suite;

@@ -1,7 +1,7 @@
 //! What real Flume answers to calls, byte for byte.
 
 use crate::on_both_versions;
-use crate::raw::{
+use flume_tests::raw::{
     APPEND_BATCH, Connection, EMPTY_BATCH, FLUME_MD5, OK, avro_long, bytes, handshake, hex,
 };
 

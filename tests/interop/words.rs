@@ -1,57 +1,31 @@
 //! What our client says of real agents that take nothing.
 
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use flume_client::health::Status;
 use flume_client::{Client, Event};
-use flume_tests::{Clashes, RealFlume, Reload, Version, free_ports, require_java, wait_until};
+use flume_tests::{Version, require_java, wait_until};
 
 use crate::for_both_versions;
+use crate::suite::{AgentFactory, RealFactory};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A real agent with these sources, each `NAME TYPE [KEY=VALUE ...]`, before a channel of one event
-/// that nobody empties.
-fn agent(version: Version, sources: &[String]) -> (RealFlume, Vec<u16>) {
-    for _ in 0..5 {
-        let ports = free_ports(sources.len()).unwrap();
-        let (mut all, mut names) = (Vec::new(), Vec::new());
-        let mut lines = String::from("a1.channels = c\na1.channels.c.type = memory\n");
-        lines += "a1.channels.c.capacity = 1\na1.channels.c.transactionCapacity = 1\n";
-        lines += "a1.channels.c.keep-alive = 0\n";
-        for (source, port) in sources.iter().zip(&ports) {
-            let mut words = source.split(' ');
-            let (name, kind) = (words.next().unwrap(), words.next().unwrap());
-            let start = format!("a1.sources.{name}");
-            lines += &format!("{start}.type = {kind}\n{start}.channels = c\n");
-            lines += &format!("{start}.bind = 127.0.0.1\n{start}.port = {port}\n");
-            for setting in words {
-                let (key, value) = setting.split_once('=').unwrap();
-                lines += &format!("{start}.{key} = {value}\n");
-            }
-            all.push(name);
-            // It has no counters that tell when it is up.
-            if kind != "netcat" {
-                names.push((name.to_owned(), *port));
-            }
-        }
-        lines += &format!("a1.sources = {}\n", all.join(" "));
-        let modes = (Clashes::Unwanted, Reload::Never);
-        let started = RealFlume::from_properties(version, &lines, names, modes).unwrap();
-        if let Some(agent) = started {
-            return (agent, ports);
-        }
-    }
-    panic!("somebody else took the ports, five times");
-}
+/// A channel of one event that nobody empties.
+const CHANNEL: &str = "
+channels.c: type = memory, capacity = 1, transactionCapacity = 1, keep-alive = 0
+";
 
 #[test]
 fn a_real_agent_with_a_full_channel_is_not_good_though_it_is_connected() {
     for_both_versions(|version| {
-        let (agent, _) = agent(version, &["r1 avro".to_owned()]);
-        let builder = Client::builder().agent(agent.url()).batch_events(1);
+        let source = "sources.r1: type = avro, port = {r1_port}, channels = c";
+        let agent = RealFactory(version).start(&format!("{CHANNEL}{source}"));
+        let url = format!("avro://{}", agent.addr("r1_port"));
+        let builder = Client::builder().agent(url).batch_events(1);
         let client = builder.build().unwrap();
         drop(client.append(Event::new("fits")).unwrap());
         client.flush(TIMEOUT).wait().unwrap();
@@ -67,6 +41,16 @@ fn a_real_agent_with_a_full_channel_is_not_good_though_it_is_connected() {
     });
 }
 
+/// A key in a store whose password is `secret1`.
+fn make_key(store: &Path) {
+    let mut keytool = Command::new("keytool");
+    keytool.args(["-genkeypair", "-alias", "k", "-keyalg", "RSA"]);
+    keytool.args(["-storetype", "PKCS12", "-storepass", "secret1"]);
+    keytool.args(["-dname", "CN=localhost", "-keystore"]);
+    let made = keytool.arg(store).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+}
+
 #[test]
 fn each_port_of_a_real_agent_that_is_no_plain_avro_source_is_told_with_what_it_may_be() {
     if !require_java() {
@@ -74,40 +58,25 @@ fn each_port_of_a_real_agent_that_is_no_plain_avro_source_is_told_with_what_it_m
     }
     let directory = tempfile::tempdir().unwrap();
     let store = directory.path().join("keys.p12");
-    let mut keytool = Command::new("keytool");
-    keytool.args([
-        "-genkeypair",
-        "-alias",
-        "k",
-        "-keyalg",
-        "RSA",
-        "-storetype",
-        "PKCS12",
-    ]);
-    keytool.args([
-        "-storepass",
-        "secret1",
-        "-dname",
-        "CN=localhost",
-        "-keystore",
-    ]);
-    let made = keytool.arg(&store).output().unwrap();
-    assert!(made.status.success(), "{made:?}");
+    make_key(&store);
     let store = store.display();
-    let sources = [
-        "thrift thrift".to_owned(),
-        "netcat netcat".to_owned(),
-        format!(
-            "tls avro ssl=true keystore={store} keystore-password=secret1 keystore-type=PKCS12"
-        ),
-        "deflate avro compression-type=deflate".to_owned(),
-        "filtered avro ipFilter=true ipFilterRules=deny:ip:127.*".to_owned(),
-    ];
-    let (_agent, ports) = agent(Version::V1_11, &sources);
-    for (source, port) in sources.iter().zip(ports) {
-        let is_up = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+    let sources = format!(
+        "
+sources.thrift: type = thrift, port = {{thrift_port}}, channels = c
+sources.netcat: type = netcat, port = {{netcat_port}}, channels = c
+sources.tls: type = avro, port = {{tls_port}}, channels = c, ssl = true
+  keystore = {store}, keystore-password = secret1, keystore-type = PKCS12
+sources.deflate: type = avro, port = {{deflate_port}}, channels = c, compression-type = deflate
+sources.filtered: type = avro, port = {{filtered_port}}, channels = c
+  ipFilter = true, ipFilterRules = deny:ip:127.*
+"
+    );
+    let agent = RealFactory(Version::V1_11).start(&format!("{CHANNEL}{sources}"));
+    for source in ["thrift", "netcat", "tls", "deflate", "filtered"] {
+        let addr = agent.addr(&format!("{source}_port"));
+        let is_up = || TcpStream::connect(addr).is_ok();
         wait_until(source, TIMEOUT, is_up).unwrap();
-        let builder = Client::builder().agent(format!("avro://127.0.0.1:{port}"));
+        let builder = Client::builder().agent(format!("avro://{addr}"));
         let client = builder
             .request_timeout(Duration::from_secs(5))
             .build()

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Agent, Answer, GOOD, PATIENCE, Port, Script, alone, answers, append_all, assert_balanced,
-    assert_each_once, client_at, client_of, event, give_up,
+    assert_each_once, client_at, client_of, effort, event, give_up,
 };
 
 /// A client of little segments. What it stored survives its process, which is all that is asked.
@@ -96,28 +96,6 @@ fn while_no_agent_takes_what_was_adopted_no_thread_polls() {
             "{woken} wake-ups and {ticks} ticks of 10 ms while there was nothing to do"
         );
     });
-}
-
-/// How often the client's threads went to sleep so far, and how long they ran.
-#[cfg(target_os = "linux")]
-fn effort() -> (u64, u64) {
-    let mut sums = (0, 0);
-    for task in std::fs::read_dir("/proc/self/task").unwrap() {
-        let task = task.unwrap().path();
-        let read = |file| std::fs::read_to_string(task.join(file)).unwrap();
-        let (status, stat) = (read("status"), read("stat"));
-        if !status.contains("flume-") {
-            continue;
-        }
-        let mut lines = status.lines();
-        let switches = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        sums.0 += switches.unwrap().trim().parse::<u64>().unwrap();
-        // In user and in system mode: the 14th and 15th field, the 2nd is the name.
-        let fields = stat.rsplit(')').next().unwrap().split_whitespace();
-        let ran = fields.skip(11).take(2);
-        sums.1 += ran.map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>();
-    }
-    sums
 }
 
 #[test]

@@ -6,7 +6,7 @@ use flume_client::error::Refusal;
 use flume_client::{DeliveryError, Reliability};
 
 use crate::support::{
-    Agent, Answer, GOOD, Greeting, HOUR, PATIENCE, Port, Script, answers, append_all,
+    Agent, Answer, GOOD, Greeting, HOUR, NO_HOST, PATIENCE, Port, Script, answers, append_all,
     assert_each_once, block_on, client_at, client_of, event, give_up, greets,
 };
 
@@ -189,10 +189,7 @@ fn the_report_comes_by_the_deadline_in_every_fault() {
 
 #[test]
 fn the_report_comes_by_the_deadline_when_no_agent_is_there() {
-    for url in [
-        Port::reserve().url(),
-        "avro://no-such-host.invalid:4141".into(),
-    ] {
+    for url in [Port::reserve().url(), format!("avro://{NO_HOST}:4141")] {
         let client = client_at([url]).build().unwrap();
         append_all(&client, 0..1000);
         let started = Instant::now();

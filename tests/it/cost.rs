@@ -6,8 +6,8 @@ use flume_client::{Client, Event};
 use tempfile::TempDir;
 
 use crate::support::{
-    Agent, Greeting, HOUR, PATIENCE, Port, alone, append_all, client_at, client_of, event, give_up,
-    greets, open_files, resident_bytes, threads,
+    Agent, Greeting, HOUR, PATIENCE, Port, alone, append_all, client_at, client_of, effort, event,
+    give_up, greets, open_files, resident_bytes, threads,
 };
 
 #[test]
@@ -83,6 +83,26 @@ fn an_outage_with_a_trickle_of_events_takes_little_more_than_the_events() {
 }
 
 #[test]
+fn while_no_agent_takes_a_batch_callers_wake_no_thread_for_each_that_they_fill() {
+    let test = "cost::while_no_agent_takes_a_batch_callers_wake_no_thread_for_each_that_they_fill";
+    alone(test, || {
+        let agent = Agent::scripted([greets(Greeting::Unanswered)]);
+        let client = client_of(&[&agent]).batch_events(100).build().unwrap();
+        append_all(&client, 0..200);
+        // It has taken those in when it answers this.
+        client.flush(Duration::ZERO).wait().unwrap_err();
+        let before = effort().0;
+        for batch in 2..500 {
+            append_all(&client, batch * 100..(batch + 1) * 100);
+            std::thread::yield_now();
+        }
+        let woken = effort().0 - before;
+        assert!(woken < 40, "{woken} times for 498 batches");
+        assert_eq!(give_up(&client, Duration::ZERO).lost.total(), 50_000);
+    });
+}
+
+#[test]
 fn appending_allocates_nothing_once_the_buffers_have_grown() {
     let agent = Agent::good();
     check_appending_allocates_nothing(&client_of(&[&agent]).linger(HOUR).build().unwrap());
@@ -110,9 +130,13 @@ fn check_appending_allocates_nothing(client: &Client) {
         client.flush(PATIENCE).wait().unwrap();
     }
     // Buffers come and go with the client's turns. When its threads get no time, more of them are
-    // under way than the client keeps, and one that is made anew costs two allocations.
-    let settled: u64 = allocations[20..].iter().sum();
-    assert!(settled <= 20, "for 20,000 events: {allocations:?}");
+    // under way than the client keeps, and one that is made anew costs two allocations: that comes to
+    // pass in some rounds on a busy machine, and not in most.
+    let mut settled = allocations[20..].to_vec();
+    settled.sort_unstable();
+    assert_eq!(settled[10], 0, "in most rounds: {allocations:?}");
+    let sum: u64 = settled.iter().sum();
+    assert!(sum <= 200, "for 20,000 events: {allocations:?}");
 }
 
 #[test]

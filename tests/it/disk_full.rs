@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flume_client::spool::{Directory, Survey, Trouble};
+use flume_client::spool::{Directory, SpoolError, Survey};
 use flume_client::{
     AppendError, Client, ClientBuilder, DeliveryError, Event, Stats, StoreError, WindowMode,
 };
@@ -69,7 +69,7 @@ fn tells_of_full_disk(error: &AppendError) -> bool {
 
 fn is_disk_full(stats: &Stats) -> bool {
     let trouble = stats.spool.as_ref().unwrap().trouble.as_deref();
-    matches!(trouble, Some(Trouble::DiskFull))
+    matches!(trouble, Some(SpoolError::DiskFull))
 }
 
 /// Takes the events with these numbers, however long that takes, and waits until they are stored.

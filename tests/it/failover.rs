@@ -114,7 +114,9 @@ fn a_faithful_agent_that_is_full_refuses_until_its_sink_drains_it() {
         .sink_paused(true)
         .start()
         .unwrap();
-    let client = client_at([agent.url()]).build().unwrap();
+    // Batches of a hundred each, however the events come in: a smaller one would leave room that no
+    // other fits into.
+    let client = client_at([agent.url()]).linger(HOUR).build().unwrap();
     append_all(&client, 0..1000);
     // However long that takes: a client that has been refused has tried to send more.
     wait_until("a full agent", PATIENCE, || {

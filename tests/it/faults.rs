@@ -3,7 +3,7 @@
 use flume_client::{Client, ClientBuilder, Event};
 
 use crate::support::{
-    ANSWER_WITHIN, Agent, Answer, GOOD, Greeting, HOUR, PATIENCE, Port, Script, answers,
+    ANSWER_WITHIN, Agent, Answer, GOOD, Greeting, HOUR, NO_HOST, PATIENCE, Port, Script, answers,
     append_all, assert_each_at_least_once, assert_each_once, client_at, client_of, event, greets,
 };
 
@@ -71,8 +71,8 @@ fn a_refused_port_is_named_and_the_next_agent_takes_over() {
 
 #[test]
 fn an_unknown_host_is_named_and_the_next_agent_takes_over() {
-    let words = ["\"no-such-host.invalid\"", "cannot be resolved"];
-    check_takeover("avro://no-such-host.invalid:4141", &words);
+    let words = [NO_HOST, "cannot be resolved"];
+    check_takeover(&format!("avro://{NO_HOST}:4141"), &words);
 }
 
 #[test]

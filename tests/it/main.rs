@@ -1,8 +1,7 @@
 //! Scenarios of the real client: its thread, real sockets and real time.
 //!
-//! Most run against a scripted agent ([`support`]), which speaks in golden bytes of its own and
-//! records what it got, so that expected values never come from the client. Nothing here waits
-//! for time to pass: tests wait for receipts and for what agents have seen.
+//! Most run against a [scripted agent](flume_tests::scripted). Nothing here waits for time to pass:
+//! tests wait for receipts and for what agents have seen.
 
 #![expect(
     clippy::expect_used,
@@ -16,6 +15,8 @@ mod batches;
 mod buffer;
 mod chain;
 mod changes;
+#[cfg(target_os = "linux")]
+mod channel_disk_full;
 mod close;
 mod contexts;
 mod cost;
@@ -24,6 +25,7 @@ mod delivery;
 #[cfg(target_os = "linux")]
 mod disk_full;
 mod drops;
+mod encoded;
 mod failover;
 mod faults;
 #[cfg(target_os = "linux")]

@@ -209,17 +209,17 @@ fn what_is_no_event_is_counted_and_set_aside_and_holds_up_no_other() {
 fn numbers_that_are_far_apart_hold_up_nobody() {
     let home = TempDir::new().unwrap();
     let far = 1 << 62;
-    let segment = |id, first, number: u64| Segment {
-        id,
-        first,
-        skipped_from: first,
-        durable_upto: first,
-        frames: vec![Frame {
+    let segment = |id, first, number: u64| {
+        let frame = Frame {
             first,
             durable_upto: first,
             datums: vec![Event::new(format!("event {number}")).as_datum().to_vec()],
             ..Frame::default()
-        }],
+        };
+        Segment {
+            durable_upto: first,
+            ..Segment::of(id, first, vec![frame])
+        }
     };
     place(home.path(), &[segment(1, 0, 0), segment(2, far, 1)]);
     let agent = Agent::good();

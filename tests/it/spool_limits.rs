@@ -5,13 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use flume_client::spool::{DirectoryError, Trouble};
+use flume_client::spool::{DirectoryError, SpoolError};
 use flume_client::{BuildError, Client, ClientBuilder, Event, Stats};
 use flume_tests::wait_until;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::{
-    Agent, PATIENCE, Port, alone_under, assert_each_at_least_once, assert_each_once, btrfs,
+    Agent, PATIENCE, Port, alone, alone_under, assert_each_at_least_once, assert_each_once, btrfs,
     client_at, client_of, give_up, on_btrfs, on_disk, on_small_disk,
 };
 
@@ -40,11 +40,11 @@ fn assert_delivered(client: &Client, agent: &Agent, count: u64) {
     assert_each_once(agent.stored(), count);
 }
 
-fn trouble(stats: &Stats) -> Option<&Trouble> {
+fn trouble(stats: &Stats) -> Option<&SpoolError> {
     stats.spool.as_ref().unwrap().trouble.as_deref()
 }
 
-fn wait_for_trouble(client: &Client, is_it: impl Fn(&Trouble) -> bool) -> String {
+fn wait_for_trouble(client: &Client, is_it: impl Fn(&SpoolError) -> bool) -> String {
     let mut told = String::new();
     let has_come = || {
         let stats = client.stats();
@@ -122,7 +122,7 @@ fn a_limit_that_leaves_no_room_for_a_segment_is_told_and_the_process_lives() {
 fn a_limit_that_is_lowered_later_is_trouble_until_it_is_raised_and_costs_nothing() {
     let test = "spool_limits::a_limit_that_is_lowered_later_is_trouble_until_it_is_raised_and_costs_nothing";
     // The hard limit stays.
-    alone_under("true", test, || {
+    alone(test, || {
         let home = tempfile::tempdir().unwrap();
         let agent = Agent::good();
         let client = of_defaults(&agent, home.path()).build().unwrap();
@@ -134,7 +134,7 @@ fn a_limit_that_is_lowered_later_is_trouble_until_it_is_raised_and_costs_nothing
         };
         setrlimit(Resource::Fsize, lowered).unwrap();
         let waiting = client.append(event(10)).unwrap();
-        let told = wait_for_trouble(&client, |it| matches!(it, Trouble::FileSizeLimit));
+        let told = wait_for_trouble(&client, |it| matches!(it, SpoolError::FileSizeLimit));
         assert!(told.contains("RLIMIT_FSIZE"), "{told}");
         setrlimit(Resource::Fsize, before).unwrap();
         waiting.wait_stored(PATIENCE).unwrap();
@@ -146,7 +146,7 @@ fn a_limit_that_is_lowered_later_is_trouble_until_it_is_raised_and_costs_nothing
 #[test]
 fn no_descriptors_are_told_as_such_and_waited_out() {
     let test = "spool_limits::no_descriptors_are_told_as_such_and_waited_out";
-    alone_under("true", test, || {
+    alone(test, || {
         let home = tempfile::tempdir().unwrap();
         let client = client_at([Port::reserve().url()]).spool(home.path());
         let client = client
@@ -166,7 +166,7 @@ fn no_descriptors_are_told_as_such_and_waited_out() {
         while trouble(&client.stats()).is_none() {
             number += u64::from(client.append(event(number)).is_ok());
         }
-        let told = wait_for_trouble(&client, |it| matches!(it, Trouble::NoDescriptors(_)));
+        let told = wait_for_trouble(&client, |it| matches!(it, SpoolError::NoDescriptors(_)));
         setrlimit(Resource::Nofile, before).unwrap();
         assert!(
             told.contains("file descriptors") && told.contains("LimitNOFILE="),
@@ -204,7 +204,7 @@ fn what_is_to_stay_free_is_told_with_the_numbers() {
             let client = of_defaults(&agent, &disk.join("spool")).spool_free_bytes(60 << 20);
             let client = client.build().unwrap();
             let _waits = client.append(event(0)).unwrap();
-            let told = wait_for_trouble(&client, |it| matches!(it, Trouble::FreeBytes { .. }));
+            let told = wait_for_trouble(&client, |it| matches!(it, SpoolError::FreeBytes { .. }));
             assert!(
                 told.contains("of which 62914560 are to stay free"),
                 "{told}"
@@ -245,7 +245,7 @@ fn a_disk_without_inodes_is_told_as_such_and_used_when_there_are_some() {
             assert!((3..8).contains(&made), "{made}");
             let client = of_defaults(&agent, &spool).build().unwrap();
             let waiting = client.append(event(0)).unwrap();
-            let told = wait_for_trouble(&client, |it| matches!(it, Trouble::NoMoreFiles));
+            let told = wait_for_trouble(&client, |it| matches!(it, SpoolError::NoMoreFiles));
             assert!(told.contains("inodes"), "{told}");
             for file in files.iter().take(made) {
                 fs::remove_file(file).unwrap();

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use flume_client::spool::{Directory, Removed, Trouble};
+use flume_client::spool::{Directory, Removed, SpoolError};
 use flume_client::{Change, Client, DeliveryError, Event};
 use flume_tests::wait_until;
 use tempfile::TempDir;
@@ -99,7 +99,7 @@ fn event(number: u64) -> Event {
 
 fn is_trouble(client: &Client, removed: Removed) -> bool {
     let trouble = client.stats().spool.unwrap().trouble;
-    trouble.is_some_and(|it| *it == Trouble::Removed(removed))
+    trouble.is_some_and(|it| *it == SpoolError::Removed(removed))
 }
 
 fn holder(path: &Path) -> Option<u32> {

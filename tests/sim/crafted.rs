@@ -2,20 +2,11 @@
 
 use std::slice::from_ref;
 
+use flume_client::seq::Seq;
 use flume_client::spool::{Log, Survey};
 use flume_tests::crafted::{Frame, SETTINGS, Segment, Slot, check, disk, open_and_read};
 
 const MAX: u64 = u64::MAX;
-
-fn segment(id: u64, first: u64, frames: Vec<Frame>) -> Segment {
-    Segment {
-        id,
-        first,
-        skipped_from: first,
-        durable_upto: 0,
-        frames,
-    }
-}
 
 /// The numbers that are read of these files, of which everything else must hold, too.
 fn read(slots: &[Slot], segments: &[Segment]) -> Vec<u64> {
@@ -23,13 +14,13 @@ fn read(slots: &[Slot], segments: &[Segment]) -> Vec<u64> {
     check(&disk);
     let disk = self::disk(slots, segments);
     let (log, events) = open_and_read(&disk, 1);
-    assert!(log.next() <= 1 << 63, "{}", log.next());
+    assert!(log.next() <= Seq::END, "{}", log.next());
     events.into_iter().map(|(number, _)| number).collect()
 }
 
 #[test]
 fn a_cursor_that_no_client_writes_hides_no_event() {
-    let sound = || vec![segment(1, 0, vec![Frame::of(0, 5)])];
+    let sound = || vec![Segment::of(1, 0, vec![Frame::of(0, 5)])];
     let slot = Slot {
         generation: 2,
         ..Slot::default()
@@ -67,7 +58,7 @@ fn a_cursor_that_no_client_writes_hides_no_event() {
 
 #[test]
 fn a_segment_that_no_client_writes_costs_no_other_an_event() {
-    let sound = |id, first| segment(id, first, vec![Frame::of(first, 5)]);
+    let sound = |id, first| Segment::of(id, first, vec![Frame::of(first, 5)]);
     let with = |change: &dyn Fn(&mut Segment)| {
         let mut strange = sound(2, 10);
         change(&mut strange);
@@ -106,7 +97,7 @@ fn a_segment_that_no_client_writes_costs_no_other_an_event() {
 fn numbers_that_two_segments_leave_out_are_left_out_once() {
     let over = |id, first, skipped_from| Segment {
         skipped_from,
-        ..segment(id, first, vec![Frame::of(first, 1)])
+        ..Segment::of(id, first, vec![Frame::of(first, 1)])
     };
     let numbers = read(&[], &[over(1, 0, 0), over(2, 10, 0), over(3, 20, 0)]);
     assert_eq!(numbers, [0, 10, 20]);
@@ -120,7 +111,7 @@ fn a_frame_that_says_it_is_larger_than_its_file_hides_none_behind_it() {
         payload_bytes: Some(u32::MAX - 7),
         ..Frame::of(0, 1)
     };
-    let segment = segment(1, 0, vec![large, Frame::of(1, 3)]);
+    let segment = Segment::of(1, 0, vec![large, Frame::of(1, 3)]);
     assert_eq!(read(&[], &[segment]), [1, 2, 3]);
 }
 
@@ -132,7 +123,7 @@ fn frames_that_overlap_give_each_number_once() {
         Frame::of(0, 3),
         Frame::of(20, 1),
     ];
-    let segment = segment(1, 0, frames);
+    let segment = Segment::of(1, 0, frames);
     assert_eq!(read(&[], &[segment]), [0, 1, 2, 3, 4, 5, 6, 20]);
 }
 
@@ -140,8 +131,8 @@ fn frames_that_overlap_give_each_number_once() {
 fn numbers_far_apart_are_read_and_ids_at_their_end_are_set_aside() {
     for far in [1 << 52, 1 << 62, (1 << 63) - 5] {
         let segments = [
-            segment(1, 0, vec![Frame::of(0, 1)]),
-            segment(2, far, vec![Frame::of(far, 1)]),
+            Segment::of(1, 0, vec![Frame::of(0, 1)]),
+            Segment::of(2, far, vec![Frame::of(far, 1)]),
         ];
         let slot = Slot {
             generation: 2,
@@ -152,13 +143,13 @@ fn numbers_far_apart_are_read_and_ids_at_their_end_are_set_aside() {
     }
     for id in [1 << 63, MAX - 1, MAX] {
         let segments = [
-            segment(1, 0, vec![Frame::of(0, 1)]),
-            segment(id, 5, vec![Frame::of(5, 1)]),
+            Segment::of(1, 0, vec![Frame::of(0, 1)]),
+            Segment::of(id, 5, vec![Frame::of(5, 1)]),
         ];
         assert_eq!(read(&[], &segments), [0]);
     }
     let id = (1 << 63) - 1;
-    assert_eq!(read(&[], &[segment(id, 5, vec![Frame::of(5, 1)])]), [5]);
+    assert_eq!(read(&[], &[Segment::of(id, 5, vec![Frame::of(5, 1)])]), [5]);
 }
 
 #[test]
@@ -168,7 +159,7 @@ fn numbers_that_a_segment_leaves_out_are_not_lost_though_events_behind_them_are_
     let skips = |first| Segment {
         skipped_from: 5,
         durable_upto: 5,
-        ..segment(2, first, vec![Frame::of(first, 2)])
+        ..Segment::of(2, first, vec![Frame::of(first, 2)])
     };
     for (behind, first, numbers) in [
         (Frame::of(7, 2), 7, [0, 1, 2, 3, 4, 7, 8].as_slice()),
@@ -179,11 +170,11 @@ fn numbers_that_a_segment_leaves_out_are_not_lost_though_events_behind_them_are_
             ..behind
         };
         let segments = [
-            segment(1, 0, vec![Frame::of(0, 5), behind]),
+            Segment::of(1, 0, vec![Frame::of(0, 5), behind]),
             skips(first),
             Segment {
                 durable_upto: first + 2,
-                ..segment(3, first + 2, Vec::new())
+                ..Segment::of(3, first + 2, Vec::new())
             },
         ];
         let disk = disk(&[], &segments);
@@ -201,18 +192,18 @@ fn numbers_that_a_segment_leaves_out_are_not_lost_when_it_was_used_again_before_
         ..it
     };
     let segments = [
-        segment(1, 0, vec![Frame::of(0, 5)]),
+        Segment::of(1, 0, vec![Frame::of(0, 5)]),
         Segment {
             skipped_from: 5,
             durable_upto: 5,
-            ..segment(2, 8, vec![Frame::of(8, 2)])
+            ..Segment::of(2, 8, vec![Frame::of(8, 2)])
         },
-        durable(segment(3, 10, vec![Frame::of(10, 2)])),
-        durable(segment(4, 12, vec![Frame::of(12, 1)])),
+        durable(Segment::of(3, 10, vec![Frame::of(10, 2)])),
+        durable(Segment::of(4, 12, vec![Frame::of(12, 1)])),
     ];
     let disk = disk(&[], &segments);
     let (mut log, _) = Log::open(disk.clone(), SETTINGS, 1).unwrap();
-    log.retire(8, 10);
+    log.retire((8..10).into());
     log.save().unwrap();
     drop(log);
     let survey = Survey::take(disk.as_ref(), |_| Ok(())).unwrap();

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use flume_client::seq::{Seq, SeqRange};
 use flume_client::spool::{
     CURSOR_BYTES, CursorState, FileName, FrameHeader, HeaderBlock, Level, Log, Missing, Opened,
     Place, Reader, SEGMENT_HEADER_BYTES, SEGMENTS_MIN, Settings, Step,
@@ -89,7 +90,8 @@ fn frames(content: &[u8]) -> Vec<(Range<usize>, Range<u64>)> {
     };
     while let Some(frame) = FrameHeader::read(place(offset), &content[offset..]) {
         let end = offset + frame.frame_bytes() as usize;
-        frames.push((offset..end, frame.first..frame.end()));
+        let events = frame.range();
+        frames.push((offset..end, events.first.number()..events.end.number()));
         offset = end;
     }
     frames
@@ -101,7 +103,7 @@ fn find(segment: (FileName, Vec<u8>), cursor: Vec<u8>) -> Found {
     disk.place(segment.0, segment.1);
     disk.place(FileName::Cursor, cursor);
     let (mut log, opened) = Log::open(Arc::clone(&disk) as _, SETTINGS, 3).unwrap();
-    let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
+    let mut reader = Reader::new(log.retired().watermark(), opened.known_durable_upto);
     let (mut events, mut lost) = (Vec::new(), Vec::new());
     loop {
         let segments = log.segments();
@@ -110,17 +112,16 @@ fn find(segment: (FileName, Vec<u8>), cursor: Vec<u8>) -> Found {
             Ok(Step::End) => break,
             Ok(Step::Gap(gap)) => {
                 if gap.missing == Missing::Lost {
-                    lost.extend(gap.first..gap.end.min(EVENTS + 10));
+                    let lost_here = gap.range.below(Seq::new(EVENTS + 10));
+                    lost.extend(lost_here.iter().map(Seq::number));
                 }
-                log.retire(gap.first, gap.end);
+                log.retire(gap.range);
             }
             Ok(Step::Frame) => {
                 let frame = reader.frame().unwrap();
-                let mut start = 0;
-                for (number, end) in (frame.header.first..).zip(frame.payload.ends()) {
-                    let bytes = &frame.payload.datums()[start..end as usize];
+                for (number, bytes) in frame.events() {
+                    let number = number.number();
                     assert_eq!(bytes, datum(number), "event {number}");
-                    start = end as usize;
                     events.push(number);
                 }
             }
@@ -211,7 +212,7 @@ fn damaged_segments_that_are_set_aside_leave_room_for_events_in_the_smallest_quo
             begun = log.newest_segment();
             log.mark_damaged(begun.unwrap());
         }
-        log.retire(0, log.next());
+        log.retire(SeqRange::new(Seq::ZERO, log.next()));
         log.save().unwrap();
     }
     let files = disk.files();
@@ -235,7 +236,7 @@ fn a_crash_finds_nothing_new_under_the_old_name_of_a_spare() {
             log.push(&[15_000], &[7; 15_000], Level::EndToEnd);
             log.flush(0).unwrap();
         }
-        log.retire(0, log.next());
+        log.retire(SeqRange::new(Seq::ZERO, log.next()));
         disk.set_names_fail(true);
         log.save().unwrap_err();
         disk.set_names_fail(false);

@@ -28,19 +28,15 @@ fn open(path: &Path) -> Result<Directory, DirectoryError> {
 fn bodies(path: &Path) -> Vec<String> {
     let directory = Arc::new(open(path).unwrap());
     let (log, opened) = Log::open(Arc::clone(&directory) as _, SETTINGS, 1).unwrap();
-    let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
+    let mut reader = Reader::new(log.retired().watermark(), opened.known_durable_upto);
     let mut bodies = Vec::new();
     let (segments, upto) = (log.segments(), log.readable_upto());
     while let Step::Frame = reader
         .advance(directory.as_ref(), &segments, log.retired(), upto)
         .unwrap()
     {
-        let frame = reader.frame().unwrap();
-        let mut start = 0;
-        for end in frame.payload.ends() {
-            let datum = &frame.payload.datums()[start..end as usize];
+        for (_, datum) in reader.frame().unwrap().events() {
             bodies.push(String::from_utf8(datum.to_vec()).unwrap());
-            start = end as usize;
         }
     }
     bodies
@@ -59,7 +55,7 @@ fn what_is_durable_is_there_for_the_next_one_until_it_is_done_with() {
     for body in ["one", "two", "three"] {
         write(&mut log, body);
     }
-    log.retire(0, 1);
+    log.retire((0..1).into());
     log.save().unwrap();
     drop(log);
     assert_eq!(bodies(&path), ["two", "three"]);
@@ -242,7 +238,7 @@ fn a_segment_that_goes_while_it_is_looked_at_is_a_gap() {
     };
     let mut numbers = Vec::new();
     let survey = Survey::take(&vanishing, |event| {
-        numbers.push(event.number);
+        numbers.push(event.number.number());
         Ok(())
     });
     let survey = survey.unwrap();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flume_client::Event;
+use flume_client::seq::Seq;
 use flume_client::spool::{CursorState, FileName, Level, Log, Reader, Settings, Step};
 use flume_tests::spool_sim::disk::SimDisk;
 
@@ -43,8 +44,8 @@ fn write() -> Arc<SimDisk> {
         log.push(&ends, &datums, Level::EndToEnd);
         log.flush(TIME_MS).unwrap();
     }
-    log.retire(0, 2);
-    log.retire(3, 4);
+    log.retire((0..2).into());
+    log.retire((3..4).into());
     log.save().unwrap();
     disk
 }
@@ -86,7 +87,7 @@ fn read(fixture: &str) {
     assert_eq!(placed, 2);
     let (log, opened) = Log::open(Arc::clone(&disk) as _, SETTINGS, 7).unwrap();
     assert_eq!(opened.cursor, CursorState::Whole);
-    let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
+    let mut reader = Reader::new(log.retired().watermark(), opened.known_durable_upto);
     let (segments, upto) = (log.segments(), log.readable_upto());
     assert_eq!(segments.readable.len(), 1);
     assert_eq!(segments.readable[0].header.run_id == 0, fixture == BEFORE);
@@ -94,13 +95,9 @@ fn read(fixture: &str) {
         let step = reader.advance(disk.as_ref(), &segments, log.retired(), upto);
         assert_eq!(step.unwrap(), Step::Frame);
         let frame = reader.frame().unwrap();
-        assert_eq!(frame.header.first + u64::from(frame.skip), number);
-        assert_eq!(frame.take, 1);
         assert_eq!(frame.header.time_ms, TIME_MS);
-        let ends: Vec<_> = frame.payload.ends().collect();
-        let skip = frame.skip as usize;
-        let datum_read = &frame.payload.datums()[ends[skip - 1] as usize..ends[skip] as usize];
-        assert_eq!(datum_read, datum(number));
+        let events: Vec<_> = frame.events().collect();
+        assert_eq!(events, [(Seq::new(number), datum(number).as_slice())]);
     }
     let step = reader.advance(disk.as_ref(), &segments, log.retired(), upto);
     assert_eq!(step.unwrap(), Step::End);

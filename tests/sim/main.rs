@@ -20,7 +20,7 @@ mod unread;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use flume_tests::{sim, spool_sim};
+use flume_tests::{hallway_sim, sim, spool_sim};
 
 fn check(seed: u64) {
     let failure = sim::run(seed, false).err();
@@ -82,5 +82,38 @@ fn the_spool_does_the_same_with_a_seed_twice() {
     for seed in 0..20 {
         let run = || spool_sim::run(seed).expect("it keeps every promise");
         assert_eq!(run(), run(), "seed {seed}");
+    }
+}
+
+fn check_hallway(seed: u64) -> hallway_sim::Stats {
+    let run = hallway_sim::run(seed);
+    let text = run.as_ref().err().map(ToString::to_string);
+    assert!(run.is_ok(), "{}", text.unwrap_or_default());
+    run.unwrap_or_default()
+}
+
+/// Seeds that found something once.
+const FOUND: [u64; 2] = [811, 8170];
+
+#[test]
+fn fixed_seeds_keep_every_promise_of_the_hallway() {
+    for seed in (0..100).chain(FOUND) {
+        check_hallway(seed);
+    }
+}
+
+#[test]
+fn fresh_seeds_keep_every_promise_of_the_hallway() {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let first = since.expect("the epoch is over").as_nanos() as u64;
+    for seed in first..first + 50 {
+        check_hallway(seed);
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_run_of_the_hallway_twice() {
+    for seed in 0..20 {
+        assert_eq!(check_hallway(seed), check_hallway(seed), "seed {seed}");
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fastrand::Rng;
-use flume_client::spool::{Level, Log, Reader, Retired, Settings, Step};
+use flume_client::seq::{Seq, SeqRange, SeqSet};
+use flume_client::spool::{Level, Log, Reader, Settings, Step};
 use flume_tests::spool_sim::disk::SimDisk;
 
 const SETTINGS: Settings = Settings {
@@ -19,7 +20,7 @@ const STEPS: u32 = 60;
 
 /// Every name that was ever given, and the event it was given to.
 #[derive(Default)]
-struct Names(BTreeMap<(u64, u64), Vec<u8>>);
+struct Names(BTreeMap<(u64, Seq), Vec<u8>>);
 
 impl Names {
     /// A run of a client: stores some new events, and is killed or ends.
@@ -33,7 +34,7 @@ impl Names {
                 let event = format!("event {}", self.0.len()).into_bytes();
                 datums.extend(&event);
                 ends.push(datums.len() as u32);
-                let name = (log.run_id(), log.next() + index);
+                let name = (log.run_id(), log.next().plus(index));
                 let earlier = self.0.insert(name, event);
                 assert!(earlier.is_none(), "{name:x?} names two events");
             }
@@ -41,7 +42,8 @@ impl Names {
             log.flush(TIME_MS).unwrap();
         }
         if random.bool() {
-            log.retire(0, log.next() - random.u64(0..20).min(log.next()));
+            let upto = log.next().number().saturating_sub(random.u64(0..20));
+            log.retire((0..upto).into());
             log.save().unwrap();
         }
         drop(log);
@@ -52,8 +54,8 @@ impl Names {
     fn check(&self, disk: &Arc<SimDisk>) {
         let (log, opened) = Log::open(Arc::clone(disk) as _, SETTINGS, 1).unwrap();
         let segments = log.segments();
-        let mut reader = Reader::new(0, opened.witnessed);
-        let nothing = Retired::default();
+        let mut reader = Reader::new(Seq::ZERO, opened.known_durable_upto);
+        let nothing = SeqSet::default();
         loop {
             let step = reader.advance(disk.as_ref(), &segments, &nothing, log.readable_upto());
             match step.unwrap() {
@@ -64,13 +66,9 @@ impl Names {
             let mut segments = segments.readable.iter().map(|segment| segment.header);
             let header = segments.find(|header| Some(header.id) == reader.segment());
             let run_id = header.unwrap().run_id;
-            let frame = reader.frame().unwrap();
-            let mut start = 0;
-            for (number, end) in (frame.header.first..).zip(frame.payload.ends()) {
-                let datum = &frame.payload.datums()[start..end as usize];
-                start = end as usize;
+            for (number, datum) in reader.frame().unwrap().events() {
                 let named = &self.0[&(run_id, number)];
-                assert_eq!(named, datum, "{run_id:x}-{number:x}");
+                assert_eq!(named, datum, "{run_id:x}-{:x}", number.number());
             }
         }
     }
@@ -148,7 +146,7 @@ fn a_segment_names_the_one_that_was_there_before_it() {
     assert_eq!(last.1, before.last().unwrap().0 + 1);
     drop(log);
     let (mut log, _) = Log::open(Arc::clone(&disk) as _, SETTINGS, 3).unwrap();
-    log.retire(0, log.next());
+    log.retire(SeqRange::new(Seq::ZERO, log.next()));
     log.save().unwrap();
     log.push(&[5], b"event", Level::EndToEnd);
     log.flush(TIME_MS).unwrap();

@@ -31,14 +31,14 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "left-out numbers never done with",
         "core.rs",
-        "self.acks.finish(first, next.saturating_sub(first));",
-        "let _ = first;",
+        "self.finish(skipped);",
+        "let _ = skipped;",
     ),
     bug(
         "batch over left-out numbers",
         "batch.rs",
-        "        self.seal();\n        let first = self.next;",
-        "        let first = self.next;",
+        "        self.seal();\n        let skipped =",
+        "        let skipped =",
     ),
     // Acknowledgements.
     bug(
@@ -50,13 +50,13 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "reply answers the oldest call",
         "link.rs",
-        "self.in_flight.remove(&serial)",
+        "self.in_flight.remove(&call)",
         "self.in_flight.pop_first().map(|(_, call)| call)",
     ),
     bug(
         "wrong serial tolerated",
         "core.rs",
-        "self.break_link(agent, Some(Disconnect::UnexpectedSerial(serial)), i32::MAX);",
+        "self.break_link(agent, Some(Disconnect::UnknownCall(id)), None);",
         "",
     ),
     bug(
@@ -80,9 +80,9 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     bug(
         "watermark passes a gap",
-        "acks.rs",
-        "        if start == self.watermark {",
-        "        if start >= self.watermark {",
+        "../seq.rs",
+        "        if first == self.watermark {",
+        "        if first >= self.watermark {",
     ),
     // Losses and duplicates.
     bug(
@@ -106,8 +106,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "begun call taken for unsent",
         "core.rs",
-        "if serial >= unsent_from {",
-        "if serial >= unsent_from - 1 {",
+        "if unsent_from.is_some_and(|from| id >= from) {",
+        "if unsent_from.is_some_and(|from| id.next() >= from) {",
     ),
     bug(
         "close forgets calls in flight",
@@ -117,8 +117,8 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     bug(
         "spare closed with calls in flight",
-        "core.rs",
-        "&& link.in_flight_count() == 0",
+        "select.rs",
+        " && link.in_flight_count() == 0",
         "",
     ),
     bug(
@@ -130,7 +130,7 @@ pub(crate) const BUGS: &[Bug] = &[
     // Counters.
     bug(
         "batches counted as events",
-        "mod.rs",
+        "outcome.rs",
         "*counter += u64::from(events);",
         "*counter += 1;",
     ),
@@ -256,22 +256,22 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     bug(
         "no fail-back",
-        "core.rs",
-        "        for (agent, link) in self.links.iter_mut().enumerate() {
-            if link.is_connecting()",
-        "        if self.links.iter().any(|link| link.is_usable(self.now)) {
-            return;
-        }
-        for (agent, link) in self.links.iter_mut().enumerate() {
-            if link.is_connecting()",
+        "select.rs",
+        "    for (index, link) in links.iter().enumerate() {
+        if link.is_connecting()",
+        "    if links.iter().any(|link| link.is_usable(now)) {
+        return None;
+    }
+    for (index, link) in links.iter().enumerate() {
+        if link.is_connecting()",
     ),
     bug(
         "no trial",
-        "core.rs",
-        "            if link.is_proven() {
-                return None;",
-        "            if link.in_flight_count() > 0 {
-                return None;",
+        "select.rs",
+        "        if link.is_proven() {
+            return None;",
+        "        if link.in_flight_count() > 0 {
+            return None;",
     ),
     bug(
         "sent before the handshake's answer",
@@ -282,7 +282,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "serial numbers not started afresh",
         "link.rs",
-        "        self.next_serial = FIRST_SERIAL;\n",
+        "        self.next_call = CallId::FIRST;\n",
         "",
     ),
     // Windows.

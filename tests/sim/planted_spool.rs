@@ -71,8 +71,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "a frame not written though some of its events are not delivered",
         "log.rs",
-        "            && upto >= end\n",
-        "            && upto > 0 && end > 0\n",
+        "            && self.retired.covers(front)\n",
+        "            && self.retired.run(front.first).0\n",
     ),
     bug(
         "frames written ahead lie where they were to be alone",
@@ -158,7 +158,7 @@ pub(crate) const BUGS: &[Bug] = &[
         "segment recycled past a gap",
         "log.rs",
         "        let retired = &drained;",
-        "        let mut retired = drained.clone();\n        retired.add(0, retired.run(retired.watermark()).1);\n        let retired = &retired;",
+        "        let mut retired = drained.clone();\n        retired.add_below(retired.run(retired.watermark()).1);\n        let retired = &retired;",
     ),
     // Recovery.
     bug(
@@ -176,8 +176,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "numbers of a torn write given again",
         "open.rs",
-        "((given >> RUN_BITS) + runs) << RUN_BITS",
-        "given + 0 * runs",
+        "given.later_run(runs)",
+        "given.plus(0 * runs)",
     ),
     bug(
         "last segment not read to its end",
@@ -188,8 +188,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "holes of a torn write told as losses",
         "open.rs",
-        "retired.add(first.max(opened.witnessed), end);",
-        "let _ = (first, end);",
+        "retired.add(hole.not_below(opened.known_durable_upto));",
+        "let _ = hole;",
     ),
     bug(
         "damage taken for an unfinished write",
@@ -225,8 +225,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "missing events are as many as the numbers to the next run",
         "missing.rs",
-        "let can_be = end.saturating_sub(first).min(room);",
-        "let can_be = end.saturating_sub(first) + 0 * room;",
+        "let can_be = range.len().min(room);",
+        "let can_be = range.len() + 0 * room;",
     ),
     bug(
         "what a file can hold is told for each gap that it may be in",

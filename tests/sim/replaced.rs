@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use flume_client::seq::{Seq, SeqRange};
 use flume_client::spool::{
     CURSOR_BYTES, Directory, FileName, Level, Log, Missing, NetworkFileSystem, Operation, Reader,
     Recovered, SegmentTrouble, Settings, Step, Storage, Survey, Watched,
@@ -24,10 +25,10 @@ const SETTINGS: Settings = Settings {
 const EVENTS: u64 = 12;
 const BODY_BYTES: usize = 12 * 1024;
 
-fn open(path: &Path) -> (Arc<Directory>, Log, u64) {
+fn open(path: &Path) -> (Arc<Directory>, Log, Seq) {
     let directory = Arc::new(Directory::open(path, NetworkFileSystem::Refused).unwrap());
     let (log, opened) = Log::open(Arc::clone(&directory) as _, SETTINGS, 1).unwrap();
-    (directory, log, opened.witnessed)
+    (directory, log, opened.known_durable_upto)
 }
 
 fn write(path: &Path) {
@@ -43,25 +44,25 @@ fn segment(path: &Path, id: u64) -> PathBuf {
 }
 
 /// What is delivered, and so done with; how many events at most cannot be read, and are lost.
-fn deliver(directory: &Directory, log: &mut Log, witnessed: u64) -> (Vec<u64>, u64, u64) {
+fn deliver(directory: &Directory, log: &mut Log, known_durable_upto: Seq) -> (Vec<u64>, u64, u64) {
     let (mut numbers, mut unreadable, mut lost) = (Vec::new(), 0, 0);
-    let mut reader = Reader::new(log.retired().watermark(), witnessed);
+    let mut reader = Reader::new(log.retired().watermark(), known_durable_upto);
     let (list, upto) = (log.segments(), log.readable_upto());
     loop {
         let next = reader.next();
         match reader.advance(directory, &list, log.retired(), upto) {
             Ok(Step::End) => break,
             Ok(Step::Frame) => {
-                let frame = reader.frame().unwrap();
-                numbers.push(frame.header.first);
-                log.retire(frame.header.first, frame.header.end());
+                let range = reader.frame().unwrap().header.range();
+                numbers.push(range.first.number());
+                log.retire(range);
             }
             Ok(Step::Gap(gap)) if gap.missing == Missing::Unreadable => {
                 unreadable += gap.events_max;
             }
             Ok(Step::Gap(gap)) => {
                 lost += gap.events_max;
-                log.retire(next, gap.end);
+                log.retire(SeqRange::new(next, gap.range.end));
             }
             Err(error) => reader.skip_unread(&error),
         }
@@ -97,8 +98,8 @@ fn a_segment_that_a_link_a_pipe_or_a_directory_stands_for_is_unread_until_it_is_
             let gone = fs::remove_file(&name).or_else(|_| fs::remove_dir(&name));
             gone.unwrap();
             fs::rename(&elsewhere, &name).unwrap();
-            let (directory, mut log, witnessed) = open(&path);
-            let (numbers, unreadable, lost) = deliver(&directory, &mut log, witnessed);
+            let (directory, mut log, known_durable_upto) = open(&path);
+            let (numbers, unreadable, lost) = deliver(&directory, &mut log, known_durable_upto);
             let first = place * 4;
             assert_eq!(numbers, (first..first + 4).collect::<Vec<_>>());
             assert_eq!((unreadable, lost), (0, 0), "{id}");
@@ -121,12 +122,12 @@ fn check_replaced(path: &Path, id: u64) {
         "{why}"
     );
     for delivered in [EVENTS - 4, 0, 0] {
-        let (directory, mut log, witnessed) = open(path);
+        let (directory, mut log, known_durable_upto) = open(path);
         assert!(
             log.backlog() >= delivered + 4 && log.backlog() <= room * 4,
             "{log:?}"
         );
-        let (numbers, unreadable, lost) = deliver(&directory, &mut log, witnessed);
+        let (numbers, unreadable, lost) = deliver(&directory, &mut log, known_durable_upto);
         assert_eq!((numbers.len() as u64, lost), (delivered, 0));
         assert!((4..=room).contains(&unreadable), "{unreadable}");
         assert!(!log.look_again(), "nothing has changed");
@@ -141,12 +142,12 @@ fn a_segment_that_is_put_back_in_place_of_a_link_is_read_without_a_restart() {
     let name = segment(&path, 2);
     fs::rename(&name, &elsewhere).unwrap();
     symlink(&elsewhere, &name).unwrap();
-    let (directory, mut log, witnessed) = open(&path);
-    assert_eq!(deliver(&directory, &mut log, witnessed).0.len(), 8);
+    let (directory, mut log, known_durable_upto) = open(&path);
+    assert_eq!(deliver(&directory, &mut log, known_durable_upto).0.len(), 8);
     fs::remove_file(&name).unwrap();
     fs::rename(&elsewhere, &name).unwrap();
     assert!(log.look_again());
-    let (numbers, unreadable, lost) = deliver(&directory, &mut log, witnessed);
+    let (numbers, unreadable, lost) = deliver(&directory, &mut log, known_durable_upto);
     assert_eq!((numbers, unreadable, lost), (vec![4, 5, 6, 7], 0, 0));
 }
 
@@ -158,7 +159,7 @@ fn an_unread_segment_in_a_directory_that_was_moved_is_neither_lost_nor_counted_i
     let name = FileName::Segment(2).to_string();
     let content = fs::read(path.join(&name)).unwrap();
     fs::write(path.join(&name), of_another_version(&content).unwrap()).unwrap();
-    let (directory, mut log, witnessed) = open(&path);
+    let (directory, mut log, known_durable_upto) = open(&path);
     fs::rename(&path, &moved).unwrap();
     let recovered = directory.recover(None, log.next_segment_id()).unwrap();
     assert_eq!(recovered, Recovered::Another);
@@ -168,14 +169,14 @@ fn an_unread_segment_in_a_directory_that_was_moved_is_neither_lost_nor_counted_i
 
     assert!(!log.look_again(), "it is where it was: {log:?}");
     assert!(log.segments().removed.is_empty());
-    let (numbers, unreadable, lost) = deliver(&directory, &mut log, witnessed);
+    let (numbers, unreadable, lost) = deliver(&directory, &mut log, known_durable_upto);
     assert_eq!((numbers.len(), lost), (8, 0));
     assert!(unreadable >= 4);
     assert!(log.has_left(), "what is not read is still needed");
 
     fs::write(moved.join(&name), content).unwrap();
     assert!(log.look_again());
-    let (numbers, unreadable, lost) = deliver(&directory, &mut log, witnessed);
+    let (numbers, unreadable, lost) = deliver(&directory, &mut log, known_durable_upto);
     assert_eq!((numbers, unreadable, lost), (vec![4, 5, 6, 7], 0, 0));
     assert_eq!(log.disk_bytes(), CURSOR_BYTES as u64);
 }
@@ -204,8 +205,8 @@ fn a_cursor_that_is_removed_right_after_the_start_is_made_again() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path();
     write(path);
-    let (directory, mut log, witnessed) = open(path);
-    drop(deliver(&directory, &mut log, witnessed));
+    let (directory, mut log, known_durable_upto) = open(path);
+    drop(deliver(&directory, &mut log, known_durable_upto));
     drop((log, directory));
     // The first save fails, so that the cursor that was read is not confirmed.
     let directory = Arc::new(Directory::open(path, NetworkFileSystem::Refused).unwrap());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flume_client::seq::{Seq, SeqRange};
 use flume_client::spool::{
     FileName, Level, Log, Missing, Reader, SEGMENT_HEADER_BYTES, Settings, Step, Survey,
 };
@@ -63,9 +64,9 @@ struct Found {
     lost: u64,
 }
 
-fn read(disk: &Arc<SimDisk>, log: &Log, witnessed: u64) -> Found {
+fn read(disk: &Arc<SimDisk>, log: &Log, known_durable_upto: Seq) -> Found {
     let mut found = Found::default();
-    let mut reader = Reader::new(log.retired().watermark(), witnessed);
+    let mut reader = Reader::new(log.retired().watermark(), known_durable_upto);
     let list = log.segments();
     loop {
         let step = reader.advance(disk.as_ref(), &list, log.retired(), log.readable_upto());
@@ -95,7 +96,7 @@ fn check(disk: &Arc<SimDisk>, unread: &[u64]) {
     );
 
     let (log, opened) = Log::open(Arc::clone(disk) as _, SETTINGS, 77).unwrap();
-    let found = read(disk, &log, opened.witnessed);
+    let found = read(disk, &log, opened.known_durable_upto);
     assert_eq!((found.read, found.lost), (in_all - cannot_be_read, 0));
     assert!(
         (cannot_be_read..=can_be).contains(&found.unreadable),
@@ -153,7 +154,7 @@ fn a_segment_that_is_gone_is_told_as_lost_with_what_one_file_can_hold() {
         let largest = files.iter().map(|file| can_hold(&disk, *file)).max();
         disk.take_away(files[place]);
         let (log, opened) = Log::open(Arc::clone(&disk) as _, SETTINGS, 77).unwrap();
-        let found = read(&disk, &log, opened.witnessed);
+        let found = read(&disk, &log, opened.known_durable_upto);
         assert_eq!((found.read, found.unreadable), ((RUNS - 1) * EVENTS, 0));
         // Before it, less than a block may have been frames.
         let most = largest.unwrap() + 4096 / EVENT_BYTES_MIN;
@@ -196,11 +197,11 @@ fn starts_beside_an_unreadable_segment_find_what_it_can_hold_and_nothing_more() 
                 (least..=most).contains(&backlog),
                 "segment {place}, start {start}: {backlog} of {most}"
             );
-            deliver(&disk, &mut log, opened.witnessed);
+            deliver(&disk, &mut log, opened.known_durable_upto);
             // This run's events are all delivered.
-            log.push(&[4], &[7; 4], Level::EndToEnd);
+            let own = log.push(&[4], &[7; 4], Level::EndToEnd);
             log.flush(0).unwrap();
-            log.retire(log.next() - 1, log.next());
+            log.retire(SeqRange::of(own, 1));
             log.save().unwrap();
             drop(log);
             disk.end_process();
@@ -209,8 +210,8 @@ fn starts_beside_an_unreadable_segment_find_what_it_can_hold_and_nothing_more() 
 }
 
 /// All that can be read is done with.
-fn deliver(disk: &Arc<SimDisk>, log: &mut Log, witnessed: u64) {
-    let mut reader = Reader::new(log.retired().watermark(), witnessed);
+fn deliver(disk: &Arc<SimDisk>, log: &mut Log, known_durable_upto: Seq) {
+    let mut reader = Reader::new(log.retired().watermark(), known_durable_upto);
     let list = log.segments();
     loop {
         let step = reader.advance(disk.as_ref(), &list, log.retired(), log.readable_upto());
@@ -218,7 +219,7 @@ fn deliver(disk: &Arc<SimDisk>, log: &mut Log, witnessed: u64) {
             Step::End => return,
             Step::Frame => {
                 let header = reader.frame().unwrap().header;
-                log.retire(header.first, header.end());
+                log.retire(header.range());
             }
             Step::Gap(gap) => assert_eq!(gap.missing, Missing::Unreadable),
         }
@@ -234,7 +235,7 @@ fn a_last_segment_that_is_gone_is_not_the_fault_of_the_one_before() {
     // The cursor says how far all was stored.
     disk.take_away(*files.last().unwrap());
     let (log, opened) = Log::open(Arc::clone(&disk) as _, SETTINGS, 71).unwrap();
-    let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
+    let mut reader = Reader::new(log.retired().watermark(), opened.known_durable_upto);
     let (list, mut lost) = (log.segments(), 0);
     loop {
         let step = reader.advance(disk.as_ref(), &list, log.retired(), log.readable_upto());
@@ -259,7 +260,7 @@ fn a_last_segment_whose_end_is_overwritten_is_damaged() {
     content[end - 3000..].fill(1);
     disk.place(last, content);
     let (log, opened) = Log::open(Arc::clone(&disk) as _, SETTINGS, 71).unwrap();
-    let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
+    let mut reader = Reader::new(log.retired().watermark(), opened.known_durable_upto);
     let (list, mut damaged) = (log.segments(), Vec::new());
     loop {
         let step = reader.advance(disk.as_ref(), &list, log.retired(), log.readable_upto());
@@ -306,7 +307,7 @@ fn events_that_were_surely_given_are_told_though_the_file_that_cannot_be_read_ha
 
     let (log, opened) = Log::open(Arc::clone(&disk) as _, settings, 77).unwrap();
     assert!(log.backlog() >= 65, "{log:?}");
-    let found = read(&disk, &log, opened.witnessed);
+    let found = read(&disk, &log, opened.known_durable_upto);
     assert_eq!((found.read, found.lost), (50, 0));
     assert!(found.unreadable >= 15, "{found:?}");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use flume_client::error::Refusal;
 use flume_client::{Backoff, Client, Event, WindowMode};
 use flume_mini_agent::config::AgentConfig;
-use flume_mini_agent::{Fault, Ledger, MiniAgent, Stored, Told};
+use flume_mini_agent::{Answered, Fault, Ledger, MiniAgent, Stored};
 
 use crate::{HarnessError, Metrics, RealFlume, Result, Version, wait_until};
 
@@ -198,7 +198,10 @@ impl Chain {
         self.wait_for_drained(sent.len() + BATCH)?;
         assert_eq!(cut.hits().len(), 1);
         let untold = told.batches();
-        let untold: Vec<_> = untold.iter().filter(|b| b.told == Told::Nothing).collect();
+        let untold: Vec<_> = untold
+            .iter()
+            .filter(|b| b.answered == Answered::Nothing)
+            .collect();
         assert!(
             matches!(untold.as_slice(), [batch] if batch.stored == Stored::Yes && batch.events == BATCH),
             "{untold:?}"

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use flume_client::spool::{FileName, Level, Log, Reader, Settings, Step, Survey, Trouble};
+use flume_client::spool::{FileName, Level, Log, Reader, Settings, SpoolError, Step, Survey};
 
 use crate::spool_sim::disk::SimDisk;
 
@@ -18,6 +18,7 @@ const SEGMENT_BYTES: usize = 8 * 1024;
 const HEADER_BYTES: usize = 4096;
 const SALT: u64 = 1;
 const CLIENT: u64 = 7;
+const TIME_MS: u64 = 1_700_000_000_000;
 /// An event without headers, body `hello`.
 pub const DATUM: &[u8] = b"\0\x0ahello";
 /// Steps that reading takes at most: a frame or a gap takes 48 bytes, or two of a segment.
@@ -51,6 +52,14 @@ pub struct Segment {
     pub skipped_from: u64,
     /// All events below were durable.
     pub durable_upto: u64,
+    /// Whose it says it is, if not the same as that of all files.
+    pub client: Option<u64>,
+    /// When it says it was made, if not when all files were.
+    pub time_ms: Option<u64>,
+    /// The run that made it.
+    pub run_id: u64,
+    /// The segment before it.
+    pub previous: u64,
     /// One behind the other.
     pub frames: Vec<Frame>,
 }
@@ -100,7 +109,7 @@ impl Frame {
         header.extend(events.to_le_bytes());
         header.extend(payload_bytes.to_le_bytes());
         header.extend([0; 4]);
-        header.extend(numbers(&[self.first, self.durable_upto, 1_700_000_000_000]));
+        header.extend(numbers(&[self.first, self.durable_upto, TIME_MS]));
         header.extend(crc32fast::hash(&payload).to_le_bytes());
         let place = numbers(&[SALT, offset]);
         let sealed = [place, header.clone()].concat();
@@ -111,18 +120,32 @@ impl Frame {
 }
 
 impl Segment {
+    /// A sound one, if its frames are.
+    #[must_use]
+    pub fn of(id: u64, first: u64, frames: Vec<Frame>) -> Self {
+        Self {
+            id,
+            first,
+            skipped_from: first,
+            frames,
+            ..Self::default()
+        }
+    }
+
     /// The file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut copy = b"FLSPOOL\n\x01\0\x01\0\0\0\0\0".to_vec();
         copy.extend(numbers(&[
             self.id,
-            CLIENT,
+            self.client.unwrap_or(CLIENT),
             SALT,
             self.first,
             self.skipped_from,
             self.durable_upto,
-            1_700_000_000_000,
+            self.time_ms.unwrap_or(TIME_MS),
+            self.run_id,
+            self.previous,
         ]));
         let mut file = sealed(copy, HEADER_BYTES / 2).repeat(2);
         for frame in &self.frames {
@@ -190,27 +213,18 @@ pub fn open_and_read(disk: &Arc<SimDisk>, seed: u64) -> (Log, Vec<(u64, Vec<u8>)
     let opened = Log::open(Arc::clone(disk) as _, SETTINGS, seed);
     let (log, opened) = opened.expect("a disk without faults can be listed");
     let segments = log.segments();
-    let mut reader = Reader::new(log.retired().watermark(), opened.witnessed);
+    let mut reader = Reader::new(log.retired().watermark(), opened.known_durable_upto);
     let mut events = Vec::new();
     for steps in 0.. {
         assert!(steps < STEPS_MAX, "reading comes to an end");
         let step = reader.advance(disk.as_ref(), &segments, log.retired(), log.readable_upto());
         match step.expect("a disk without faults can be read") {
             Step::End => return (log, events),
-            Step::Gap(gap) => assert!(gap.first < gap.end, "{gap:?}"),
+            Step::Gap(gap) => assert!(!gap.range.is_empty(), "{gap:?}"),
             Step::Frame => {
                 let frame = reader.frame().expect("it was found");
-                let mut start = 0;
-                let wanted = frame.skip as usize..(frame.skip + frame.take) as usize;
-                let numbered = (frame.header.first..).zip(frame.payload.ends());
-                for (index, (number, end)) in numbered.enumerate() {
-                    let datum = frame.payload.datums().get(start..end as usize);
-                    start = end as usize;
-                    if wanted.contains(&index) {
-                        let datum = datum.expect("the events lie in their frame");
-                        events.push((number, datum.to_vec()));
-                    }
-                }
+                let found = frame.events();
+                events.extend(found.map(|(number, datum)| (number.number(), datum.to_vec())));
             }
         }
     }
@@ -230,10 +244,10 @@ pub fn check(disk: &Arc<SimDisk>) {
     let room: u64 = before.iter().map(|(_, bytes)| bytes / 4).sum();
     assert!(events.len() as u64 <= room);
     let _ = (log.backlog(), log.room(), log.disk_bytes());
-    let number = log.push(&[5], b"ours!", Level::EndToEnd);
+    let number = log.push(&[5], b"ours!", Level::EndToEnd).number();
     assert!(events.iter().all(|(earlier, _)| *earlier < number));
-    let flushed = log.flush(1_700_000_000_000);
-    if matches!(flushed, Err(Trouble::Quota | Trouble::UsedUp)) {
+    let flushed = log.flush(TIME_MS);
+    if matches!(flushed, Err(SpoolError::Quota | SpoolError::UsedUp)) {
         return;
     }
     assert_eq!(flushed, Ok(()), "a sound disk is no trouble");
@@ -246,7 +260,7 @@ pub fn check(disk: &Arc<SimDisk>) {
         events.iter().all(|event| again.contains(event)),
         "what was there before"
     );
-    log.retire(0, u64::MAX);
+    log.retire((0..u64::MAX).into());
     assert_eq!(log.save(), Ok(()));
     drop(log);
     let (_, again) = open_and_read(disk, 4);
@@ -303,6 +317,7 @@ pub fn disk_of(bytes: &[u8]) -> Arc<SimDisk> {
             frames: (0..bytes.next().unwrap_or(0) % 4)
                 .map(|_| frame_of(bytes))
                 .collect(),
+            ..Segment::default()
         })
         .collect();
     disk(&slots, &segments)

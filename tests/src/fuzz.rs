@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use flume_client::delivery::{Backoff, Core, Input, Output, Settings};
+use flume_client::delivery::{Backoff, CallId, Core, Input, Output, Settings};
 use flume_client::spool::{
     Cursor, FRAME_HEADER_BYTES, FrameHeader, HeaderBlock, Place, SEGMENT_HEADER_BYTES,
 };
@@ -16,7 +16,7 @@ use flume_client::wire::avro::rpc::{Call, Reply};
 use flume_client::wire::avro::session::Session;
 use flume_client::{AgentUrl, Event, Reliability, WindowMode};
 use flume_mini_agent::config::AgentConfig;
-use flume_mini_agent::fuzz::{fault_rules, file_log, http_body, netcat_lines};
+use flume_mini_agent::fuzz::{self as mini_agent, fault_rules, http_body, netcat_lines};
 
 use crate::crafted;
 
@@ -187,6 +187,25 @@ pub fn spool_files(bytes: &[u8]) {
     crafted::check(&crafted::disk_of(bytes));
 }
 
+/// A file channel refuses what its files say and leaves them as they are, or opens, and once more
+/// with the same events.
+pub fn file_log(bytes: &[u8]) {
+    let disk = crafted::disk_of(bytes);
+    let files = || {
+        let files = disk.files().into_iter();
+        let files = files.map(|(file, _)| (file, disk.content(file)));
+        files.collect::<Vec<_>>()
+    };
+    let before = files();
+    match mini_agent::file_log(disk.clone()) {
+        Ok(events) => assert_eq!(mini_agent::file_log(disk.clone()), Ok(events)),
+        Err(error) => {
+            assert!(!error.is_empty());
+            assert_eq!(files(), before, "{error}");
+        }
+    }
+}
+
 /// A block of a spool whose checksum is right is read as it would be written, or is damaged; a
 /// frame's events lie within it.
 pub fn spool_blocks(bytes: &[u8]) {
@@ -227,7 +246,7 @@ fn spool_frame(bytes: &[u8]) {
         assert!(events.ends().is_sorted());
         let bytes = events.datums().len();
         assert!(events.ends().all(|end| end as usize <= bytes));
-        assert!(header.end() > header.first);
+        assert!(!header.range().is_empty());
     }
 }
 
@@ -249,7 +268,7 @@ pub fn core(bytes: &[u8]) {
     };
     let mut core = Core::new(settings, 1);
     let mut now = Duration::ZERO;
-    let (mut epoch, mut serial) = (0_u64, 1);
+    let (mut epoch, mut call) = (0_u64, CallId::FIRST);
     for step in bytes.chunks_exact(2) {
         let (kind, value) = (
             step.first().copied().unwrap_or(0),
@@ -260,19 +279,19 @@ pub fn core(bytes: &[u8]) {
             .map(|n| n * u32::from(value))
             .collect();
         let near_epoch = epoch.saturating_sub(u64::from(value & 1));
-        let near_serial = serial - i32::from(value & 2);
+        let near_call = CallId::new(call.number() - i32::from(value & 2));
         let input = match kind % 9 {
             0 | 1 => Input::Append { ends: &ends },
             2 => Input::Connected { epoch: near_epoch },
             3 => Input::Opened { epoch: near_epoch },
             4 | 5 => Input::Replied {
                 epoch: near_epoch,
-                serial: near_serial,
+                call: near_call,
                 committed: kind % 9 == 4,
             },
             6 => Input::Closed {
                 epoch: near_epoch,
-                unsent_from: near_serial,
+                unsent_from: Some(near_call),
             },
             7 => Input::Flush,
             _ => Input::Tick,
@@ -281,7 +300,7 @@ pub fn core(bytes: &[u8]) {
         while let Some(output) = core.next_output() {
             match output {
                 Output::Connect { epoch: new, .. } => epoch = new,
-                Output::Send { serial: new, .. } => serial = new,
+                Output::Send { call: new, .. } => call = new,
                 Output::Disconnect { .. } | Output::Retire { .. } => {}
             }
         }

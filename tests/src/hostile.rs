@@ -5,12 +5,11 @@
 //! the good client's events must be acknowledged.
 
 use std::fmt;
-use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use flume_client::{Client, Event};
 use flume_mini_agent::MiniAgent;
@@ -19,7 +18,7 @@ use flume_mini_agent::config::{
     NullSinkConfig,
 };
 
-use crate::{HarnessError, Result};
+use crate::{Child, HarnessError, Heard, Result, resident_bytes, resident_bytes_max};
 
 /// Hostile connections at once; an agent takes 1,024 for each of its sources.
 pub const CONNECTIONS: usize = 1_000;
@@ -32,6 +31,8 @@ const ROUNDS: usize = 10;
 const GOOD_EVENTS: usize = 20;
 /// Connections that surely have room to wait for the agent; further ones would try again later.
 const ACCEPTED_AT_ONCE: usize = 50;
+/// What the agent that is measured has one of each of.
+const SOURCES: [&str; 3] = ["avro", "http", "netcat"];
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A kind of peer.
@@ -165,7 +166,7 @@ pub fn measure(program: &Path, peer: &Peer) -> Result<Figures> {
     let client = client.linger(Duration::from_millis(1)).build();
     let client = client.map_err(|e| HarnessError::doing("the good client", e))?;
     deliver(&client, 2_000)?;
-    let before = agent.resident("VmRSS:")?;
+    let before = resident_bytes(agent.process.id())?;
     let mut connections = Vec::new();
     for number in 0..CONNECTIONS {
         if number % ACCEPTED_AT_ONCE == 0 {
@@ -190,7 +191,7 @@ pub fn measure(program: &Path, peer: &Peer) -> Result<Figures> {
     }
     Ok(Figures {
         ended: connections.iter().filter(|it| it.has_ended()).count(),
-        resident_bytes: (before, agent.resident("VmHWM:")?),
+        resident_bytes: (before, resident_bytes_max(agent.process.id())?),
         acknowledged,
     })
 }
@@ -215,7 +216,7 @@ pub fn serve() -> Result<()> {
     let config = config.map_err(|e| HarnessError::doing("the configuration", e))?;
     let agent = MiniAgent::configured(config).start();
     let agent = agent.map_err(|e| HarnessError::doing("the agent", e))?;
-    for source in ["avro", "http", "netcat"] {
+    for source in SOURCES {
         let port = agent.addr_of(source).map_or(0, |address| address.port());
         println!("{source} 127.0.0.1:{port}");
     }
@@ -232,55 +233,29 @@ struct Agent {
 
 impl Agent {
     fn start(program: &Path) -> Result<Self> {
-        let mut command = Command::new(program);
-        command
-            .arg("agent")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let process = command.spawn();
-        let process = process.map_err(|e| HarnessError::doing(program.display(), e))?;
-        let mut agent = Self {
-            process,
-            addresses: Vec::new(),
-        };
-        let output = agent.process.stdout.take();
-        for line in output
-            .into_iter()
-            .flat_map(|it| BufReader::new(it).lines())
-            .take(3)
-        {
-            let line = line.map_err(|e| HarnessError::doing("the agent's addresses", e))?;
+        let process = Child::start(Command::new(program).arg("agent"))?;
+        let mut addresses = Vec::new();
+        let deadline = Instant::now() + LIMIT;
+        while addresses.len() < SOURCES.len() {
+            let heard = process.hear(deadline);
+            let Heard::Line(line) = heard else {
+                return Err(HarnessError::new(format!(
+                    "no address of the agent: {heard:?}"
+                )));
+            };
             let address = line
+                .text
                 .split_once(' ')
                 .and_then(|(name, address)| Some((name.to_owned(), address.parse().ok()?)));
-            agent.addresses.extend(address);
+            addresses.extend(address);
         }
-        Ok(agent)
+        Ok(Self { process, addresses })
     }
 
     fn address(&self, source: &str) -> Result<SocketAddr> {
         let found = self.addresses.iter().find(|(name, _)| name == source);
         let address = found.map(|(_, address)| *address);
         address.ok_or_else(|| HarnessError::new(format!("the agent has no source {source}")))
-    }
-
-    /// A line of `/proc/PID/status`.
-    fn resident(&self, line: &str) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.process.id());
-        let status = fs::read_to_string(&path).map_err(|e| HarnessError::doing(&path, e))?;
-        let found = status.lines().find_map(|it| it.strip_prefix(line));
-        let kilobytes = found.and_then(|it| it.trim().strip_suffix(" kB"));
-        let kilobytes = kilobytes.and_then(|it| it.parse::<u64>().ok());
-        let bytes = kilobytes.map(|it| it * 1024);
-        bytes.ok_or_else(|| HarnessError::doing(path, format!("no {line}")))
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // Errors mean that it is gone already.
-        drop(self.process.kill());
-        drop(self.process.wait());
     }
 }
 

@@ -210,22 +210,6 @@ impl RealFlume {
         self.process.id()
     }
 
-    /// The JVM's resident memory, from `/proc`.
-    ///
-    /// # Errors
-    ///
-    /// When the process is dead or the system has no `/proc`.
-    pub fn rss_bytes(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.pid());
-        let status = fs::read_to_string(&path).map_err(|e| HarnessError::doing(&path, e))?;
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
-            .and_then(|kilobytes| kilobytes.parse::<u64>().ok())
-            .map(|kilobytes| kilobytes * 1024)
-            .ok_or_else(|| HarnessError::doing(path, "no VmRSS"))
-    }
-
     /// Everything the agent logged since its last (re)start.
     #[must_use]
     pub fn log(&self) -> String {
@@ -238,7 +222,7 @@ impl RealFlume {
         self.launch.log_tail()
     }
 
-    pub(crate) fn start(settings: &RealFlumeBuilder) -> Result<Self> {
+    fn start(settings: &RealFlumeBuilder) -> Result<Self> {
         let jars = java::jars(settings.version)?;
         for _ in 0..START_ATTEMPTS {
             if let Some(agent) = Self::try_start(settings, jars.clone())? {
@@ -277,6 +261,18 @@ impl RealFlume {
         };
         let up = agent.launch.wait_until_up(&mut agent.process)?;
         Ok(up.then_some(agent))
+    }
+}
+
+impl RealFlumeBuilder {
+    /// Starts the agent and waits until it accepts connections and shows its counters.
+    ///
+    /// # Errors
+    ///
+    /// When Java or the jars are missing, or the agent is not up within a minute; then the error
+    /// ends with the tail of the agent's log.
+    pub fn start(self) -> Result<RealFlume> {
+        RealFlume::start(&self)
     }
 }
 

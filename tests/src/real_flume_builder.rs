@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::{RealFlume, Result, Version};
+use crate::Version;
 
 /// Room for the tests' bursts. Flume's own default for a memory channel is 100.
 const CHANNEL_CAPACITY: usize = 10_000;
@@ -20,7 +20,7 @@ const FREE_BYTES_MIN: usize = 1 << 20;
 pub enum Channel {
     /// On the heap: a killed agent loses them.
     Memory,
-    /// In the agent's temporary directory: they survive [`RealFlume::kill`].
+    /// In the agent's temporary directory: they survive [`RealFlume::kill`](crate::RealFlume::kill).
     File,
 }
 
@@ -39,13 +39,14 @@ impl Channel {
 pub enum Sink {
     /// Nowhere.
     Null,
-    /// One body per line in files that [`RealFlume::rolled_lines`] reads.
+    /// One body per line in files that [`RealFlume::rolled_lines`](crate::RealFlume::rolled_lines) reads.
     FileRoll,
     /// There is no sink: the channel keeps the events.
     None,
 }
 
-/// Settings of a [`RealFlume`]; made by [`RealFlume::builder`].
+/// Settings of a [`RealFlume`](crate::RealFlume); made by its
+/// [`builder`](crate::RealFlume::builder).
 #[derive(Debug, Clone)]
 #[must_use = "nothing runs before `start`"]
 pub struct RealFlumeBuilder {
@@ -115,16 +116,6 @@ impl RealFlumeBuilder {
     pub fn property(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.properties.insert(key.into(), value.into());
         self
-    }
-
-    /// Starts the agent and waits until it accepts connections and shows its counters.
-    ///
-    /// # Errors
-    ///
-    /// When Java or the jars are missing, or the agent is not up within a minute; then the error
-    /// ends with the tail of the agent's log.
-    pub fn start(self) -> Result<RealFlume> {
-        RealFlume::start(&self)
     }
 
     /// The agent's properties file, with `port` for its source and all its files under `dir`.

@@ -1,4 +1,4 @@
-//! The document an agent is made from: a property file, or the same behind a URL.
+//! The document an agent is made from: a property file, or the same at a URL.
 
 use std::fmt;
 use std::fs::File;
@@ -12,7 +12,7 @@ use flume_mini_agent::config::{AgentConfig, ConfigError, Loaded};
 use super::http::{BYTES_MAX, Credentials, Fetched, HttpDocument};
 use super::uri::Origin;
 use crate::output;
-use crate::trouble::reason;
+use crate::text::reason;
 
 /// Which document, and how to take its mistakes.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub(super) struct DocumentArgs {
     )]
     config: Option<PathBuf>,
 
-    /// The same behind file://PATH or http://HOST:PORT/PATH
+    /// The same at file://PATH or http://HOST:PORT/PATH
     #[arg(long, value_name = "URL", group = "document", requires = "name")]
     conf_uri: Option<Origin>,
 

@@ -1,4 +1,4 @@
-//! A document behind an http URL.
+//! A document at an http URL.
 //!
 //! It is asked for with what the server said of it the last time, `ETag` and `Last-Modified`, and
 //! a server that has no newer one says so. Redirects are not followed.
@@ -14,8 +14,7 @@ use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::text::duration;
-use crate::trouble::reason;
+use crate::text::{duration, reason};
 
 /// Bytes of a document that are read: twice what a configuration may have.
 pub(super) const BYTES_MAX: usize = 2 * 1024 * 1024;

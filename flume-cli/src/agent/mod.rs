@@ -6,10 +6,12 @@
 //! | `document`, `uri`, `http` | the form with a property file, and where that can be |
 //! | `reload` | the thread that looks at the document again |
 //! | `session` | the agent while it runs, and its end |
+//! | `failure` | why there is none |
 //! | `ready_file` | the file that tells a script that the agent is there |
 //! | `stdout` | standard output for logger sinks |
 
 mod document;
+mod failure;
 mod http;
 mod quick;
 mod ready_file;
@@ -18,24 +20,23 @@ mod session;
 mod stdout;
 mod uri;
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use flume_mini_agent::{Fault, MiniAgent, StartError};
+use flume_mini_agent::{Fault, MiniAgent};
 
-use self::document::{Document, DocumentArgs, DocumentError};
+use self::document::{Document, DocumentArgs};
+use self::failure::Failure;
 use self::quick::QuickArgs;
-use self::ready_file::{ReadyFile, ReadyFileError};
+use self::ready_file::ReadyFile;
 use self::reload::Reloader;
 use self::session::Session;
 use self::stdout::Stdout;
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
 use crate::output;
-use crate::text::{self, parse_duration};
-use crate::trouble::reason;
+use crate::text::parse_duration;
 
 /// Run a small agent: from a Flume property file, or quickly from a few options.
 ///
@@ -108,44 +109,6 @@ pub(crate) fn run(args: &AgentArgs) -> Exit {
         Err(failure) => {
             output::note(failure.sentence());
             failure.exit()
-        }
-    }
-}
-
-#[derive(Debug)]
-enum Failure {
-    Document(DocumentError),
-    Start(StartError),
-    Io(io::Error),
-    ReadyFile(ReadyFileError),
-}
-
-impl Failure {
-    fn sentence(&self) -> String {
-        match self {
-            Self::Document(error) => error.to_string(),
-            Self::Start(error @ StartError::ControlReachable { .. }) => error
-                .to_string()
-                .replace("say control_from_anywhere", "say --control-from-anywhere"),
-            Self::Start(error) => error.to_string(),
-            Self::Io(error) => format!("cannot run the agent: {}", reason(error)),
-            Self::ReadyFile(ReadyFileError { path, source }) => {
-                format!("cannot write {}: {}", text::path(path), reason(source))
-            }
-        }
-    }
-
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Document(DocumentError::Wrong(_)) => Exit::Usage,
-            Self::Start(
-                StartError::Bind { .. }
-                | StartError::Channel { .. }
-                | StartError::Sink { .. }
-                | StartError::Thread { .. },
-            ) => Exit::Unexpected,
-            Self::Start(_) => Exit::Usage,
-            Self::Document(_) | Self::Io(_) | Self::ReadyFile(_) => Exit::Unexpected,
         }
     }
 }

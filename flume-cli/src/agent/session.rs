@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use flume_mini_agent::config::AgentConfig;
 use flume_mini_agent::{Leftover, MiniAgent, ReconfigureError, Reconfigured};
 
-use super::Failure;
+use super::failure::Failure;
 use super::ready_file::ReadyFile;
 use super::reload::{Change, Outcome};
 use super::stdout::Stdout;

@@ -253,7 +253,7 @@ pub(super) fn log(file: Option<&Path>) -> Result<Log> {
         Stop::Failed(format!(
             "cannot read {}: {}",
             text::path(path),
-            crate::trouble::reason(&error)
+            text::reason(&error)
         ))
     })?;
     match log.lines.is_empty() {

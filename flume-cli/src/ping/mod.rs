@@ -5,14 +5,14 @@ mod probe;
 use std::time::Duration;
 
 use clap::Args;
-use flume_client::AgentUrl;
+use flume_client::{AgentError, AgentUrl};
 use serde::Serialize;
 
 use self::probe::{Probe, probe};
+use crate::agents;
 use crate::exit::Exit;
 use crate::output::{self, SCHEMA};
 use crate::text::{duration, parse_duration, plural};
-use crate::trouble;
 
 /// See whether agents answer, and how fast.
 ///
@@ -55,8 +55,8 @@ pub(crate) fn run(args: &PingArgs) -> Exit {
     for agent in &args.agent {
         let probe = probe(agent, args.count, args.timeout);
         if let Some(error) = &probe.error {
-            output::note(format_args!("{agent}: {}", trouble::sentence(error)));
-            trouble::advice(error).into_iter().for_each(output::detail);
+            output::note(format_args!("{agent}: {}", error.said_of(agent)));
+            agents::advice(error).into_iter().for_each(output::detail);
         }
         written &= match args.json {
             true => output::json(&PingLine::new(agent, &probe)),
@@ -72,7 +72,7 @@ fn exit(probes: &[Probe]) -> Exit {
     match failed().count() {
         0 => Exit::Complete,
         some if some < probes.len() => Exit::Partial,
-        _ if failed().any(trouble::is_silence) => Exit::TimedOut,
+        _ if failed().any(agents::is_silence) => Exit::TimedOut,
         _ => Exit::Undelivered,
     }
 }
@@ -157,7 +157,7 @@ impl PingLine {
             connect_ms: probe.connect.map(millis),
             handshake_ms: probe.handshake.map(millis),
             round_trip_ms: trips,
-            error: probe.error.as_ref().map(trouble::sentence),
+            error: probe.error.as_ref().map(AgentError::to_string),
         }
     }
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use flume_client::event::{
     HEADER_BYTES_MAX, HEADER_KEY_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX,
 };
-use flume_client::spool::Trouble;
+use flume_client::spool::SpoolError;
 use flume_client::{BuildError, Client, Reliability, WindowMode};
 
 use super::pump::EVENT_BYTES_MAX;
@@ -96,13 +96,13 @@ Ctrl-C, SIGTERM, and SIGHUP when the terminal goes, stop reading and send what w
 Ctrl-C or SIGTERM ends at once. A file that is cut while it is read (copytruncate) is told of.";
 
 /// What keeps events from being stored, in a sentence about the spool.
-pub(crate) fn storing(trouble: &Trouble) -> String {
+pub(crate) fn storing(trouble: &SpoolError) -> String {
     match trouble {
-        Trouble::Quota => "it is full: agents must acknowledge older events, or `flume spool \
+        SpoolError::Quota => "it is full: agents must acknowledge older events, or `flume spool \
              prune` remove damaged ones that were set aside; --spool-bytes gives it more"
             .to_owned(),
-        Trouble::DiskFull => "its disk is full: make room there".to_owned(),
-        Trouble::FreeBytes { free, kept, .. } => format!(
+        SpoolError::DiskFull => "its disk is full: make room there".to_owned(),
+        SpoolError::FreeBytes { free, kept, .. } => format!(
             "its disk has {} free, and {} are to stay free: make room there, or lower --spool-free",
             bytes(*free),
             bytes(*kept)

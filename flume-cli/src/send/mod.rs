@@ -229,7 +229,7 @@ impl Delivery {
         }
         let (input, lines) = self.pump.tally().position;
         let input = self.inputs.get(input)?;
-        Some(format!("behind line {} of {input}", text::count(lines)))
+        Some(format!("after line {} of {input}", text::count(lines)))
     }
 
     fn interrupt(&mut self, args: &SendArgs) {

@@ -16,7 +16,6 @@ use flume_client::{Client, Event};
 use super::input::{Cut, Input};
 use crate::lines::{Line, Lines};
 use crate::text;
-use crate::trouble;
 
 /// Largest event, headers included: the client's own default, named here for messages.
 pub(super) const EVENT_BYTES_MAX: usize = 1024 * 1024;
@@ -286,15 +285,15 @@ impl Reader {
         let lines = text::count(number);
         self.tell(match cut {
             Some(Cut { had, has }) => format!(
-                "{input} was cut while it was read, behind line {lines}: it had {} and has {} now; \
+                "{input} was cut while it was read, after line {lines}: it had {} and has {} now; \
                  what stood there is lost, and what is written to it now was not read",
                 text::bytes(had),
                 text::bytes(has)
             ),
-            None if number == 0 => format!("cannot read {input}: {}", trouble::reason(error)),
+            None if number == 0 => format!("cannot read {input}: {}", text::reason(error)),
             None => format!(
                 "cannot read {input} beyond line {lines}: {}",
-                trouble::reason(error)
+                text::reason(error)
             ),
         });
         !stopped

@@ -3,7 +3,7 @@
 use std::slice;
 use std::time::Duration;
 
-use flume_client::spool::Trouble;
+use flume_client::spool::SpoolError;
 use flume_client::stats::{Lost, SpoolStats, Stats};
 use serde::Serialize;
 
@@ -127,7 +127,7 @@ impl Summary {
     }
 
     /// What kept events from being stored.
-    fn trouble(&self) -> Option<&Trouble> {
+    fn trouble(&self) -> Option<&SpoolError> {
         self.stats.spool.as_ref()?.trouble.as_deref()
     }
 

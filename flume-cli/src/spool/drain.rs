@@ -9,11 +9,10 @@ use flume_client::stats::{AgentStats, SpoolStats};
 use flume_client::{Client, Stats};
 use serde::Serialize;
 
-use super::ANY;
 use super::examined::Examined;
 use super::problem::Problem;
 use super::progress::Progress;
-use super::source::{Spool, cursor_word};
+use super::source::{ANY, Spool, cursor_word};
 use crate::agents::{self, AgentArgs, AgentLine};
 use crate::exit::Exit;
 use crate::interrupts::Interrupts;
@@ -516,7 +515,7 @@ impl Report<'_> {
     fn unread_text(&self) -> Vec<String> {
         let mut lines = unread::text(&self.unreadable());
         if lines.is_empty() && self.is_any_unread() {
-            let text = "not all of it can be read; `flume spool verify` tells what cannot";
+            let text = "not all of it can be read; `flume spool show` tells what cannot";
             lines.push(text.to_owned());
         }
         lines

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use flume_client::seq::Seq;
 use flume_client::wire::avro::DecodeError;
 use flume_client::wire::avro::datum::{EventRef, Headers};
 use serde::{Serialize, Serializer};
@@ -29,7 +30,7 @@ pub(super) enum Bodies {
 
 impl<'a> EventLine<'a> {
     pub(super) fn new(
-        number: u64,
+        number: Seq,
         stored_ms: u64,
         datum: &'a [u8],
         bodies: Bodies,
@@ -39,7 +40,7 @@ impl<'a> EventLine<'a> {
         let body = std::str::from_utf8(bytes).ok();
         let shown = bodies == Bodies::Shown;
         Ok(Self {
-            number,
+            number: number.number(),
             stored_ms,
             headers: event.headers(),
             body_bytes: bytes.len(),

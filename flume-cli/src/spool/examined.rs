@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use flume_client::seq::Seq;
 use flume_client::spool::{
-    FileName, Gap, Holder, Missing, SegmentTrouble, StoredEvent, Survey, SurveyedSegment,
+    FileName, Holder, Missing, SegmentTrouble, StoredEvent, Survey, SurveyedSegment,
 };
 use flume_client::wire::avro::datum::EventRef;
 use serde::Serialize;
 
 use super::event::{Bodies, EventLine};
 use super::problem::Problem;
-use super::source::Spool;
+use super::source::{Spool, other_version};
 use crate::exit::Exit;
 use crate::output;
 use crate::text;
@@ -23,8 +24,6 @@ pub(super) struct Examined {
     pub(super) survey: Survey,
     pub(super) holder: Option<Holder>,
     pub(super) strange: Strange,
-    /// Bytes of the largest event.
-    pub(super) datum_bytes_max: usize,
     /// The first events, as many as were asked for.
     pub(super) first_events: Vec<KeptEvent>,
 }
@@ -34,12 +33,12 @@ pub(super) struct Examined {
 pub(super) struct Strange {
     pub(super) count: u64,
     /// The numbers of the first ones.
-    pub(super) first: Vec<u64>,
+    pub(super) first: Vec<Seq>,
 }
 
 #[derive(Debug)]
 pub(super) struct KeptEvent {
-    number: u64,
+    number: Seq,
     time_ms: u64,
     datum: Vec<u8>,
 }
@@ -96,12 +95,10 @@ impl Examined {
     ) -> Result<Self, Problem> {
         let holder = spool.holder()?;
         let mut strange = Strange::default();
-        let mut datum_bytes_max = 0;
         let mut survey = spool.read(|event| {
             if EventRef::parse(event.datum).is_err() {
                 strange.add(event.number);
             }
-            datum_bytes_max = datum_bytes_max.max(event.datum.len());
             on_event(event)
         })?;
         // It may have come while the spool was read.
@@ -110,14 +107,12 @@ impl Examined {
             && let Some(cursor) = spool.cursor()
         {
             // These are missing because they were delivered meanwhile.
-            let is_done = |gap: &Gap| cursor.retired.run(gap.first) >= (true, gap.end);
-            survey.gaps.retain(|gap| !is_done(gap));
+            survey.gaps.retain(|gap| !cursor.retired.covers(gap.range));
         }
         Ok(Self {
             survey,
             holder,
             strange,
-            datum_bytes_max,
             first_events: Vec::new(),
         })
     }
@@ -147,7 +142,7 @@ impl Examined {
     }
 
     /// The same where all that counts is that every event can be had.
-    pub(super) fn exit_of_copy(&self) -> Exit {
+    pub(super) fn exit_of_export(&self) -> Exit {
         let hides_events = |trouble: &SegmentTrouble| {
             !matches!(
                 trouble,
@@ -171,7 +166,7 @@ impl Examined {
     }
 
     /// Whether somebody has renamed segments.
-    pub(super) fn is_misnamed(&self) -> bool {
+    fn is_misnamed(&self) -> bool {
         let mut segments = self.survey.segments.iter();
         segments.any(SurveyedSegment::is_misnamed)
     }
@@ -213,13 +208,6 @@ impl Examined {
         self.survey.files.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// Bytes of the largest file that is or was a segment.
-    pub(super) fn segment_bytes_max(&self) -> Option<u64> {
-        let files = self.survey.files.iter();
-        let segments = files.filter(|(file, _)| *file != FileName::Cursor);
-        segments.map(|(_, bytes)| *bytes).max()
-    }
-
     /// When the oldest event that is not done with was stored, in milliseconds since 1970.
     pub(super) fn oldest_ms(&self) -> Option<u64> {
         let mut segments = self.survey.segments.iter();
@@ -229,7 +217,7 @@ impl Examined {
     /// In a few words.
     pub(super) fn state(&self) -> String {
         let mut state = match self.exit() {
-            Exit::Complete if self.is_misnamed() => "sound, misnamed".to_owned(),
+            Exit::Complete if self.is_misnamed() => "sound, but misnamed".to_owned(),
             Exit::Complete => "sound".to_owned(),
             Exit::Damaged => "damaged".to_owned(),
             _ => "not all of it can be read".to_owned(),
@@ -275,20 +263,12 @@ impl KeptEvent {
 }
 
 impl Strange {
-    fn add(&mut self, number: u64) {
+    fn add(&mut self, number: Seq) {
         self.count += 1;
         if self.first.len() < STRANGE_TOLD {
             self.first.push(number);
         }
     }
-}
-
-/// Why a segment of another version of the format is not read.
-pub(super) fn other_version(version: u16) -> String {
-    format!(
-        "it is of format version {version}, which this command does not know, and is left alone; \
-         read it with the release that wrote it"
-    )
 }
 
 /// How long ago that was, by this computer's clock.

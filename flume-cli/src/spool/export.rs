@@ -235,6 +235,6 @@ impl Exported {
                 in_use: self.examined.in_use(),
                 findings,
             });
-        self.examined.exit_of_copy().unless(!written)
+        self.examined.exit_of_export().unless(!written)
     }
 }

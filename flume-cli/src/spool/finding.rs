@@ -1,11 +1,12 @@
 //! [`Finding`]: what is wrong with a spool, in words and for scripts.
 
+use flume_client::seq::Seq;
 use flume_client::spool::{CursorState, FileName, Gap, Missing, SegmentTrouble, SurveyedSegment};
 use serde::Serialize;
 
-use super::examined::{Examined, client_text, other_version};
-use crate::text::{count, plural};
-use crate::trouble::plain;
+use super::examined::{Examined, client_text};
+use super::source::other_version;
+use crate::text::{count, plain, plural};
 
 /// One thing that is not as it should be.
 #[derive(Debug, Serialize)]
@@ -205,15 +206,16 @@ impl Finding {
         Self {
             damage: gap.missing == Missing::Lost,
             file,
-            first: Some(gap.first),
-            last: Some(gap.end - 1),
+            first: Some(gap.range.first.number()),
+            last: Some(gap.range.end.number() - 1),
             events: Some(gap.events_max),
             ..Self::new(kind, text)
         }
     }
 
-    fn of_strange(number: u64) -> Self {
+    fn of_strange(number: Seq) -> Self {
         let text = format!("event {number} is stored as it was written, but is no Flume event");
+        let number = number.number();
         Self {
             first: Some(number),
             last: Some(number),
@@ -225,8 +227,8 @@ impl Finding {
 
 /// `event 7 is`, `events 7 to 9 (3 events) are`, `up to 9 events with numbers from 7 on are`.
 fn numbers(gap: &Gap) -> String {
-    let Gap { first, end, .. } = *gap;
-    match end - first {
+    let first = gap.range.first;
+    match gap.range.len() {
         1 => format!("event {first} is"),
         numbers if gap.events_max < numbers => format!(
             "up to {} with numbers from {first} on are",
@@ -234,7 +236,7 @@ fn numbers(gap: &Gap) -> String {
         ),
         events => format!(
             "events {first} to {} ({}) are",
-            end - 1,
+            gap.range.end.number() - 1,
             plural(events, "event")
         ),
     }

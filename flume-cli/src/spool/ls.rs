@@ -36,8 +36,8 @@ const HELP: &str = "\
 Example:
   flume spool ls /var/spool/flume
 
-Exits with 0 whatever is found, 1 if something cannot be read; `flume spool verify` tells damage
-by its exit code.";
+Exits with 0 whatever is found, 1 if something cannot be read; `flume spool show` tells damage by its
+exit code.";
 
 #[derive(Serialize)]
 struct Document {

@@ -6,11 +6,10 @@
 //! | `examined` | all that was found in it |
 //! | `finding` | what is wrong, in words and for scripts |
 //! | `event` | an event as it is shown |
-//! | `ls`, `inspect`, `verify` | what is found, told at three lengths |
+//! | `ls`, `show` | what is found: a line for each spool, and all of one |
 //! | `drain` | its events, delivered |
 //! | `elsewhere` | what lies beside one's own place in a directory |
 //! | `export`, `avro_file`, `new_file` | its events as a file |
-//! | `repair` | its events as a new spool |
 //! | `prune` | what of its files nobody needs |
 //! | `problem` | why a command cannot do its work |
 //! | `progress`, `table` | how things look |
@@ -25,33 +24,28 @@ mod event;
 mod examined;
 mod export;
 mod finding;
-mod inspect;
 mod ls;
 mod new_file;
 mod problem;
 mod progress;
 mod prune;
-mod repair;
+mod show;
 mod source;
 mod table;
-mod verify;
 
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 use flume_client::BuildError;
-use flume_client::spool::{Access, ForeignOwner, NetworkFileSystem};
 
 use self::drain::DrainArgs;
 pub(crate) use self::elsewhere::{Elsewhere, is_taking_over};
 use self::export::ExportArgs;
-use self::inspect::InspectArgs;
 use self::ls::LsArgs;
 use self::problem::Problem;
 use self::prune::PruneArgs;
-use self::repair::RepairArgs;
+use self::show::ShowArgs;
 use self::source::Spool;
-use self::verify::VerifyArgs;
 use crate::exit::Exit;
 
 /// Look into spools, and empty them: events on a disk that no agent has acknowledged yet.
@@ -67,17 +61,16 @@ pub(crate) struct SpoolArgs {
 #[derive(Debug, Subcommand)]
 enum SpoolCommand {
     Ls(LsArgs),
-    Inspect(InspectArgs),
-    Verify(VerifyArgs),
+    #[command(visible_alias = "verify")]
+    Show(ShowArgs),
     Drain(DrainArgs),
     Export(ExportArgs),
-    Repair(RepairArgs),
     Prune(PruneArgs),
 }
 
 const HELP: &str = "\
-ls, inspect, verify and export never write into a spool and may look at one that is in use; what
-they tell may then be in the middle of a change. repair changes nothing in the spool it reads.
+ls, show and export never write into a spool and may look at one that is in use; what they tell may
+then be in the middle of a change.
 
 Exit codes:
     0  all went well
@@ -90,12 +83,6 @@ Exit codes:
     7  a spool is in use by another process, and the command needs it for itself
   124  drain delivered nothing in time, and an agent still owed an answer
   130  interrupted by Ctrl-C, SIGTERM, or SIGHUP when the terminal goes";
-
-/// Whose spools are looked after: anybody's, wherever they are. Only root gets at those of others.
-const ANY: Access = Access {
-    network: NetworkFileSystem::Allowed,
-    owner: ForeignOwner::AllowedToRoot,
-};
 
 /// Whether some segment of a spool cannot be read now, as far as its header tells.
 pub(crate) fn is_any_unread(path: &Path) -> bool {
@@ -111,11 +98,9 @@ pub(crate) fn refuse(error: BuildError) -> Exit {
 pub(crate) fn run(args: &SpoolArgs) -> Exit {
     let done = match &args.command {
         SpoolCommand::Ls(args) => ls::run(args),
-        SpoolCommand::Inspect(args) => inspect::run(args),
-        SpoolCommand::Verify(args) => verify::run(args),
+        SpoolCommand::Show(args) => show::run(args),
         SpoolCommand::Drain(args) => drain::run(args),
         SpoolCommand::Export(args) => export::run(args),
-        SpoolCommand::Repair(args) => repair::run(args),
         SpoolCommand::Prune(args) => prune::run(args),
     };
     done.unwrap_or_else(|problem| problem.tell())

@@ -66,7 +66,7 @@ impl Drop for NewFile {
 }
 
 /// A name beside `path` that says what it is and whose.
-pub(super) fn unfinished(path: &Path) -> Result<PathBuf, Problem> {
+fn unfinished(path: &Path) -> Result<PathBuf, Problem> {
     let Some(name) = path.file_name() else {
         return Err(Problem::Usage(format!(
             "{} is no name for a new file",
@@ -79,7 +79,7 @@ pub(super) fn unfinished(path: &Path) -> Result<PathBuf, Problem> {
 }
 
 /// Makes a name durable.
-pub(super) fn sync_name(path: &Path) -> Result<(), Problem> {
+fn sync_name(path: &Path) -> Result<(), Problem> {
     if cfg!(unix) {
         let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));

@@ -5,12 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flume_client::BuildError;
-use flume_client::spool::{DirectoryError, Holder, Trouble};
+use flume_client::spool::{DirectoryError, Holder};
 
 use crate::exit::Exit;
 use crate::output;
-use crate::text::{self, bytes};
-use crate::trouble::reason;
+use crate::text::{self, bytes, reason};
 use crate::unread::UnreadableLine;
 
 #[derive(Debug)]
@@ -23,10 +22,6 @@ pub(super) enum Problem {
     Io(&'static str, PathBuf, io::Error),
     /// What is to deliver its events cannot be started.
     Client(BuildError),
-    /// A new spool cannot be written.
-    Spool(PathBuf, Trouble),
-    /// What was written is not what is read back.
-    ReadBack(PathBuf),
     Interrupted,
 }
 
@@ -138,18 +133,6 @@ impl fmt::Display for Problem {
                 f,
                 "there is no spool in {}: it has neither segments nor a cursor; \
                  `flume spool ls DIR` finds the spools below a directory",
-                text::path(path)
-            ),
-            Self::Spool(path, Trouble::Io(error)) => {
-                write!(f, "cannot write {}: {}", text::path(path), reason(error))
-            }
-            Self::Spool(path, trouble) => {
-                write!(f, "cannot write {}: {trouble}", text::path(path))
-            }
-            Self::ReadBack(path) => write!(
-                f,
-                "what was written to {} is not what is read there: do not trust this disk, and \
-                 choose another one with --output",
                 text::path(path)
             ),
             Self::Interrupted => f.write_str("interrupted: nothing was made"),

@@ -10,15 +10,13 @@ use flume_client::spool::{
 };
 use serde::Serialize;
 
-use super::ANY;
 use super::examined::{Examined, client_text};
 use super::problem::Problem;
-use super::source::Spool;
+use super::source::{ANY, Spool};
 use super::table::Table;
 use crate::exit::Exit;
 use crate::output::{self, SCHEMA};
-use crate::text::{self, bytes, plural};
-use crate::trouble::{plain, reason};
+use crate::text::{self, bytes, plain, plural, reason};
 
 /// List the segments that a spool has set aside, and delete them if told to.
 ///
@@ -54,7 +52,7 @@ deleted; 7 with --yes if the spool is in use.";
 
 const ADVICE: &str = "\
 To have the events of a file that stays, copy it to a directory of its own, named seg- in place of
-quarantine-, and export or repair that.";
+quarantine-, and export or drain that.";
 
 /// The lock's file, which every spool has.
 const LOCK: &str = "LOCK";

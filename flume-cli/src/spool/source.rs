@@ -4,11 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flume_client::spool::{
-    CURSOR_BYTES, Cursor, CursorState, Directory, FileName, HeaderBlock, Holder,
-    SEGMENT_HEADER_BYTES, Storage, StoredEvent, Survey, places,
+    Access, CURSOR_BYTES, Cursor, CursorState, Directory, FileName, ForeignOwner, HeaderBlock,
+    Holder, NetworkFileSystem, SEGMENT_HEADER_BYTES, Storage, StoredEvent, Survey, places,
 };
 
-use super::examined::other_version;
 use super::problem::Problem;
 use super::progress::Progress;
 use crate::output;
@@ -19,6 +18,12 @@ pub(super) struct Spool {
     path: PathBuf,
     storage: ReadOnly,
 }
+
+/// Whose spools are looked after: anybody's, wherever they are. Only root gets at those of others.
+pub(super) const ANY: Access = Access {
+    network: NetworkFileSystem::Allowed,
+    owner: ForeignOwner::AllowedToRoot,
+};
 
 /// How often a directory is listed of which another process renames files meanwhile. Each try is a
 /// few system calls, and a service under load can be in the way of some of them.
@@ -277,4 +282,12 @@ impl Storage for ReadOnly {
     fn sync_directory(&self) -> io::Result<()> {
         Err(refused())
     }
+}
+
+/// Why a segment of another version of the format is not read.
+pub(super) fn other_version(version: u16) -> String {
+    format!(
+        "it is of format version {version}, which this command does not know, and is left alone; \
+         read it with the release that wrote it"
+    )
 }

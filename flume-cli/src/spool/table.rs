@@ -28,7 +28,7 @@ impl Table {
         self.rows.len() == 1
     }
 
-    /// The lines, without a line feed behind the last.
+    /// The lines, without a line feed after the last.
     pub(super) fn text(&self) -> String {
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));

@@ -1,115 +1,45 @@
 //! `flume agent` with a file channel, and `flume send` with a spool, on a small disk that is full.
-//!
-//! The disk is a tmpfs in a mount namespace of its own: this test binary again, under `unshare`.
 
-use std::env;
 use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+use flume_tests::small_disk::on_small_disk;
 
 use crate::support::command::{flume, flume_reading};
 use crate::support::configured::{Agent, PropertyFile};
 use crate::support::spool::TestSpool;
 use crate::support::{agent, closed_port, send};
 
-const INSIDE: &str = "FLUME_TEST_MOUNT_NAMESPACE";
-
-/// Whether a mount is possible here. A skip is told, and is a failure where it could have run.
-fn can_mount() -> bool {
-    let probe = Command::new("unshare")
-        .args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .output();
-    let (missing, installed) = match probe {
-        Ok(output) if output.status.success() => return true,
-        Ok(output) => (String::from_utf8_lossy(&output.stderr).into_owned(), true),
-        Err(error) => (error.to_string(), false),
-    };
-    let message = format!(
-        "this test needs `unshare -rm` and a tmpfs: {}",
-        missing.trim()
-    );
-    let in_ci = env::var_os("CI").is_some_and(|ci| ci == "true");
-    assert!(
-        !in_ci || (installed && !may_mount()),
-        "{message} (with CI=true, a skip that could have run is a failure)"
-    );
-    // Not `eprintln!`: the test runner would swallow it, because a skipped test passes.
-    writeln!(io::stderr(), "SKIPPED: {message}").expect("stderr takes a line");
-    false
-}
-
-/// Whether this process has the capability to mount, number 21.
-fn may_mount() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mut lines = status.lines();
-    let effective = lines.find_map(|line| line.strip_prefix("CapEff:"));
-    let bits = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
-    bits.is_some_and(|bits| bits >> 21 & 1 == 1)
-}
-
-/// Runs the test of this name again where a disk of its own can be mounted. `true`: it is there.
-fn inside(test: &str) -> bool {
-    if env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    if can_mount() {
-        let mut command = Command::new("unshare");
-        command.arg("-rm").arg(env::current_exe().unwrap());
-        command.args([&format!("disk_full::{test}"), "--exact", "--nocapture"]);
-        let output = command.env(INSIDE, "1").output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{text}\n{errors}");
-        assert!(text.contains("1 passed"), "{text}");
-    }
-    false
-}
-
 #[test]
 fn a_spool_on_a_read_only_disk_is_delivered_and_that_it_cannot_be_noted_is_told() {
-    if !inside("a_spool_on_a_read_only_disk_is_delivered_and_that_it_cannot_be_noted_is_told") {
-        return;
-    }
-    let disk = small_disk();
-    TestSpool::at(&disk.path().join("spool")).write_numbered(0..50);
-    let mut mount = Command::new("mount");
-    mount.args(["-o", "remount,ro"]).arg(disk.path());
-    assert!(mount.status().unwrap().success());
-    let agent = agent();
-    let (url, dir) = (agent.url(), disk.path().join("spool").display().to_string());
-    // Nothing is noted, so each time all of them are delivered.
-    for round in 1..3 {
-        let run = flume(&["spool", "drain", &dir, "--agent", &url]);
-        run.check(0, &[]);
-        for words in [
-            "all 50 events delivered in",
-            "could not be saved in the spool",
-            "read-only",
-        ] {
-            assert!(run.stdout.contains(words), "{words}: {run:#?}");
+    let test =
+        "disk_full::a_spool_on_a_read_only_disk_is_delivered_and_that_it_cannot_be_noted_is_told";
+    on_small_disk(test, 6, |disk| {
+        TestSpool::at(&disk.join("spool")).write_numbered(0..50);
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "remount,ro"]).arg(disk);
+        assert!(mount.status().unwrap().success());
+        let agent = agent();
+        let (url, dir) = (agent.url(), disk.join("spool").display().to_string());
+        // Nothing is noted, so each time all of them are delivered.
+        for round in 1..3 {
+            let run = flume(&["spool", "drain", &dir, "--agent", &url]);
+            run.check(0, &[]);
+            for words in [
+                "all 50 events delivered in",
+                "could not be saved in the spool",
+                "read-only",
+            ] {
+                assert!(run.stdout.contains(words), "{words}: {run:#?}");
+            }
+            assert_eq!(agent.received().len(), round * 50);
         }
-        assert_eq!(agent.received().len(), round * 50);
-    }
-    let told = flume(&["spool", "drain", &dir, "--agent", &url, "--json"]).json();
-    assert_eq!(told["unsaved"], 50);
-    let why = told["unsaved_why"].as_str().unwrap();
-    assert!(why.contains("read-only"), "{told}");
-}
-
-/// A disk of 6 MiB, seen by this process and its children only.
-fn small_disk() -> tempfile::TempDir {
-    disk_of("6m")
-}
-
-fn disk_of(size: &str) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]);
-    assert!(mount.arg(directory.path()).status().unwrap().success());
-    directory
+        let told = flume(&["spool", "drain", &dir, "--agent", &url, "--json"]).json();
+        assert_eq!(told["unsaved"], 50);
+        let why = told["unsaved_why"].as_str().unwrap();
+        assert!(why.contains("read-only"), "{told}");
+    });
 }
 
 /// A line of 100 KB that begins with its number.
@@ -150,110 +80,106 @@ a1.channels.c1.minimumRequiredSpace = 1048576
 
 #[test]
 fn clients_are_refused_the_reason_is_told_and_room_helps_without_a_restart() {
-    if !inside("clients_are_refused_the_reason_is_told_and_room_helps_without_a_restart") {
-        return;
-    }
-    let disk = small_disk();
-    let stuffing = disk.path().join("stuffing");
-    fs::write(&stuffing, vec![0; 2 << 20]).unwrap();
-    let file = PropertyFile::new(&properties(disk.path()));
-    let mut agent = file.start(&[]);
-    let stored = fill(&agent);
-    assert!((10..40).contains(&stored), "{stored}");
-    let told = agent
-        .running
-        .wait_for_stderr("channel c1 did not take the batch");
-    assert!(told.contains("bytes are free on the disk"), "{told}");
-    assert!(
-        told.contains("make room there, or lower minimumRequiredSpace"),
-        "{told}"
-    );
-    fs::remove_file(&stuffing).unwrap();
-    let more = fill(&agent);
-    assert!(more > 10, "{more}");
-    agent.running.signal("KILL");
-    let run = agent.running.finish();
-    assert_eq!(run.code, None, "{run:?}");
-    let kept = format!("{} events pending in file channel c1", stored + more);
-    file.start(&[]).stop().check(0, &[&kept]);
+    let test = "disk_full::clients_are_refused_the_reason_is_told_and_room_helps_without_a_restart";
+    on_small_disk(test, 6, |disk| {
+        let stuffing = disk.join("stuffing");
+        fs::write(&stuffing, vec![0; 2 << 20]).unwrap();
+        let file = PropertyFile::new(&properties(disk));
+        let mut agent = file.start(&[]);
+        let stored = fill(&agent);
+        assert!((10..40).contains(&stored), "{stored}");
+        let told = agent
+            .running
+            .wait_for_stderr("channel c1 did not take the batch");
+        assert!(told.contains("bytes are free on the disk"), "{told}");
+        assert!(
+            told.contains("make room there, or lower minimumRequiredSpace"),
+            "{told}"
+        );
+        fs::remove_file(&stuffing).unwrap();
+        let more = fill(&agent);
+        assert!(more > 10, "{more}");
+        agent.running.signal("KILL");
+        let run = agent.running.finish();
+        assert_eq!(run.code, None, "{run:?}");
+        let kept = format!("{} events pending in file channel c1", stored + more);
+        file.start(&[]).stop().check(0, &[&kept]);
+    });
 }
 
 #[test]
 fn a_spool_without_room_is_told_and_so_is_every_event_that_is_lost_by_it() {
-    if !inside("a_spool_without_room_is_told_and_so_is_every_event_that_is_lost_by_it") {
-        return;
-    }
-    let disk = small_disk();
-    let dir = disk.path().join("app").display().to_string();
-    let agent = agent();
-    let url = agent.url();
-    let args = send(&url, &dir, "500ms");
-    fs::write(disk.path().join("stuffing"), vec![0; 5 << 20]).unwrap();
-    let full = "its disk is full: make room there";
-    let run = flume_reading(&args, b"a\nb\n");
-    run.check(1, &[&format!("{dir}: {full}"), "0 of 2 events delivered"]);
-    run.check(1, &[&format!("2 lost: could not be stored: {full}")]);
-    assert_eq!(agent.received_count(), 0);
+    let test = "disk_full::a_spool_without_room_is_told_and_so_is_every_event_that_is_lost_by_it";
+    on_small_disk(test, 6, |disk| {
+        let dir = disk.join("app").display().to_string();
+        let agent = agent();
+        let url = agent.url();
+        let args = send(&url, &dir, "500ms");
+        fs::write(disk.join("stuffing"), vec![0; 5 << 20]).unwrap();
+        let full = "its disk is full: make room there";
+        let run = flume_reading(&args, b"a\nb\n");
+        run.check(1, &[&format!("{dir}: {full}"), "0 of 2 events delivered"]);
+        run.check(1, &[&format!("2 lost: could not be stored: {full}")]);
+        assert_eq!(agent.received_count(), 0);
+    });
 }
 
 #[test]
 fn what_is_delivered_from_memory_for_want_of_room_is_told_as_such() {
-    if !inside("what_is_delivered_from_memory_for_want_of_room_is_told_as_such") {
-        return;
-    }
-    let disk = small_disk();
-    let dir = disk.path().join("app").display().to_string();
-    fs::write(disk.path().join("stuffing"), vec![0; 5 << 20]).unwrap();
-    let agent = agent();
-    let url = agent.url();
-    let args = ["send", "--agent", &url, "--spool", &dir, "--json"];
-    let run = flume_reading(&args, b"a\nb\n");
-    run.check(0, &["2 of them from memory: the disk did not take them"]);
-    let told = run.json();
-    assert_eq!(
-        (&told["delivered"], &told["pending"]),
-        (&2.into(), &0.into())
-    );
-    assert_eq!(told["spool"]["delivered_unstored"], 2);
-    assert_eq!(agent.received_count(), 2);
+    let test = "disk_full::what_is_delivered_from_memory_for_want_of_room_is_told_as_such";
+    on_small_disk(test, 6, |disk| {
+        let dir = disk.join("app").display().to_string();
+        fs::write(disk.join("stuffing"), vec![0; 5 << 20]).unwrap();
+        let agent = agent();
+        let url = agent.url();
+        let args = ["send", "--agent", &url, "--spool", &dir, "--json"];
+        let run = flume_reading(&args, b"a\nb\n");
+        run.check(0, &["2 of them from memory: the disk did not take them"]);
+        let told = run.json();
+        assert_eq!(
+            (&told["delivered"], &told["pending"]),
+            (&2.into(), &0.into())
+        );
+        assert_eq!(told["spool"]["delivered_unstored"], 2);
+        assert_eq!(agent.received_count(), 2);
+    });
 }
 
 #[test]
 fn a_spool_can_be_made_to_fit_a_small_disk_and_keeps_what_is_to_stay_free() {
-    if !inside("a_spool_can_be_made_to_fit_a_small_disk_and_keeps_what_is_to_stay_free") {
-        return;
-    }
-    let disk = disk_of("64m");
-    let dir = disk.path().join("app").display().to_string();
-    let send = |url: &str, sizes: &[&str], input: &[u8]| {
-        flume_reading(&[&send(url, &dir, "500ms"), sizes].concat(), input)
-    };
-    // The disk has not so much.
-    let run = send(&closed_port(), &["--spool-free", "100MiB"], b"a\n");
-    run.check(
-        1,
-        &["and 100 MiB are to stay free: make room there, or lower --spool-free"],
-    );
-    let run = send(
-        &closed_port(),
-        &["--spool-bytes", "16MiB", "--spool-free", "1MiB"],
-        b"a\nb\n",
-    );
-    run.check(3, &["2 pending in "]);
-    // A quota that is smaller than what is to be stored holds.
-    let large = [vec![b'x'; 1_000_000], b"\n".to_vec()].concat().repeat(30);
-    let sizes = ["--spool-bytes", "16MiB", "--spool-free", "0B"];
-    let run = send(&closed_port(), &sizes, &large);
-    run.check(4, &["pending in ", "reading stopped behind line"]);
-    let files = fs::read_dir(disk.path().join("app")).unwrap();
-    // The lock has the process's number in it, and is none of the quota.
-    let files = files
-        .map(Result::unwrap)
-        .filter(|it| it.file_name() != "LOCK");
-    let bytes: u64 = files.map(|it| it.metadata().unwrap().len()).sum();
-    assert!(bytes <= 16 << 20, "{bytes}");
-    let agent = agent();
-    let run = flume_reading(&["spool", "drain", &dir, "--agent", &agent.url()], b"");
-    run.check(0, &[]);
-    assert!(agent.received_count() > 2);
+    let test = "disk_full::a_spool_can_be_made_to_fit_a_small_disk_and_keeps_what_is_to_stay_free";
+    on_small_disk(test, 64, |disk| {
+        let dir = disk.join("app").display().to_string();
+        let send = |url: &str, sizes: &[&str], input: &[u8]| {
+            flume_reading(&[&send(url, &dir, "500ms"), sizes].concat(), input)
+        };
+        // The disk has not so much.
+        let run = send(&closed_port(), &["--spool-free", "100MiB"], b"a\n");
+        run.check(
+            1,
+            &["and 100 MiB are to stay free: make room there, or lower --spool-free"],
+        );
+        let run = send(
+            &closed_port(),
+            &["--spool-bytes", "16MiB", "--spool-free", "1MiB"],
+            b"a\nb\n",
+        );
+        run.check(3, &["2 pending in "]);
+        // A quota that is smaller than what is to be stored holds.
+        let large = [vec![b'x'; 1_000_000], b"\n".to_vec()].concat().repeat(30);
+        let sizes = ["--spool-bytes", "16MiB", "--spool-free", "0B"];
+        let run = send(&closed_port(), &sizes, &large);
+        run.check(4, &["pending in ", "reading stopped after line"]);
+        let files = fs::read_dir(disk.join("app")).unwrap();
+        // The lock has the process's number in it, and is none of the quota.
+        let files = files
+            .map(Result::unwrap)
+            .filter(|it| it.file_name() != "LOCK");
+        let bytes: u64 = files.map(|it| it.metadata().unwrap().len()).sum();
+        assert!(bytes <= 16 << 20, "{bytes}");
+        let agent = agent();
+        let run = flume_reading(&["spool", "drain", &dir, "--agent", &agent.url()], b"");
+        run.check(0, &[]);
+        assert!(agent.received_count() > 2);
+    });
 }

@@ -1,11 +1,9 @@
 //! The end of `flume agent`.
 
-use std::path::Path;
-
 use flume_mini_agent::MiniAgent;
 
 use crate::support::PATIENCE;
-use crate::support::configured::PropertyFile;
+use crate::support::configured::{PropertyFile, file_channel};
 
 /// An avro source, the channel and no sink.
 fn stuck(channel: &str) -> String {
@@ -22,16 +20,6 @@ a1.sources.r1.channels = c1
 
 fn memory() -> String {
     "a1.channels.c1.type = memory\n".to_owned()
-}
-
-fn file(directory: &Path) -> String {
-    let directory = directory.display();
-    format!(
-        "a1.channels.c1.type = file\n\
-         a1.channels.c1.dataDirs = {directory}\n\
-         a1.channels.c1.checkpointDir = {directory}\n\
-         a1.channels.c1.minimumRequiredSpace = 1048576\n"
-    )
 }
 
 /// A sink to an agent whose channel is full.
@@ -107,7 +95,7 @@ fn what_memory_channels_still_have_after_the_time_is_lost_and_counted() {
 fn file_channels_keep_the_rest_for_the_next_start() {
     let far = full();
     let directory = tempfile::tempdir().unwrap();
-    let channel = file(directory.path());
+    let channel = file_channel(directory.path());
     let properties = PropertyFile::new(&(stuck(&channel) + &to(&far)));
     let agent = properties.start(&["--drain-timeout", "100ms"]);
     agent.send("r1", "1\n2\n3\n");

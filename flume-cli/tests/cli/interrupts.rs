@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::bad_server::BadServer;
+use crate::support::bad_server::{SILENT, bad_server, wait_for_connection};
 #[cfg(target_os = "linux")]
 use crate::support::command::ignores_hang_ups;
 use crate::support::command::{Running, command};
@@ -25,10 +25,7 @@ fn the_first_interrupt_sends_what_was_read_and_ends() {
             "all 1,234 events delivered",
         ],
     );
-    run.check(
-        130,
-        &["reading stopped behind line 1,234 of standard input"],
-    );
+    run.check(130, &["reading stopped after line 1,234 of standard input"]);
     assert_eq!(run.json()["delivered"], 1_234);
     assert_eq!(distinct(&agent.received()), 1_234);
 }
@@ -49,11 +46,18 @@ fn a_hang_up_is_an_interrupt_too_and_however_often_it_comes_never_ends_at_once()
     if ignores_hang_ups() {
         return;
     }
-    let server = BadServer::silent();
-    let args = ["send", "--agent", &server.url, "--timeout", "3s", "--json"];
+    let server = bad_server(SILENT);
+    let args = [
+        "send",
+        "--agent",
+        &server.url(),
+        "--timeout",
+        "3s",
+        "--json",
+    ];
     let mut running = Running::start(command(args));
     running.write(&numbered(10));
-    server.wait_for_connection();
+    wait_for_connection(&server);
     running.signal("HUP");
     running.wait_for_stderr("interrupted: sending what was read");
     // A terminal that goes sends one, and the shell in it another.
@@ -83,18 +87,18 @@ fn a_command_that_was_started_to_outlive_its_terminal_ignores_hang_ups() {
 
 #[test]
 fn after_an_interrupt_the_time_out_still_holds() {
-    let server = BadServer::silent();
+    let server = bad_server(SILENT);
     let args = [
         "send",
         "--agent",
-        &server.url,
+        &server.url(),
         "--timeout",
         "500ms",
         "--json",
     ];
     let mut running = Running::start(command(args));
     running.write(&numbered(10));
-    server.wait_for_connection();
+    wait_for_connection(&server);
     running.signal("INT");
     let run = running.finish();
     run.check(130, &["interrupted", "10 lost", "gave up after 500 ms"]);
@@ -103,11 +107,11 @@ fn after_an_interrupt_the_time_out_still_holds() {
 
 #[test]
 fn the_second_interrupt_ends_at_once() {
-    let server = BadServer::silent();
-    let args = ["send", "--agent", &server.url, "--timeout", "1h"];
+    let server = bad_server(SILENT);
+    let args = ["send", "--agent", &server.url(), "--timeout", "1h"];
     let mut running = Running::start(command(args));
     running.write(&numbered(10));
-    server.wait_for_connection();
+    wait_for_connection(&server);
     running.signal("INT");
     running.wait_for_stderr("Ctrl-C again ends at once");
     let second = Instant::now();

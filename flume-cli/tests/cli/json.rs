@@ -126,8 +126,8 @@ fn strange_spool() -> TestSpool {
     let mut log = spool.log();
     log.write(&[Event::new(b"\xff\xfe".as_slice()), Event::new("text")]);
     log.write_numbered(2..100);
-    log.log.retire(20, 30);
-    log.deliver(0, 0);
+    log.log.retire((20..30).into());
+    log.deliver(0..0);
     drop(log);
     spool.damage_text("<event 42>");
     spool
@@ -154,21 +154,18 @@ fn every_report_has_the_fields_that_its_documentation_has_and_no_other() {
 
     let spool = strange_spool();
     let dir = spool.dir();
-    let beside = |name: &str| spool.beside(name).display().to_string();
-    let (exported, repaired) = (beside("exported"), beside("repaired"));
+    let exported = spool.beside("exported").display().to_string();
     let drained = strange_spool();
     let names = drained.content().into_keys();
     let segment = names.filter(|name| name.starts_with("seg-")).max();
     drained.make_foreign(&drained.path().join(segment.unwrap()));
     let foreign = TestSpool::of(1);
     fs::write(foreign.path().join("notes.txt"), "mine").unwrap();
-    let runs: [(&str, &[&str]); 7] = [
+    let runs: [(&str, &[&str]); 5] = [
         ("ls", &[&dir]),
-        ("inspect", &[&dir, "--events", "9", "--bodies"]),
-        ("verify", &[&dir]),
+        ("show", &[&dir, "--events", "9", "--bodies"]),
         ("drain", &[&drained.dir(), "--agent", &url]),
         ("export", &[&dir, "--format", "avro", "--output", &exported]),
-        ("repair", &[&dir, "--output", &repaired]),
         ("prune", &[&foreign.dir(), "--foreign"]),
     ];
     for (command, args) in runs {
@@ -228,10 +225,9 @@ fn no_command_for_spools_ignores_json() {
         let beside = spool.beside("new").display().to_string();
         let dir = spool.dir();
         let own: &[&str] = match command.as_str() {
-            "ls" | "inspect" | "verify" | "prune" => &[],
+            "ls" | "show" | "prune" => &[],
             "drain" => &["--agent", &url],
             "export" => &["--format", "avro", "--output", &beside],
-            "repair" => &["--output", &beside],
             other => panic!("say here how to run {other} with --json"),
         };
         let run = flume(&[&["spool", command, &dir, "--json"], own].concat());

@@ -1,8 +1,10 @@
 //! `flume ping`.
 
-use crate::support::bad_server::BadServer;
+use crate::support::bad_server::{
+    HTTP, HUGE_REPLY, OF_ANOTHER_PROTOCOL, SILENT, SILENT_AFTER_HANDSHAKE, WRONG_SERIAL, bad_server,
+};
 use crate::support::command::flume;
-use crate::support::{agent, closed_port};
+use crate::support::{NO_HOST, agent, closed_port};
 
 #[track_caller]
 fn check_fails(url: &str, code: i32, word: &str) {
@@ -62,32 +64,32 @@ fn each_agent_gets_a_line_of_json() {
 #[test]
 fn failures_are_as_clear_as_in_sending() {
     check_fails(
-        "avro://no-such-host.invalid:4141",
+        &format!("avro://{NO_HOST}:4141"),
         4,
-        "unknown host \"no-such-host.invalid\"",
+        &format!("the host \"{NO_HOST}\" cannot be resolved"),
     );
     check_fails(&closed_port(), 4, "connection refused");
-    check_fails(&BadServer::http().url, 4, "the peer speaks HTTP");
+    check_fails(&bad_server(HTTP).url(), 4, "the peer speaks HTTP");
     check_fails(
-        &BadServer::of_another_protocol().url,
+        &bad_server(OF_ANOTHER_PROTOCOL).url(),
         4,
         "does not speak Flume's Avro protocol",
     );
-    check_fails(&BadServer::wrong_serial().url, 4, "which is not under way");
+    check_fails(&bad_server(WRONG_SERIAL).url(), 4, "which is not under way");
     check_fails(
-        &BadServer::huge_reply().url,
+        &bad_server(HUGE_REPLY).url(),
         4,
         "announced a frame of 2147483647 bytes",
     );
     check_fails(
-        &BadServer::silent().url,
+        &bad_server(SILENT).url(),
         124,
-        "nothing was answered within 500 ms",
+        "did not answer the handshake within 500ms",
     );
     check_fails(
-        &BadServer::silent_after_handshake().url,
+        &bad_server(SILENT_AFTER_HANDSHAKE).url(),
         124,
-        "not answered within 500 ms",
+        "did not answer a batch within 500ms",
     );
 }
 

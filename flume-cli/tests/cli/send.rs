@@ -230,7 +230,7 @@ fn a_file_that_is_cut_while_it_is_read_is_told_with_the_half_line_and_is_no_succ
     run.check(
         5,
         &[
-            &format!("{path} was cut while it was read, behind line {read}: it had 42.9 MiB and"),
+            &format!("{path} was cut while it was read, after line {read}: it had 42.9 MiB and"),
             "1 file cut while it was read, see above",
             &format!("all {read} events delivered"),
         ],

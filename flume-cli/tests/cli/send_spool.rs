@@ -5,9 +5,10 @@ use std::fs;
 
 use flume_client::event_id::EVENT_ID_HEADER;
 use flume_mini_agent::Received;
+use flume_tests::scripted::Agent;
 use serde_json::json;
 
-use crate::support::bad_server::BadServer;
+use crate::support::bad_server::{SILENT, bad_server, wait_for_connection};
 use crate::support::command::{Run, Running, command, flume, flume_reading};
 use crate::support::spool::datums;
 use crate::support::{self, PATIENCE, agent, bodies, closed_port, numbered};
@@ -95,14 +96,14 @@ fn an_empty_input_sends_what_an_earlier_run_left() {
 }
 
 /// A run that has stored some of these lines, and an agent that never answers it.
-fn storing(dir: &str, lines: &[u8]) -> (BadServer, Running) {
-    let server = BadServer::silent();
-    let agent = ["send", "--agent", &server.url];
+fn storing(dir: &str, lines: &[u8]) -> (Agent, Running) {
+    let server = bad_server(SILENT);
+    let agent = ["send", "--agent", &server.url()];
     let args = [&agent[..], &["--spool", dir, "--timeout", "1h"]].concat();
     let mut running = Running::start(command(args));
     running.write(lines);
     // It is stored before it is sent.
-    server.wait_for_connection();
+    wait_for_connection(&server);
     (server, running)
 }
 
@@ -111,7 +112,7 @@ fn what_a_killed_run_stored_is_drained() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().display().to_string();
     let (server, running) = storing(&dir, &numbered(1_000));
-    flume(&["spool", "drain", &dir, "--agent", &server.url])
+    flume(&["spool", "drain", &dir, "--agent", &server.url()])
         .check(7, &[&format!("is in use by process {}", running.id())]);
     running.signal("KILL");
     assert_eq!(running.finish().code, None);

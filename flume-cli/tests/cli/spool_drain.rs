@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::support::bad_server::BadServer;
+use crate::support::bad_server::{HTTP, SILENT, answers_one_call, bad_server, wait_for_connection};
 use crate::support::command::{Run, Running, command, flume};
 use crate::support::spool::{TestSpool, datums, numbered_datums};
 use crate::support::{agent, bodies, closed_port};
@@ -36,7 +36,7 @@ fn all_that_waits_is_delivered_as_it_was_stored_and_nothing_is_left() {
     let spool = TestSpool::new();
     let mut log = spool.log();
     log.write_numbered(0..2_500);
-    log.deliver(0, 100);
+    log.deliver(0..100);
     drop(log);
     let agent = agent();
     let url = agent.url();
@@ -124,12 +124,12 @@ fn at_the_time_out_the_rest_stays_and_the_exit_code_tells_why() {
         run
     };
     check(&closed_port(), 4, 0).check(4, &["connection refused; retrying for up to 1 s"]);
-    check(&BadServer::silent().url, 124, 0);
-    check(&BadServer::http().url, 4, 0);
+    check(&bad_server(SILENT).url(), 124, 0);
+    check(&bad_server(HTTP).url(), 4, 0);
 
-    let server = BadServer::answers_one_call();
+    let server = answers_one_call();
     let spool = TestSpool::of(250);
-    let run = drain(&spool.dir(), &server.url, &[]);
+    let run = drain(&spool.dir(), &server.url(), &[]);
     run.check(5, &[]);
     let told = "150 pending on the disk; gave up after 1 s without an acknowledgement (--timeout)";
     assert!(
@@ -207,19 +207,19 @@ fn where_there_is_no_spool_none_is_made() {
 #[test]
 fn an_interrupt_stops_it_and_the_rest_stays() {
     let spool = TestSpool::of(250);
-    let server = BadServer::silent();
+    let server = bad_server(SILENT);
     let dir = spool.dir();
     let args = [
         "spool",
         "drain",
         &dir,
         "--agent",
-        &server.url,
+        &server.url(),
         "--timeout",
         "1h",
     ];
     let running = Running::start(command(args));
-    server.wait_for_connection();
+    wait_for_connection(&server);
     running.signal("INT");
     let run = running.finish();
     run.check(130, &[]);
@@ -248,4 +248,21 @@ fn damaged_events_are_counted_and_the_others_delivered() {
     );
     assert_eq!(received(&agent), numbered_datums((0..40).chain(50..100)));
     assert_eq!(bodies(&agent.received()).len(), 90, "each once");
+}
+
+#[test]
+fn a_damaged_spool_needs_no_repair() {
+    let (spool, gone) = TestSpool::damaged();
+    let readable = datums(&spool.path());
+    assert!(readable.len() > 150, "{}", readable.len());
+    let agent = agent();
+    drain(&spool.dir(), &agent.url(), &[]).check(6, &[]);
+    assert!(received(&agent) == readable, "each once, and no other");
+    let aside = spool.path().join(gone.replace("seg-", "quarantine-"));
+    assert!(aside.exists(), "for whoever wants to look into it");
+    // It is sound again, and takes new events.
+    flume(&["spool", "show", &spool.dir()]).check(0, &[]);
+    spool.log().write_numbered(400..450);
+    drain(&spool.dir(), &agent.url(), &[]).check(0, &[]);
+    assert_eq!(agent.received_count(), readable.len() as u64 + 50);
 }

@@ -7,10 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use apache_avro::Reader;
 use apache_avro::types::Value;
 use flume_client::Event;
+use flume_client::spool::Settings;
 use serde_json::json;
 
 use crate::support::command::{Run, flume};
-use crate::support::spool::{TIME_MS, TestSpool, numbered_event};
+use crate::support::spool::{SETTINGS, TIME_MS, TestSpool, Writer, datums, numbered_event};
 
 fn export(spool: &TestSpool, format: &str, file: &str, args: &[&str]) -> Run {
     let output = match file {
@@ -75,7 +76,7 @@ fn an_avro_file_holds_the_pending_events_in_order_for_any_reader() {
         Event::new(b"\x00\xff").header("", "").header("ü", "ß"),
     ];
     log.write(&last);
-    log.deliver(0, 5);
+    log.deliver(0..5);
     drop(log);
     let run = export(&spool, "avro", "events.avro", &["--json"]);
     run.check(0, &["1,997 events written to"]);
@@ -103,7 +104,7 @@ fn json_lines_hold_numbers_headers_and_bodies_of_any_bytes() {
     log.write(&[Event::new("done with")]);
     let text = Event::new("text \"ü\"\n").header("b", "2").header("a", "1");
     log.write(&[text, Event::new([0xff; 4]), Event::new("")]);
-    log.deliver(0, 1);
+    log.deliver(0..1);
     drop(log);
     let run = export(&spool, "jsonl", "-", &[]);
     run.check(0, &["3 events written to standard output"]);
@@ -190,6 +191,61 @@ fn of_a_damaged_spool_the_rest_is_exported_and_the_loss_is_told() {
     assert_eq!(read_avro(&spool, "a"), expected.collect::<Vec<_>>());
     let lines = fs::read_to_string(spool.beside("j")).unwrap();
     assert_eq!(lines.lines().count(), 41);
+}
+
+#[test]
+fn all_that_can_be_read_is_exported_and_the_spool_is_as_it_was() {
+    let (spool, gone) = TestSpool::damaged();
+    let before = spool.content();
+    let saved = datums(&spool.path());
+    assert!(saved.len() > 150, "{}", saved.len());
+    let run = export(&spool, "avro", "saved", &[]);
+    let written = format!("{} events written to", saved.len());
+    let header = format!("{gone}: both copies of its header are damaged");
+    let frame = "events 150 to 159 (10 events) are lost";
+    run.check(6, &[&written, &header, frame]);
+    let expected = (0..400).map(numbered_event);
+    let expected = expected.filter(|event| saved.iter().any(|it| it == event.as_datum()));
+    let expected: Vec<_> = expected.map(|event| parts(&event)).collect();
+    assert_eq!(expected.len(), saved.len());
+    assert!(read_avro(&spool, "saved") == expected);
+    assert!(spool.content() == before);
+    let names = fs::read_dir(spool.home()).unwrap().count();
+    assert_eq!(names, 2, "nothing else is left");
+}
+
+#[test]
+fn an_event_larger_than_the_blocks_of_others_is_exported() {
+    let spool = TestSpool::new();
+    let settings = Settings {
+        segment_bytes: 8 << 20,
+        frame_bytes_max: 2 << 20,
+        bytes_max: 64 << 20,
+        ..SETTINGS
+    };
+    let mut log = Writer::open(&spool.path(), settings);
+    let large = Event::new(vec![b'x'; 1 << 20]);
+    log.write(std::slice::from_ref(&large));
+    log.write_numbered(1..11);
+    log.write(std::slice::from_ref(&large));
+    drop(log);
+    export(&spool, "avro", "a", &[]).check(0, &[]);
+    let numbered = (1..11).map(numbered_event);
+    let expected = [large.clone()].into_iter().chain(numbered).chain([large]);
+    let expected: Vec<_> = expected.map(|event| parts(&event)).collect();
+    assert!(read_avro(&spool, "a") == expected);
+}
+
+#[test]
+fn where_there_is_no_spool_nothing_is_made() {
+    let spool = TestSpool::of(10);
+    let home = spool.home().display().to_string();
+    let output = spool.beside("a").display().to_string();
+    let args = ["--format", "avro", "--output", &output];
+    let run = flume(&[&["spool", "export", &home], &args[..]].concat());
+    run.check(1, &["there is no spool in"]);
+    let names = fs::read_dir(spool.home()).unwrap().count();
+    assert_eq!(names, 1, "neither a file nor a lock");
 }
 
 #[test]

@@ -5,25 +5,23 @@ use std::fs;
 use std::path::Path;
 
 use flume_client::Event;
-use flume_client::spool::{FileName, SegmentHeader};
+use flume_client::spool::FileName;
+use flume_tests::crafted::{DATUM, Frame, Segment, Slot};
 
 use crate::support::command::{Run, flume};
-use crate::support::crafted::{Frame, Slot, header, write_cursor, write_segment};
 #[cfg(unix)]
 use crate::support::{agent, closed_port, send, spool::TestSpool};
 
 const MAX: u64 = u64::MAX;
-/// An event without headers, body `hello`.
-const DATUM: &[u8] = b"\0\x0ahello";
 
 /// Every command that only looks, told as much as it can be.
 const LOOKS: [&[&str]; 9] = [
     &["ls"],
     &["ls", "--json"],
-    &["inspect", "--events", "1000", "--bodies"],
-    &["inspect", "--events", "1000", "--bodies", "--json"],
-    &["verify"],
-    &["verify", "--json"],
+    &["show"],
+    &["show", "--json"],
+    &["show", "--events", "1000", "--bodies"],
+    &["show", "--events", "1000", "--bodies", "--json"],
     &["prune", "--foreign"],
     &["prune", "--foreign", "--json"],
     &["export", "--format", "jsonl", "--output", "-"],
@@ -65,23 +63,38 @@ fn check_quiet(run: &Run) {
     }
 }
 
+/// Writes a segment under the name that it bears.
+fn write_segment(dir: &Path, segment: &Segment) {
+    let name = FileName::Segment(segment.id).to_string();
+    fs::write(dir.join(name), segment.to_bytes()).unwrap();
+}
+
+/// A sound one of five events.
+fn five(id: u64, first: u64) -> Segment {
+    Segment::of(id, first, vec![Frame::of(first, 5)])
+}
+
+/// Writes a cursor of one slot.
+fn write_cursor(dir: &Path, slot: &Slot) {
+    let slot = slot.to_bytes();
+    let other = vec![0; slot.len()];
+    let name = FileName::Cursor.to_string();
+    fs::write(dir.join(name), [slot, other].concat()).unwrap();
+}
+
 /// A segment like this between two sound ones.
 #[track_caller]
-fn check_segment(change: impl Fn(&mut SegmentHeader), frames: &[Frame]) {
+fn check_segment(segment: &Segment) {
     check(|dir| {
-        for (id, first) in [(1, 0), (3, 20)] {
-            write_segment(dir, &header(id, first), &[Frame::of(first, &[DATUM; 5])]);
-        }
-        let mut header = header(2, 10);
-        change(&mut header);
-        write_segment(dir, &header, frames);
+        write_segment(dir, &five(1, 0));
+        write_segment(dir, segment);
+        write_segment(dir, &five(3, 20));
     });
 }
 
 #[test]
 fn headers_of_segments_that_no_client_writes_hold_up_no_command() {
-    let sound = [Frame::of(10, &[DATUM; 5])];
-    let changes: [&dyn Fn(&mut SegmentHeader); 11] = [
+    let changes: [&dyn Fn(&mut Segment); 11] = [
         &|_| {},
         &|it| it.first = MAX,
         &|it| it.first = 1 << 62,
@@ -89,22 +102,24 @@ fn headers_of_segments_that_no_client_writes_hold_up_no_command() {
         &|it| it.skipped_from = MAX,
         &|it| it.skipped_from = 0,
         &|it| it.durable_upto = MAX,
-        &|it| it.time_ms = MAX,
-        &|it| it.client = MAX,
+        &|it| it.time_ms = Some(MAX),
+        &|it| it.client = Some(MAX),
         &|it| it.id = MAX,
         &|it| (it.run_id, it.previous) = (MAX, MAX),
     ];
     for change in changes {
-        check_segment(change, &sound);
+        let mut segment = five(2, 10);
+        change(&mut segment);
+        check_segment(&segment);
     }
 }
 
 #[test]
 fn frames_that_no_client_writes_hold_up_no_command() {
     let of = |change: &dyn Fn(&mut Frame)| {
-        let mut frame = Frame::of(10, &[DATUM; 5]);
+        let mut frame = Frame::of(10, 5);
         change(&mut frame);
-        check_segment(|_| {}, &[frame, Frame::of(12, &[DATUM; 5])]);
+        check_segment(&Segment::of(2, 10, vec![frame, Frame::of(12, 5)]));
     };
     of(&|it| it.first = MAX - 2);
     of(&|it| it.first = 1 << 62);
@@ -170,7 +185,7 @@ fn a_cursor_that_no_client_writes_holds_up_no_command() {
         check(|dir| write_cursor(dir, &slot));
         check(|dir| {
             write_cursor(dir, &slot);
-            write_segment(dir, &header(1, 0), &[Frame::of(0, &[DATUM; 5])]);
+            write_segment(dir, &five(1, 0));
         });
     }
 }
@@ -181,8 +196,12 @@ fn nothing_that_is_in_an_event_or_a_name_speaks_to_the_terminal() {
     let event = |body: &[u8]| Event::new(body).header(loud, loud);
     let [text, bytes] = [loud.as_bytes(), b"\x1b[31m\xff"].map(event);
     let runs = check(|dir| {
-        let frame = Frame::of(0, &[text.as_datum(), bytes.as_datum(), DATUM]);
-        write_segment(dir, &header(1, 0), std::slice::from_ref(&frame));
+        let datums = [text.as_datum(), bytes.as_datum(), DATUM];
+        let frame = Frame {
+            datums: datums.map(<[u8]>::to_vec).into(),
+            ..Frame::default()
+        };
+        write_segment(dir, &Segment::of(1, 0, vec![frame]));
         let segment = dir.join(FileName::Segment(1).to_string());
         fs::copy(&segment, dir.join(FileName::Quarantine(9).to_string())).unwrap();
         fs::write(dir.join("notes \x1b[2J\u{9b}31m.txt"), "").unwrap();
@@ -209,8 +228,8 @@ fn loud_spools(home: &Path) -> [String; 2] {
     ["", "process-2"].map(|place| {
         let dir = home.join(loud).join(place);
         fs::create_dir_all(&dir).unwrap();
-        write_segment(&dir, &header(1, 0), &[Frame::of(0, &[DATUM; 5])]);
-        write_segment(&dir, &header(2, 9), &[Frame::of(9, &[DATUM; 5])]);
+        write_segment(&dir, &five(1, 0));
+        write_segment(&dir, &five(2, 9));
         let aside = dir.join(FileName::Quarantine(9).to_string());
         fs::copy(dir.join(FileName::Segment(1).to_string()), aside).unwrap();
         dir.to_str().unwrap().trim_end_matches('/').to_owned()
@@ -229,18 +248,13 @@ fn nothing_that_is_in_the_name_of_a_directory_speaks_to_the_terminal() {
             check_quiet(&flume(&[&["spool"], look, &[dir]].concat()));
         }
     }
-    let [copy, avro] = ["copy", "avro"].map(|name| format!("{dir} {name}"));
-    let lines: [(&[&str], &[&str]); 6] = [
+    let avro = format!("{dir} avro");
+    let lines: [(&[&str], &[&str]); 4] = [
         (&["spool", "prune", &second, "--yes"], &[]),
         (
             &["spool", "export", &dir, "--format", "avro", "--output"],
             &[&avro, &avro, &inside],
         ),
-        (
-            &["spool", "repair", &dir, "--output"],
-            &[&copy, &copy, &inside],
-        ),
-        (&["spool", "repair", &missing, "--output"], &[&copy]),
         (&["demo", "--file"], &[&missing]),
         (&["agent", "--name", "a1", "--config"], &[&missing]),
     ];

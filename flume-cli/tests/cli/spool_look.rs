@@ -1,4 +1,4 @@
-//! `flume spool ls`, `inspect` and `verify`: what is told, and that nothing is written.
+//! `flume spool ls` and `show`: what is told, and that nothing is written.
 
 use std::fs;
 use std::fs::OpenOptions;
@@ -17,15 +17,15 @@ fn spool(command: &str, dir: &str, args: &[&str]) -> Run {
     flume(&[&["spool", command, dir], args].concat())
 }
 
-/// Checks what `verify` finds: the exit code, the events lost, and words in the findings.
+/// Checks what `show` finds: the exit code, the events lost, and words in the findings.
 #[track_caller]
-fn check_verify(of: &TestSpool, code: i32, lost: u64, words: &[&str]) {
-    let run = spool("verify", &of.dir(), &["--json"]);
+fn check_show(of: &TestSpool, code: i32, lost: u64, words: &[&str]) {
+    let run = spool("show", &of.dir(), &["--json"]);
     run.check(code, &[]);
     let told = run.json();
     assert_eq!(told["lost"]["total"], lost, "{told}");
     assert_eq!(told["sound"], code == 0, "{told}");
-    let text = spool("verify", &of.dir(), &[]);
+    let text = spool("show", &of.dir(), &[]);
     text.check(code, &[]);
     for word in words {
         assert!(text.stdout.contains(word), "{word:?} is missing: {text:#?}");
@@ -38,7 +38,7 @@ fn ls_tells_of_each_spool_in_a_directory_what_waits_there() {
     let one = TestSpool::new();
     let mut log = one.log();
     log.write_numbered(0..30);
-    log.deliver(0, 12);
+    log.deliver(0..12);
     drop(log);
     fs::create_dir(one.beside("no spool")).unwrap();
     fs::write(one.beside("a file"), "").unwrap();
@@ -88,8 +88,8 @@ fn the_spools_of_further_processes_are_listed_and_not_forgotten() {
         );
     }
     let words = format!("not looked at here: {}\n", second.display());
-    spool("verify", &one.dir(), &[]).check(0, &["further processes", &words]);
-    spool("verify", &second.display().to_string(), &[]).check(0, &[]);
+    spool("show", &one.dir(), &[]).check(0, &["further processes", &words]);
+    spool("show", &second.display().to_string(), &[]).check(0, &[]);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn ls_of_one_spool_is_one_row_and_of_none_is_no_row() {
 }
 
 #[test]
-fn ls_tells_damage_and_verify_is_what_fails_by_it() {
+fn ls_tells_damage_and_show_is_what_fails_by_it() {
     let one = TestSpool::of(30);
     one.damage_text("<event 15>");
     let run = spool("ls", &one.dir(), &[]);
@@ -124,21 +124,20 @@ fn a_lock_that_is_held_is_named_and_reading_goes_on() {
     let row = spool("ls", &one.dir(), &[]).stdout;
     assert!(row.contains(&format!("sound, {holder}")), "{row}");
     for (command, args) in [
-        ("inspect", &[][..]),
-        ("verify", &[]),
+        ("show", &[][..]),
         ("export", &["--format", "jsonl", "--output", "-"]),
     ] {
         let run = spool(command, &one.dir(), args);
         run.check(0, &[&holder, "may be in the middle of a change"]);
         assert!(run.stdout.contains("30") || command == "export", "{run:#?}");
     }
-    let told = spool("verify", &one.dir(), &["--json"]).json();
+    let told = spool("show", &one.dir(), &["--json"]).json();
     assert_eq!(
         (&told["in_use"], &told["process"]),
         (&json!(true), &json!(process::id()))
     );
     drop(held);
-    let told = spool("verify", &one.dir(), &["--json"]).json();
+    let told = spool("show", &one.dir(), &["--json"]).json();
     assert_eq!(
         (&told["in_use"], &told["process"]),
         (&json!(false), &Value::Null)
@@ -154,16 +153,16 @@ fn a_spool_is_sound_while_a_service_writes_it_and_delivers_from_it() {
             let mut log = one.log();
             let mut delivered = 0;
             while !ended.load(Ordering::Relaxed) {
-                let first = log.log.next();
+                let first = log.log.next().number();
                 log.write_numbered(first..first + 100);
-                delivered = delivered.max(log.log.next().saturating_sub(500));
-                log.deliver(0, delivered);
+                delivered = delivered.max((first + 100).saturating_sub(500));
+                log.deliver(0..delivered);
             }
         });
         // When this fails, the other one ends too.
         let _ends = EndsWith(&ended);
         for _ in 0..30 {
-            spool("verify", &one.dir(), &[]).check(0, &[]);
+            spool("show", &one.dir(), &[]).check(0, &[]);
         }
     });
 }
@@ -178,16 +177,16 @@ impl Drop for EndsWith<'_> {
 }
 
 #[test]
-fn inspect_tells_what_is_done_with_and_what_waits_in_which_segment() {
+fn show_tells_what_is_done_with_and_what_waits_in_which_segment() {
     let one = TestSpool::new();
     let mut log = one.log();
     log.write_numbered(0..200);
-    log.log.retire(20, 21);
-    log.log.retire(30, 40);
-    log.deliver(0, 7);
+    log.log.retire((20..21).into());
+    log.log.retire((30..40).into());
+    log.deliver(0..7);
     let run = format!("{:016x}", log.log.run_id());
     drop(log);
-    let told = spool("inspect", &one.dir(), &["--json"]).json();
+    let told = spool("show", &one.dir(), &["--json"]).json();
     assert_eq!(told["watermark"], 7);
     let ahead = json!([{"first": 20, "last": 20}, {"first": 30, "last": 39}]);
     assert_eq!(told["retired"], ahead);
@@ -202,7 +201,7 @@ fn inspect_tells_what_is_done_with_and_what_waits_in_which_segment() {
         assert_eq!(segment["run"], run);
     }
     assert_eq!(told["events"], json!([]));
-    let text = spool("inspect", &one.dir(), &[]).stdout;
+    let text = spool("show", &one.dir(), &[]).stdout;
     for words in [
         "all events below 7; 20 to 20; 30 to 39",
         "182 events",
@@ -213,7 +212,7 @@ fn inspect_tells_what_is_done_with_and_what_waits_in_which_segment() {
 }
 
 #[test]
-fn inspect_shows_the_first_events_and_their_bodies_only_if_asked() {
+fn first_events_and_their_bodies_are_shown_only_if_asked() {
     let one = TestSpool::new();
     let mut log = one.log();
     let event = |body: &[u8]| Event::new(body).header("k", "v\u{1b}[2J");
@@ -222,36 +221,36 @@ fn inspect_shows_the_first_events_and_their_bodies_only_if_asked() {
         event(b"\xff\x00\xfe"),
         event(b"\x1b[2Jthird"),
     ]);
-    log.deliver(0, 1);
+    log.deliver(0..1);
     drop(log);
     let dir = one.dir();
-    let told = spool("inspect", &dir, &["--events", "1", "--json"]).json();
+    let told = spool("show", &dir, &["--events", "1", "--json"]).json();
     let hidden = json!({
         "number": 1, "stored_ms": TIME_MS, "headers": {"k": "v\u{1b}[2J"}, "body_bytes": 3
     });
     assert_eq!(told["events"], json!([hidden]));
-    let told = spool("inspect", &dir, &["--events", "9", "--bodies", "--json"]).json();
+    let told = spool("show", &dir, &["--events", "9", "--bodies", "--json"]).json();
     assert_eq!(told["events"][0]["body_base64"], "/wD+");
     assert_eq!(told["events"][1]["body"], "\u{1b}[2Jthird");
-    let text = spool("inspect", &dir, &["--events", "9"]).stdout;
+    let text = spool("show", &dir, &["--events", "9"]).stdout;
     assert!(
         text.contains("event 2, ") && !text.contains("third"),
         "{text}"
     );
-    let text = spool("inspect", &dir, &["--events", "9", "--bodies"]).stdout;
+    let text = spool("show", &dir, &["--events", "9", "--bodies"]).stdout;
     assert!(
         text.contains("third") && !text.contains('\u{1b}'),
         "{text:?}"
     );
-    spool("inspect", &dir, &["--bodies"]).check(2, &["--events <N>"]);
+    spool("show", &dir, &["--bodies"]).check(2, &["--events <N>"]);
 }
 
 #[test]
-fn verify_tells_which_events_are_lost_in_which_segment() {
+fn show_tells_which_events_are_lost_in_which_segment() {
     let one = TestSpool::of(300);
-    check_verify(&one, 0, 0, &[]);
+    check_show(&one, 0, 0, &[]);
     let file = one.damage_text("<event 157>");
-    check_verify(
+    check_show(
         &one,
         6,
         10,
@@ -260,7 +259,37 @@ fn verify_tells_which_events_are_lost_in_which_segment() {
 }
 
 #[test]
-fn verify_tells_a_segment_that_is_gone() {
+fn show_tells_every_gap_however_many_there_are() {
+    let one = TestSpool::of(600);
+    let damaged = (0..600).step_by(20);
+    let files: Vec<_> = damaged
+        .clone()
+        .map(|first| one.damage_text(&format!("<event {first}>")))
+        .collect();
+    let told = damaged
+        .zip(files)
+        .map(|(first, file)| format!("{file}: events {first} to {} (10 events)", first + 9));
+    let told: Vec<_> = told.collect();
+    let words: Vec<_> = told.iter().map(String::as_str).collect();
+    check_show(&one, 6, 300, &words);
+}
+
+#[test]
+fn verify_is_another_name_of_show_with_the_same_exit_codes() {
+    let [sound, damaged, unread] = [0; 3].map(|_| TestSpool::of(30));
+    damaged.damage_text("<event 15>");
+    fs::create_dir(unread.path().join("seg-00000000000000ff.flb")).unwrap();
+    for (one, code) in [(sound, 0), (damaged, 6), (unread, 1)] {
+        let [show, verify] =
+            ["show", "verify"].map(|command| spool(command, &one.dir(), &["--json"]));
+        verify.check(code, &[]);
+        show.check(code, &[]);
+        assert_eq!(verify.stdout, show.stdout);
+    }
+}
+
+#[test]
+fn show_tells_a_segment_that_is_gone() {
     let one = TestSpool::of(300);
     let segments: Vec<_> = one
         .content()
@@ -268,14 +297,14 @@ fn verify_tells_a_segment_that_is_gone() {
         .filter(|it| it.starts_with("seg"))
         .collect();
     assert!(segments.len() > 2, "{segments:?}");
-    let told = spool("inspect", &one.dir(), &["--json"]).json();
+    let told = spool("show", &one.dir(), &["--json"]).json();
     let held = told["segments"][1]["pending"].as_u64().unwrap();
     fs::remove_file(one.path().join(&segments[1])).unwrap();
-    check_verify(&one, 6, held, &["are lost: damaged, or not there any more"]);
+    check_show(&one, 6, held, &["are lost: damaged, or not there any more"]);
 }
 
 #[test]
-fn verify_tells_damage_to_headers_and_cursor() {
+fn show_tells_damage_to_headers_and_cursor() {
     let header = TestSpool::of(10);
     let segment = header
         .content()
@@ -284,14 +313,14 @@ fn verify_tells_damage_to_headers_and_cursor() {
     let segment = segment.unwrap();
     header.damage(&segment, 100..101);
     let words = "one of the two copies of its header is damaged";
-    check_verify(&header, 6, 0, &[words]);
+    check_show(&header, 6, 0, &[words]);
     header.damage(&segment, 3_000..3_001);
     let words = format!("{segment}: both copies of its header are damaged");
-    check_verify(&header, 6, 0, &[&words]);
+    check_show(&header, 6, 0, &[&words]);
 
     let cursor = TestSpool::of(10);
     cursor.damage("cursor", 0..8_192);
-    check_verify(&cursor, 6, 0, &["cursor: neither of its slots can be read"]);
+    check_show(&cursor, 6, 0, &["cursor: neither of its slots can be read"]);
 }
 
 #[test]
@@ -307,7 +336,7 @@ fn a_cursor_of_another_version_is_named_and_left_as_it_is() {
     fs::write(&path, &cursor).unwrap();
     let named = format!("{}: it is of format version 2", path.display());
     let words = [&*named, "read it with the release that wrote it"];
-    for command in ["ls", "inspect", "verify"] {
+    for command in ["ls", "show"] {
         spool(command, &one.dir(), &[]).check(1, &words);
     }
     let other = agent();
@@ -325,24 +354,24 @@ fn a_segment_that_was_renamed_and_has_a_damaged_header_is_told_to_be_both() {
     one.damage(&segment, 100..101);
     let other = "seg-00000000000000ff.flb";
     fs::rename(one.path().join(&segment), one.path().join(other)).unwrap();
-    let run = spool("verify", &one.dir(), &[]);
+    let run = spool("show", &one.dir(), &[]);
     run.check(6, &[]);
     let damage = format!("{other}: one of the two copies of its header is damaged");
     let name = format!("{other}: it holds {segment}, and is read as that");
     let [damage, name] = [damage, name].map(|words| run.stdout.find(&words));
     assert!(damage.is_some() && damage < name, "{run:#?}");
-    let told = spool("verify", &one.dir(), &["--json"]).json();
+    let told = spool("show", &one.dir(), &["--json"]).json();
     assert_eq!(told["pending"], 10);
 }
 
 #[test]
-fn verify_and_drain_tell_that_without_a_cursor_events_may_come_again() {
+fn show_and_drain_tell_that_without_a_cursor_events_may_come_again() {
     let other = agent();
     let url = other.url();
     let spools = [("missing", 0), ("damaged", 6)].map(|(word, code)| {
         let one = TestSpool::of(10);
         let mut log = one.log();
-        log.deliver(0, 4);
+        log.deliver(0..4);
         drop(log);
         match word {
             "missing" => fs::remove_file(one.path().join("cursor")).unwrap(),
@@ -351,14 +380,14 @@ fn verify_and_drain_tell_that_without_a_cursor_events_may_come_again() {
         (one, word, code)
     });
     for (one, word, code) in &spools {
-        let run = spool("verify", &one.dir(), &["--json"]);
+        let run = spool("show", &one.dir(), &["--json"]);
         run.check(*code, &[]);
         let told = run.json();
         assert_eq!(told["findings"].as_array().unwrap().len(), 1, "{told}");
         assert_eq!(told["findings"][0]["damage"], *code == 6);
         assert_eq!(told["findings"][0]["file"], "cursor");
         if *word == "missing" {
-            check_verify(one, 0, 0, &["cursor: it is not there", "10 events"]);
+            check_show(one, 0, 0, &["cursor: it is not there", "10 events"]);
             assert_eq!(told["findings"][0]["kind"], "no-cursor");
         }
         let agent = agent();
@@ -376,11 +405,11 @@ fn verify_and_drain_tell_that_without_a_cursor_events_may_come_again() {
 }
 
 #[test]
-fn verify_tells_what_was_stored_and_is_no_event() {
+fn show_tells_what_was_stored_and_is_no_event() {
     let one = TestSpool::of(10);
     one.log().write_datums(&[b"no event at all"]);
     let number: u64 = 1 << 32;
-    check_verify(
+    check_show(
         &one,
         6,
         0,
@@ -407,24 +436,24 @@ fn a_write_that_a_crash_cut_short_is_no_damage() {
         .open(one.path().join(segment))
         .unwrap();
     file.set_len(last as u64).unwrap();
-    check_verify(&one, 0, 0, &[]);
-    let told = spool("inspect", &one.dir(), &["--json"]).json();
+    check_show(&one, 0, 0, &[]);
+    let told = spool("show", &one.dir(), &["--json"]).json();
     assert_eq!(told["pending"], 20);
 }
 
 #[test]
-fn verify_has_another_exit_code_for_what_cannot_be_read() {
+fn show_has_another_exit_code_for_what_cannot_be_read() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().display().to_string();
-    spool("verify", &dir, &[]).check(1, &["there is no spool in", "flume spool ls"]);
+    spool("show", &dir, &[]).check(1, &["there is no spool in", "flume spool ls"]);
     let missing = format!("{dir}/missing");
     let words = format!("cannot read the directory {missing}: no such file");
-    spool("verify", &missing, &[]).check(1, &[&words]);
+    spool("show", &missing, &[]).check(1, &[&words]);
     // A directory in the place of a file cannot be read, by no user.
     let one = TestSpool::of(10);
     let segment = format!("seg-{:016x}.flb", 0xff);
     fs::create_dir(one.path().join(&segment)).unwrap();
-    let run = spool("verify", &one.dir(), &[]);
+    let run = spool("show", &one.dir(), &[]);
     run.check(1, &[]);
     assert!(
         run.stdout
@@ -463,8 +492,7 @@ fn nothing_is_written_by_those_who_only_look() {
     );
     let file = one.beside("events.jsonl").display().to_string();
     spool("ls", &one.dir(), &[]).check(0, &[]);
-    spool("inspect", &one.dir(), &["--events", "3"]).check(0, &[]);
-    spool("verify", &one.dir(), &[]).check(6, &[]);
+    spool("show", &one.dir(), &["--events", "3"]).check(6, &[]);
     spool("prune", &one.dir(), &[]).check(0, &[]);
     spool(
         "export",

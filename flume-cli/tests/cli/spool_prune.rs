@@ -103,7 +103,7 @@ fn a_segment_set_aside_stays_while_it_may_hold_events_that_were_never_sent() {
     let spool = TestSpool::new();
     let mut log = spool.log();
     log.write_numbered(0..1_000);
-    log.deliver(0, 900);
+    log.deliver(0..900);
     drop(log);
     let mut stranger = other.log();
     stranger.write_numbered(0..5);
@@ -119,7 +119,7 @@ fn a_segment_set_aside_stays_while_it_may_hold_events_that_were_never_sent() {
     let mut own = other.log();
     let told = prune(&other, &["--json"]).json();
     assert_eq!(told["leftovers"], json!([]));
-    own.deliver(0, 3);
+    own.deliver(0..3);
     fs::copy(other.path().join(segment), other.path().join(&aside)).unwrap();
     let told = prune(&other, &["--json"]).json();
     assert_eq!(told["leftovers"][0]["stays"], true, "{told}");
@@ -128,7 +128,7 @@ fn a_segment_set_aside_stays_while_it_may_hold_events_that_were_never_sent() {
         what.contains("17 events in it may not have been sent"),
         "{what}"
     );
-    own.deliver(0, 20);
+    own.deliver(0..20);
     let told = prune(&other, &["--json"]).json();
     assert_eq!(told["leftovers"][0]["stays"], false, "{told}");
 }

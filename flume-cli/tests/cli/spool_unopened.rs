@@ -16,7 +16,7 @@ fn with_spoiled(spoil: impl Fn(&Path)) -> (TestSpool, PathBuf) {
     let places = ["process-2", "process-3"].map(|name| spool.path().join(name));
     for place in &places {
         TestSpool::at(place).write_numbered(0..20);
-        TestSpool::at(place).deliver(0, 1);
+        TestSpool::at(place).deliver(0..1);
     }
     deny_nothing(&spool);
     places.iter().for_each(|place| give(place));
@@ -96,7 +96,7 @@ fn files_are_absolute_in_reports_however_the_spool_was_named() {
         .unwrap();
     spool.make_foreign(&segment);
     let agent = agent();
-    for command in ["drain", "ls", "inspect", "verify"] {
+    for command in ["drain", "ls", "show"] {
         let args: &[&str] = match command {
             "drain" => &["--agent", &agent.url()],
             _ => &[],

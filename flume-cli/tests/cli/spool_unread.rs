@@ -60,16 +60,16 @@ fn name(file: &Path) -> &str {
 }
 
 #[test]
-fn verify_ls_and_inspect_name_the_file_with_the_reason_and_no_more_events_than_it_can_hold() {
+fn show_and_ls_name_the_file_with_the_reason_and_no_more_events_than_it_can_hold() {
     for (spool, file, why) in unread() {
         let most = can_hold(fs::metadata(&file).unwrap().len());
         let dir = spool.dir();
-        let run = as_nobody(&["spool", "verify", &dir]);
+        let run = as_nobody(&["spool", "show", &dir]);
         run.check(1, &[]);
         for words in [name(&file), why, "not all of it can be read"] {
             assert!(run.stdout.contains(words), "{words}: {run:#?}");
         }
-        let told = as_nobody(&["spool", "verify", &dir, "--json"]).json();
+        let told = as_nobody(&["spool", "show", &dir, "--json"]).json();
         assert_eq!(
             (&told["sound"], &told["lost"]["total"]),
             (&false.into(), &0.into())
@@ -87,14 +87,10 @@ fn verify_ls_and_inspect_name_the_file_with_the_reason_and_no_more_events_than_i
             "{run:#?}"
         );
         assert!(!run.stdout.contains("damaged"), "{run:#?}");
-        let run = as_nobody(&["spool", "inspect", &dir]);
-        run.check(1, &[]);
-        assert!(run.stdout.contains(why), "{run:#?}");
         let damage = findings.iter().filter(|it| it["damage"] == true);
         assert_eq!(damage.count(), 0, "{told}");
         let all = as_nobody(&["spool", "ls", &dir, "--json"]).json();
-        let shown = as_nobody(&["spool", "inspect", &dir, "--json"]).json();
-        for told in [&told, &all["spools"][0], &shown] {
+        for told in [&told, &all["spools"][0]] {
             let unreadable = told["unreadable"].as_array().unwrap();
             assert_eq!(unreadable.len(), 1, "{told}");
             assert_eq!(unreadable[0]["file"], file.display().to_string());
@@ -118,16 +114,16 @@ fn prune_does_not_offer_it_and_deletes_nothing_of_it() {
     }
 }
 
-/// The ranges that `inspect` shows as done with.
+/// The ranges that `show` tells as done with.
 fn done(spool: &TestSpool) -> (String, Value) {
-    let text = as_nobody(&["spool", "inspect", &spool.dir()]).stdout;
+    let text = as_nobody(&["spool", "show", &spool.dir()]).stdout;
     let line = text.lines().find_map(|line| line.strip_prefix("done     "));
-    let told = as_nobody(&["spool", "inspect", &spool.dir(), "--json"]).json();
+    let told = as_nobody(&["spool", "show", &spool.dir(), "--json"]).json();
     (line.unwrap().to_owned(), told["retired"].clone())
 }
 
 #[test]
-fn inspect_shows_no_number_as_done_with_that_was_never_given() {
+fn no_number_is_shown_as_done_with_that_was_never_given() {
     let (missing, files) = spool();
     fs::remove_file(&files[THIRD]).unwrap();
     deny_nothing(&missing);
@@ -141,8 +137,8 @@ fn inspect_shows_no_number_as_done_with_that_was_never_given() {
     // The numbers of the run before end in the middle of a range that is done with.
     let (delivered, files) = spool();
     let mut log = delivered.log();
-    log.deliver(RUN + 50, RUN + EVENTS);
-    log.deliver(2 * RUN, 2 * RUN + 10);
+    log.deliver(RUN + 50..RUN + EVENTS);
+    log.deliver(2 * RUN..2 * RUN + 10);
     drop(log);
     delivered.make_foreign(&files[THIRD]);
     deny_nothing(&delivered);
@@ -165,19 +161,19 @@ fn segments_under_each_others_names_are_called_misnamed_and_not_damaged() {
     fs::rename(&files[3], &files[1]).unwrap();
     fs::rename(&aside, &files[3]).unwrap();
     let dir = spool.dir();
-    let run = flume(&["spool", "verify", &dir]);
+    let run = flume(&["spool", "show", &dir]);
     run.check(0, &[]);
     let words = format!("it holds {}, and is read as that", name(&files[3]));
     for words in ["sound, but misnamed", &words, "nothing is lost by it"] {
         assert!(run.stdout.contains(words), "{words}: {run:#?}");
     }
-    for command in ["ls", "inspect"] {
+    for command in ["ls", "show"] {
         let run = flume(&["spool", command, &dir]);
         run.check(0, &[]);
         assert!(run.stdout.contains("misnamed"), "{run:#?}");
         assert!(!run.stdout.contains("damaged"), "{run:#?}");
     }
-    let told = flume(&["spool", "verify", &dir, "--json"]).json();
+    let told = flume(&["spool", "show", &dir, "--json"]).json();
     assert_eq!(
         (&told["sound"], &told["pending"]),
         (&true.into(), &(RUNS * EVENTS).into())
@@ -453,7 +449,7 @@ fn what_cannot_be_read_is_not_said_to_be_sent_or_delivered() {
 fn drain_says_that_events_come_again_only_if_what_is_delivered_could_not_be_saved() {
     // Nothing can be made or removed in the directory, but the cursor can be written.
     let spool = TestSpool::of(20);
-    spool.log().deliver(0, 1);
+    spool.log().deliver(0..1);
     deny_nothing(&spool);
     fs::set_permissions(spool.path(), Permissions::from_mode(0o500)).unwrap();
     let (agent, dir) = (agent(), spool.dir());

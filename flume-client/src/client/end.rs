@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::GRACE;
-use crate::config::Overflow;
-use crate::error::{AgentError, ClientThread};
-use crate::intake::Intake;
-use crate::stats::{Lost, Stats};
-use crate::ticket::{Ticket, Waited, ticket};
-use crate::wakeup;
-use crate::worker::Request;
+use crate::config::{CommonHeaders, Overflow};
+use crate::own_thread;
+use crate::queue::{Intake, Request, Ticket, Waited, oneshot};
+use crate::stats::report::Report;
 
+/// A blocking wait lasts this much longer than its timeout; then it reads the counters itself.
+/// Longer than `FINISH_TIMEOUT` of the sender (500 ms), so the sender's own report comes first.
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// How long dropping the last clone goes on sending.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -24,11 +23,12 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Handle {
     pub(super) intake: Arc<Intake>,
     pub(super) overflow: Overflow,
+    pub(super) headers: Option<CommonHeaders>,
 }
 
 impl Handle {
     pub(super) fn close(&self, timeout: Duration) -> Ticket<Report> {
-        let (promise, ticket) = ticket();
+        let (promise, ticket) = oneshot();
         self.intake.request(|_| Request::Close { timeout, promise });
         ticket
     }
@@ -44,7 +44,7 @@ impl Handle {
         }
         let lost_before = self.report().lost.total();
         let ticket = self.close(timeout);
-        if wakeup::is_thread_of_a_client() {
+        if !own_thread::may_wait() {
             // A caller's waker drops the client: its thread cannot wait for itself.
             return;
         }
@@ -97,67 +97,6 @@ pub struct CloseGuard {
 impl Drop for CloseGuard {
     fn drop(&mut self) {
         self.handle.close_loudly(self.timeout);
-    }
-}
-
-/// What became of all events of a client.
-///
-/// Those of processes that are gone are among them if they were acknowledged. The others are left
-/// where they are, for the next client that is given the directory.
-#[derive(Clone, Debug, Default)]
-#[must_use = "it says whether events were lost"]
-#[non_exhaustive]
-pub struct Report {
-    /// Acknowledged by an agent.
-    pub delivered: u64,
-    /// Of those: sent from memory, because the disk did not take them in time.
-    pub delivered_unstored: u64,
-    /// Given up, by reason.
-    pub lost: Lost,
-    /// In the spool, for the next client to send.
-    pub on_disk: u64,
-    /// Not decided in time: a disk that is slow may still take them, and then they are in the spool.
-    pub pending: u64,
-    /// This thread of the client panicked, which is a fault in this crate.
-    pub failed: Option<ClientThread>,
-    /// What the most preferred agent said last of those that have failed since they last
-    /// acknowledged anything: why events were not delivered, if they were not.
-    pub last_error: Option<Arc<AgentError>>,
-}
-
-/// Reports are equal if their numbers are: the cause is not compared.
-impl PartialEq for Report {
-    fn eq(&self, other: &Self) -> bool {
-        let numbers = |it: &Self| {
-            let delivered = (it.delivered, it.delivered_unstored);
-            (delivered, it.lost, it.on_disk, it.pending, it.failed)
-        };
-        numbers(self) == numbers(other)
-    }
-}
-
-impl Eq for Report {}
-
-impl Report {
-    pub(crate) fn of(stats: &Stats) -> Self {
-        let spool = stats.spool.as_ref();
-        let own = stats.own_pending();
-        let on_disk = spool.map_or(0, |spool| own - spool.unstored);
-        Self {
-            delivered: stats.delivered,
-            delivered_unstored: spool.map_or(0, |spool| spool.delivered_unstored),
-            lost: stats.lost,
-            on_disk,
-            pending: own - on_disk,
-            failed: stats.failed,
-            last_error: stats.last_error(),
-        }
-    }
-
-    /// Whether every event was acknowledged.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.lost.total() == 0 && self.on_disk == 0 && self.pending == 0
     }
 }
 

@@ -1,39 +1,35 @@
 //! [`Client`]: the handle that services hold.
 
+mod builder;
 mod end;
+mod open;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use end::Handle;
-pub use end::{Close, CloseGuard, Report};
+pub use builder::ClientBuilder;
+pub use end::{Close, CloseGuard};
+use end::{GRACE, Handle};
+#[cfg(test)]
+pub(crate) use open::open_spool;
+#[cfg(feature = "hallway")]
+pub(crate) use open::{Parts, assemble};
 
-use crate::blocking::BlockingThread;
-use crate::committer::{Committer, Partners};
-use crate::config::{ClientBuilder, Config, Overflow, SpoolConfig};
-use crate::disk::{Beginning, Disk};
-use crate::error::{AppendBatchError, AppendError, BuildError, ClientThread, FlushError};
+use crate::config::{Config, Overflow};
+use crate::error::{AppendBatchError, AppendError, BuildError, FlushError, Refusal};
 use crate::event::Event;
-use crate::fork;
+use crate::event_batch::EventBatch;
 use crate::health::Health;
-use crate::intake::Intake;
-use crate::life::Guard;
-use crate::random;
-use crate::receipt::Receipt;
-use crate::runtime::ClientRuntime;
-use crate::spool::{Directory, DirectoryError, Log, Storage, open_first_free};
-use crate::stats::{SpoolStats, Stats};
-use crate::stored::StoredMark;
-use crate::ticket::{Ticket, Waited, ticket};
-use crate::transport::{Means, Names};
-use crate::worker::{self, Backlog, Request};
+use crate::queue::{Amount, Receipt, Request, Ticket, Waited, oneshot};
+use crate::spool::{Directory, Storage};
+use crate::stats::Stats;
+use crate::stats::fill::Fill;
 
 /// Sends events to Flume agents. Cheap to clone; all clones share one buffer and the threads
-/// behind it.
+/// after it.
 ///
 /// `append` may be called from anywhere: async code, plain threads, before any runtime exists and
 /// after it ended. It copies the event into a bounded buffer and returns; the client's own thread
@@ -46,7 +42,7 @@ use crate::worker::{self, Backlog, Request};
 /// async fn serve(client: Client) -> Result<(), Box<dyn std::error::Error>> {
 ///     let first = client.append(Event::new("order 17 placed"))?; // waits for nothing
 ///     let second = client.append_async(Event::new("order 18 placed")).await?; // for room
-///     println!("stored by {}", first.delivered().await?.agent);
+///     println!("acknowledged by {}", first.delivered().await?.agent);
 ///     drop(second); // delivered all the same
 ///     client.flush(Duration::from_secs(5)).await?;
 ///     let report = client.close(Duration::from_secs(5)).await;
@@ -59,8 +55,8 @@ use crate::worker::{self, Backlog, Request};
 ///
 /// | | sends what is there | waits for that | tells what was lost |
 /// |---|---|---|---|
-/// | [`close(t).await`](Self::close) | for `t` | as a future: the way for async code | in its [`Report`] |
-/// | [`close(t).wait()`](Close::wait) | for `t` | blocks the thread | in its [`Report`] |
+/// | [`close(t).await`](Self::close) | for `t` | as a future: the way for async code | in its [`Report`](crate::Report) |
+/// | [`close(t).wait()`](Close::wait) | for `t` | blocks the thread | in its [`Report`](crate::Report) |
 /// | [`close_on_drop(t)`](Self::close_on_drop), when the guard is dropped | for `t` | blocks the thread | in a line on stderr |
 /// | the last clone is dropped | for 1 s | blocks the thread | in a line on stderr |
 /// | `process::exit`, `abort`, a signal without a handler; the end of `main` with the client in a `static` | no | no | no |
@@ -79,19 +75,7 @@ pub struct Client {
     handle: Arc<Handle>,
 }
 
-/// Threads of a client at the most, all of them started by [`ClientBuilder::build`]: one that
-/// delivers, with a spool one that writes and one that reads, and for look-ups of agents' names
-/// what is left.
-const THREADS_MAX: usize = 4;
-/// How much longer than asked a blocking wait lasts before it looks for itself.
-const GRACE: Duration = Duration::from_secs(1);
-
 impl Client {
-    /// Starts to set up a client.
-    pub fn builder() -> ClientBuilder {
-        ClientBuilder::default()
-    }
-
     pub(crate) fn start(config: Config) -> Result<Self, BuildError> {
         Self::start_on(config, |directory| directory)
     }
@@ -101,34 +85,7 @@ impl Client {
         config: Config,
         disk: impl FnOnce(Arc<Directory>) -> Arc<dyn Storage>,
     ) -> Result<Self, BuildError> {
-        fork::watch().map_err(BuildError::Thread)?;
-        let runtime = ClientRuntime::new().map_err(BuildError::Thread)?;
-        let others = if config.spool.is_some() { 3 } else { 1 };
-        let names = Names::start(&config.agents, THREADS_MAX - others);
-        let names = names.map_err(BuildError::Thread)?;
-        let (intake, spool) = match &config.spool {
-            None => (Arc::new(Intake::new(&config, Beginning::in_memory())), None),
-            Some(spool) => {
-                let (intake, parts) = open_spool(&config, spool, disk)?;
-                (intake, Some(parts))
-            }
-        };
-        let (committer, backlog) = spool.unzip();
-        let handover = backlog.as_ref().map(|it| it.handover.clone());
-        let guard = |thread| Guard::new(thread, intake.clone(), handover.clone());
-        // If a thread cannot be started, its guard is dropped, and the other one ends.
-        let sending = guard(ClientThread::Sender);
-        let storing = committer.map(|it| (it, guard(ClientThread::Committer)));
-        let spool = backlog.as_ref().map(Backlog::storage);
-        let means = Means { names, spool };
-        let (shared, overflow) = (intake.clone(), config.overflow);
-        spawn(ClientThread::Sender, move || {
-            worker::run(&runtime, &config, means, &shared, backlog, sending);
-        })?;
-        if let Some((committer, guard)) = storing {
-            spawn(ClientThread::Committer, move || committer.run(guard))?;
-        }
-        let handle = Arc::new(Handle { intake, overflow });
+        let handle = Arc::new(open::start(config, disk)?);
         Ok(Self { handle })
     }
 
@@ -146,6 +103,10 @@ impl Client {
     }
 
     fn try_append(&self, event: Event) -> Result<Receipt, AppendError> {
+        let mut event = event;
+        if let Some(headers) = &self.handle.headers {
+            headers.complete(&mut event);
+        }
         match self.handle.intake.append(&event) {
             Ok(receipt) => Ok(receipt),
             Err(refusal) => Err(AppendError::new(refusal, event)),
@@ -175,6 +136,10 @@ impl Client {
     }
 
     fn try_append_batch(&self, events: Vec<Event>) -> Result<Vec<Receipt>, AppendBatchError> {
+        let mut events = events;
+        if let Some(headers) = &self.handle.headers {
+            events.iter_mut().for_each(|event| headers.complete(event));
+        }
         let result = self.handle.intake.append_all(&events);
         result.map_err(|(index, refusal)| AppendBatchError::new(refusal, index, events))
     }
@@ -198,15 +163,15 @@ impl Client {
     }
 
     /// Takes an event as soon as there is room for it in the buffer and the spool: the way for async
-    /// code. It waits as long as that takes; whoever bounds the wait with a timeout of the runtime
-    /// loses the event with the future, since it was never taken.
+    /// code. It waits as long as that takes; a caller that bounds the wait with a timeout of the
+    /// runtime loses the event with the future, since it was never taken.
     ///
     /// ```no_run
     /// # async fn example(client: flume_client::Client) -> Result<(), Box<dyn std::error::Error>> {
     /// use flume_client::Event;
     ///
     /// let receipt = client.append_async(Event::new("order 17 placed")).await?;
-    /// println!("stored by {}", receipt.delivered().await?.agent);
+    /// println!("acknowledged by {}", receipt.delivered().await?.agent);
     /// # Ok(()) }
     /// ```
     pub async fn append_async(&self, event: Event) -> Result<Receipt, AppendError> {
@@ -238,20 +203,51 @@ impl Client {
         }
     }
 
-    /// Resolves when there is room for these events.
-    fn room_for(&self, events: &[Event]) -> Ready {
-        let intake = &self.handle.intake;
-        let bytes = events.iter().map(|event| intake.bytes_of(event)).sum();
-        let (promise, ticket) = ticket();
-        intake.when_ready(bytes, events.len(), promise);
-        Ready { ticket }
+    /// Takes all events of a batch or none, by swapping buffers: a few nanoseconds for each. Afterwards
+    /// the batch is empty and has room, or, if they were refused, is as it was. Waits for nothing,
+    /// whatever [`Overflow`] is. Returns the receipt of the last event; none if there was no event.
+    ///
+    /// The events get no [id](crate::event_id) and no other header from the client: what is to be in
+    /// them, the caller writes.
+    pub fn append_encoded(&self, batch: &mut EventBatch) -> Result<Option<Receipt>, Refusal> {
+        self.handle.intake.append_encoded(batch)
     }
 
-    /// Resolves when the buffer has room for `bytes` and some more, and the spool for `bytes`, or the
-    /// client is closed. Room is not reserved: another caller may be quicker.
+    /// How full buffer and spool are, for who wants to give way before they are full. Allocates
+    /// nothing. In a forked process all of it is zero.
+    #[must_use]
+    pub fn fill(&self) -> Fill {
+        self.handle.intake.fill()
+    }
+
+    /// Resolves when there is room for these events.
+    fn room_for(&self, events: &[Event]) -> Ready {
+        self.ready_when(self.handle.intake.amount_of(events))
+    }
+
+    /// Resolves when there is room for `bytes`: the size of an event as encoded, and up to 40 bytes
+    /// for its id.
+    ///
+    /// If they fit into the buffer and the spool, it resolves at once. A caller that has to wait is
+    /// woken when a quarter of the buffer is free, or room for `bytes` if that is more, so that it
+    /// finds room for many events. If `bytes` are more than the whole buffer, or the client is
+    /// closed, it resolves at once, and the append then says so. Room is not reserved: another
+    /// caller may be quicker.
     pub fn ready(&self, bytes: usize) -> Ready {
-        let (promise, ticket) = ticket();
-        self.handle.intake.when_ready(bytes, 1, promise);
+        self.ready_when(Amount { events: 1, bytes })
+    }
+
+    /// The same for all events of a batch, of which each takes some room in a spool beside its bytes.
+    pub fn ready_for(&self, batch: &EventBatch) -> Ready {
+        self.ready_when(Amount {
+            events: batch.len(),
+            bytes: batch.bytes(),
+        })
+    }
+
+    fn ready_when(&self, amount: Amount) -> Ready {
+        let (promise, ticket) = oneshot();
+        self.handle.intake.when_ready(amount, promise);
         Ready { ticket }
     }
 
@@ -259,7 +255,7 @@ impl Client {
     /// taken so far is acknowledged or given up, or `timeout` has passed. A flush that times out
     /// loses nothing. Events of processes that are gone are not waited for.
     pub fn flush(&self, timeout: Duration) -> Flush {
-        let (promise, ticket) = ticket();
+        let (promise, ticket) = oneshot();
         self.handle.intake.request(|upto| Request::Flush {
             upto,
             timeout,
@@ -326,65 +322,11 @@ impl Client {
     }
 }
 
-fn spawn(thread: ClientThread, body: impl FnOnce() + Send + 'static) -> Result<(), BuildError> {
-    let builder = thread::Builder::new().name(thread.name().into());
-    builder.spawn(body).map_err(BuildError::Thread)?;
-    Ok(())
-}
-
 /// Waits for room, until `timeout` has passed since the first wait. `false`: it has.
 fn wait_within(room: Ready, timeout: Duration, waiting_since: &mut Option<Instant>) -> bool {
     let started = *waiting_since.get_or_insert_with(Instant::now);
     let left = timeout.saturating_sub(started.elapsed());
     !left.is_zero() && room.wait(left)
-}
-
-/// Opens a spool, for its two sides to be started.
-pub(crate) fn open_spool(
-    config: &Config,
-    spool: &SpoolConfig,
-    disk: impl FnOnce(Arc<Directory>) -> Arc<dyn Storage>,
-) -> Result<(Arc<Intake>, (Committer, Backlog)), BuildError> {
-    let directory = match spool.shared {
-        true => open_first_free(&spool.directory, spool.access)?,
-        false => Directory::open(&spool.directory, spool.access)?,
-    };
-    let directory = directory.with_flushing(spool.flushing());
-    let directory = Arc::new(directory);
-    let storage = disk(directory.clone());
-    let settings = spool.settings(config.event_bytes_max, directory.limits());
-    let settings = settings.map_err(|limit| {
-        let directory = directory.path();
-        DirectoryError::FileSizeLimit { directory, limit }
-    })?;
-    let (log, opened) = Log::open(storage.clone(), settings, random::draw()).map_err(|source| {
-        let directory = directory.path();
-        BuildError::SpoolUnreadable { directory, source }
-    })?;
-    let mark = Arc::new(StoredMark::new(log.next()));
-    let disk = Disk::new(settings.bytes_max, log.room(), log.next());
-    let known = SpoolStats {
-        directory: directory.path(),
-        notes: directory.notes(),
-        ..SpoolStats::default()
-    };
-    let beginning = Beginning {
-        run_id: log.run_id(),
-        first: log.next(),
-        recovered: log.backlog(),
-        stored: mark.clone(),
-        disk: Some((known, disk)),
-    };
-    let intake = Arc::new(Intake::new(config, beginning));
-    let reading = BlockingThread::start("flume-read").map_err(BuildError::Thread)?;
-    let backlog = Backlog::new(reading.clone(), storage, &directory.path(), &log, &opened);
-    let partners = Partners {
-        intake: intake.clone(),
-        handover: backlog.handover.clone(),
-        mark,
-    };
-    let committer = Committer::new(log, directory, spool.clone(), settings, reading, partners);
-    Ok((intake, (committer, backlog)))
 }
 
 /// The future of [`Client::ready`].

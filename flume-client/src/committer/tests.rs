@@ -1,30 +1,49 @@
 use super::*;
 use crate::client::{Client, open_spool};
 use crate::event::Event;
-use crate::worker::{Backlog, Request};
+use crate::queue::{OpenedSpool, Request, oneshot};
+use crate::spool::Directory;
 
 /// A committer that is worked by hand.
-fn committer(sync: SyncMode) -> (tempfile::TempDir, Arc<Intake>, Committer, Backlog) {
+fn committer(sync: SyncMode) -> (tempfile::TempDir, Arc<Intake>, Committer, OpenedSpool) {
+    let (home, intake, committer, spool, _) = committer_in(sync);
+    (home, intake, committer, spool)
+}
+
+/// The same, and its directory.
+fn committer_in(
+    sync: SyncMode,
+) -> (
+    tempfile::TempDir,
+    Arc<Intake>,
+    Committer,
+    OpenedSpool,
+    Arc<Directory>,
+) {
     let home = tempfile::TempDir::new().unwrap();
     let builder = Client::builder().agent("avro://localhost:1");
     let spool = home.path().join("above/spool");
     let builder = builder.spool(spool).spool_free_bytes(0).sync(sync);
     let config = builder.check().unwrap();
     let spool = config.spool.clone().unwrap();
-    let opened = open_spool(&config, &spool, |directory| directory).unwrap();
-    let (intake, (committer, backlog)) = opened;
-    (home, intake, committer, backlog)
+    let mut own = None;
+    let opened = open_spool(&config, &spool, |directory| {
+        own = Some(directory.clone());
+        directory
+    });
+    let (intake, (committer, spool)) = opened.unwrap();
+    (home, intake, committer, spool, own.unwrap())
 }
 
 fn close(intake: &Intake) {
-    let (promise, _) = crate::ticket::ticket();
+    let (promise, _) = oneshot();
     let timeout = Duration::from_secs(60);
     intake.request(|_| Request::Close { timeout, promise });
 }
 
 #[test]
 fn a_close_that_comes_when_the_committer_has_looked_and_does_not_sleep_yet_is_seen() {
-    let (_home, intake, mut committer, _backlog) = committer(SyncMode::Always);
+    let (_home, intake, mut committer, _spool) = committer(SyncMode::Always);
     assert!(!committer.take_chunks());
     close(&intake);
     assert!(!committer.listen(Waker::noop()), "the close is not seen");
@@ -34,22 +53,22 @@ fn a_close_that_comes_when_the_committer_has_looked_and_does_not_sleep_yet_is_se
 
 #[test]
 fn a_close_during_a_commit_that_fails_hands_the_events_on_at_once() {
-    let (_home, intake, mut committer, _backlog) = committer(SyncMode::Always);
+    let (_home, intake, mut committer, _spool) = committer(SyncMode::Always);
     drop(intake.append(&Event::new("not stored")).unwrap());
     assert!(!committer.take_chunks());
     committer.uncommitted.fail(Instant::now());
     close(&intake);
     assert!(!committer.listen(Waker::noop()), "the close is not seen");
     assert!(committer.take_chunks(), "nothing more comes");
-    committer.hand_on_unstored();
-    assert!(committer.uncommitted.takes_more(), "the worker has it");
+    committer.hand_on_unstored(Instant::now());
+    assert!(committer.uncommitted.takes_more(), "the sender has it");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_flush_that_fails_is_told_until_one_succeeds_and_its_segment_is_written_no_more() {
     let interval = SyncMode::Interval(Duration::from_secs(3600));
-    let (_home, intake, mut committer, _backlog) = committer(interval);
+    let (_home, intake, mut committer, _spool, directory) = committer_in(interval);
     let store = |committer: &mut Committer, body: &str| {
         drop(intake.append(&Event::new(body)).unwrap());
         committer.take_chunks();
@@ -60,7 +79,7 @@ fn a_flush_that_fails_is_told_until_one_succeeds_and_its_segment_is_written_no_m
     };
     assert!(store(&mut committer, "before").trouble.is_none());
     let first = committer.log.newest_segment();
-    committer.directory.fail_flushes(true);
+    directory.fail_flushes(true);
     committer.timers.sync = Some(Instant::now());
     committer.sync();
     let stats = store(&mut committer, "behind");
@@ -69,7 +88,7 @@ fn a_flush_that_fails_is_told_until_one_succeeds_and_its_segment_is_written_no_m
     assert_ne!(committer.log.newest_segment(), first);
     let again = committer.timers.sync.unwrap();
     assert!(again <= Instant::now() + RETRY_MAX, "it is tried again");
-    committer.directory.fail_flushes(false);
+    directory.fail_flushes(false);
     committer.timers.sync = Some(Instant::now());
     committer.sync();
     assert!(store(&mut committer, "at last").trouble.is_none());
@@ -79,7 +98,7 @@ fn a_flush_that_fails_is_told_until_one_succeeds_and_its_segment_is_written_no_m
 #[test]
 fn a_flush_that_goes_on_failing_costs_no_more_segments_than_a_few() {
     let interval = SyncMode::Interval(Duration::from_secs(3600));
-    let (_home, intake, mut committer, _backlog) = committer(interval);
+    let (_home, intake, mut committer, _spool, directory) = committer_in(interval);
     let sync_behind_one_more = |committer: &mut Committer| {
         drop(intake.append(&Event::new("one more")).unwrap());
         committer.take_chunks();
@@ -90,13 +109,13 @@ fn a_flush_that_goes_on_failing_costs_no_more_segments_than_a_few() {
         committer.log.segments().readable.len()
     };
     sync_behind_one_more(&mut committer);
-    committer.directory.fail_flushes(true);
+    directory.fail_flushes(true);
     for _ in 0..100 {
         let segments = sync_behind_one_more(&mut committer);
         assert!(segments <= 2, "{segments} segments for a failing disk");
     }
     let failing = committer.log.newest_segment();
-    committer.directory.fail_flushes(false);
+    directory.fail_flushes(false);
     for _ in 0..3 {
         sync_behind_one_more(&mut committer);
     }
@@ -110,21 +129,21 @@ fn a_flush_that_goes_on_failing_costs_no_more_segments_than_a_few() {
 
 #[test]
 fn the_errors_of_a_disk_are_told_before_that_the_quota_is_used_up() {
-    let (_home, intake, mut committer, _backlog) = committer(SyncMode::Always);
+    let (_home, intake, mut committer, _spool) = committer(SyncMode::Always);
     let told = |committer: &mut Committer| {
         committer.settle();
         intake.stats().spool.unwrap().trouble.unwrap()
     };
-    committer.trouble = Some(Arc::new(Trouble::Quota));
-    assert_eq!(*told(&mut committer), Trouble::Quota);
-    committer.sync_trouble = Some(Arc::new(Trouble::ReadOnly));
-    assert_eq!(*told(&mut committer), Trouble::ReadOnly);
+    committer.trouble = Some(Arc::new(SpoolError::Quota));
+    assert_eq!(*told(&mut committer), SpoolError::Quota);
+    committer.sync_trouble = Some(Arc::new(SpoolError::ReadOnly));
+    assert_eq!(*told(&mut committer), SpoolError::ReadOnly);
 }
 
 #[cfg(unix)]
 #[test]
 fn what_a_look_at_the_directory_finds_is_told_until_a_look_finds_nothing() {
-    let (home, intake, mut committer, _backlog) = committer(SyncMode::Always);
+    let (home, intake, mut committer, _spool) = committer(SyncMode::Always);
     let mut looked = || {
         committer.timers.check = Instant::now();
         committer.keep_directory(false);
@@ -139,7 +158,10 @@ fn what_a_look_at_the_directory_finds_is_told_until_a_look_finds_nothing() {
     std::fs::rename(&above, &aside).unwrap();
     std::os::unix::fs::symlink(&above, &above).unwrap();
     let (told, is_soon_again) = looked();
-    assert!(matches!(told.as_deref(), Some(Trouble::Io(_))), "{told:?}");
+    assert!(
+        matches!(told.as_deref(), Some(SpoolError::Io(_))),
+        "{told:?}"
+    );
     assert!(is_soon_again, "nothing else would tell that it is over");
     std::fs::remove_file(&above).unwrap();
     std::fs::rename(&aside, &above).unwrap();
@@ -150,11 +172,11 @@ fn what_a_look_at_the_directory_finds_is_told_until_a_look_finds_nothing() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_last_flush_that_fails_is_told_with_the_end_of_the_client() {
-    let (_home, intake, committer, backlog) = committer(SyncMode::Os);
+    let (_home, intake, committer, spool, directory) = committer_in(SyncMode::Os);
     close(&intake);
-    committer.directory.fail_flushes(true);
-    backlog.handover.finish(Waker::noop());
-    let handover = Some(backlog.handover.clone());
+    directory.fail_flushes(true);
+    spool.handover.finish(Waker::noop());
+    let handover = Some(spool.handover.clone());
     let thread = crate::error::ClientThread::Committer;
     committer.run(Guard::new(thread, intake.clone(), handover));
     assert!(intake.stats().spool.unwrap().trouble.is_some());

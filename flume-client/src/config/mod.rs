@@ -1,11 +1,176 @@
-//! How a client is set up: the builder, checked once, and the addresses of agents.
+//! [`Config`]: the settings of a client, checked.
 
-mod agent_url;
-mod builder;
+mod bounds;
+mod common_headers;
+mod sizes;
 mod spool;
 
-pub use agent_url::{AgentUrl, AgentUrlError};
-pub use builder::{ClientBuilder, Overflow};
-pub(crate) use builder::{Config, FOREVER};
+use std::time::Duration;
+
+pub(crate) use bounds::{CHUNK_BYTES, FOREVER};
+pub(crate) use common_headers::CommonHeaders;
+pub use common_headers::host_name;
+pub(crate) use sizes::Sizes;
 pub(crate) use spool::SpoolConfig;
 pub use spool::SyncMode;
+
+use crate::agent_url::AgentUrl;
+use crate::delivery::{Backoff, Settings, WindowMode};
+use crate::error::BuildError;
+use crate::health::Limits;
+use crate::health::change::OnChange;
+use crate::reliability::Reliability;
+use bounds::{long_enough, within};
+
+/// What [`Client::append`](crate::Client::append) does when buffer or spool are full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// It hands the event back at once. A caller that drops it then loses the newest events, and
+    /// finds them counted in [`Refused`](crate::stats::Refused).
+    #[default]
+    Refuse,
+    /// It waits for room, so long at the most, and hands the event back then. It blocks the
+    /// calling thread: nothing for threads that run async tasks.
+    Block(Duration),
+    /// It takes the event, and the client gives up the oldest ones that wait, counted in
+    /// [`Lost::shed`](crate::stats::Lost::shed), as soon as three quarters of the buffer are used.
+    /// The rest is for what comes before the client's thread can look; beyond that, events are
+    /// handed back all the same. Not with [`Reliability::EndToEnd`](crate::Reliability::EndToEnd),
+    /// which keeps what it took.
+    DropOldest,
+}
+
+/// The settings of a client, checked. Made once, when the client is built, and lent to everybody who
+/// needs more of them than a few numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) agents: Vec<AgentUrl>,
+    pub(crate) delivery: Settings,
+    pub(crate) buffer_bytes_max: usize,
+    pub(crate) event_bytes_max: usize,
+    pub(crate) event_ids: bool,
+    /// Those of every event, if there are some.
+    pub(crate) headers: Option<CommonHeaders>,
+    pub(crate) overflow: Overflow,
+    pub(crate) on_change: OnChange,
+    /// With [`Reliability::EndToEnd`].
+    pub(crate) spool: Option<SpoolConfig>,
+    pub(crate) sizes: Sizes,
+}
+
+/// Upper bound of [`ClientBuilder::batch_events`](crate::ClientBuilder::batch_events).
+const BATCH_EVENTS_LIMIT: u32 = 100_000;
+/// Upper bound of [`ClientBuilder::batch_bytes`](crate::ClientBuilder::batch_bytes) and of
+/// [`ClientBuilder::event_bytes`](crate::ClientBuilder::event_bytes).
+const BATCH_BYTES_LIMIT: u32 = 64 * 1024 * 1024;
+/// Upper bound of [`WindowMode::Adaptive`]: far above what any Flume handles at once.
+const WINDOW_LIMIT: u64 = 1024;
+/// Upper bound of [`ClientBuilder::buffer_bytes`](crate::ClientBuilder::buffer_bytes).
+const BUFFER_BYTES_LIMIT: usize = 1024 * 1024 * 1024;
+
+impl Default for Config {
+    fn default() -> Self {
+        let delivery = Settings {
+            agents: 0,
+            batch_events_max: 100,
+            batch_bytes_max: 256 * 1024,
+            linger: Duration::from_millis(20),
+            window: WindowMode::ADAPTIVE,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(20),
+            backoff: Backoff::default(),
+            reliability: Reliability::default(),
+        };
+        Self {
+            agents: Vec::new(),
+            delivery,
+            buffer_bytes_max: 32 * 1024 * 1024,
+            event_bytes_max: 1024 * 1024,
+            event_ids: false,
+            headers: None,
+            overflow: Overflow::Refuse,
+            on_change: OnChange::default(),
+            spool: None,
+            sizes: Sizes::default(),
+        }
+    }
+}
+
+impl Config {
+    /// What judging a client's health depends on.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            linger: self.delivery.linger,
+            rest_max: self.delivery.backoff.cap,
+        }
+    }
+
+    /// Shortens times above [`FOREVER`] to it, above all `Duration::MAX`.
+    pub(crate) fn bound_times(&mut self) {
+        let Backoff { base, cap, floor } = &mut self.delivery.backoff;
+        for time in [
+            &mut self.delivery.linger,
+            &mut self.delivery.connect_timeout,
+            &mut self.delivery.request_timeout,
+            base,
+            cap,
+            floor,
+        ] {
+            *time = FOREVER.min(*time);
+        }
+        if let Some(spool) = &mut self.spool {
+            spool.bound_times();
+        }
+    }
+
+    /// Whether these can work together; batches are made to fit into the buffer.
+    pub(crate) fn check(&mut self) -> Result<(), BuildError> {
+        self.check_sizes()?;
+        self.check_delivery()?;
+        // Else a full buffer could be one open batch, which nothing but its linger time sends.
+        let batch_bytes_fitting = u32::try_from(self.buffer_bytes_max / 4).unwrap_or(u32::MAX);
+        let batch_bytes_max = &mut self.delivery.batch_bytes_max;
+        *batch_bytes_max = batch_bytes_fitting.clamp(1, *batch_bytes_max);
+        Ok(())
+    }
+
+    fn check_sizes(&self) -> Result<(), BuildError> {
+        let batch_events = self.delivery.batch_events_max.into();
+        let batch_bytes = self.delivery.batch_bytes_max.into();
+        let event_bytes = self.event_bytes_max as u64;
+        let buffer_bytes = self.buffer_bytes_max as u64;
+        let (batch_limit, buffer_limit) = (BATCH_BYTES_LIMIT.into(), BUFFER_BYTES_LIMIT as u64);
+        within("batch_events", batch_events, 1, BATCH_EVENTS_LIMIT.into())?;
+        within("batch_bytes", batch_bytes, 1, batch_limit)?;
+        within("event_bytes", event_bytes, 2, batch_limit)?;
+        within("buffer_bytes", buffer_bytes, event_bytes, buffer_limit)?;
+        let Some(spool) = &self.spool else {
+            return Ok(());
+        };
+        spool.check(self.event_bytes_max)?;
+        match self.overflow {
+            Overflow::DropOldest => Err(BuildError::DropsStored),
+            Overflow::Refuse | Overflow::Block(_) => Ok(()),
+        }
+    }
+
+    fn check_delivery(&self) -> Result<(), BuildError> {
+        let delivery = &self.delivery;
+        let Backoff { cap, floor, .. } = delivery.backoff;
+        for (setting, value) in [
+            ("connect_timeout", delivery.connect_timeout),
+            ("request_timeout", delivery.request_timeout),
+            ("the floor of backoff", floor),
+        ] {
+            long_enough(setting, value)?;
+        }
+        if cap < floor {
+            return Err(BuildError::CapBelowFloor { cap, floor });
+        }
+        match delivery.window {
+            WindowMode::Adaptive { max } => within("window", max.into(), 1, WINDOW_LIMIT),
+            WindowMode::Ordered => Ok(()),
+        }
+    }
+}

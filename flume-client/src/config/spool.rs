@@ -3,38 +3,37 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::builder::{FOREVER, long_enough, within};
-use crate::chunk::CHUNK_BYTES;
+use super::bounds::{CHUNK_BYTES, FOREVER, long_enough, within};
 use crate::delivery;
 use crate::error::BuildError;
 use crate::event_id::EVENT_ID_BYTES_MAX;
 use crate::reliability::Reliability;
 use crate::spool::{
     Access, CURSOR_BYTES, FileSizeLimit, Flushing, Limits, SEGMENT_BYTES, SEGMENT_HEADER_BYTES,
-    SEGMENTS_MIN, Settings, frame_bytes,
+    SEGMENTS_MIN, Settings, Shared, frame_bytes,
 };
 
-/// When what is written to the spool is made to reach the device.
+/// When what is written to the spool is made to reach the device, by a sync (`fsync`).
 ///
 /// | | a stored event survives | costs |
 /// |---|---|---|
-/// | `Always` | the end of the process, of the system, of the power | a flush of the device for each commit |
-/// | `Interval` | the end of the process; that of the system but for the last interval | a flush for each interval with writes |
+/// | `Always` | the end of the process, of the system, of the power | a sync for each commit |
+/// | `Interval` | the end of the process; that of the system except for the last interval | a sync for each interval with writes |
 /// | `Os` | the end of the process | nothing |
 ///
-/// A flush that fails costs no event with `Always`: none of those that it covers counts as stored,
+/// A sync that fails costs no event with `Always`: none of those that it covers counts as stored,
 /// and they are written again. With the others they were told to be stored before. What of them is
 /// not sent is read from the disk as far as the system still has it; the rest is counted as
-/// `lost.corrupt`, at once or after the next start. The trouble is in `stats().spool.trouble` and in
-/// `health()` until a flush succeeds, tried every 2 seconds with `Interval` and once, at the end, with
-/// `Os`; what comes meanwhile goes to another file.
+/// `lost.corrupt`, at once or after the next start. The trouble is in `stats().spool.trouble` and
+/// in `health()` until a sync succeeds, tried every 2 seconds with `Interval` and once, at the end,
+/// with `Os`; what comes meanwhile goes to another file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyncMode {
     /// Before the event counts as stored.
     #[default]
     Always,
-    /// So much later at the most.
+    /// At most this long after the event counts as stored.
     Interval(Duration),
     /// When the operating system sees fit, half a minute later as a rule. And when the client is
     /// closed.
@@ -61,7 +60,7 @@ const DISK_PART_USED: u64 = 2;
 /// Bytes that stay free on the disk, unless others are given: but at most this part of a small one.
 const FREE_BYTES_MIN: u64 = 512 * 1024 * 1024;
 const DISK_PART_FREE: u64 = 8;
-/// Upper bound of [`ClientBuilder::spool_bytes`](super::ClientBuilder::spool_bytes).
+/// Upper bound of [`ClientBuilder::spool_bytes`](crate::ClientBuilder::spool_bytes).
 const SPOOL_BYTES_LIMIT: u64 = 1 << 50;
 
 impl Default for SpoolConfig {
@@ -130,11 +129,20 @@ impl SpoolConfig {
         }
     }
 
-    /// Takes times beyond [`FOREVER`] for that.
+    /// Shortens times above [`FOREVER`] to it.
     pub(crate) fn bound_times(&mut self) {
         if let SyncMode::Interval(interval) = &mut self.sync {
             *interval = FOREVER.min(*interval);
         }
+    }
+
+    /// The places beside its own, if it shares its directory with others.
+    pub(crate) fn neighbours(&self) -> Option<Shared> {
+        self.shared.then(|| Shared {
+            root: self.directory.clone(),
+            access: self.access,
+            flushing: self.flushing(),
+        })
     }
 
     pub(crate) fn flushing(&self) -> Flushing {

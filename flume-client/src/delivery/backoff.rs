@@ -1,9 +1,11 @@
-//! How long an agent rests after a failure.
+//! How long an agent rests (is not used) after a failure, and how long a batch that was not
+//! acknowledged waits.
 
 use std::time::Duration;
 
 /// Full jitter after capping: a uniform draw between [`floor`](field@Self::floor) and
-/// `min(cap, base * 2^n)`, where `n` counts the failures since the last acknowledgement.
+/// `min(cap, base * 2^n)`, where `n` counts the failures before this one since the last
+/// acknowledgement.
 ///
 /// A draw from the whole span, taken after the cap, keeps a thousand clients apart when an agent
 /// comes back; jitter that is added before the cap leaves them in step.
@@ -20,7 +22,7 @@ use std::time::Duration;
 pub struct Backoff {
     /// Upper end of the first span. Default 250 ms.
     pub base: Duration,
-    /// Upper end of every later span. Default 30 s: the longest an agent that came back waits.
+    /// No span ends above this. Default 30 s: the longest an agent that came back waits.
     pub cap: Duration,
     /// Lower end of all spans, so that no failure is retried in a tight loop. Default 10 ms.
     pub floor: Duration,
@@ -55,7 +57,7 @@ impl Backoff {
         Self { floor, ..self }
     }
 
-    /// The rest after the `failures`-th failure in a row, counted from 1.
+    /// The time to wait after the `failures`-th failure in a row, counted from 1.
     pub(super) fn delay(&self, failures: u32, random: &mut fastrand::Rng) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         let top = self

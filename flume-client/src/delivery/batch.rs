@@ -3,25 +3,33 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Loss, Settings, Time};
+use super::outcome::Loss;
+use super::settings::{Settings, Time};
+use crate::seq::{Seq, SeqRange};
 
 /// Events with consecutive sequence numbers that travel in one call, and are retried as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// Sequence number of the first event.
-    pub first: u64,
+    pub first: Seq,
     /// Number of events.
     pub events: u32,
     /// Their bytes.
     pub bytes: u32,
     /// How often it was sent.
     pub attempts: u32,
-    /// Others are sent before it until then: it was sent and not acknowledged.
+    /// Sent and not acknowledged: until then others are sent before it.
     pub rest_until: Time,
 }
 
 impl Batch {
-    fn empty(first: u64) -> Self {
+    /// The numbers of its events.
+    #[must_use]
+    pub fn range(&self) -> SeqRange {
+        SeqRange::of(self.first, self.events.into())
+    }
+
+    fn empty(first: Seq) -> Self {
         Self {
             first,
             events: 0,
@@ -46,7 +54,7 @@ pub(super) struct Batches {
     events_max: u32,
     bytes_max: u32,
     linger: Duration,
-    next: u64,
+    next: Seq,
     open: Option<(Batch, Time)>,
     queue: VecDeque<Batch>,
 }
@@ -57,7 +65,7 @@ impl Batches {
             events_max: settings.batch_events_max,
             bytes_max: settings.batch_bytes_max,
             linger: settings.linger,
-            next: 0,
+            next: Seq::ZERO,
             open: None,
             queue: VecDeque::new(),
         }
@@ -72,16 +80,16 @@ impl Batches {
         }
     }
 
-    /// Leaves sequence numbers out: the next event gets `next`. Says from which one on.
-    pub(super) fn skip_to(&mut self, next: u64) -> u64 {
+    /// Leaves sequence numbers out: the next event gets `next`. Says which.
+    pub(super) fn skip_to(&mut self, next: Seq) -> SeqRange {
         self.seal();
-        let first = self.next;
-        self.next = next.max(first);
-        first
+        let skipped = SeqRange::new(self.next, next.max(self.next));
+        self.next = skipped.end;
+        skipped
     }
 
-    /// Takes in events that were left out. They wait for none to come: those behind them did not.
-    pub(super) fn insert(&mut self, first: u64, ends: &[u32]) {
+    /// Takes in events that were left out. They wait for none to come: those after them did not.
+    pub(super) fn insert(&mut self, first: Seq, ends: &[u32]) {
         let mut batch = Batch::empty(first);
         let mut start = 0;
         for end in ends {
@@ -101,10 +109,10 @@ impl Batches {
         }
     }
 
-    /// Puts a batch into its place and begins the one behind it.
+    /// Puts a batch back by age and begins the one after it.
     fn put_back_full(&mut self, batch: Batch) -> Batch {
         self.put_back(batch);
-        Batch::empty(batch.first + u64::from(batch.events))
+        Batch::empty(batch.range().end)
     }
 
     fn fits(&self, batch: &Batch, bytes: u32) -> bool {
@@ -159,7 +167,7 @@ impl Batches {
         self.queue.remove(rested.unwrap_or(0))
     }
 
-    /// Puts a batch back in its place by age.
+    /// Puts a batch back at the index that its age gives it.
     pub(super) fn put_back(&mut self, batch: Batch) {
         let place = self
             .queue
@@ -183,7 +191,7 @@ impl Batches {
         let (batch, _) = self.open.get_or_insert((empty, now));
         batch.events += 1;
         batch.bytes += bytes;
-        self.next += 1;
+        self.next = self.next.next();
         let batch = *batch;
         if self.is_full(&batch) {
             self.seal();

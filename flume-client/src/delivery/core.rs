@@ -3,7 +3,7 @@
 //! | what happened | class | retrying | best effort |
 //! |---|---|---|---|
 //! | no connection, no handshake | not sent | kept; next agent at once | dropped once every agent rests |
-//! | connection broke, timeout, wrong serial | unknown | kept; may be doubled | dropped, counted `unknown` |
+//! | connection broke, timeout, answer to no call | unknown | kept; may be doubled | dropped, counted `unknown` |
 //! | any answer but OK | rejected | kept; may be doubled | dropped, counted `rejected` |
 //!
 //! After each failure the agent rests ([`Backoff`](super::Backoff)) and the next one in order is
@@ -16,14 +16,15 @@
 
 use std::collections::VecDeque;
 
-use super::acks::Acks;
 use super::batch::{Batch, Batches};
 use super::link::{InFlight, Link, State};
+use super::outcome::{Counters, Loss, Outcome};
+use super::select;
+use super::settings::{AgentId, CallId, Epoch, Settings, Time};
+use super::step::{Disconnect, Input, Output};
 use super::window::WindowMode;
-use super::{
-    AgentIndex, Counters, Disconnect, Epoch, Input, Loss, Outcome, Output, Settings, Time,
-};
-use crate::Reliability;
+use crate::reliability::Reliability;
+use crate::seq::{Seq, SeqRange, SeqSet};
 
 /// The delivery engine of one client. See the [module](super).
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub struct Core {
     random: fastrand::Rng,
     batches: Batches,
     links: Vec<Link>,
-    acks: Acks,
+    retired: SeqSet,
     counters: Counters,
     outputs: VecDeque<Output>,
     next_epoch: Epoch,
@@ -47,7 +48,7 @@ impl Core {
             random: fastrand::Rng::with_seed(seed),
             batches: Batches::new(&settings),
             links: (0..settings.agents).map(|_| Link::new(&settings)).collect(),
-            acks: Acks::default(),
+            retired: SeqSet::default(),
             counters: Counters::default(),
             outputs: VecDeque::new(),
             next_epoch: 1,
@@ -65,8 +66,8 @@ impl Core {
                 self.batches.append(self.now, ends);
             }
             Input::Skip { next } => {
-                let first = self.batches.skip_to(next);
-                self.acks.finish(first, next.saturating_sub(first));
+                let skipped = self.batches.skip_to(next);
+                self.finish(skipped);
             }
             Input::Leave { next } => {
                 self.batches.skip_to(next);
@@ -75,15 +76,15 @@ impl Core {
                 self.counters.accepted += ends.len() as u64;
                 self.batches.insert(first, ends);
             }
-            Input::Forget { first, end } => self.acks.finish(first, end.saturating_sub(first)),
+            Input::Forget { range } => self.finish(range),
             Input::Connected { epoch } => self.on_connected(epoch),
             Input::Opened { epoch } => self.on_opened(epoch),
             Input::Replied {
                 epoch,
-                serial,
+                call,
                 committed,
             } => {
-                self.on_replied(epoch, serial, committed);
+                self.on_replied(epoch, call, committed);
             }
             Input::Closed { epoch, unsent_from } => self.on_closed(epoch, unsent_from),
             Input::Flush => self.batches.seal(),
@@ -122,13 +123,13 @@ impl Core {
         self.counters
     }
 
-    /// Events that are accepted and not done with, by the counters.
+    /// Events that are accepted and not retired, by the counters.
     #[must_use]
     pub fn pending_events(&self) -> u64 {
         self.counters.accepted - self.counters.retired()
     }
 
-    /// Events and bytes that are accepted and not done with, counted where they are.
+    /// Events and bytes that are accepted and not retired, counted where they are.
     #[must_use]
     pub fn pending(&self) -> (u64, u64) {
         let in_flight = self
@@ -147,17 +148,20 @@ impl Core {
             })
     }
 
-    /// Every event with a lower sequence number is done with.
+    /// Every event with a lower sequence number is retired.
     #[must_use]
-    pub fn watermark(&self) -> u64 {
-        self.acks.watermark()
+    pub fn watermark(&self) -> Seq {
+        self.retired.watermark()
     }
 
-    /// The first event from `event` on that is not done with: behind events that were left out the
-    /// watermark does not tell.
+    /// The first event from `event` on that is not retired. The watermark stops at left-out events,
+    /// so it cannot tell.
     #[must_use]
-    pub fn done_from(&self, event: u64) -> u64 {
-        self.acks.done_from(event)
+    pub fn done_from(&self, event: Seq) -> Seq {
+        match self.retired.run(event) {
+            (true, upto) => upto,
+            (false, _) => event,
+        }
     }
 
     /// The events that wait for their batch to fill or to be old enough.
@@ -166,10 +170,17 @@ impl Core {
         self.batches.open()
     }
 
+    /// Whether a closed batch waits, because no agent takes one now.
+    #[must_use]
+    pub fn is_held_up(&self) -> bool {
+        self.batches.is_ready()
+    }
+
     /// How many calls may be in flight to this agent now.
     #[must_use]
-    pub fn window(&self, agent: AgentIndex) -> u32 {
-        self.links.get(agent).map_or(0, Link::window_size)
+    pub fn window(&self, agent: AgentId) -> u32 {
+        let link = self.links.get(agent.index());
+        link.map_or(0, Link::window_size)
     }
 
     fn on_connected(&mut self, epoch: Epoch) {
@@ -189,13 +200,13 @@ impl Core {
         }
     }
 
-    fn on_replied(&mut self, epoch: Epoch, serial: i32, committed: bool) {
+    fn on_replied(&mut self, epoch: Epoch, id: CallId, committed: bool) {
         let now = self.now;
         let Some((agent, link)) = self.link_of(epoch) else {
             return;
         };
-        let Some(call) = link.answer(serial) else {
-            self.break_link(agent, Some(Disconnect::UnexpectedSerial(serial)), i32::MAX);
+        let Some(call) = link.answer(id) else {
+            self.break_link(agent, Some(Disconnect::UnknownCall(id)), None);
             return;
         };
         if committed {
@@ -203,13 +214,13 @@ impl Core {
             self.retire(&call.batch, Outcome::Delivered { agent });
             return;
         }
-        if let Some(link) = self.links.get_mut(agent) {
+        if let Some(link) = self.links.get_mut(agent.index()) {
             link.on_refused(call.sent, now, &self.settings, &mut self.random);
         }
         self.give_back(call, Loss::Rejected);
     }
 
-    fn on_closed(&mut self, epoch: Epoch, unsent_from: i32) {
+    fn on_closed(&mut self, epoch: Epoch, unsent_from: Option<CallId>) {
         if let Some((agent, _)) = self.link_of(epoch) {
             self.break_link(agent, None, unsent_from);
         }
@@ -217,8 +228,8 @@ impl Core {
 
     /// Ends attempts and connections whose time is up.
     fn expire(&mut self) {
-        for agent in 0..self.links.len() {
-            let Some(link) = self.links.get(agent) else {
+        for agent in self.agents() {
+            let Some(link) = self.links.get(agent.index()) else {
                 continue;
             };
             if link
@@ -232,13 +243,18 @@ impl Core {
                 State::Greeting { .. } => Disconnect::HandshakeTimeout,
                 State::Open { .. } | State::Idle => Disconnect::RequestTimeout,
             };
-            self.break_link(agent, Some(cause), i32::MAX);
+            self.break_link(agent, Some(cause), None);
         }
     }
 
     /// A connection or an attempt is over: its agent rests, its calls go back.
-    fn break_link(&mut self, agent: AgentIndex, cause: Option<Disconnect>, unsent_from: i32) {
-        let Some(link) = self.links.get_mut(agent) else {
+    fn break_link(
+        &mut self,
+        agent: AgentId,
+        cause: Option<Disconnect>,
+        unsent_from: Option<CallId>,
+    ) {
+        let Some(link) = self.links.get_mut(agent.index()) else {
             return;
         };
         if let (Some(cause), Some(epoch)) = (cause, link.epoch()) {
@@ -250,15 +266,16 @@ impl Core {
         }
         let calls = link.close();
         link.on_broken(self.now, &self.settings, &mut self.random);
-        for (serial, mut call) in calls {
-            if serial >= unsent_from {
+        for (id, mut call) in calls {
+            if unsent_from.is_some_and(|from| id >= from) {
+                // No byte of it was written, so this try does not count: it cannot be doubled.
                 call.batch.attempts -= 1;
                 self.batches.put_back(call.batch);
             } else {
                 self.give_back(call, Loss::Unknown);
             }
         }
-        let all_rest = self.links.iter().all(|link| link.is_resting(self.now));
+        let all_rest = select::do_all_rest(&self.links, self.now);
         if self.settings.reliability == Reliability::BestEffort && all_rest {
             self.drop_oldest(u64::MAX, Loss::Unreachable);
         }
@@ -276,8 +293,8 @@ impl Core {
     }
 
     fn abandon(&mut self) {
-        for agent in 0..self.links.len() {
-            let Some(link) = self.links.get_mut(agent) else {
+        for agent in self.agents() {
+            let Some(link) = self.links.get_mut(agent.index()) else {
                 continue;
             };
             if let Some(epoch) = link.epoch() {
@@ -295,7 +312,7 @@ impl Core {
         self.drop_oldest(u64::MAX, Loss::Closed);
     }
 
-    /// Gives up waiting events until they are so many bytes, or none wait.
+    /// Gives up the oldest waiting events until `bytes` of them are gone, or none wait.
     fn drop_oldest(&mut self, bytes: u64, loss: Loss) {
         let mut left = bytes;
         while left > 0 {
@@ -311,40 +328,38 @@ impl Core {
     }
 
     fn retire(&mut self, batch: &Batch, outcome: Outcome) {
-        self.acks.finish(batch.first, batch.events.into());
+        let (range, bytes) = (batch.range(), batch.bytes);
+        self.finish(range);
         self.counters.retire(batch.events, outcome);
-        let Batch {
-            first,
-            events,
-            bytes,
-            ..
-        } = *batch;
         self.outputs.push_back(Output::Retire {
-            first,
-            events,
+            range,
             bytes,
             outcome,
         });
     }
 
-    /// Connects to the most preferred agent that may be used, if it is better than what is open.
+    /// Marks events as retired. None ever is twice: a batch is retired once.
+    fn finish(&mut self, range: SeqRange) {
+        let open = self.retired.open_in(range);
+        assert_eq!(open, range.len(), "some of {range:?} were retired before");
+        self.retired.add(range);
+    }
+
+    /// Connects to an agent, if that is better than what is open.
     fn connect(&mut self) {
         if self.batches.is_empty() {
             return;
         }
-        for (agent, link) in self.links.iter_mut().enumerate() {
-            if link.is_connecting() || link.is_usable(self.now) {
-                return;
-            }
-            if link.state == State::Idle && !link.is_resting(self.now) {
-                let epoch = self.next_epoch;
-                self.next_epoch += 1;
-                let deadline = self.now + self.settings.connect_timeout;
-                link.connect(epoch, deadline, &self.settings);
-                self.counters.connects += 1;
-                self.outputs.push_back(Output::Connect { agent, epoch });
-                return;
-            }
+        let Some(agent) = select::to_connect(&self.links, self.now) else {
+            return;
+        };
+        if let Some(link) = self.links.get_mut(agent.index()) {
+            let epoch = self.next_epoch;
+            self.next_epoch += 1;
+            let deadline = self.now + self.settings.connect_timeout;
+            link.connect(epoch, deadline, &self.settings);
+            self.counters.connects += 1;
+            self.outputs.push_back(Output::Connect { agent, epoch });
         }
     }
 
@@ -357,7 +372,7 @@ impl Core {
                 return;
             }
             let now = self.now;
-            let Some(link) = Self::link_with_room(&mut self.links, now) else {
+            let Some(link) = select::to_send(&mut self.links, now) else {
                 return;
             };
             let next = match ordered {
@@ -370,40 +385,17 @@ impl Core {
             self.counters.batches += 1;
             self.counters.retries += u64::from(batch.attempts > 0);
             batch.attempts += 1;
-            let serial = link.send(batch, now);
-            self.outputs.push_back(Output::Send {
-                epoch,
-                serial,
-                batch,
-            });
+            let call = link.send(batch, now);
+            self.outputs.push_back(Output::Send { epoch, call, batch });
         }
     }
 
-    /// The most preferred agent that may be used, if its window has room. One that failed and has
-    /// not acknowledged anything since is on trial: when its window is full, the next one is used,
-    /// so that an agent that greets but never answers costs one window for each of its rests.
-    fn link_with_room(links: &mut [Link], now: Time) -> Option<&mut Link> {
-        for link in links.iter_mut().filter(|link| link.is_usable(now)) {
-            if link.has_room() {
-                return Some(link);
-            }
-            link.on_window_full();
-            if link.is_proven() {
-                return None;
-            }
-        }
-        None
-    }
-
-    /// Ends idle connections behind a preferred agent that works.
+    /// Ends connections that nobody needs.
     fn close_spares(&mut self) {
-        let is_active = |link: &Link| link.is_usable(self.now) && link.is_proven();
-        let Some(active) = self.links.iter().position(is_active) else {
-            return;
-        };
-        for (agent, link) in self.links.iter_mut().enumerate().skip(active + 1) {
-            if let State::Open { epoch } = link.state
-                && link.in_flight_count() == 0
+        let spares: Vec<_> = select::spares(&self.links, self.now).collect();
+        for agent in spares {
+            if let Some(link) = self.links.get_mut(agent.index())
+                && let Some(epoch) = link.epoch()
             {
                 link.close();
                 let cause = Disconnect::Spare;
@@ -416,10 +408,13 @@ impl Core {
         }
     }
 
-    fn link_of(&mut self, epoch: Epoch) -> Option<(AgentIndex, &mut Link)> {
-        self.links
-            .iter_mut()
-            .enumerate()
+    fn agents(&self) -> impl Iterator<Item = AgentId> + use<> {
+        (0..self.links.len()).map(AgentId::new)
+    }
+
+    fn link_of(&mut self, epoch: Epoch) -> Option<(AgentId, &mut Link)> {
+        self.agents()
+            .zip(&mut self.links)
             .find(|(_, link)| link.epoch() == Some(epoch))
     }
 }
@@ -455,16 +450,12 @@ mod tests {
                     core.step(now, Input::Connected { epoch });
                     core.step(now, Input::Opened { epoch });
                 }
-                Some(Output::Send {
-                    epoch,
-                    serial,
-                    batch,
-                }) => {
+                Some(Output::Send { epoch, call, batch }) => {
                     now += Duration::from_millis(1);
-                    let committed = batch.first > 0;
+                    let committed = batch.first > Seq::ZERO;
                     let replied = Input::Replied {
                         epoch,
-                        serial,
+                        call,
                         committed,
                     };
                     core.step(now, replied);

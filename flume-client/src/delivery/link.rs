@@ -1,10 +1,11 @@
-//! One agent: its connection, the calls in flight on it, and its rest after failures.
+//! What the core knows of one agent (not a socket: that is `transport`'s): its connection, the
+//! calls in flight on it, and its rest after failures.
 
 use std::collections::BTreeMap;
 
 use super::batch::Batch;
+use super::settings::{CallId, Epoch, Settings, Time};
 use super::window::{Acked, Window};
-use super::{Epoch, Settings, Time};
 
 /// What is known of an agent.
 #[derive(Debug)]
@@ -16,10 +17,11 @@ pub(super) struct Link {
     failures: u32,
     last_failure: Option<Time>,
     window: Window,
-    in_flight: BTreeMap<i32, InFlight>,
-    next_serial: i32,
+    in_flight: BTreeMap<CallId, InFlight>,
+    next_call: CallId,
 }
 
+/// `Greeting`: the handshake is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Idle,
@@ -36,9 +38,6 @@ pub(super) struct InFlight {
     alone: bool,
 }
 
-/// Serial number of the first call on a connection, as in Java's client.
-const FIRST_SERIAL: i32 = 1;
-
 impl Link {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
@@ -48,7 +47,7 @@ impl Link {
             last_failure: None,
             window: Window::new(settings.window),
             in_flight: BTreeMap::new(),
-            next_serial: FIRST_SERIAL,
+            next_call: CallId::FIRST,
         }
     }
 
@@ -112,28 +111,28 @@ impl Link {
         );
         self.state = State::Connecting { epoch, deadline };
         self.window = Window::new(settings.window);
-        self.next_serial = FIRST_SERIAL;
+        self.next_call = CallId::FIRST;
     }
 
-    /// Takes a batch into flight and returns its serial number.
-    pub(super) fn send(&mut self, batch: Batch, now: Time) -> i32 {
-        let serial = self.next_serial;
-        self.next_serial = serial.checked_add(1).unwrap_or(FIRST_SERIAL);
+    /// Takes a batch into flight, as a call.
+    pub(super) fn send(&mut self, batch: Batch, now: Time) -> CallId {
+        let call = self.next_call;
+        self.next_call = call.next();
         let alone = self.in_flight.is_empty();
         self.in_flight.insert(
-            serial,
+            call,
             InFlight {
                 batch,
                 sent: now,
                 alone,
             },
         );
-        serial
+        call
     }
 
-    /// Takes the call with this serial number out of flight.
-    pub(super) fn answer(&mut self, serial: i32) -> Option<InFlight> {
-        self.in_flight.remove(&serial)
+    /// Takes a call out of flight.
+    pub(super) fn answer(&mut self, call: CallId) -> Option<InFlight> {
+        self.in_flight.remove(&call)
     }
 
     pub(super) fn on_acked(&mut self, call: &InFlight, now: Time) {
@@ -147,7 +146,7 @@ impl Link {
     }
 
     /// Closes and returns what was in flight, oldest call first.
-    pub(super) fn close(&mut self) -> BTreeMap<i32, InFlight> {
+    pub(super) fn close(&mut self) -> BTreeMap<CallId, InFlight> {
         self.state = State::Idle;
         std::mem::take(&mut self.in_flight)
     }
@@ -195,6 +194,7 @@ mod tests {
     use super::*;
     use crate::Reliability;
     use crate::delivery::{Backoff, WindowMode};
+    use crate::seq::Seq;
 
     #[test]
     fn refusals_of_calls_that_were_in_flight_together_are_one_failure() {
@@ -210,7 +210,7 @@ mod tests {
             reliability: Reliability::InMemory,
         };
         let batch = Batch {
-            first: 0,
+            first: Seq::ZERO,
             events: 1,
             bytes: 1,
             attempts: 1,
@@ -219,15 +219,15 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(1);
         let mut link = Link::new(&settings);
         let sent = Duration::from_millis(1);
-        let serials = [(); 3].map(|()| link.send(batch, sent));
+        let calls = [(); 3].map(|()| link.send(batch, sent));
         let now = Duration::from_millis(5);
-        link.answer(serials[0]).unwrap();
+        link.answer(calls[0]).unwrap();
         link.on_refused(sent, now, &settings, &mut random);
         let rest_until = link.rest_until;
 
-        let acknowledged = link.answer(serials[1]).unwrap();
+        let acknowledged = link.answer(calls[1]).unwrap();
         link.on_acked(&acknowledged, now);
-        link.answer(serials[2]).unwrap();
+        link.answer(calls[2]).unwrap();
         link.on_refused(sent, now, &settings, &mut random);
         assert_eq!(link.rest_until, rest_until);
         assert!(link.is_proven());

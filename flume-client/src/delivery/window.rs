@@ -26,13 +26,13 @@ impl WindowMode {
     pub const ADAPTIVE: Self = Self::Adaptive { max: 16 };
 }
 
-/// Open when fewer calls than this wait in the agent.
+/// Open when fewer calls than this wait in the agent: TCP Vegas' alpha.
 const WAITING_LOW: f64 = 2.0;
-/// Close when more calls than this wait.
+/// Close when more calls than this wait: TCP Vegas' beta.
 const WAITING_HIGH: f64 = 4.0;
-/// After so many round trips the fastest one is measured afresh, by one call alone.
+/// After this many round trips the fastest one is measured afresh, by one call alone.
 const ROUND_TRIPS_PER_PROBE: u32 = 2_000;
-/// So many more calls of another size than of the measured one, and the new size is measured.
+/// After this many more calls of another size than of the measured one, the new size is measured.
 const STRANGERS_MAX: u32 = 16;
 
 /// A call that was acknowledged.
@@ -149,17 +149,26 @@ impl Window {
     }
 
     fn end_round(&mut self, fastest: Duration, round_fastest: Duration) {
+        // `fastest / round_fastest` is the share of a round trip for which an idle agent has a call.
+        // The rest of it a call waits behind others, and so does that share of the calls in flight.
+        // Of the round the fastest answer counts: one that is slow tells of a lost packet or a pause
+        // of the agent, and only if all are slow is there a queue.
         let idle_share = fastest.as_secs_f64() / round_fastest.as_secs_f64().max(1e-9);
         let waiting = f64::from(self.size) * (1.0 - idle_share);
+        // Between the two limits the size stays: with one limit it would swing with every round. The
+        // first sign of waiting ends the doubling, which is only to find the range.
         if waiting > WAITING_HIGH {
             self.size = (self.size - 1).max(1);
             self.doubling = false;
         } else if waiting >= WAITING_LOW {
             self.doubling = false;
         } else if self.round.full {
+            // A window that was never full says nothing of how more calls would fare.
             let step = if self.doubling { self.size } else { 1 };
             self.size = (self.size + step).min(self.max);
         }
+        // `fastest` only falls. Were the path or the agent slower from now on, all calls would seem
+        // to wait for ever, so it is measured afresh now and then.
         if self.answers_since_probe >= ROUND_TRIPS_PER_PROBE {
             self.answers_since_probe = 0;
             self.fastest = None;

@@ -1,4 +1,4 @@
-//! [`Health`]: whether events flow, for whoever is asked by a load balancer or a pager.
+//! [`Health`]: whether events flow, for a service that is asked by a load balancer or a pager.
 //!
 //! Judged by progress, and purely: from one [`Stats`](crate::Stats), whose
 //! [`Timing`](crate::stats::Timing) holds all that is needed of the clock. A connection that stands
@@ -15,11 +15,12 @@
 //! | [`Closed`](Problem::Closed) | the client takes no more events | failing |
 //! | [`Forked`](Problem::Forked) | this is a process that was forked from the client's | failing |
 //! | [`Stuck`](Problem::Stuck) | others are acknowledged, and the oldest event has waited in vain for [`STUCK_AFTER`] | degraded |
-//! | [`Unreadable`](Problem::Unreadable) | stored events cannot be read; those behind them are sent, or wait if the order is kept | degraded |
+//! | [`Unreadable`](Problem::Unreadable) | stored events cannot be read; those after them are sent, or wait if the order is kept | degraded |
 //! | [`Agent`](Problem::Agent) | one agent fails and others do not | degraded |
 //!
 //! A backlog that is being delivered is no problem, however old it is.
 
+pub(crate) mod change;
 mod judge;
 #[cfg(feature = "serde")]
 mod serial;
@@ -30,12 +31,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use change::CALM_AFTER;
 pub(crate) use judge::Limits;
 
-pub use crate::change::CALM_AFTER;
-use crate::config::AgentUrl;
-use crate::error::{AgentError, ClientThread};
-use crate::spool::{FileName, Trouble};
+use crate::agent_url::AgentUrl;
+use crate::error::{AgentError, ClientThread, SpoolError};
+use crate::spool::FileName;
 use crate::stats::{Lost, Passed, UnreadableEvents};
 
 /// Events wait and none was acknowledged for so long: 10 s, to which the linger time is added. It
@@ -165,7 +166,7 @@ pub enum Problem {
         /// them in time.
         delivered_unstored: u64,
         /// Why.
-        trouble: Arc<Trouble>,
+        trouble: Arc<SpoolError>,
     },
     /// A thread of the client panicked, which is a fault in this crate, and the client has ended.
     #[error("the client's thread {thread} panicked, and the client has ended: build another one")]
@@ -177,7 +178,7 @@ pub enum Problem {
     #[error("the client was closed and takes no more events")]
     Closed,
     /// One agent fails. If every one does, [`NoAgent`](Self::NoAgent) stands before them.
-    #[error("{agent} takes no events: {error}")]
+    #[error("{agent} takes no events: {}", .error.said_of(.agent))]
     Agent {
         /// The agent.
         agent: AgentUrl,

@@ -149,7 +149,7 @@ fn a_disk_that_does_not_store_is_told_and_explains_what_stands_still() {
     stats.timing.oldest_pending = seconds(100);
     stats.spool = Some(SpoolStats {
         unstored: 10,
-        trouble: Some(Arc::new(Trouble::DiskFull)),
+        trouble: Some(Arc::new(SpoolError::DiskFull)),
         ..SpoolStats::default()
     });
     let words = "10 events cannot be stored and wait in memory: the spool's disk is full";

@@ -1,5 +1,4 @@
 //! Who may use which directory for a spool: its owner, its mode, its file system.
-use std::fmt;
 
 use super::directory_error::DirectoryError;
 use super::folder::Folder;
@@ -44,22 +43,6 @@ pub enum ForeignOwner {
     AllowedToRoot,
 }
 
-/// A user of this machine, as messages name one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct User(
-    /// The number that the system has for the user.
-    pub u32,
-);
-
-impl fmt::Display for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => f.write_str("root"),
-            number => write!(f, "user {number}"),
-        }
-    }
-}
-
 impl From<NetworkFileSystem> for Access {
     fn from(network: NetworkFileSystem) -> Self {
         Self {
@@ -83,6 +66,7 @@ pub(super) fn judge(folder: &Folder, access: Access) -> Result<Vec<String>, Dire
 
 #[cfg(unix)]
 fn judge_owner(folder: &Folder, owner: ForeignOwner) -> Result<Vec<String>, DirectoryError> {
+    use super::directory_error::User;
     use std::os::unix::fs::MetadataExt;
     let Some(file) = folder.file() else {
         return Ok(Vec::new());

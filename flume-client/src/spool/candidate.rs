@@ -5,9 +5,8 @@ use std::io;
 use super::cursor::Cursor;
 use super::folder::NotAFile;
 use super::header::{HeaderBlock, SEGMENT_HEADER_BYTES, SegmentHeader};
-use super::look::LOOK_ERRORS_MAX;
 use super::missing::{ReadFailure, Readable, Unread, Unreadable, is_removed};
-use super::open::Opened;
+use super::opened::Opened;
 use super::segment_end::{segment_end, segment_end_within};
 use super::storage::{FileName, Storage};
 
@@ -19,6 +18,10 @@ pub(super) enum Patience {
     /// Yes: there is another look, and few errors are waited for.
     Once,
 }
+
+/// Errors of the disk that a look ends with. A failing disk may take half a minute for each, and
+/// what else is read waits meanwhile. What the look has not come to is first in the next one.
+pub(super) const LOOK_ERRORS_MAX: u32 = 4;
 
 /// How often a file is read until an error is believed.
 const READ_TRIES: u32 = 3;
@@ -37,7 +40,7 @@ pub(super) struct Candidate {
     /// As in [`Unread`].
     bytes_max: u64,
     pub(super) block: io::Result<HeaderBlock>,
-    /// If the header has another id: whether there are events behind it.
+    /// If the header has another id: whether there are events after it.
     holds_events: io::Result<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! The cursor: which events are done with, in memory and on disk.
+//! The cursor: which events are retired, as it is kept on disk.
 //!
 //! The file has two slots of 4096 bytes, written in turn, so that a write cut short leaves the
 //! other one; the whole one of the later generation counts. All numbers are little-endian.
@@ -10,24 +10,22 @@
 //! | 10 | 6 | 0 |
 //! | 16 | 8 | generation; slot 0 has the even ones |
 //! | 24 | 8 | client id |
-//! | 32 | 8 | watermark: all events below are done with |
+//! | 32 | 8 | watermark: all events below are retired |
 //! | 40 | 8 | `durable_upto`: all events below were durable |
 //! | 48 | 8 | run: the number with which the newest run begins |
 //! | 56 | 8 | ranges above the watermark, at most 64 |
-//! | 64 | 16 each | first sequence number of a range that is done with, and the one behind its last |
+//! | 64 | 16 each | first sequence number of a range that is retired, and the one after its last |
 //! | | | 0 |
 //! | 4092 | 4 | CRC-32 of the 4092 bytes before |
 //!
 //! Losing the last write costs nothing but events sent twice.
 //!
 //! A right checksum does not make a slot true. One that no client writes is damage: with numbers
-//! behind 2^63, with more than 64 ranges, or with ranges that are empty, not in order, or touch each
+//! beyond 2^63, with more than 64 ranges, or with ranges that are empty, not in order, or touch each
 //! other or the watermark.
 
-use std::collections::BTreeMap;
-
-use super::fields::{seal, take_u16, take_u64, unseal};
-use super::header::NUMBERS_END;
+use super::fields::{seal, take_seq, take_u16, take_u64, unseal};
+use crate::seq::{Seq, SeqRange, SeqSet};
 
 /// Bytes of the cursor's file.
 pub const CURSOR_BYTES: usize = 2 * SLOT_BYTES;
@@ -36,15 +34,7 @@ const SLOT_BYTES: usize = 4096;
 const MAGIC: [u8; 8] = *b"FLCURSOR";
 const MAJOR: u16 = 1;
 /// Ranges that are saved; events of further ones are sent again after a restart.
-const RANGES_MAX: usize = 64;
-
-/// Which events are done with: all below a watermark, and ranges above it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Retired {
-    watermark: u64,
-    /// First to the one behind the last. They neither touch each other nor the watermark.
-    ahead: BTreeMap<u64, u64>,
-}
+pub(super) const RANGES_MAX: usize = 64;
 
 /// What a slot of the cursor holds. The default is that of a spool without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,94 +44,11 @@ pub struct Cursor {
     /// Whose events these are.
     pub client: u64,
     /// All events below this were durable.
-    pub durable_upto: u64,
+    pub durable_upto: Seq,
     /// The number with which the newest run begins.
-    pub run: u64,
-    /// Which events are done with.
-    pub retired: Retired,
-}
-
-impl Retired {
-    /// All events below this are done with.
-    #[must_use]
-    pub fn watermark(&self) -> u64 {
-        self.watermark
-    }
-
-    /// No event from this one on is done with.
-    pub(super) fn end(&self) -> u64 {
-        let last = self.ahead.last_key_value();
-        last.map_or(self.watermark, |(_, end)| *end)
-    }
-
-    /// Marks the events from `first` up to `end` as done with; any of them may be so already.
-    pub fn add(&mut self, first: u64, end: u64) {
-        let (mut first, mut end) = (first.max(self.watermark), end);
-        if first >= end {
-            return;
-        }
-        // Ranges that touch the new one become part of it.
-        while let Some((&start, &stop)) = self.ahead.range(..=end).next_back()
-            && stop >= first
-        {
-            first = first.min(start);
-            end = end.max(stop);
-            self.ahead.remove(&start);
-        }
-        if first == self.watermark {
-            self.watermark = end;
-        } else {
-            self.ahead.insert(first, end);
-        }
-    }
-
-    /// Whether an event is done with, and up to which one that stays so.
-    #[must_use]
-    pub fn run(&self, event: u64) -> (bool, u64) {
-        if event < self.watermark {
-            return (true, self.watermark);
-        }
-        if let Some((_, &end)) = self.ahead.range(..=event).next_back()
-            && end > event
-        {
-            return (true, end);
-        }
-        let next = self.ahead.range(event..).next();
-        (false, next.map_or(u64::MAX, |(&start, _)| start))
-    }
-}
-
-impl Retired {
-    /// Whether all events from `first` up to `end` are done with.
-    #[must_use]
-    pub fn covers(&self, first: u64, end: u64) -> bool {
-        first >= end || {
-            let (is_done, upto) = self.run(first);
-            is_done && end <= upto
-        }
-    }
-
-    /// How many of the events from `first` up to `end` are not done with.
-    #[must_use]
-    pub fn open_between(&self, first: u64, end: u64) -> u64 {
-        let (mut next, mut events) = (first, 0);
-        while next < end {
-            let (is_done, upto) = self.run(next);
-            let upto = upto.min(end);
-            events += if is_done { 0 } else { upto - next };
-            next = upto;
-        }
-        events
-    }
-
-    /// As a cursor keeps it.
-    pub(super) fn saved(&self) -> Self {
-        let ahead = self.ahead.iter().take(RANGES_MAX);
-        Self {
-            watermark: self.watermark,
-            ahead: ahead.map(|(first, end)| (*first, *end)).collect(),
-        }
-    }
+    pub run: Seq,
+    /// Which events are retired.
+    pub retired: SeqSet,
 }
 
 impl Cursor {
@@ -152,16 +59,17 @@ impl Cursor {
         slot.extend_from_slice(&MAGIC);
         slot.extend_from_slice(&MAJOR.to_le_bytes());
         slot.extend_from_slice(&[0; 6]);
-        let ranges = self.retired.ahead.iter().take(RANGES_MAX);
+        let ranges = self.retired.ahead().take(RANGES_MAX);
+        let count = ranges.clone().count();
         let head = [
             self.generation,
             self.client,
-            self.retired.watermark,
-            self.durable_upto,
-            self.run,
-            ranges.len() as u64,
+            self.retired.watermark().number(),
+            self.durable_upto.number(),
+            self.run.number(),
+            count as u64,
         ];
-        let ranges = ranges.flat_map(|(first, end)| [*first, *end]);
+        let ranges = ranges.flat_map(|it| [it.first.number(), it.end.number()]);
         for field in head.into_iter().chain(ranges) {
             slot.extend_from_slice(&field.to_le_bytes());
         }
@@ -192,7 +100,7 @@ impl Cursor {
         versions.find(|version| *version != MAJOR)
     }
 
-    /// Generations go on with 0 behind the highest. Nobody comes to it but by a file that was made
+    /// Generations go on with 0 after the highest. Nobody comes to it but by a file that was made
     /// up, and then each later slot must still be the newer one.
     fn is_newer(&self, other: &Self) -> bool {
         self.generation.wrapping_sub(other.generation) < 1 << 63
@@ -204,7 +112,7 @@ fn version(slot: &[u8]) -> Option<u16> {
     take_u16(&mut unsealed(slot)?)
 }
 
-/// What is behind the magic of such a slot.
+/// What is after the magic of such a slot.
 fn unsealed(slot: &[u8]) -> Option<&[u8]> {
     unseal(slot.get(..SLOT_BYTES)?)?.strip_prefix(&MAGIC)
 }
@@ -217,23 +125,20 @@ fn read_slot(slot: &[u8]) -> Option<Cursor> {
     *fields = fields.get(6..)?;
     let generation = take_u64(fields)?;
     let client = take_u64(fields)?;
-    let mut retired = Retired {
-        watermark: take_u64(fields)?,
-        ahead: BTreeMap::new(),
-    };
-    let durable_upto = take_u64(fields)?;
-    let run = take_u64(fields)?;
+    let watermark = take_seq(fields)?;
+    let durable_upto = take_seq(fields)?;
+    let run = take_seq(fields)?;
     let ranges = take_u64(fields)?;
-    let mut is_possible = [retired.watermark, durable_upto, run]
+    let mut is_possible = [watermark, durable_upto, run]
         .iter()
-        .all(|number| *number <= NUMBERS_END)
+        .all(|number| *number <= Seq::END)
         && ranges <= RANGES_MAX as u64;
-    let mut before = retired.watermark;
+    let (mut retired, mut before) = (SeqSet::below(watermark), watermark);
     for _ in 0..ranges.min(RANGES_MAX as u64) {
-        let (first, end) = (take_u64(fields)?, take_u64(fields)?);
-        is_possible &= before < first && first < end && end <= NUMBERS_END;
+        let (first, end) = (take_seq(fields)?, take_seq(fields)?);
+        is_possible &= before < first && first < end && end <= Seq::END;
         before = end;
-        retired.ahead.insert(first, end);
+        retired.add(SeqRange::new(first, end));
     }
     is_possible.then_some(Cursor {
         generation,
@@ -246,21 +151,19 @@ fn read_slot(slot: &[u8]) -> Option<Cursor> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn cursor(generation: u64, ranges: u64) -> Cursor {
-        let mut retired = Retired::default();
-        retired.add(0, 5);
+        let mut retired = SeqSet::default();
+        retired.add((0..5).into());
         for range in 0..ranges {
-            retired.add(10 * range + 10, 10 * range + 15);
+            retired.add((10 * range + 10..10 * range + 15).into());
         }
         Cursor {
             generation,
             client: 9,
-            durable_upto: 2_000,
-            run: 1_500,
+            durable_upto: Seq::new(2_000),
+            run: Seq::new(1_500),
             retired,
         }
     }
@@ -287,17 +190,6 @@ mod tests {
         for length in SLOT_BYTES..CURSOR_BYTES {
             assert_eq!(Cursor::read(&whole[..length]).0, Some(old.clone()));
         }
-    }
-
-    #[test]
-    fn what_is_not_done_with_is_counted_between_the_ranges() {
-        // Done with: below 5, and from 10, 20, 30 on five each.
-        let retired = cursor(0, 3).retired;
-        assert_eq!(retired.open_between(0, 40), 5 + 5 + 5 + 5);
-        assert_eq!(retired.open_between(7, 12), 3);
-        assert_eq!(retired.open_between(11, 14), 0);
-        assert!(retired.covers(11, 14) && retired.covers(11, 15) && retired.covers(9, 9));
-        assert!(!retired.covers(11, 16) && !retired.covers(9, 12));
     }
 
     #[test]
@@ -391,30 +283,5 @@ mod tests {
         let many = cursor(0, 100);
         let (saved, _) = Cursor::read(&file(&[&many]));
         assert_eq!(saved.unwrap(), cursor(0, 64));
-    }
-
-    #[test]
-    fn ranges_in_any_order_say_the_same_as_a_set_of_events() {
-        for seed in 0..500 {
-            let mut random = fastrand::Rng::with_seed(seed);
-            let mut retired = Retired::default();
-            let mut set = BTreeSet::new();
-            for _ in 0..30 {
-                let first = random.u64(0..60);
-                let end = first + random.u64(0..8);
-                retired.add(first, end);
-                set.extend(first..end);
-            }
-            let watermark = (0..).find(|event| !set.contains(event)).unwrap();
-            assert_eq!(retired.watermark(), watermark, "seed {seed}");
-            for event in 0..70 {
-                let (done, end) = retired.run(event);
-                assert_eq!(done, set.contains(&event), "seed {seed}");
-                assert!(end > event);
-                let same = |event: u64| set.contains(&event) == done;
-                assert!((event..end.min(100)).all(same), "seed {seed}");
-                assert!(end == u64::MAX || !same(end), "seed {seed}");
-            }
-        }
     }
 }

@@ -5,6 +5,7 @@
 )]
 
 mod former;
+mod place;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use former::{FORMER_MAX, Former, Reading};
+use place::{Place, lock};
 
 use super::access::{Access, judge};
 use super::directory_error::DirectoryError;
@@ -20,7 +22,7 @@ use super::folder::{Folder, How, Identity, Kind};
 use super::handle::Handle;
 use super::holder::Holder;
 use super::lock::{self, Lock, is_at};
-use super::places::{open as open_place, places, unusable};
+use super::places::{self, places, unusable};
 use super::storage::{FileName, NoMoreFiles, Removed, Storage};
 use super::system::{disk_space, file_bytes_max, is_short_of_descriptors, read_at};
 
@@ -29,7 +31,7 @@ const HANDLES_MAX: usize = 6;
 /// Things that have the cursor's name and are no file, and are given another.
 const SET_ASIDE_MAX: u32 = 16;
 
-/// A directory of files. Whoever has it is alone in it until it is dropped; the kernel frees the
+/// A directory of files. Its holder is alone in it until it is dropped; the kernel frees the
 /// lock however the process ends.
 ///
 /// The directory gets the mode 0700 if it is made here, files get 0600: logs are nobody else's
@@ -53,14 +55,6 @@ pub struct Directory {
     /// The one that is read, if it is not written.
     reading: Mutex<Option<(FileName, Arc<File>)>>,
     flushing: Flushing,
-}
-
-/// Where the files are.
-#[derive(Debug)]
-struct Place {
-    folder: Folder,
-    /// `None` for who only looks.
-    lock: Option<Mutex<Lock>>,
 }
 
 /// What was done about a directory that was removed or moved.
@@ -122,7 +116,7 @@ impl Directory {
     pub fn look(path: &Path) -> Result<Self, DirectoryError> {
         let folder = Folder::open(path).map_err(DirectoryError::io("read the directory", path))?;
         match folder.list() {
-            // Whoever has it has renamed a file just now.
+            // Its holder has renamed a file just now.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             listed => drop(listed.map_err(DirectoryError::io("read the directory", path))?),
         }
@@ -159,7 +153,7 @@ impl Directory {
     }
 
     /// What was found when it was opened, or [recovered](Self::recover) elsewhere, and is allowed,
-    /// and whoever looks after it should know.
+    /// and its operator should know.
     #[must_use]
     pub fn notes(&self) -> Arc<[String]> {
         Arc::clone(&lock(&self.notes))
@@ -274,7 +268,7 @@ impl Directory {
     /// one: every file is tried. What was written to one that failed may be lost for good, and the
     /// next flush does not tell.
     pub fn flush(&self) -> io::Result<()> {
-        // Not under the lock: whoever writes or reads a file meanwhile needs it.
+        // Not under the lock: a thread that writes or reads a file meanwhile needs it.
         let handles: Vec<_> = self.handles().values().cloned().collect();
         let flushed = handles.iter().map(|handle| handle.file.sync_data());
         let flushed = flushed.fold(Ok(()), io::Result::and);
@@ -551,33 +545,38 @@ impl Storage for Directory {
     }
 }
 
-impl Place {
-    /// Fails if this is not any more what is at the directory's path, or others can get in.
-    fn check(&self) -> io::Result<()> {
-        let Some(taken) = &self.lock else {
-            return Ok(());
-        };
-        let mut taken = lock(taken);
-        match taken.check(&self.folder) {
-            // The directory was locked all the time, so nobody came in.
-            Err(error) if Removed::of(&error) == Some(Removed::Lock) => {
-                taken.take_again(&self.folder).map_err(|_| error)
+/// Locks the first place that nobody has, and makes it if need be. A place that cannot be used,
+/// above all another user's, is passed over and told in [`Directory::notes`]; the directory itself
+/// must be usable, except for who has it. An error names the holder of the directory itself.
+pub fn open_first_free(
+    root: &Path,
+    access: impl Into<Access>,
+) -> Result<Directory, DirectoryError> {
+    let access = access.into();
+    for place in places(root) {
+        match open_place(root, &place, access) {
+            Ok(Some(directory)) => {
+                let notes = unusable(root, &place, access);
+                return Ok(directory.with_notes(notes));
             }
-            checked => checked,
+            Ok(None) => {}
+            Err(error) if place != root && error.is_about(&place) => {}
+            Err(error) if error.is_locked() => {}
+            // The next one would fail as well.
+            Err(error) => return Err(error),
         }
     }
+    Err(lock::locked_error(root))
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(taken) = &self.lock {
-            lock(taken).let_go(&self.folder);
-        }
-    }
+/// Locks a place, and makes it if need be. `None`: somebody has it.
+fn open_place(
+    root: &Path,
+    place: &Path,
+    access: Access,
+) -> Result<Option<Directory>, DirectoryError> {
+    places::make(root, place)?;
+    Directory::open_if_free(place, access)
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::access::User;
 use super::holder::Holder;
 use super::missing::ReadFailure;
 
@@ -22,6 +21,22 @@ pub struct FileSizeLimit {
     pub needed: u64,
     /// Bytes that a file may have.
     pub limit: u64,
+}
+
+/// A user of this machine, as messages name one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User(
+    /// The number that the system has for the user.
+    pub u32,
+);
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("root"),
+            number => write!(f, "user {number}"),
+        }
+    }
 }
 
 /// A file or directory that a process may not use.

@@ -2,6 +2,8 @@
 
 use crc32fast::Hasher;
 
+use crate::seq::Seq;
+
 /// Takes the next number off `bytes`; `None` if there are too few.
 pub(super) fn take_u16(bytes: &mut &[u8]) -> Option<u16> {
     let (number, rest) = bytes.split_first_chunk()?;
@@ -21,6 +23,11 @@ pub(super) fn take_u64(bytes: &mut &[u8]) -> Option<u64> {
     let (number, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(u64::from_le_bytes(*number))
+}
+
+/// Takes the number of an event off `bytes`; `None` if there are too few.
+pub(super) fn take_seq(bytes: &mut &[u8]) -> Option<Seq> {
+    take_u64(bytes).map(Seq::new)
 }
 
 /// The CRC-32 (IEEE) of several slices in a row.

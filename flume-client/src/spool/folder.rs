@@ -132,7 +132,7 @@ impl Folder {
 #[cfg(unix)]
 mod unix {
     use super::{File, Folder, How, Identity, Kind};
-    use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
+    use rustix::fs::{Access, AtFlags, FileType, Gid, Mode, OFlags, Uid};
     use rustix::io::retry_on_intr;
     use std::io;
     use std::os::unix::fs::MetadataExt;
@@ -152,6 +152,15 @@ mod unix {
         /// Whether it was removed, and not only moved: nobody finds anything in it again.
         pub(in super::super) fn is_gone(&self) -> bool {
             self.file.metadata().is_ok_and(|it| it.nlink() == 0)
+        }
+
+        /// Whether the calling process may make files in it.
+        pub(in super::super) fn lets_in(&self) -> bool {
+            let (access, flags) = (
+                Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
+                AtFlags::EACCESS,
+            );
+            rustix::fs::accessat(&*self.file, ".", access, flags).is_ok()
         }
 
         /// Opens a file, which is a regular one.
@@ -293,6 +302,11 @@ mod not_unix {
 
         pub(in super::super) fn is_gone(&self) -> bool {
             false
+        }
+
+        /// Nobody is told before it is tried.
+        pub(in super::super) fn lets_in(&self) -> bool {
+            true
         }
 
         pub(in super::super) fn open_file(&self, name: &str, how: How) -> io::Result<File> {

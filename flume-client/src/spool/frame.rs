@@ -23,11 +23,11 @@
 //! next one begins is still known.
 //!
 //! A right checksum does not make a header true. One that no client writes is none: with a payload
-//! too short for its events, or behind the end of the file, with `durable_upto` behind its first
+//! too short for its events, or after the end of the file, with `durable_upto` beyond its first
 //! number, or with numbers that are not in its segment, where they follow upon each other.
 
-use super::fields::{crc, take_u32, take_u64};
-use super::header::NUMBERS_END;
+use super::fields::{crc, take_seq, take_u32, take_u64};
+use crate::seq::{Seq, SeqRange};
 
 /// Bytes of a frame's header.
 pub const FRAME_HEADER_BYTES: usize = 48;
@@ -61,15 +61,15 @@ pub struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     /// Sequence number of the first event.
-    pub first: u64,
+    pub first: Seq,
     /// At least 1; their sequence numbers are consecutive.
     pub events: u32,
-    /// Bytes behind the header up to the next frame.
+    /// Bytes after the header up to the next frame.
     pub payload_bytes: u32,
     /// Of all the events.
     pub level: Level,
     /// All events below this were durable when the frame was written.
-    pub durable_upto: u64,
+    pub durable_upto: Seq,
     /// Of the commit, in milliseconds since 1970.
     pub time_ms: u64,
     payload_crc: u32,
@@ -82,14 +82,14 @@ pub struct Payload<'a> {
     datums: &'a [u8],
 }
 
-/// Bytes of a frame of so many events whose datums have so many bytes, header and padding
+/// Bytes of a frame of `events` events whose datums have `datum_bytes` bytes, header and padding
 /// included.
 #[must_use]
 pub const fn frame_bytes(events: usize, datum_bytes: usize) -> usize {
     (FRAME_HEADER_BYTES + events * 4 + datum_bytes).next_multiple_of(ALIGNMENT)
 }
 
-/// Appends a frame to `out` but for its header, which [`stamp`] fills in when its place is known.
+/// Appends a frame to `out` except its header, which [`stamp`] fills in when its place is known.
 /// `ends` are the places in `datums` where events end.
 pub(super) fn put_payload(out: &mut Vec<u8>, ends: &[u32], datums: &[u8]) {
     let frame = out.len() + frame_bytes(ends.len(), datums.len());
@@ -105,10 +105,10 @@ pub(super) fn put_payload(out: &mut Vec<u8>, ends: &[u32], datums: &[u8]) {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamp {
     pub(super) place: Place,
-    pub(super) first: u64,
+    pub(super) first: Seq,
     pub(super) events: u32,
     pub(super) level: Level,
-    pub(super) durable_upto: u64,
+    pub(super) durable_upto: Seq,
     pub(super) time_ms: u64,
 }
 
@@ -122,8 +122,8 @@ pub(super) fn stamp(frame: &mut [u8], stamp: Stamp) {
     fields.extend_from_slice(&stamp.events.to_le_bytes());
     fields.extend_from_slice(&(payload.len() as u32).to_le_bytes());
     fields.extend_from_slice(&[stamp.level.number(), 0, 0, 0]);
-    fields.extend_from_slice(&stamp.first.to_le_bytes());
-    fields.extend_from_slice(&stamp.durable_upto.to_le_bytes());
+    fields.extend_from_slice(&stamp.first.number().to_le_bytes());
+    fields.extend_from_slice(&stamp.durable_upto.number().to_le_bytes());
     fields.extend_from_slice(&stamp.time_ms.to_le_bytes());
     fields.extend_from_slice(&crc(&[payload]).to_le_bytes());
     let header_crc = header_crc(stamp.place, &fields);
@@ -165,31 +165,32 @@ impl FrameHeader {
             events,
             payload_bytes,
             level,
-            first: take_u64(&mut fields)?,
-            durable_upto: take_u64(&mut fields)?,
+            first: take_seq(&mut fields)?,
+            durable_upto: take_seq(&mut fields)?,
             time_ms: take_u64(&mut fields)?,
             payload_crc: take_u32(&mut fields)?,
         };
         let whole = (payload_bytes as usize).is_multiple_of(ALIGNMENT)
             && header.payload_bytes as u64 >= u64::from(events) * 4
             && header.durable_upto <= header.first
-            && header.first < NUMBERS_END
-            && header.end() <= NUMBERS_END;
+            && header.first < Seq::END
+            && header.range().end <= Seq::END;
         (whole && events > 0).then_some(header)
     }
 
-    /// Whether it can be at `offset` of a segment of so many bytes that begins with `first`: what
+    /// Whether it can be at `offset` of a segment of `bytes` that begins with `first`: what
     /// lies before it holds the numbers before its own.
-    pub(super) fn is_of(&self, first: u64, bytes: u64, offset: u64) -> bool {
-        let before = offset / ENDS_BYTES as u64;
-        (first..=first.saturating_add(before)).contains(&self.first)
+    pub(super) fn is_of(&self, first: Seq, bytes: u64, offset: u64) -> bool {
+        let before_max = offset / ENDS_BYTES as u64;
+        first <= self.first
+            && self.first.since(first) <= before_max
             && offset.saturating_add(self.frame_bytes()) <= bytes
     }
 
-    /// Sequence number behind the last event.
+    /// The numbers of its events.
     #[must_use]
-    pub fn end(&self) -> u64 {
-        self.first + u64::from(self.events)
+    pub fn range(&self) -> SeqRange {
+        SeqRange::of(self.first, self.events.into())
     }
 
     /// Bytes from the start of this frame to the start of the next.
@@ -208,7 +209,7 @@ impl FrameHeader {
         payload.ends().is_sorted().then_some(payload)
     }
 
-    /// The events in a payload that was checked before, with whatever is behind it.
+    /// The events in a payload that was checked before, with whatever is after it.
     pub(super) fn split<'a>(&self, payload: &'a [u8]) -> Option<Payload<'a>> {
         let (ends, datums) = payload.split_at_checked(self.events as usize * 4)?;
         let end = ends.last_chunk().map(|end| u32::from_le_bytes(*end))?;
@@ -255,10 +256,10 @@ mod tests {
             &mut frame,
             Stamp {
                 place: PLACE,
-                first: 100,
+                first: Seq::new(100),
                 events: 3,
                 level: Level::EndToEnd,
-                durable_upto: 90,
+                durable_upto: Seq::new(90),
                 time_ms: 1_700_000_000_000,
             },
         );
@@ -277,8 +278,8 @@ mod tests {
         let frame = frame();
         assert_eq!(frame.len(), frame_bytes(3, 5));
         let (header, ends, datums) = read(PLACE, &frame).unwrap();
-        assert_eq!((header.first, header.events, header.end()), (100, 3, 103));
-        assert_eq!(header.durable_upto, 90);
+        assert_eq!((header.events, header.range()), (3, (100..103).into()));
+        assert_eq!(header.durable_upto, Seq::new(90));
         assert_eq!(header.time_ms, 1_700_000_000_000);
         assert_eq!(header.frame_bytes(), frame.len() as u64);
         assert_eq!((ends, datums), (vec![1, 1, 5], b"abcde".to_vec()));
@@ -301,23 +302,24 @@ mod tests {
 
     #[test]
     fn a_header_that_no_client_writes_is_none_though_its_checksum_is_right() {
-        let check = |first, events, durable_upto, is_one| {
+        let check = |first: u64, events, durable_upto: u64, is_one| {
             let mut frame = Vec::new();
             put_payload(&mut frame, &[1, 1, 5], b"abcde");
             let header = Stamp {
                 place: PLACE,
-                first,
+                first: Seq::new(first),
                 events,
                 level: Level::EndToEnd,
-                durable_upto,
+                durable_upto: Seq::new(durable_upto),
                 time_ms: 0,
             };
             stamp(&mut frame, header);
             let read = FrameHeader::read(PLACE, &frame);
             assert_eq!(read.is_some(), is_one, "{header:?}");
         };
-        check(NUMBERS_END - 3, 3, NUMBERS_END - 3, true);
-        check(NUMBERS_END - 2, 3, 0, false);
+        let end = Seq::END.number();
+        check(end - 3, 3, end - 3, true);
+        check(end - 2, 3, 0, false);
         check(u64::MAX - 3, 3, 0, false);
         check(100, 0, 0, false);
         check(100, 7, 0, false);
@@ -330,16 +332,16 @@ mod tests {
     fn a_frame_has_numbers_that_its_segment_can_have_there_and_ends_in_it() {
         let header = FrameHeader::read(PLACE, &frame()).unwrap();
         let bytes = 4096 + header.frame_bytes();
-        assert!(header.is_of(100, bytes, 4096));
-        assert!(!header.is_of(100, bytes - 1, 4096));
-        assert!(!header.is_of(101, bytes, 4096));
+        assert!(header.is_of(Seq::new(100), bytes, 4096));
+        assert!(!header.is_of(Seq::new(100), bytes - 1, 4096));
+        assert!(!header.is_of(Seq::new(101), bytes, 4096));
         let events_before = 4096 / 4;
-        assert!(header.is_of(0, bytes, 4096));
+        assert!(header.is_of(Seq::ZERO, bytes, 4096));
         let early = FrameHeader {
-            first: events_before + 1,
+            first: Seq::new(events_before + 1),
             ..header
         };
-        assert!(!early.is_of(0, bytes, 4096));
+        assert!(!early.is_of(Seq::ZERO, bytes, 4096));
     }
 
     #[test]

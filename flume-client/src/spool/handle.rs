@@ -35,7 +35,7 @@ const ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
 const PIECE_BYTES: usize = 512 * 1024;
 
 impl Handle {
-    /// A new file of so many zero bytes, with disk space behind them.
+    /// A new file of `bytes` zeros, with disk space behind them.
     pub(super) fn make(file: File, bytes: u64) -> io::Result<Self> {
         let is_reserved = reserve(&file, bytes)?;
         let handle = Self {
@@ -91,7 +91,7 @@ impl Handle {
         Ok(())
     }
 
-    /// Writes zeros behind what was written, but not before `from`.
+    /// Writes zeros after what was written, but not before `from`.
     fn zero_upto(&self, end: u64, from: u64) -> io::Result<()> {
         let mut offset = self.written_upto.load(Ordering::Relaxed).max(from);
         while offset < end {

@@ -22,16 +22,16 @@
 //! | 2044 | 4 | CRC-32 of the 2044 bytes before |
 //!
 //! A right checksum does not make a header true. One that no client writes is damage: with
-//! `skipped_from` or `durable_upto` behind the first number, or with numbers from 2^63 on.
+//! `skipped_from` or `durable_upto` beyond the first number, or with numbers from 2^63 on.
 
-use super::fields::{seal, take_u16, take_u32, take_u64, unseal};
+use super::fields::{seal, take_seq, take_u16, take_u32, take_u64, unseal};
+use crate::seq::{Seq, SeqRange};
 
 /// Bytes before a segment's first frame.
 pub const SEGMENT_HEADER_BYTES: usize = 4096;
 
-/// Sequence numbers and ids of files are below this. An opening takes 2^32 numbers, so nobody comes
-/// near it; a file that says so was made up, and is damage. So no sum of numbers overflows.
-pub(super) const NUMBERS_END: u64 = 1 << 63;
+/// Ids of files are below this. Nobody comes near it; a file that says so was made up, and is damage.
+pub(super) const IDS_END: u64 = 1 << 63;
 
 const MAGIC: [u8; 8] = *b"FLSPOOL\n";
 const MAJOR: u16 = 1;
@@ -48,16 +48,16 @@ pub struct SegmentHeader {
     /// Binds the frames to this use of the file.
     pub salt: u64,
     /// Sequence number of the first event.
-    pub first: u64,
+    pub first: Seq,
     /// From here up to `first` no sequence number was given to an event. `first` if none was left
     /// out.
-    pub skipped_from: u64,
+    pub skipped_from: Seq,
     /// All events below this were durable when the segment was begun.
-    pub durable_upto: u64,
+    pub durable_upto: Seq,
     /// When the segment was begun, in milliseconds since 1970.
     pub time_ms: u64,
-    /// Drawn when the spool was opened by whoever began the segment: no two openings have the
-    /// same, be it of copies of one directory. 0 in segments of minor version 0.
+    /// Drawn when the spool was opened by the process that began the segment: no two openings have
+    /// the same, be it of copies of one directory. 0 in segments of minor version 0.
     pub run_id: u64,
     /// The id of the segment before this one when it was begun, plus 1. 0 if there was none, and
     /// in segments of minor version 0.
@@ -93,9 +93,9 @@ impl SegmentHeader {
             self.id,
             self.client,
             self.salt,
-            self.first,
-            self.skipped_from,
-            self.durable_upto,
+            self.first.number(),
+            self.skipped_from.number(),
+            self.durable_upto.number(),
             self.time_ms,
             self.run_id,
             self.previous,
@@ -108,10 +108,16 @@ impl SegmentHeader {
         copy
     }
 
+    /// The numbers before its first event that no event was given.
+    #[must_use]
+    pub fn skipped(&self) -> SeqRange {
+        SeqRange::new(self.skipped_from, self.first)
+    }
+
     /// Whether some client can have written this.
     fn is_possible(&self) -> bool {
-        self.id < NUMBERS_END
-            && self.first < NUMBERS_END
+        self.id < IDS_END
+            && self.first < Seq::END
             && self.skipped_from <= self.first
             && self.durable_upto <= self.first
     }
@@ -146,9 +152,9 @@ fn read_copy(copy: &[u8]) -> Option<HeaderBlock> {
         id: take_u64(fields)?,
         client: take_u64(fields)?,
         salt: take_u64(fields)?,
-        first: take_u64(fields)?,
-        skipped_from: take_u64(fields)?,
-        durable_upto: take_u64(fields)?,
+        first: take_seq(fields)?,
+        skipped_from: take_seq(fields)?,
+        durable_upto: take_seq(fields)?,
         time_ms: take_u64(fields)?,
         run_id: take_u64(fields)?,
         previous: take_u64(fields)?,
@@ -166,9 +172,9 @@ mod tests {
         id: 3,
         client: 0xc11e_4700_0000_0001,
         salt: u64::MAX - 1,
-        first: 1 << 32,
-        skipped_from: 17,
-        durable_upto: 16,
+        first: Seq::new(1 << 32),
+        skipped_from: Seq::new(17),
+        durable_upto: Seq::new(16),
         time_ms: 1_700_000_000_000,
         run_id: 0x1dea_0000_0000_0002,
         previous: 3,
@@ -186,7 +192,7 @@ mod tests {
         numbers
     }
 
-    /// A block of this minor version with `numbers` behind its version.
+    /// A block of this minor version with `numbers` after its version.
     fn block(minor: u8, numbers: &[u8]) -> Vec<u8> {
         let mut copy = b"FLSPOOL\n".to_vec();
         copy.extend([1, 0, minor, 0, 0, 0, 0, 0]);
@@ -224,37 +230,37 @@ mod tests {
 
     #[test]
     fn a_header_that_no_client_writes_is_damage_though_its_checksum_is_right() {
-        let end = NUMBERS_END;
+        let highest = Seq::new(Seq::END.number() - 1);
         let last = SegmentHeader {
-            id: end - 1,
-            first: end - 1,
-            skipped_from: end - 1,
-            durable_upto: end - 1,
+            id: IDS_END - 1,
+            first: highest,
+            skipped_from: highest,
+            durable_upto: highest,
             ..HEADER
         };
         let whole = HeaderBlock::Whole(last, false);
         assert_eq!(HeaderBlock::read(&last.to_block()), whole);
-        let (id, first) = (end, HEADER.first);
+        let (id, too_high) = (IDS_END, HEADER.first.next());
         for header in [
             SegmentHeader { id, ..HEADER },
             SegmentHeader {
-                first: end,
+                first: Seq::END,
                 ..HEADER
             },
             SegmentHeader {
-                first: u64::MAX,
+                first: Seq::MAX,
                 ..HEADER
             },
             SegmentHeader {
-                skipped_from: first + 1,
+                skipped_from: too_high,
                 ..HEADER
             },
             SegmentHeader {
-                durable_upto: first + 1,
+                durable_upto: too_high,
                 ..HEADER
             },
             SegmentHeader {
-                durable_upto: u64::MAX,
+                durable_upto: Seq::MAX,
                 ..HEADER
             },
         ] {

@@ -129,7 +129,7 @@ mod system {
             let descriptor = entry.file_name();
             let descriptor = descriptor.to_string_lossy();
             let told = fs::read_to_string(format!("/proc/{process}/fdinfo/{descriptor}"));
-            // Whoever only looks has it open without a lock.
+            // One that only looks has it open without a lock.
             let mut lines = told.as_deref().unwrap_or_default().lines();
             if lines.any(|line| line.starts_with("lock:") && line.contains("FLOCK")) {
                 return Ok(true);

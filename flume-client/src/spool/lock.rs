@@ -143,8 +143,8 @@ impl Lock {
         }
     }
 
-    /// Lets go of both. Not only by closing them: whoever got the descriptors in spite of all would
-    /// keep the lock.
+    /// Lets go of both. Not only by closing them: a process that got the descriptors in spite of all
+    /// would keep the lock.
     pub(super) fn let_go(&self, folder: &Folder) {
         if let Some(file) = self.file.as_ref().filter(|file| file.is_ours()) {
             let _ = file.unlock();
@@ -253,7 +253,7 @@ fn try_exclusive(file: &File) -> io::Result<bool> {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         match file.try_lock_shared() {
-            // Whoever was there only looked.
+            // The one that was there only looked.
             Ok(()) => file.unlock()?,
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(error)) => return Err(error),

@@ -15,18 +15,21 @@
 use std::io;
 use std::sync::Arc;
 
-use super::cursor::{CURSOR_BYTES, Cursor, Retired};
+use super::cursor::{CURSOR_BYTES, Cursor, RANGES_MAX};
+use super::error::SpoolError;
 use super::frame::{Level, Place, frame_bytes};
-use super::header::{NUMBERS_END, SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::header::{IDS_END, SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::look::{Look, Looked};
-use super::missing::{Readable, SegmentList, Told, Unread, run_of};
-use super::open::{self, Opened};
+use super::missing::{Readable, SegmentList, Told, Unread};
+use super::open::{self, Run};
+use super::opened::Opened;
 use super::pending::Pending;
 use super::segments::Segments;
+use super::settings::Settings;
 use super::storage::{FileName, Removed, Shared, Storage};
-use super::{Settings, Trouble};
+use crate::seq::{Seq, SeqRange, SeqSet};
 
-/// The writing side of a spool. It never blocks but for its storage, and knows no threads.
+/// The writing side of a spool. It never blocks except in its storage, and knows no threads.
 #[derive(Debug)]
 pub struct Log {
     storage: Shared,
@@ -37,13 +40,13 @@ pub struct Log {
     active: Option<Active>,
     pending: Pending,
     /// The number of the next event.
-    next: u64,
+    next: Seq,
     /// Where the numbers of this run begin, and where those of the last one ended.
     run: Run,
-    durable_upto: u64,
-    retired: Retired,
-    /// Events below are in a directory that was lost, those that are not done with.
-    left_upto: u64,
+    durable_upto: Seq,
+    retired: SeqSet,
+    /// Events below are in a directory that was lost, those that are not retired.
+    left_upto: Seq,
     generation: u64,
     unconfirmed: Option<Cursor>,
     random: fastrand::Rng,
@@ -59,20 +62,10 @@ struct Active {
     offset: u64,
 }
 
-/// Numbers given to events since the spool was opened begin at `first`; those from `skipped_from`
-/// to there are nobody's.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
-    pub(super) skipped_from: u64,
-    pub(super) first: u64,
-    /// The cursor knows of it. Not before are its numbers given to events on the disk.
-    pub(super) is_saved: bool,
-}
-
 impl Log {
     /// Opens a spool with whatever its directory holds. Fails only if the directory cannot be
     /// listed, or the cursor is there and cannot be read or is of another version: without it nobody
-    /// knows which events are done with, and whose they are. What is damaged is set aside and told;
+    /// knows which events are retired, and whose they are. What is damaged is set aside and told;
     /// a segment that cannot be read is left alone, see [`unread`](Self::unread).
     ///
     /// `seed` decides the salts, the run id, and the client id of a new spool: it must come from
@@ -95,9 +88,9 @@ impl Log {
             pending: Pending::default(),
             next: found.run.first,
             run: found.run,
-            durable_upto: found.opened.witnessed,
+            durable_upto: found.opened.known_durable_upto,
             retired: found.retired,
-            left_upto: 0,
+            left_upto: Seq::ZERO,
             look_from: 0,
             generation: found.generation,
             unconfirmed: found.unconfirmed,
@@ -127,34 +120,34 @@ impl Log {
 
     /// The number the next event gets.
     #[must_use]
-    pub fn next(&self) -> u64 {
+    pub fn next(&self) -> Seq {
         self.next
     }
 
     /// All events below this are durable, or were when the spool was opened.
     #[must_use]
-    pub fn durable_upto(&self) -> u64 {
+    pub fn durable_upto(&self) -> Seq {
         self.durable_upto
     }
 
-    /// All events below this can be read, or are done with.
+    /// All events below this can be read, or are retired.
     #[must_use]
-    pub fn readable_upto(&self) -> u64 {
+    pub fn readable_upto(&self) -> Seq {
         match self.settled_upto() {
             first if first == self.run.first => self.run.skipped_from,
             settled => settled,
         }
     }
 
-    /// All events below this are durable, or were when the spool was opened, or were done with
+    /// All events below this are durable, or were when the spool was opened, or were retired
     /// before they could be stored.
     #[must_use]
-    pub fn settled_upto(&self) -> u64 {
+    pub fn settled_upto(&self) -> Seq {
         self.pending.first().unwrap_or(self.next)
     }
 
     /// Where the numbers in the segments end.
-    fn stored_end(&self) -> u64 {
+    fn stored_end(&self) -> Seq {
         if self.durable_upto < self.run.first {
             self.run.skipped_from
         } else {
@@ -162,13 +155,13 @@ impl Log {
         }
     }
 
-    /// Which events are done with.
+    /// Which events are retired.
     #[must_use]
-    pub fn retired(&self) -> &Retired {
+    pub fn retired(&self) -> &SeqSet {
         &self.retired
     }
 
-    /// Events that were found and are not done with, at most: damaged ones are among them, and as
+    /// Events that were found and are not retired, at most: damaged ones are among them, and as
     /// many as can be in files that cannot be read. There can be more if somebody has given such a
     /// file the name of another segment; a [`Reader`](super::Reader) tells those when it comes to
     /// where they are missing.
@@ -177,24 +170,32 @@ impl Log {
         self.backlog_below(self.readable_upto())
     }
 
-    fn backlog_below(&self, end: u64) -> u64 {
+    fn backlog_below(&self, end: Seq) -> u64 {
         let list = self.segments.list();
         let readable = &list.readable;
+        // Numbers rise from segment to segment, so each pair of neighbours bounds some of them: from
+        // the first of the one to where the other's begin. `None` stands for what lies before the
+        // first segment and after the last.
         let befores = [None].into_iter().chain(readable.iter().map(Some));
         let afters = readable.iter().map(Some).chain([None]);
         let mut told = Told::default();
         let mut events = 0;
         for (before, after) in befores.zip(afters) {
             let before: Option<&Readable> = before;
-            let first = before.map_or(0, |it| it.header.first);
+            let first = before.map_or(Seq::ZERO, |it| it.header.first);
             let end = after.map_or(end, |it| it.header.skipped_from.min(end));
-            let open = self.retired.open_between(first, end);
-            let read_end = before.map_or(0, |it| self.segments.ends_upto(it));
-            let read = self.retired.open_between(first, read_end.min(end));
+            let between = SeqRange::new(first, end);
+            // Of those between the two that are not retired, the first ones were read to be there.
+            // The others are as many as files that cannot be read can hold, which may be any that
+            // have an id between the two; `told` counts each file's events once.
+            let open = self.retired.open_in(between);
+            let read_end = before.map_or(Seq::ZERO, |it| self.segments.ends_upto(it));
+            let read = self.retired.open_in(between.below(read_end));
             let ids = [before, after].map(|it| it.map(|it| it.header.id));
             let unread = told.tell(list.unread_between(ids[0], ids[1]), open - read);
-            // Of the last run all numbers are events.
-            let given = self.retired.open_between(run_of(end).max(first), end);
+            // In the run that `end` is in, all numbers before it are events, whatever the files can
+            // hold: those that are in none are damage. Where earlier runs ended nobody knows.
+            let given = self.retired.open_in(between.not_below(end.run_first()));
             events += given.max(read + unread);
         }
         events
@@ -213,7 +214,7 @@ impl Log {
     }
 
     /// Whether a file is the cursor, a spare, or a segment that was read or written. Others are not
-    /// to be removed however much is done with: events may be in them that nobody has seen.
+    /// to be removed however much is retired: events may be in them that nobody has seen.
     #[must_use]
     pub fn has_taken_in(&self, file: FileName) -> bool {
         self.segments.have_taken_in(file)
@@ -249,7 +250,7 @@ impl Log {
         newest.map(|segment| segment.id)
     }
 
-    /// Whether the next [`save`](Self::save) makes room: a segment's events are all done with.
+    /// Whether the next [`save`](Self::save) makes room: a segment's events are all retired.
     #[must_use]
     pub fn has_drained_segment(&self) -> bool {
         self.segments.has_drained(&self.retired, self.last_end())
@@ -276,7 +277,7 @@ impl Log {
     /// first. `ends` are the places in `datums` where they end.
     ///
     /// Panics if the frame would be larger than the settings allow.
-    pub fn push(&mut self, ends: &[u32], datums: &[u8], level: Level) -> u64 {
+    pub fn push(&mut self, ends: &[u32], datums: &[u8], level: Level) -> Seq {
         let first = self.next;
         if ends.is_empty() {
             return first;
@@ -288,7 +289,7 @@ impl Log {
             self.settings.frame_bytes_max
         );
         self.pending.push(first, ends, datums, level);
-        self.next += ends.len() as u64;
+        self.next = first.plus(ends.len() as u64);
         first
     }
 
@@ -305,7 +306,7 @@ impl Log {
 
     /// Makes everything that was pushed durable. After an error all of it is still here, and the
     /// next flush tries again.
-    pub fn flush(&mut self, now_ms: u64) -> Result<(), Trouble> {
+    pub fn flush(&mut self, now_ms: u64) -> Result<(), SpoolError> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -328,7 +329,7 @@ impl Log {
 
     /// Begins the segment that the next flush would begin, if there is none: that tells whether the
     /// storage takes events, when there are none to try with.
-    pub fn begin(&mut self, now_ms: u64) -> Result<(), Trouble> {
+    pub fn begin(&mut self, now_ms: u64) -> Result<(), SpoolError> {
         match self.active {
             Some(_) => Ok(()),
             None => self.begin_segment(now_ms).map(|_| ()),
@@ -339,7 +340,7 @@ impl Log {
     /// is not durable goes to the new one, under the same numbers. The storage goes on giving what
     /// it still can of the old segments, whose ids are lower than
     /// [`next_segment_id`](Self::next_segment_id), until they are removed. The new cursor counts
-    /// their events as done with: whoever opens the new directory will not find them there.
+    /// their events as retired: one that opens the new directory will not find them there.
     pub fn leave(&mut self) {
         self.active = None;
         self.pending.unwrite();
@@ -361,26 +362,24 @@ impl Log {
         self.segments.has_left()
     }
 
-    /// Events below the first number are in a directory that was lost. The second one says how many
-    /// of them are not done with.
+    /// Events below this number are in a directory that was lost, and so many of them are not
+    /// retired.
     #[must_use]
-    pub fn left(&self) -> (u64, u64) {
+    pub fn left(&self) -> (Seq, u64) {
         (self.left_upto, self.backlog_below(self.left_upto))
     }
 
-    /// Marks the events from `first` up to `end` as done with. They are forgotten for good with
-    /// the next [`save`](Self::save).
-    pub fn retire(&mut self, first: u64, end: u64) {
-        self.retired.add(first, end.min(self.next));
+    /// Marks events as retired. They are forgotten for good with the next [`save`](Self::save).
+    pub fn retire(&mut self, range: SeqRange) {
+        self.retired.add(range.below(self.next));
     }
 
-    /// Lets go of the first frames that are not written, as far as their events are done with: an
+    /// Lets go of the first frames that are not written, as far as their events are retired: an
     /// agent took them while the disk did not. What follows goes to a segment that says so.
     pub fn forget_retired(&mut self) {
         while self.pending.written() == 0
-            && let Some((first, end)) = self.pending.front()
-            && let (true, upto) = self.retired.run(first)
-            && upto >= end
+            && let Some(front) = self.pending.front()
+            && self.retired.covers(front)
         {
             self.pending.forget_front();
             self.active = None;
@@ -392,12 +391,12 @@ impl Log {
         self.segments.mark_damaged(segment);
     }
 
-    /// Makes durable which events are done with, and reuses the segments that are drained by it.
-    pub fn save(&mut self) -> Result<(), Trouble> {
-        // What is in a directory that was lost is not done with, but for whoever opens this one.
-        let drained = self.retired.saved();
+    /// Makes durable which events are retired, and reuses the segments that are drained by it.
+    pub fn save(&mut self) -> Result<(), SpoolError> {
+        // What is in a directory that was lost is not retired, except one that opens this one.
+        let drained = self.retired.lowest(RANGES_MAX);
         let mut retired = drained.clone();
-        retired.add(0, self.left_upto);
+        retired.add_below(self.left_upto);
         let cursor = Cursor {
             generation: self.generation.wrapping_add(1),
             client: self.client,
@@ -436,12 +435,12 @@ impl Log {
 
     /// Sees to it that there is a spare segment for the next start, when the disk may be full.
     /// After a [`save`](Self::save) is a good time. Without one the spool works on.
-    pub fn reserve(&mut self) -> Result<(), Trouble> {
+    pub fn reserve(&mut self) -> Result<(), SpoolError> {
         self.segments.refill(&self.storage, &self.settings)
     }
 
     /// Where the numbers in the last segment end, if it is written no more.
-    fn last_end(&self) -> Option<u64> {
+    fn last_end(&self) -> Option<Seq> {
         self.active.is_none().then_some(self.stored_end())
     }
 
@@ -462,7 +461,7 @@ impl Log {
         storage.sync(FileName::Cursor)
     }
 
-    fn write_and_sync(&mut self, now_ms: u64) -> Result<(), Trouble> {
+    fn write_and_sync(&mut self, now_ms: u64) -> Result<(), SpoolError> {
         while !self.pending.is_empty() {
             let active = match self.active {
                 Some(active) => active,
@@ -504,7 +503,7 @@ impl Log {
     }
 
     /// Syncs what was written to the active segment, or gives the segment up.
-    fn sync_active(&mut self, active: Active, written: io::Result<()>) -> Result<(), Trouble> {
+    fn sync_active(&mut self, active: Active, written: io::Result<()>) -> Result<(), SpoolError> {
         let synced = written.and_then(|()| self.storage.0.sync(FileName::Segment(active.id)));
         if let Err(error) = synced {
             self.give_up(active);
@@ -522,16 +521,16 @@ impl Log {
         self.segments.give_up(&self.storage, active.id);
     }
 
-    fn begin_segment(&mut self, time_ms: u64) -> Result<Active, Trouble> {
+    fn begin_segment(&mut self, time_ms: u64) -> Result<Active, SpoolError> {
         if !self.run.is_saved {
             self.save()?;
         }
         let first = self.pending.first().unwrap_or(self.next);
         let id = self.segments.new_id();
-        if first.max(id) >= NUMBERS_END {
-            return Err(Trouble::UsedUp);
+        if first >= Seq::END || id >= IDS_END {
+            return Err(SpoolError::UsedUp);
         }
-        // Those before the first are another run's, or were done with before they could be stored.
+        // Those before the first are another run's, or were retired before they could be stored.
         let skipped_from = self.stored_end();
         let salt = self.random.u64(..);
         let previous = self.segments.newest_id();

@@ -3,14 +3,10 @@
 
 use std::fmt;
 
-use super::candidate::{Candidate, Kind, Patience};
+use super::candidate::{Candidate, Kind, LOOK_ERRORS_MAX, Patience};
 use super::missing::Unread;
 use super::segments::Segments;
 use super::storage::{FileName, Shared};
-
-/// Errors of the disk that a look ends with. A failing disk may take half a minute for each, and
-/// what else is read waits meanwhile. What the look has not come to is first in the next one.
-pub(super) const LOOK_ERRORS_MAX: u32 = 4;
 
 /// What is to be looked at.
 #[derive(Debug)]
@@ -74,7 +70,12 @@ impl Look {
             let seen = bytes.map_or(Seen::Gone, |bytes| {
                 let storage = self.storage.0.as_ref();
                 let (id, elsewhere) = (unread.id, unread.bytes_max);
-                let candidate = Candidate::read(storage, id, bytes, elsewhere, Patience::Once);
+                let mut candidate = Candidate::read(storage, id, bytes, elsewhere, Patience::Once);
+                if !is_left && candidate.block.is_ok() {
+                    // What is read in it from now on may not be on the disk yet.
+                    let synced = storage.sync(FileName::Segment(id));
+                    candidate.block = synced.and(candidate.block);
+                }
                 errors += u32::from(candidate.is_block_unread());
                 Seen::File(candidate)
             });

@@ -17,6 +17,7 @@ use super::folder::NotAFile;
 use super::header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::storage::{FileName, Storage};
 use super::system::is_short_of_descriptors;
+use crate::seq::{Seq, SeqRange};
 
 /// A segment that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +68,8 @@ pub struct SegmentList {
 /// Sequence numbers without their events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// The first one missing.
-    pub first: u64,
-    /// The one behind the last one missing.
-    pub end: u64,
+    /// Which are missing.
+    pub range: SeqRange,
     /// How many of them can have been events at most, beside those of the gaps before: what a file
     /// can hold is counted once, for the first gap that its events can be missing in. The others
     /// were given to none, which nothing tells that is left.
@@ -103,33 +102,24 @@ pub enum ReadFailure {
     Block,
 }
 
-/// The first number of the run that a number is of.
-pub(super) fn run_of(number: u64) -> u64 {
-    number >> RUN_BITS << RUN_BITS
-}
-
-/// Numbers of a run: the next run's begin at the next multiple of 2 to this power.
-pub(super) const RUN_BITS: u32 = 32;
-
 /// An event takes at least its end, and a datum of two counts.
 const EVENT_BYTES_MIN: u64 = 4 + 2;
 
-/// Events that so many bytes of a segment can hold.
+/// Events that `bytes` of a segment can hold.
 pub(super) fn events_in(bytes: u64) -> u64 {
     bytes / EVENT_BYTES_MIN
 }
 
-/// Events that a segment's file of so many bytes can hold.
+/// Events that a segment's file of `bytes` can hold.
 pub(super) fn events_in_file(bytes: u64) -> u64 {
     events_in(bytes.saturating_sub(SEGMENT_HEADER_BYTES as u64))
 }
 
-/// How many of the numbers from `first` up to `end` can have been events, if there was room for so
-/// many: where the numbers of earlier runs than the one of `end` ended is not known. Of that run's
-/// all were.
-pub(super) fn events_at_most(first: u64, end: u64, room: u64) -> u64 {
-    let of_the_run = end.saturating_sub(run_of(end).max(first));
-    let can_be = end.saturating_sub(first).min(room);
+/// How many of these numbers can have been events, if there was room for so many: where the numbers
+/// of earlier runs than the one of the end ended is not known. Of that run's all were.
+pub(super) fn events_at_most(range: SeqRange, room: u64) -> u64 {
+    let of_the_run = range.not_below(range.end.run_first()).len();
+    let can_be = range.len().min(room);
     can_be.max(of_the_run)
 }
 
@@ -146,7 +136,7 @@ impl Told {
         file.events_max().saturating_sub(told)
     }
 
-    /// Tells that so many events are in these files, as far as they can be. Returns how many can.
+    /// Tells that `events` are in these files, as far as they can be. Returns how many can.
     pub(crate) fn tell<'a>(
         &mut self,
         files: impl IntoIterator<Item = &'a Unread>,
@@ -209,7 +199,7 @@ pub(super) fn place_among(
     headers: impl Iterator<Item = SegmentHeader>,
     header: &SegmentHeader,
 ) -> Option<usize> {
-    let (mut place, mut first_before) = (0, 0);
+    let (mut place, mut first_before) = (0, Seq::ZERO);
     for other in headers {
         if other.id >= header.id {
             let fits = other.id > header.id && header.first <= other.first;
@@ -297,15 +287,16 @@ mod tests {
 
     #[test]
     fn what_can_be_missing_is_never_the_distance_to_the_next_run() {
-        let run = 1 << RUN_BITS;
-        assert_eq!(events_at_most(5, 9, 0), 4, "all of one run");
-        assert_eq!(events_at_most(5, run, 10), 10, "a run's end is not known");
-        assert_eq!(events_at_most(5, run + 3, 10), 10, "three of them for sure");
-        assert_eq!(events_at_most(5, run + 30, 10), 30, "more were given");
-        assert_eq!(events_at_most(5, 3 * run + 3, 10), 10);
-        assert_eq!(events_at_most(run - 2, run + 3, 1_000), 3 + 2);
-        assert_eq!(events_at_most(9, 9, 1_000), 0);
-        assert_eq!(events_at_most(9, 5, 1_000), 0);
+        let run = 1 << 32;
+        let at_most = |first, end, room| events_at_most((first..end).into(), room);
+        assert_eq!(at_most(5, 9, 0), 4, "all of one run");
+        assert_eq!(at_most(5, run, 10), 10, "a run's end is not known");
+        assert_eq!(at_most(5, run + 3, 10), 10, "three of them for sure");
+        assert_eq!(at_most(5, run + 30, 10), 30, "more were given");
+        assert_eq!(at_most(5, 3 * run + 3, 10), 10);
+        assert_eq!(at_most(run - 2, run + 3, 1_000), 3 + 2);
+        assert_eq!(at_most(9, 9, 1_000), 0);
+        assert_eq!(at_most(9, 5, 1_000), 0);
     }
 
     #[test]

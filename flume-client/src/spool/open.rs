@@ -7,13 +7,13 @@
 //! | found | then |
 //! |---|---|
 //! | no cursor, or a damaged one | every event in the segments is delivered (again) |
-//! | a cursor that cannot be read, or of another version | the opening fails: what is done with is not known |
+//! | a cursor that cannot be read, or of another version | the opening fails: what is retired is not known |
 //! | a segment whose header is damaged, or of another client | set aside as `quarantine-...` |
-//! | a segment that cannot be read, or of another version | left alone; its events are not done with |
+//! | a segment that cannot be read, or of another version | left alone; its events are not retired |
 //! | a link, a pipe or a directory with a segment's name | the same: its file may be put back |
 //! | a segment under another one's name | read in its own place |
 //! | a file that is being made a segment, without events | it is a spare |
-//! | a last segment that ends in an unfinished write | cut behind the last whole frame |
+//! | a last segment that ends in an unfinished write | cut after the last whole frame |
 //!
 //! The last segment is never written again: a new run begins a new one, and its numbers begin with
 //! the next multiple of 2^32, so a number that went to an unfinished write is nobody else's. They
@@ -25,69 +25,42 @@
 use std::io;
 
 use super::candidate::{Candidate, Kind, client, patiently, read_headers};
-use super::cursor::{CURSOR_BYTES, Cursor, Retired};
-use super::header::{NUMBERS_END, SEGMENT_HEADER_BYTES};
-use super::log::Run;
-use super::missing::{RUN_BITS, ReadFailure, Readable, SegmentList, Unreadable, run_of};
+use super::cursor::{CURSOR_BYTES, Cursor};
+use super::error::SpoolError;
+use super::header::{IDS_END, SEGMENT_HEADER_BYTES};
+use super::missing::{ReadFailure, Readable, SegmentList, Unreadable};
+use super::opened::{CursorState, Opened};
 use super::segment_end::{SegmentEnd, segment_end, segment_end_within};
 use super::segments::Segments;
+use super::settings::Settings;
 use super::storage::{FileName, Shared, Storage};
-use super::{Settings, Trouble};
+use crate::seq::{Seq, SeqRange, SeqSet};
 
-/// What was found when a spool was opened.
-#[derive(Debug, Default)]
-pub struct Opened {
-    /// Segments that hold events, or may.
-    pub segments: usize,
-    /// How the cursor was.
-    pub cursor: CursorState,
-    /// Segments one of whose headers is damaged; the other one is good.
-    pub repaired: Vec<FileName>,
-    /// Segments that were set aside, by their new names.
-    pub quarantined: Vec<FileName>,
-    /// Segments that cannot be read, at least not to their end, and were left where they are.
-    pub unreadable: Vec<FileName>,
-    /// Segments of another version, left alone.
-    pub other_versions: Vec<FileName>,
-    /// Segments under another one's name, which are read.
-    pub misnamed: Vec<FileName>,
-    /// Bytes of an unfinished write that were cut off.
-    pub cut_bytes: u64,
-    /// All events below this were durable: a later write or the cursor says so.
-    pub witnessed: u64,
-    /// What kept the spool from being fit to write to.
-    pub trouble: Option<Trouble>,
-}
-
-/// How the cursor was when a spool was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CursorState {
-    /// There is none: events that were done with may come again.
-    #[default]
-    Missing,
-    /// Of no slot that can be read: events that were done with may come again.
-    Damaged,
-    /// As it was written, but for one slot: the latest events that were done with may come again.
-    Repaired,
-    /// As it was written.
-    Whole,
+/// Numbers given to events since the spool was opened begin at `first`; those from `skipped_from`
+/// to there are nobody's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub(super) skipped_from: Seq,
+    pub(super) first: Seq,
+    /// The cursor knows of it. Not before are its numbers given to events on the disk.
+    pub(super) is_saved: bool,
 }
 
 pub(super) struct Found {
     pub(super) segments: Segments,
     pub(super) client: u64,
     pub(super) run: Run,
-    pub(super) retired: Retired,
+    pub(super) retired: SeqSet,
     pub(super) generation: u64,
     /// The cursor that was read. If the sync of its slot failed, it is only in memory.
     pub(super) unconfirmed: Option<Cursor>,
     pub(super) opened: Opened,
 }
 
-/// How far the new run is behind the last one that is known if a slot of the cursor is lost, which
-/// may have told of one more,
+/// How many runs the new one is after the last that is known, if a slot of the cursor is lost: the
+/// slot may have told of one more.
 const RUNS_OF_A_SLOT: u64 = 2;
-/// and if both are: of runs whose segments are drained nothing else tells.
+/// The same if both slots are lost: of runs whose segments are drained nothing else tells.
 const RUNS_OF_A_CURSOR: u64 = 1 << 20;
 
 /// Segments that are read to their ends at an opening, beside files that cannot be read: one for
@@ -135,24 +108,29 @@ pub(super) fn open(
     let fresh = opened.cursor == CursorState::Missing && files.is_empty();
     if unconfirmed.is_none() {
         // What was before the first segment is not known to have been.
-        retired.add(0, begins_at(&segments.list()));
+        retired.add_below(begins_at(&segments.list()));
     }
-    opened.witnessed = cursor.durable_upto;
+    opened.known_durable_upto = cursor.durable_upto;
     let end = settle_last(storage, settings, &mut segments, &mut retired, &mut opened);
     note_ends(storage.0.as_ref(), &mut segments, &retired);
-    let last_first = segments
-        .readable()
-        .next_back()
-        .map_or(0, |it| it.header.first);
-    let known = opened.witnessed.max(retired.watermark()).max(last_first);
-    // Of what is done with ahead of others, some may be behind the last event that was stored.
+    let last = segments.readable().next_back();
+    let last_first = last.map_or(Seq::ZERO, |it| it.header.first);
+    // No number may be given twice: an acknowledgement of the first event would retire the second.
+    // So the new run begins after all that any file tells to have been given. The numbers before
+    // `known` were given for certain.
+    let known = retired.watermark().max(last_first);
+    let known = known.max(opened.known_durable_upto);
+    // Of what is retired ahead of others, some may be after the last event that was stored.
     let told = retired.end().max(cursor.run);
     let given = known.max(end.unwrap_or(known)).max(told);
     let first = next_run(given, fresh, opened.cursor);
-    // If the end cannot be read now, what is there has a number below the new run's.
+    // The numbers from the last event to the new run are nobody's. They count as retired, else a
+    // reader would take them for events that are missing. If the end cannot be read now, what is
+    // there has a number below the new run's, and none is left out.
     let skipped_from = end.map_or(first, |end| end.max(known));
-    retired.add(skipped_from, first);
-    opened.trouble = segments.keep_names(storage).err().map(Trouble::from);
+    retired.add(SeqRange::new(skipped_from, first));
+    let named = segments.keep_names(storage).err();
+    opened.trouble = named.map(SpoolError::from).or(opened.trouble);
     opened.segments = segments.readable().count();
     Ok(Found {
         segments,
@@ -170,24 +148,24 @@ pub(super) fn open(
 }
 
 /// Where the numbers of a new run begin, if those that are known to be given end with `given`.
-fn next_run(given: u64, fresh: bool, cursor: CursorState) -> u64 {
+fn next_run(given: Seq, fresh: bool, cursor: CursorState) -> Seq {
     let runs = match cursor {
         _ if fresh => 0,
         CursorState::Whole => 1,
         CursorState::Repaired => RUNS_OF_A_SLOT,
         CursorState::Missing | CursorState::Damaged => RUNS_OF_A_CURSOR,
     };
-    (((given >> RUN_BITS) + runs) << RUN_BITS).min(NUMBERS_END)
+    given.later_run(runs)
 }
 
 /// Where the numbers of all the segments begin, if no cursor tells more.
-pub(super) fn begins_at(segments: &SegmentList) -> u64 {
+pub(super) fn begins_at(segments: &SegmentList) -> Seq {
     let Some(first) = segments.readable.first() else {
-        return 0;
+        return Seq::ZERO;
     };
     let mut before = segments.unread_between(None, Some(first.header.id));
     match before.next() {
-        Some(_) => 0,
+        Some(_) => Seq::ZERO,
         None => first.header.skipped_from,
     }
 }
@@ -201,7 +179,7 @@ fn segments_of(
 ) -> Segments {
     let ids = files.iter().filter_map(|(file, _)| file.id());
     let ids = ids.chain(candidates.iter().map(Candidate::own_id));
-    let ids = ids.filter(|id| *id < NUMBERS_END);
+    let ids = ids.filter(|id| *id < IDS_END);
     let cursor_bytes = files
         .iter()
         .find(|(file, _)| *file == FileName::Cursor)
@@ -322,8 +300,8 @@ fn take_in(
 }
 
 /// Beside files that cannot be read, nothing else tells where the numbers in a segment end than its
-/// frames: those behind the last one may be in such a file, or are nobody's.
-fn note_ends(storage: &dyn Storage, segments: &mut Segments, retired: &Retired) {
+/// frames: those after the last one may be in such a file, or are nobody's.
+fn note_ends(storage: &dyn Storage, segments: &mut Segments, retired: &SeqSet) {
     if segments.unread().is_empty() {
         return;
     }
@@ -331,10 +309,10 @@ fn note_ends(storage: &dyn Storage, segments: &mut Segments, retired: &Retired) 
     let followings = list.readable.iter().skip(1).map(Some).chain([None]);
     let is_open = |(it, following): &(&Readable, Option<&Readable>)| {
         let (header, following) = (it.header, following.map(|it| it.header));
-        let end = following.map_or(NUMBERS_END, |it| it.skipped_from);
+        let end = following.map_or(Seq::END, |it| it.skipped_from);
         let mut unread = list.unread_between(Some(header.id), following.map(|it| it.id));
-        (run_of(header.first) < run_of(end) || unread.next().is_some())
-            && retired.open_between(header.first, end) > 0
+        (header.first.run_first() < end.run_first() || unread.next().is_some())
+            && retired.open_in(SeqRange::new(header.first, end)) > 0
     };
     let open = list.readable.iter().zip(followings).filter(is_open);
     let mut room = ENDS_BYTES_MAX;
@@ -352,24 +330,30 @@ fn note_ends(storage: &dyn Storage, segments: &mut Segments, retired: &Retired) 
     }
 }
 
-/// Finds where the numbers of the last segment end, and cuts off what is behind its last frame.
+/// Finds where the numbers of the last segment end, and cuts off what is after its last frame.
 /// `None` if that cannot be told.
 fn settle_last(
     storage: &Shared,
     settings: &Settings,
     segments: &mut Segments,
-    retired: &mut Retired,
+    retired: &mut SeqSet,
     opened: &mut Opened,
-) -> Option<u64> {
+) -> Option<Seq> {
     let Some(last) = segments.readable().next_back() else {
-        return segments.unread().is_empty().then_some(0);
+        return segments.unread().is_empty().then_some(Seq::ZERO);
     };
     if !segments.unread().is_empty() {
         // Any of those may be the last one, whatever its name, and hold again what is not whole in
         // this one.
         let found = patiently(|| segment_end(storage.0.as_ref(), &last));
-        let told = found.map_or(0, |end| end.durable_upto);
-        opened.witnessed = opened.witnessed.max(last.header.durable_upto).max(told);
+        let told = found.map_or(Seq::ZERO, |end| end.durable_upto);
+        // What was read in it will be sent, and may not be on the disk yet.
+        let synced = storage.0.sync(last.file());
+        opened.trouble = synced.err().map(SpoolError::from);
+        opened.known_durable_upto = opened
+            .known_durable_upto
+            .max(last.header.durable_upto)
+            .max(told);
         return None;
     }
     settle(storage, settings, segments, &last, retired, opened)
@@ -380,12 +364,17 @@ fn settle(
     settings: &Settings,
     segments: &mut Segments,
     last: &Readable,
-    retired: &mut Retired,
+    retired: &mut SeqSet,
     opened: &mut Opened,
-) -> Option<u64> {
+) -> Option<Seq> {
     let (id, first, file) = (last.id, last.header.first, last.file());
-    opened.witnessed = opened.witnessed.max(last.header.durable_upto);
+    opened.known_durable_upto = opened.known_durable_upto.max(last.header.durable_upto);
     let found = patiently(|| segment_end(storage.0.as_ref(), last));
+    if !found.as_ref().is_ok_and(|end| end.is_read) {
+        // What can be read of it will be sent, and may not be on the disk yet.
+        let synced = storage.0.sync(file);
+        opened.trouble = synced.err().map(SpoolError::from);
+    }
     let Ok(SegmentEnd {
         end,
         is_read,
@@ -399,17 +388,18 @@ fn settle(
         opened.unreadable.push(file);
         return None;
     };
-    opened.witnessed = opened.witnessed.max(told);
+    opened.known_durable_upto = opened.known_durable_upto.max(told);
     // Parts of an unfinished write that are missing while later ones are there: nobody was told
     // that they are stored.
-    for (first, end) in holes {
-        retired.add(first.max(opened.witnessed), end);
+    for hole in holes {
+        retired.add(hole.not_below(opened.known_durable_upto));
     }
     if !is_read {
         opened.unreadable.push(file);
         return None;
     }
-    if !any && opened.witnessed <= first {
+    // It holds no frame, and nothing tells that one of it was ever durable: it is room for others.
+    if !any && opened.known_durable_upto <= first {
         let spare = FileName::Spare(id);
         if last.bytes == settings.segment_bytes && storage.0.rename(file, spare).is_ok() {
             segments.forget(id);
@@ -419,12 +409,14 @@ fn settle(
         }
         return Some(last.header.skipped_from);
     }
+    // What follows the last whole frame is an unfinished write and is cut off, unless events after
+    // it were durable once: then it is damage, and stays for a person to look at.
     let cut = bytes.next_multiple_of(SEGMENT_HEADER_BYTES as u64);
-    let cuts = opened.witnessed <= end && cut < last.bytes;
+    let cuts = opened.known_durable_upto <= end && cut < last.bytes;
     let is_cut = cuts && storage.0.truncate(file, cut).is_ok();
     // What was read may not be on the disk yet, and what was cut may come back.
     if storage.0.sync(file).is_ok() {
-        opened.witnessed = opened.witnessed.max(end);
+        opened.known_durable_upto = opened.known_durable_upto.max(end);
         if is_cut {
             opened.cut_bytes = last.bytes - cut;
             segments.shorten(id, cut);

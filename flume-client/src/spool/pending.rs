@@ -1,23 +1,30 @@
 //! [`Pending`]: frames that are not durable, kept in memory until they are.
 
 use super::frame::{Level, Place, Stamp, put_payload, stamp};
+use crate::seq::{Seq, SeqRange};
 
 /// Frames in the order of their events, back to back.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     bytes: Vec<u8>,
     frames: Vec<PendingFrame>,
-    /// So many of the first frames are written.
+    /// How many of the first frames are written.
     written: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct PendingFrame {
-    first: u64,
+    first: Seq,
     events: u32,
     level: Level,
     start: usize,
     end: usize,
+}
+
+impl PendingFrame {
+    fn range(&self) -> SeqRange {
+        SeqRange::of(self.first, self.events.into())
+    }
 }
 
 /// Memory of the frames that is kept for the next ones.
@@ -44,14 +51,13 @@ impl Pending {
     }
 
     /// The first event's number.
-    pub(super) fn first(&self) -> Option<u64> {
+    pub(super) fn first(&self) -> Option<Seq> {
         self.frames.first().map(|frame| frame.first)
     }
 
-    /// The numbers of the first frame: the first, and the one after the last.
-    pub(super) fn front(&self) -> Option<(u64, u64)> {
-        let front = self.frames.first()?;
-        Some((front.first, front.first + u64::from(front.events)))
+    /// The numbers of the first frame.
+    pub(super) fn front(&self) -> Option<SeqRange> {
+        self.frames.first().map(PendingFrame::range)
     }
 
     /// Forgets the first frame, while none is written.
@@ -62,7 +68,7 @@ impl Pending {
     }
 
     /// Adds a frame of events from number `first` on.
-    pub(super) fn push(&mut self, first: u64, ends: &[u32], datums: &[u8], level: Level) {
+    pub(super) fn push(&mut self, first: Seq, ends: &[u32], datums: &[u8], level: Level) {
         let start = self.bytes.len();
         put_payload(&mut self.bytes, ends, datums);
         self.frames.push(PendingFrame {
@@ -74,13 +80,13 @@ impl Pending {
         });
     }
 
-    /// The frames that are not written, as many as fit into so many bytes, ready to be written at
+    /// The frames that are not written, as many as fit into `rest` bytes, ready to be written at
     /// this place.
     pub(super) fn stamped(
         &mut self,
         bytes: u64,
         place: Place,
-        durable_upto: u64,
+        durable_upto: Seq,
         time_ms: u64,
     ) -> &[u8] {
         let start = self.unwritten_start();
@@ -107,7 +113,7 @@ impl Pending {
         self.bytes.get(start..end).unwrap_or_default()
     }
 
-    /// So many more bytes of frames are written.
+    /// `bytes` more of the frames are written.
     pub(super) fn wrote(&mut self, bytes: usize) {
         let end = self.unwritten_start() + bytes;
         self.written = self.frames.partition_point(|frame| frame.end <= end);
@@ -119,7 +125,7 @@ impl Pending {
     }
 
     /// Forgets what is written, which is durable now; says where its numbers end.
-    pub(super) fn forget_written(&mut self) -> Option<u64> {
+    pub(super) fn forget_written(&mut self) -> Option<Seq> {
         let bytes = self.unwritten_start();
         let written = std::mem::take(&mut self.written);
         let last = self.frames.drain(..written).next_back();
@@ -129,6 +135,6 @@ impl Pending {
             frame.start -= bytes;
             frame.end -= bytes;
         }
-        last.map(|frame| frame.first + u64::from(frame.events))
+        last.map(|frame| frame.range().end)
     }
 }

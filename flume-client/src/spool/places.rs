@@ -7,18 +7,16 @@
 //!
 //! The kernel's lock decides who has a place. A process takes the first free one, and with it what
 //! the last one there left; it delivers what lies in the other free ones from where it is. A place is
-//! never deleted: whoever comes at that moment would lock something that is gone. One that somebody
-//! removed all the same leaves a gap.
+//! never deleted: a process that comes at that moment would lock something that is gone. One that
+//! somebody removed all the same leaves a gap.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::access::{Access, judge};
-use super::directory::Directory;
 use super::directory_error::DirectoryError;
 use super::folder::Folder;
-use super::lock::locked_error;
 
 /// Most processes that share a directory.
 const PLACES_MAX: usize = 64;
@@ -30,51 +28,21 @@ pub fn places(root: &Path) -> impl Iterator<Item = PathBuf> + use<'_> {
     std::iter::once(root.to_owned()).chain(others)
 }
 
-/// Locks the first place that nobody has, and makes it if need be. A place that cannot be used,
-/// above all another user's, is passed over and told in [`Directory::notes`]; the directory itself
-/// must be usable, but for who has it. An error names the holder of the directory itself.
-pub fn open_first_free(
-    root: &Path,
-    access: impl Into<Access>,
-) -> Result<Directory, DirectoryError> {
-    let access = access.into();
-    for place in places(root) {
-        match open(root, &place, access) {
-            Ok(Some(directory)) => {
-                let notes = unusable(root, &place, access);
-                return Ok(directory.with_notes(notes));
-            }
-            Ok(None) => {}
-            Err(error) if place != root && error.is_about(&place) => {}
-            Err(error) if error.is_locked() => {}
-            // The next one would fail as well.
-            Err(error) => return Err(error),
-        }
-    }
-    Err(locked_error(root))
-}
-
-/// Locks a place, and makes it if need be. One beside the directory itself gets the directory's
-/// owner, if it is made by root. `None`: somebody has it.
-pub(super) fn open(
-    root: &Path,
-    place: &Path,
-    access: Access,
-) -> Result<Option<Directory>, DirectoryError> {
+/// Makes a place if need be. One beside the directory itself gets the directory's owner, if it is
+/// made by root.
+pub(super) fn make(root: &Path, place: &Path) -> Result<(), DirectoryError> {
     let name = place.strip_prefix(root).ok().and_then(Path::to_str);
-    if let Some(name) = name.filter(|name| !name.is_empty()) {
-        let made = Folder::open(root).and_then(|root| match root.make_directory(name) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made,
-        });
-        made.map_err(DirectoryError::io("make the directory", place))?;
-    } else {
-        Folder::make(place).map_err(DirectoryError::io("make the directory", place))?;
-    }
-    Directory::open_if_free(place, access)
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
+        return Folder::make(place).map_err(DirectoryError::io("make the directory", place));
+    };
+    let made = Folder::open(root).and_then(|root| match root.make_directory(name) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    });
+    made.map_err(DirectoryError::io("make the directory", place))
 }
 
-/// The places that are there, but for `own`.
+/// The places that are there, except `own`.
 pub(crate) fn others(root: &Path, own: &Path) -> Vec<PathBuf> {
     let numbers = numbers(root).into_iter();
     let others = numbers.map(|number| root.join(format!("{PREFIX}{number}")));

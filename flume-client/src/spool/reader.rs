@@ -2,15 +2,15 @@
 
 use std::io;
 
-use super::cursor::Retired;
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader, Payload};
 use super::header::SEGMENT_HEADER_BYTES;
 use super::missing::{
     Gap, Missing, ReadFailure, Readable, SegmentList, Told, Unread, events_at_most, events_in,
-    events_in_file, is_removed, run_of,
+    events_in_file, is_removed,
 };
 use super::storage::Storage;
 use super::window::{BLOCK_BYTES, Window};
+use crate::seq::{Seq, SeqRange, SeqSet};
 
 /// Reads the events of a spool once, in the order of their sequence numbers.
 ///
@@ -18,19 +18,19 @@ use super::window::{BLOCK_BYTES, Window};
 #[derive(Debug)]
 pub struct Reader {
     /// The event to come.
-    next: u64,
+    next: Seq,
     /// All events below were durable.
-    witnessed: u64,
+    known_durable_upto: Seq,
     /// The segment being read.
     segment: Option<u64>,
     offset: u64,
     /// Bytes from `offset` on that are left out if they cannot be read.
     step: u64,
-    /// From here on bytes were left out unread, behind the last frame that was found.
+    /// From here on bytes were left out unread, after the last frame that was found.
     unread_from: Option<u64>,
     /// The end of the last frame that was passed.
     passed: u64,
-    /// Behind it, nothing but room that was never written was seen.
+    /// After it, nothing but room that was never written was seen.
     is_blank: bool,
     /// The segments between which a gap was told last, and how many events of it.
     area: ([Option<u64>; 2], u64),
@@ -59,9 +59,9 @@ pub struct Frame<'a> {
     pub header: FrameHeader,
     /// As stored.
     pub payload: Payload<'a>,
-    /// So many events at its start are done with, or were read before.
+    /// How many events at its start are retired, or were read before.
     pub skip: u32,
-    /// So many events behind those are to be read now.
+    /// How many events after those are to be read now.
     pub take: u32,
 }
 
@@ -73,7 +73,7 @@ struct Found {
     take: u32,
 }
 
-/// An offset behind every segment's end.
+/// An offset after every segment's end.
 const PAST_END: u64 = 1 << 62;
 
 /// Where a gap is.
@@ -85,13 +85,13 @@ struct Place<'a> {
     is_removed: bool,
     /// How many events can have been there,
     room: u64,
-    /// how many more behind what was read of the segment,
+    /// how many more after what was read of the segment,
     rest: u64,
     /// and in which files more can be, that were not read.
     unread: Vec<&'a Unread>,
     /// Events follow it: before them all numbers of their run are events.
     is_followed: bool,
-    durable_upto: u64,
+    durable_upto: Seq,
 }
 
 impl<'a> Place<'a> {
@@ -108,14 +108,35 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Reader {
-    /// A reader that begins with the event `next`. `witnessed` is what was known to be durable
-    /// when the spool was opened, see [`Opened::witnessed`](super::Opened::witnessed).
+impl<'a> Frame<'a> {
+    /// The numbers of the events that are to be read now.
     #[must_use]
-    pub fn new(next: u64, witnessed: u64) -> Self {
+    pub fn wanted(&self) -> SeqRange {
+        SeqRange::of(self.header.first.plus(self.skip.into()), self.take.into())
+    }
+
+    /// The events that are to be read now: their numbers and datums.
+    pub fn events(&self) -> impl Iterator<Item = (Seq, &'a [u8])> + use<'a> {
+        let (wanted, datums) = (self.wanted(), self.payload.datums());
+        let mut start = 0;
+        let all = self.header.range().iter().zip(self.payload.ends());
+        let all = all.map(move |(number, end)| {
+            let datum = datums.get(start..end as usize);
+            start = end as usize;
+            (number, datum.unwrap_or_default())
+        });
+        all.filter(move |(number, _)| wanted.contains(*number))
+    }
+}
+
+impl Reader {
+    /// A reader that begins with the event `next`. What was known to be durable when the spool was
+    /// opened is told by [`Opened::known_durable_upto`](super::Opened::known_durable_upto).
+    #[must_use]
+    pub fn new(next: Seq, known_durable_upto: Seq) -> Self {
         Self {
             next,
-            witnessed,
+            known_durable_upto,
             segment: None,
             offset: 0,
             step: 0,
@@ -138,20 +159,20 @@ impl Reader {
 
     /// The event that comes next.
     #[must_use]
-    pub fn next(&self) -> u64 {
+    pub fn next(&self) -> Seq {
         self.next
     }
 
     /// Leaves out the events below `next` that are still to come.
-    pub fn skip_to(&mut self, next: u64) {
+    pub fn skip_to(&mut self, next: Seq) {
         self.next = self.next.max(next);
     }
 
     /// Begins once more with the event `next`, as if the gap that the last step found had not been
     /// found.
-    pub fn go_back_to(&mut self, next: u64) {
+    pub fn go_back_to(&mut self, next: Seq) {
         let told = std::mem::take(&mut self.told_before);
-        *self = Self::new(next, self.witnessed);
+        *self = Self::new(next, self.known_durable_upto);
         self.told = told;
     }
 
@@ -162,8 +183,8 @@ impl Reader {
         &mut self,
         storage: &dyn Storage,
         segments: &SegmentList,
-        retired: &Retired,
-        limit: u64,
+        retired: &SeqSet,
+        limit: Seq,
     ) -> io::Result<Step> {
         self.found = None;
         let readable = &segments.readable;
@@ -227,7 +248,7 @@ impl Reader {
         &mut self,
         segments: &SegmentList,
         [current, following]: [Option<&Readable>; 2],
-        limit: u64,
+        limit: Seq,
     ) -> Option<Gap> {
         let first = following.map_or(limit, |it| it.header.skipped_from);
         let mut place = self.between(segments, current, following, limit);
@@ -236,7 +257,7 @@ impl Reader {
             place.segment = None;
         }
         if following.is_none() && place.is_read && self.is_blank {
-            // It was in a segment behind this one, which is as whole as it ever was.
+            // It was in a segment after this one, which is as whole as it ever was.
             place.segment = None;
         }
         let mut end = first.min(limit);
@@ -297,7 +318,7 @@ impl Reader {
         header: FrameHeader,
         segments: &SegmentList,
         segment: &Readable,
-        limit: u64,
+        limit: Seq,
     ) -> Step {
         if header.first > self.next {
             let from = self.unread_from.unwrap_or(self.passed);
@@ -316,12 +337,12 @@ impl Reader {
             return Step::Gap(gap);
         }
         self.unread_from = None;
-        let end = header.end().min(limit);
+        let end = header.range().end.min(limit);
         self.found = Some(Found {
             header,
             offset: self.offset,
-            skip: (self.next - header.first) as u32,
-            take: (end - self.next) as u32,
+            skip: self.next.since(header.first) as u32,
+            take: end.since(self.next) as u32,
         });
         self.next = end;
         Step::Frame
@@ -333,7 +354,7 @@ impl Reader {
         segments: &'a SegmentList,
         current: Option<&Readable>,
         following: Option<&Readable>,
-        limit: u64,
+        limit: Seq,
     ) -> Place<'a> {
         let [after, before] = ids_of(current, following);
         let mut place = Place {
@@ -344,7 +365,7 @@ impl Reader {
             rest: 0,
             unread: segments.unread_between(after, before).collect(),
             is_followed: following.is_some(),
-            // Behind the last segment, all below the limit was durable.
+            // After the last segment, all below the limit was durable.
             durable_upto: following.map_or(limit, |it| it.header.durable_upto),
         };
         let rest = |from: u64| current.map_or(0, |it| events_in(it.bytes.saturating_sub(from)));
@@ -371,26 +392,26 @@ impl Reader {
 
     /// Where the next gap below `end` ends, once the numbers are passed that no event was given:
     /// those at the end of a run, whose last event was read.
-    fn given_upto(&mut self, end: u64, place: &Place<'_>) -> u64 {
-        let run = run_of(end);
+    fn given_upto(&mut self, end: Seq, place: &Place<'_>) -> Seq {
+        let run = end.run_first();
         if !place.is_read || place.is_removed || run <= self.next {
             return end;
         }
         // What is durable in a run tells nothing of the ones before.
-        let witnesses = [place.durable_upto, self.witnessed];
+        let witnesses = [place.durable_upto, self.known_durable_upto];
         let witnesses = witnesses.into_iter().filter(|upto| *upto < run);
-        let witness = witnesses.max().unwrap_or(0);
+        let witness = witnesses.max().unwrap_or_default();
         if witness <= self.next {
             self.next = run;
             return end;
         }
-        self.next = self.next.max(run_of(witness));
+        self.next = self.next.max(witness.run_first());
         witness
     }
 
-    fn gap(&mut self, end: u64, place: Place<'_>) -> Gap {
+    fn gap(&mut self, end: Seq, place: Place<'_>) -> Gap {
         let first = self.next;
-        let durable_upto = place.durable_upto.max(self.witnessed);
+        let durable_upto = place.durable_upto.max(self.known_durable_upto);
         let missing = if !place.is_read {
             Missing::Unreadable
         } else if place.is_removed || first < durable_upto {
@@ -407,28 +428,28 @@ impl Reader {
         };
         self.next = end;
         self.told_before = self.told.clone();
+        let range = SeqRange::new(first, end);
         let mut segment = place.segment;
         let events_max = if place.is_read {
-            events_at_most(first, end, place.room)
+            events_at_most(range, place.room)
         } else {
             let mut files = place.unread.iter();
             let has_room = files.find(|it| self.told.rest(it) > 0);
             let file = has_room.or(place.unread.first());
-            let mut events = place.room.min(end - first);
+            let mut events = place.room.min(range.len());
             if let Some(id) = place.segment {
-                events += self.told.tell_one(id, place.rest, end - first - events);
+                events += self.told.tell_one(id, place.rest, range.len() - events);
             }
             segment = file.map_or(segment, |it| Some(it.id));
-            let events = events + self.told.tell(place.unread, end - first - events);
+            let events = events + self.told.tell(place.unread, range.len() - events);
             match place.is_followed {
-                // Whatever those files have room for, so many there were.
-                true => events.max(events_at_most(first, end, 0)),
+                // There were as many as those files have room for.
+                true => events.max(events_at_most(range, 0)),
                 false => events,
             }
         };
         Gap {
-            first,
-            end,
+            range,
             events_max,
             missing,
             segment,
@@ -441,7 +462,7 @@ impl Reader {
         storage: &dyn Storage,
         segment: &Readable,
         following: Option<&Readable>,
-        limit: u64,
+        limit: Seq,
     ) -> io::Result<Option<FrameHeader>> {
         loop {
             let at = self.offset;
@@ -451,7 +472,7 @@ impl Reader {
                     self.is_blank = false;
                     return Ok(None);
                 }
-                if header.end() <= self.next {
+                if header.range().end <= self.next {
                     // Whatever could not be read before it has lower numbers still.
                     self.unread_from = None;
                     self.passed = at + header.frame_bytes();

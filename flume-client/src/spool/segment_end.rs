@@ -6,24 +6,25 @@ use super::header::SEGMENT_HEADER_BYTES;
 use super::missing::{ReadFailure, Readable};
 use super::storage::Storage;
 use super::window::{BLOCK_BYTES, Window};
+use crate::seq::{Seq, SeqRange};
 
 /// The end of what a segment holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SegmentEnd {
-    /// Sequence number behind the last event found; the segment's first if there is none.
-    pub(super) end: u64,
-    /// All that is behind it was read.
+    /// Sequence number after the last event found; the segment's first if there is none.
+    pub(super) end: Seq,
+    /// All that is after it was read.
     pub(super) is_read: bool,
     /// Bytes up to the end of the last frame, damaged ones among them.
     pub(super) bytes: u64,
     /// Whether there is a frame at all.
     pub(super) any: bool,
     /// The highest `durable_upto` of the frames.
-    pub(super) durable_upto: u64,
-    /// Behind the last frame is nothing but room that was never written.
+    pub(super) durable_upto: Seq,
+    /// After the last frame is nothing but room that was never written.
     pub(super) is_blank: bool,
     /// Ranges before `end` that no frame holds.
-    pub(super) holes: Vec<(u64, u64)>,
+    pub(super) holes: Vec<SeqRange>,
 }
 
 /// Walks through all of a segment. Blocks that cannot be read are left out; an error of the whole
@@ -32,7 +33,7 @@ pub(super) fn segment_end(storage: &dyn Storage, segment: &Readable) -> io::Resu
     segment_end_within(storage, segment, u32::MAX)
 }
 
-/// The same, but an error of a block is returned, too, if there were so many before: a failing disk
+/// The same, but an error of a block is returned, too, after `errors_max` of them: a failing disk
 /// may take half a minute for each.
 pub(super) fn segment_end_within(
     storage: &dyn Storage,
@@ -76,7 +77,7 @@ pub(super) fn segment_end_within(
 struct Walk {
     window: Window,
     offset: u64,
-    /// Something behind the last frame cannot be read.
+    /// Something after the last frame cannot be read.
     has_left_out: bool,
     found: SegmentEnd,
 }
@@ -107,10 +108,10 @@ impl Walk {
             found.any = true;
             // What cannot be read is no write that was never finished.
             if header.first > found.end && !self.has_left_out {
-                found.holes.push((found.end, header.first));
+                found.holes.push(SeqRange::new(found.end, header.first));
             }
             self.has_left_out = false;
-            found.end = found.end.max(header.end());
+            found.end = found.end.max(header.range().end);
             found.bytes = self.offset;
         }
         Ok(true)

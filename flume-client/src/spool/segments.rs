@@ -13,11 +13,12 @@
 
 use std::io;
 
-use super::cursor::Retired;
+use super::error::SpoolError;
 use super::header::SegmentHeader;
 use super::missing::{Readable, SegmentList, Unread, events_in_file, place_among};
+use super::settings::{SEGMENTS_MIN, Settings};
 use super::storage::{FileName, Shared};
-use super::{SEGMENTS_MIN, Settings, Trouble};
+use crate::seq::{Seq, SeqRange, SeqSet};
 
 /// The files of a spool, by what the directory says.
 #[derive(Debug, Default)]
@@ -49,7 +50,7 @@ struct Entry {
     /// It may hold durable events.
     used: bool,
     /// Where its numbers end, if that was looked for.
-    end: Option<u64>,
+    end: Option<Seq>,
 }
 
 /// Spares that are kept, the reserve among them.
@@ -167,7 +168,7 @@ impl Segments {
         self.others.push((file, bytes));
     }
 
-    /// Whether a damaged segment of so many bytes can be set aside.
+    /// Whether a damaged segment of `bytes` can be set aside.
     pub(super) fn quarantine_takes(&self, bytes: u64, settings: &Settings) -> bool {
         let is_quarantined = |(file, _): &&(FileName, u64)| matches!(file, FileName::Quarantine(_));
         let quarantined = self.others.iter().filter(is_quarantined);
@@ -189,7 +190,7 @@ impl Segments {
     }
 
     /// Says where the numbers in a segment end.
-    pub(super) fn ends_at(&mut self, id: u64, end: u64) {
+    pub(super) fn ends_at(&mut self, id: u64, end: Seq) {
         self.entry(id)
             .into_iter()
             .for_each(|entry| entry.end = Some(end));
@@ -197,12 +198,12 @@ impl Segments {
 
     /// Where the numbers in a segment end at most: as far as its bytes go if its end was not looked
     /// for.
-    pub(super) fn ends_upto(&self, readable: &Readable) -> u64 {
+    pub(super) fn ends_upto(&self, readable: &Readable) -> Seq {
         let mut entries = self.entries.iter();
         let entry = entries.find(|entry| entry.readable.id == readable.id);
         let by_bytes = || {
             let events = events_in_file(readable.bytes);
-            readable.header.first.saturating_add(events)
+            readable.header.first.plus(events)
         };
         entry.and_then(|entry| entry.end).unwrap_or_else(by_bytes)
     }
@@ -270,14 +271,14 @@ impl Segments {
         usize::from(self.wrote)
     }
 
-    /// Whether the events of a segment are all done with. `last_end` is where the numbers in the
+    /// Whether the events of a segment are all retired. `last_end` is where the numbers in the
     /// last segment end, if it is written no more.
-    pub(super) fn has_drained(&self, retired: &Retired, last_end: Option<u64>) -> bool {
+    pub(super) fn has_drained(&self, retired: &SeqSet, last_end: Option<Seq>) -> bool {
         self.drained(retired, last_end).is_some()
     }
 
     /// The first such segment, by its place.
-    fn drained(&self, retired: &Retired, last_end: Option<u64>) -> Option<usize> {
+    fn drained(&self, retired: &SeqSet, last_end: Option<Seq>) -> Option<usize> {
         // What a segment holds of the next one's numbers, the next one holds too.
         let headers = self.entries.iter().map(|entry| entry.readable.header);
         let ends = headers
@@ -286,8 +287,8 @@ impl Segments {
             .map(|following| Some(following.first));
         let mut numbers = headers.zip(ends.chain([last_end]));
         // Nothing else tells that what it leaves out is not missing.
-        let is_drained = |(header, end): (SegmentHeader, Option<u64>)| {
-            end.is_some_and(|end| retired.covers(header.skipped_from, end))
+        let is_drained = |(header, end): (SegmentHeader, Option<Seq>)| {
+            end.is_some_and(|end| retired.covers(SeqRange::new(header.skipped_from, end)))
         };
         numbers.position(is_drained)
     }
@@ -299,7 +300,7 @@ impl Segments {
         storage: &Shared,
         settings: &Settings,
         header: &SegmentHeader,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), SpoolError> {
         // What is written to a spare must not be found under the name that it had before.
         self.keep_names(storage)?;
         let (spare, bytes) = self.take_spare(storage, settings)?;
@@ -336,15 +337,15 @@ impl Segments {
         }
     }
 
-    /// Reuses or removes the segments whose events are all done with, which is durable.
+    /// Reuses or removes the segments whose events are all retired, which is durable.
     /// `last_end` is as in [`has_drained`](Self::has_drained).
     pub(super) fn recycle(
         &mut self,
         storage: &Shared,
         settings: &Settings,
-        retired: &Retired,
-        last_end: Option<u64>,
-    ) -> Result<(), Trouble> {
+        retired: &SeqSet,
+        last_end: Option<Seq>,
+    ) -> Result<(), SpoolError> {
         while let Some(place) = self.drained(retired, last_end)
             && let Some(entry) = self.entries.get(place).copied()
         {
@@ -369,7 +370,13 @@ impl Segments {
     }
 
     /// Sees to it that there is a reserve.
-    pub(super) fn refill(&mut self, storage: &Shared, settings: &Settings) -> Result<(), Trouble> {
+    pub(super) fn refill(
+        &mut self,
+        storage: &Shared,
+        settings: &Settings,
+    ) -> Result<(), SpoolError> {
+        // What could not be removed while the disk failed takes room no longer than that.
+        let _ = self.remove_leftovers(storage);
         if self.spares.is_empty() {
             let spare = self.create_spare(storage, settings, 1)?;
             self.spares.push(spare);
@@ -386,7 +393,11 @@ impl Segments {
 
     /// A spare to be used. The reserve is one if there is neither another nor a segment that will
     /// be: events that agents take must not wait for a disk that stays full.
-    fn take_spare(&mut self, storage: &Shared, settings: &Settings) -> Result<(u64, u64), Trouble> {
+    fn take_spare(
+        &mut self,
+        storage: &Shared,
+        settings: &Settings,
+    ) -> Result<(u64, u64), SpoolError> {
         let (there, reserved) = (self.spares.len(), self.reserved());
         if there > reserved {
             return Ok(self.spares.pop().unwrap_or_default());
@@ -398,13 +409,13 @@ impl Segments {
         }
     }
 
-    /// Makes a spare, if quota and disk have room for so many.
+    /// Makes a spare, if quota and disk have room for its bytes.
     fn create_spare(
         &mut self,
         storage: &Shared,
         settings: &Settings,
         spares: u64,
-    ) -> Result<(u64, u64), Trouble> {
+    ) -> Result<(u64, u64), SpoolError> {
         let bytes = settings.segment_bytes;
         let is_over = |it: &Self| it.disk_bytes() + spares * bytes > settings.bytes_max;
         if is_over(self) {
@@ -412,16 +423,16 @@ impl Segments {
             self.remove_leftovers(storage)?;
         }
         if is_over(self) {
-            return Err(Trouble::Quota);
+            return Err(SpoolError::Quota);
         }
         // The room of the reserve, too, is kept free until it is made.
         let (free, needed) = (storage.0.free_bytes()?, spares * bytes);
         if free < needed {
-            return Err(Trouble::DiskFull);
+            return Err(SpoolError::DiskFull);
         }
         let kept = settings.free_bytes_min;
         if free - needed < kept {
-            return Err(Trouble::FreeBytes { free, kept, needed });
+            return Err(SpoolError::FreeBytes { free, kept, needed });
         }
         let id = self.new_id();
         let file = FileName::Spare(id);

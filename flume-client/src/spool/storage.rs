@@ -8,13 +8,13 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FileName {
-    /// `cursor`: which events are done with.
+    /// `cursor`: which events are retired.
     Cursor,
     /// `seg-<id>.flb`: events. Ids ascend in the order of writing.
     Segment(u64),
     /// `spare-<id>.flb`: room for a segment. Its content means nothing.
     Spare(u64),
-    /// `quarantine-<id>.flb`: a damaged segment, set aside for whoever wants to look at it.
+    /// `quarantine-<id>.flb`: a damaged segment, set aside for a person to look at.
     Quarantine(u64),
 }
 
@@ -26,7 +26,7 @@ pub trait Storage: Send + Sync {
     /// The files of the spool and their lengths in bytes, in any order. Other names are left out.
     fn list(&self) -> io::Result<Vec<(FileName, u64)>>;
 
-    /// Makes a file of so many zero bytes, with disk space behind them where the file system can
+    /// Makes a file of `bytes` zeros, with disk space behind them where the file system can
     /// do that. An older file of the name is replaced.
     fn create(&self, file: FileName, bytes: u64) -> io::Result<()>;
 
@@ -36,7 +36,7 @@ pub trait Storage: Send + Sync {
     /// Reads at `offset` until `bytes` is full or the file ends; says how many.
     fn read(&self, file: FileName, offset: u64, bytes: &mut [u8]) -> io::Result<usize>;
 
-    /// Cuts the file to so many bytes.
+    /// Cuts the file to `bytes`.
     fn truncate(&self, file: FileName, bytes: u64) -> io::Result<()>;
 
     /// Makes the file's content and length durable, not its name.

@@ -2,16 +2,18 @@
 
 use std::io;
 
-use super::SEGMENT_BYTES;
 use super::candidate::{self, Candidate, Kind};
-use super::cursor::{Cursor, Retired};
+use super::cursor::Cursor;
 use super::frame::Level;
 use super::header::{HeaderBlock, SegmentHeader};
-use super::missing::{Gap, Missing, RUN_BITS, SegmentList, Unreadable, run_of};
-use super::open::{self, CursorState, Opened};
+use super::missing::{Gap, Missing, SegmentList, Unreadable};
+use super::open;
+use super::opened::{CursorState, Opened};
 use super::reader::{Reader, Step};
 use super::segment_end::segment_end;
+use super::settings::SEGMENT_BYTES;
 use super::storage::{FileName, Storage};
+use crate::seq::{Seq, SeqRange, SeqSet};
 
 /// What a spool holds. Made by reading all of it; nothing is written, cut or renamed.
 #[derive(Debug)]
@@ -21,15 +23,14 @@ pub struct Survey {
     pub client: Option<u64>,
     /// How the cursor is.
     pub cursor: CursorState,
-    /// Which events are done with.
-    pub retired: Retired,
+    /// Which events are retired.
+    pub retired: SeqSet,
     /// The segments, by id.
     pub segments: Vec<SurveyedSegment>,
     /// Events that should be there and are not, or cannot be read, in order.
     pub gaps: Vec<Gap>,
-    /// Numbers that were never given to an event, as far as that can be read, from the first to the
-    /// one behind the last. They count as done with.
-    pub unused: Vec<(u64, u64)>,
+    /// Numbers that were never given to an event, as far as that can be read. They count as retired.
+    pub unused: Vec<SeqRange>,
     /// All files of the spool and their bytes, by name.
     pub files: Vec<(FileName, u64)>,
 }
@@ -47,9 +48,9 @@ pub struct SurveyedSegment {
     pub trouble: Option<SegmentTrouble>,
     /// What it says of itself, if that can be read.
     pub header: Option<SegmentHeader>,
-    /// Frames with events that are not done with.
+    /// Frames with events that are not retired.
     pub frames: u64,
-    /// Events that are not done with.
+    /// Events that are not retired.
     pub events: u64,
     /// Their bytes.
     pub event_bytes: u64,
@@ -57,12 +58,12 @@ pub struct SurveyedSegment {
     pub times_ms: Option<(u64, u64)>,
 }
 
-/// An event that is not done with.
+/// An event that is not retired.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct StoredEvent<'a> {
     /// Its sequence number.
-    pub number: u64,
+    pub number: Seq,
     /// When it was stored, in milliseconds since 1970.
     pub time_ms: u64,
     /// Which promise it was stored under.
@@ -106,7 +107,7 @@ impl SurveyedSegment {
 }
 
 impl Survey {
-    /// Reads all of a spool. `on_event` gets each event that is not done with, in order. Fails if
+    /// Reads all of a spool. `on_event` gets each event that is not retired, in order. Fails if
     /// the directory cannot be listed, or `on_event` does.
     pub fn take(
         storage: &dyn Storage,
@@ -127,7 +128,7 @@ impl Survey {
         let mut survey = Self {
             client,
             cursor: opened.cursor,
-            retired: Retired::default(),
+            retired: SeqSet::default(),
             segments: Vec::new(),
             gaps: Vec::new(),
             unused: Vec::new(),
@@ -149,7 +150,7 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Events that are not done with.
+    /// Events that are not retired.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.segments.iter().map(|segment| segment.events).sum()
@@ -172,8 +173,8 @@ impl Survey {
         gaps.map(|gap| gap.events_max).sum()
     }
 
-    /// Whether everything is as it was written, but for a write that never came to its end and for
-    /// the names of files.
+    /// Whether everything is as it was written, except a write that never came to its end and the
+    /// names of files.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         let harmless = |segment: &SurveyedSegment| {
@@ -199,21 +200,13 @@ impl Survey {
         let cursor = cursor.unwrap_or_default();
         self.retired = cursor.retired;
         if !is_known {
-            self.retired.add(0, open::begins_at(segments));
+            self.retired.add_below(open::begins_at(segments));
         }
-        for segment in &segments.readable {
-            let SegmentHeader {
-                skipped_from,
-                first,
-                ..
-            } = segment.header;
-            if skipped_from < first {
-                self.unused.push((skipped_from, first));
-            }
-        }
+        let skipped = segments.readable.iter().map(|it| it.header.skipped());
+        self.unused.extend(skipped.filter(|it| !it.is_empty()));
         self.unused.extend(ends_of_runs(storage, segments));
-        let mut witnessed = cursor.durable_upto;
-        let mut upto = witnessed;
+        let mut known_durable_upto = cursor.durable_upto;
+        let mut upto = known_durable_upto;
         let last = segments.readable.last();
         // Any that was not read may be the last one, whatever its name.
         let is_last = segments.unread.is_empty();
@@ -221,29 +214,29 @@ impl Survey {
         match last.map(|last| (last.header, segment_end(storage, last))) {
             None => {}
             Some((header, Ok(end))) => {
-                witnessed = witnessed.max(end.durable_upto);
-                if is_last && end.is_read && !end.any && witnessed <= header.first {
-                    // A start makes it a spare, and goes on behind the numbers that it says are
+                known_durable_upto = known_durable_upto.max(end.durable_upto);
+                if is_last && end.is_read && !end.any && known_durable_upto <= header.first {
+                    // A start makes it a spare, and goes on after the numbers that it says are
                     // nobody's.
-                    self.retired.add(header.skipped_from, header.first);
+                    self.retired.add(header.skipped());
                 }
-                upto = upto.max(end.end).max(witnessed);
+                upto = upto.max(end.end).max(known_durable_upto);
                 // Another one may hold them again.
-                for (first, end) in end.holes.into_iter().filter(|_| is_last) {
-                    self.retired.add(first.max(witnessed), end);
+                for hole in end.holes.into_iter().filter(|_| is_last) {
+                    self.retired.add(hole.not_below(known_durable_upto));
                 }
                 ends_unread |= !end.is_read;
             }
             Some((_, Err(_))) => ends_unread = true,
         }
         if upto < cursor.run {
-            self.unused.push((upto, cursor.run));
+            self.unused.push(SeqRange::new(upto, cursor.run));
         }
         if ends_unread {
             // Nothing tells where their numbers end but that later ones were begun.
-            upto = upto.max(cursor.run.max(upto) | u64::from(u32::MAX));
+            upto = cursor.run.max(upto).run_last();
         }
-        let mut reader = Reader::new(self.retired.watermark(), witnessed);
+        let mut reader = Reader::new(self.retired.watermark(), known_durable_upto);
         loop {
             match reader.advance(storage, segments, &self.retired, upto) {
                 Ok(Step::End) => break,
@@ -253,10 +246,9 @@ impl Survey {
                 Err(error) => reader.skip_unread(&error),
             }
         }
-        // Nobody's, but for what was there all the same.
+        // Nobody's, except what was there all the same.
         for segment in &segments.readable {
-            let header = segment.header;
-            self.retired.add(header.skipped_from, header.first);
+            self.retired.add(segment.header.skipped());
         }
         Ok(())
     }
@@ -269,22 +261,15 @@ impl Survey {
         let Some(frame) = reader.frame() else {
             return Ok(());
         };
-        let wanted = frame.skip as usize..(frame.skip + frame.take) as usize;
-        let (mut start, mut bytes) = (0, 0);
-        let numbered = (frame.header.first..).zip(frame.payload.ends());
-        for (index, (number, end)) in numbered.enumerate() {
-            let datum = frame.payload.datums().get(start..end as usize);
-            start = end as usize;
-            if wanted.contains(&index) {
-                let datum = datum.unwrap_or_default();
-                bytes += datum.len() as u64;
-                on_event(StoredEvent {
-                    number,
-                    time_ms: frame.header.time_ms,
-                    level: frame.header.level,
-                    datum,
-                })?;
-            }
+        let mut bytes = 0;
+        for (number, datum) in frame.events() {
+            bytes += datum.len() as u64;
+            on_event(StoredEvent {
+                number,
+                time_ms: frame.header.time_ms,
+                level: frame.header.level,
+                datum,
+            })?;
         }
         let mut segments = self.segments.iter_mut();
         let here = segments.find(|segment| Some(segment.id) == reader.segment());
@@ -302,20 +287,20 @@ impl Survey {
 
 /// The numbers at the ends of runs that no event was given, where the segment that would tell is not
 /// there or cannot be read.
-fn ends_of_runs(storage: &dyn Storage, segments: &SegmentList) -> Vec<(u64, u64)> {
+fn ends_of_runs(storage: &dyn Storage, segments: &SegmentList) -> Vec<SeqRange> {
     let pairs = segments.readable.windows(2);
     let ends = pairs.filter_map(|pair| {
         let [segment, following] = pair else {
             return None;
         };
-        let next_run = run_of(segment.header.first).checked_add(1 << RUN_BITS)?;
+        let next_run = segment.header.first.later_run(1);
         if following.header.skipped_from < next_run {
             return None;
         }
         let end = segment_end(storage, segment)
             .ok()
             .filter(|end| end.is_read)?;
-        Some((end.end, next_run))
+        Some(SeqRange::new(end.end, next_run))
     });
     ends.collect()
 }

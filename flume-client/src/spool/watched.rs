@@ -3,8 +3,12 @@
 
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::directory::Recovered;
+use super::directory_error::DirectoryError;
+use super::location::Location;
 use super::storage::{FileName, Storage};
 
 /// What is about to be done.
@@ -22,7 +26,7 @@ pub enum Operation {
         file: FileName,
         /// From which byte on.
         offset: u64,
-        /// At most so many.
+        /// At most.
         bytes: usize,
     },
     /// A file is synced.
@@ -36,25 +40,29 @@ pub enum Operation {
 
 /// A storage that asks `before` each [`Operation`]. Where that returns an error, the operation is
 /// not done and fails with it.
-pub struct Watched<F> {
-    storage: Arc<dyn Storage>,
+pub struct Watched<S: ?Sized, F> {
+    storage: Arc<S>,
     before: F,
 }
 
-impl<F: Fn(Operation) -> io::Result<()> + Send + Sync> Watched<F> {
+impl<S: Storage + ?Sized, F: Fn(Operation) -> io::Result<()> + Send + Sync> Watched<S, F> {
     /// The same storage, watched.
-    pub fn new(storage: Arc<dyn Storage>, before: F) -> Self {
+    pub fn new(storage: Arc<S>, before: F) -> Self {
         Self { storage, before }
     }
 }
 
-impl<F> fmt::Debug for Watched<F> {
+impl<S: ?Sized, F> fmt::Debug for Watched<S, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watched").finish_non_exhaustive()
     }
 }
 
-impl<F: Fn(Operation) -> io::Result<()> + Send + Sync> Storage for Watched<F> {
+impl<S, F> Storage for Watched<S, F>
+where
+    S: Storage + ?Sized,
+    F: Fn(Operation) -> io::Result<()> + Send + Sync,
+{
     fn list(&self) -> io::Result<Vec<(FileName, u64)>> {
         self.storage.list()
     }
@@ -105,5 +113,39 @@ impl<F: Fn(Operation) -> io::Result<()> + Send + Sync> Storage for Watched<F> {
 
     fn let_go_of_descriptors(&self) {
         self.storage.let_go_of_descriptors();
+    }
+}
+
+impl<S, F> Location for Watched<S, F>
+where
+    S: Location + ?Sized,
+    F: Fn(Operation) -> io::Result<()> + Send + Sync,
+{
+    fn path(&self) -> PathBuf {
+        self.storage.path()
+    }
+
+    fn notes(&self) -> Arc<[String]> {
+        self.storage.notes()
+    }
+
+    fn check_place(&self) -> io::Result<()> {
+        self.storage.check_place()
+    }
+
+    fn recover(&self, root: Option<&Path>, below: u64) -> Result<Recovered, DirectoryError> {
+        self.storage.recover(root, below)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.storage.flush()
+    }
+
+    fn is_former_gone(&self) -> bool {
+        self.storage.is_former_gone()
+    }
+
+    fn forget_former(&self) {
+        self.storage.forget_former();
     }
 }

@@ -33,7 +33,7 @@ impl Window {
         self.bytes.clear();
     }
 
-    /// What is held from `offset` on: so many bytes or more, or as many as there are.
+    /// What is held from `offset` on: `bytes` or more, or as many as there are.
     fn get(
         &mut self,
         storage: &dyn Storage,

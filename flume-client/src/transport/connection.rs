@@ -1,7 +1,7 @@
 //! [`Connection`]: one connection to an agent, from look-up to its end.
 //!
-//! Moves bytes between the socket and the pure [`Session`], and frames batches around the stored
-//! events: one vectored write takes frame heads and event slices as they lie in memory.
+//! Moves bytes between the [`Stream`] and the [`Session`], and puts envelopes around the stored
+//! events: one vectored write takes heads and event slices as they lie in memory.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,41 +11,53 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::ReadBuf;
 
-use super::send::poll_send;
+use super::network::{Link, Network, Progress};
+use super::session::{Envelope, Heard, Session};
+use super::stream::Stream;
 use super::tcp::{self, Means};
-use crate::config::AgentUrl;
-use crate::delivery::Batch;
+use crate::agent_url::AgentUrl;
+use crate::config::Config;
+use crate::delivery::{AgentId, Batch, CallId};
 use crate::error::AgentError;
-use crate::fork::NotInherited;
-use crate::store::Store;
-use crate::wire::avro::frame;
-use crate::wire::avro::rpc::{self, Reply};
-use crate::wire::avro::session::{Session, SessionEvent};
+use crate::queue::Unacked;
 
-/// What came of a connection.
-#[derive(Debug)]
-pub(crate) enum Progress {
-    /// The connection stands and the handshake is on its way.
-    Connected,
-    /// The handshake was answered.
-    Opened,
-    /// A call was answered.
-    Replied { serial: i32, reply: Reply },
-    /// It is over. Calls from `unsent_from` on were not begun to be written.
-    Ended { error: AgentError, unsent_from: i32 },
+type Connecting = Pin<Box<dyn Future<Output = Result<Stream, AgentError>> + Send>>;
+
+/// Sockets to the agents of a client.
+#[derive(Clone)]
+pub(crate) struct Sockets {
+    config: Arc<Config>,
+    means: Means,
 }
 
-type Connecting = Pin<Box<dyn Future<Output = Result<TcpStream, AgentError>> + Send>>;
+impl Sockets {
+    pub(crate) fn new(config: Arc<Config>, means: Means) -> Self {
+        Self { config, means }
+    }
+}
+
+impl Network for Sockets {
+    type Link = Connection;
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn connect(&self, agent: AgentId) -> Option<Connection> {
+        let url = self.config.agents.get(agent.index())?.clone();
+        let timeout = self.config.delivery.connect_timeout;
+        Some(Connection::new(url, &self.means, timeout))
+    }
+}
 
 /// One connection or attempt. After [`Progress::Ended`] it must not be used again.
 pub(crate) struct Connection {
-    socket: Socket,
-    /// The agent's name was looked up.
+    state: State,
+    /// The agent's host name was looked up.
     resolved: Arc<AtomicBool>,
     session: Session,
     outbox: Outbox,
@@ -58,9 +70,9 @@ pub(crate) struct Connection {
     write_error: Option<io::Error>,
 }
 
-enum Socket {
+enum State {
     Connecting(Connecting),
-    Connected(NotInherited<TcpStream>),
+    Connected(Stream),
 }
 
 /// Most slices handed to one write.
@@ -68,35 +80,18 @@ const SLICES_MAX: usize = 64;
 /// Bytes read at once: replies are a few bytes each.
 const READ_BYTES: usize = 4 * 1024;
 
-impl Connection {
-    pub(crate) fn new(agent: AgentUrl, means: &Means, connect_timeout: Duration) -> Self {
-        let (session, greeting) = Session::start();
-        let resolved = Arc::<AtomicBool>::default();
-        let connecting = tcp::connect(agent, means.clone(), connect_timeout, resolved.clone());
-        Self {
-            socket: Socket::Connecting(Box::pin(connecting)),
-            resolved,
-            session,
-            outbox: Outbox::starting_with(greeting),
-            is_open: false,
-            unread: false,
-            write_error: None,
-        }
-    }
-
-    /// Whether the name server has not answered yet.
-    pub(crate) fn is_resolving(&self) -> bool {
+impl Link for Connection {
+    fn is_resolving(&self) -> bool {
         !self.resolved.load(Ordering::Relaxed)
     }
 
-    /// Queues a batch. Call only after [`Progress::Opened`].
-    pub(crate) fn send(&mut self, serial: i32, batch: Batch) {
-        self.outbox.push(Outgoing::call(serial, batch));
+    fn send(&mut self, call: CallId, batch: Batch) {
+        let envelope = self.session.envelope(call, &batch);
+        self.outbox.push(Outgoing::call(call, batch, envelope));
     }
 
-    /// Works until something comes of it or nothing more can be done now.
-    pub(crate) fn poll(&mut self, context: &mut Context<'_>, store: &Store) -> Poll<Progress> {
-        match self.try_poll(context, store) {
+    fn poll(&mut self, context: &mut Context<'_>, unacked: &Unacked) -> Poll<Progress> {
+        match self.try_poll(context, unacked) {
             Ok(Some(progress)) => Poll::Ready(progress),
             Ok(None) => Poll::Pending,
             Err(error) => {
@@ -108,6 +103,23 @@ impl Connection {
                 let unsent_from = self.outbox.unsent_from();
                 Poll::Ready(Progress::Ended { error, unsent_from })
             }
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(agent: AgentUrl, means: &Means, connect_timeout: Duration) -> Self {
+        let (session, greeting) = Session::start();
+        let resolved = Arc::<AtomicBool>::default();
+        let connecting = tcp::connect(agent, means.clone(), connect_timeout, resolved.clone());
+        Self {
+            state: State::Connecting(Box::pin(connecting)),
+            resolved,
+            session,
+            outbox: Outbox::starting_with(greeting),
+            is_open: false,
+            unread: false,
+            write_error: None,
         }
     }
 
@@ -122,34 +134,34 @@ impl Connection {
     fn try_poll(
         &mut self,
         context: &mut Context<'_>,
-        store: &Store,
+        unacked: &Unacked,
     ) -> Result<Option<Progress>, AgentError> {
-        let stream = match &mut self.socket {
-            Socket::Connecting(connecting) => match connecting.as_mut().poll(context) {
+        let stream = match &mut self.state {
+            State::Connecting(connecting) => match connecting.as_mut().poll(context) {
                 Poll::Pending => return Ok(None),
                 Poll::Ready(stream) => {
-                    self.socket = Socket::Connected(NotInherited::of(stream?));
+                    self.state = State::Connected(stream?);
                     return Ok(Some(Progress::Connected));
                 }
             },
-            Socket::Connected(stream) => stream,
+            State::Connected(stream) => stream,
         };
         if self.write_error.is_none() {
-            match self.outbox.write(stream, context, store) {
+            match self.outbox.write(stream, context, unacked) {
                 Err(error) if !is_by_peer(&error) => return Err(error.into()),
                 written => self.write_error = written.err(),
             }
         }
         loop {
             if self.unread {
-                if let Some(event) = self.session.poll()? {
-                    return self.on_event(event).map(Some);
+                if let Some(heard) = self.session.poll()? {
+                    return self.on_heard(heard).map(Some);
                 }
                 self.unread = false;
             }
             let mut bytes = [0; READ_BYTES];
             let mut buffer = ReadBuf::new(&mut bytes);
-            match Pin::new(&mut **stream).poll_read(context, &mut buffer) {
+            match stream.poll_read(context, &mut buffer) {
                 Poll::Pending => return Ok(None),
                 Poll::Ready(read) => read?,
             }
@@ -162,22 +174,25 @@ impl Connection {
         }
     }
 
-    fn on_event(&mut self, event: SessionEvent) -> Result<Progress, AgentError> {
-        match event {
-            SessionEvent::Send(greeting) => {
+    fn on_heard(&mut self, heard: Heard) -> Result<Progress, AgentError> {
+        match heard {
+            Heard::Greeting(greeting) => {
                 self.outbox.push(Outgoing::greeting(greeting));
                 // The deadline for the handshake starts again: the peer is alive.
                 Ok(Progress::Connected)
             }
-            SessionEvent::Open => {
+            Heard::Open => {
                 self.is_open = true;
                 Ok(Progress::Opened)
             }
-            // Its events could be forgotten while they are being written.
-            SessionEvent::Reply { serial, .. } if self.outbox.holds(serial) => {
-                Err(AgentError::UnexpectedSerial { serial })
+            // An answer to a call that is not fully written. Accepting it would free the bytes that
+            // we still write.
+            Heard::Answer { call, .. } if self.outbox.holds(call) => {
+                Err(AgentError::UnexpectedSerial {
+                    serial: call.number(),
+                })
             }
-            SessionEvent::Reply { serial, reply } => Ok(Progress::Replied { serial, reply }),
+            Heard::Answer { call, verdict } => Ok(Progress::Answered { call, verdict }),
         }
     }
 }
@@ -207,46 +222,39 @@ struct Outbox {
     written: usize,
 }
 
-/// A frame: bytes, then the events of a batch and the end of the call.
+/// A message: bytes, and those of a batch's events in them if it is a call.
 struct Outgoing {
-    head: Vec<u8>,
-    call: Option<(i32, Batch)>,
+    envelope: Envelope,
+    call: Option<(CallId, Batch)>,
 }
 
 impl Outgoing {
     fn greeting(head: Vec<u8>) -> Self {
-        Self { head, call: None }
+        Self {
+            envelope: Envelope { head, tail: &[] },
+            call: None,
+        }
     }
 
-    fn call(serial: i32, batch: Batch) -> Self {
-        let events = batch.events as usize;
-        let length = rpc::append_batch_len(events, batch.bytes as usize);
-        let frame_head = frame::head(serial, length).expect("a batch is far below 2 GiB");
-        let mut head = Vec::with_capacity(frame_head.len() + rpc::APPEND_BATCH_START_BYTES_MAX);
-        head.extend_from_slice(&frame_head);
-        rpc::put_append_batch_start(&mut head, events);
+    fn call(call: CallId, batch: Batch, envelope: Envelope) -> Self {
         Self {
-            head,
-            call: Some((serial, batch)),
+            envelope,
+            call: Some((call, batch)),
         }
     }
 
     fn len(&self) -> usize {
-        let call = self.call.map_or(0, |(_, batch)| {
-            batch.bytes as usize + rpc::APPEND_BATCH_END.len()
-        });
-        self.head.len() + call
+        let events = self.call.map_or(0, |(_, batch)| batch.bytes as usize);
+        self.envelope.head.len() + events + self.envelope.tail.len()
     }
 
-    fn slices<'a>(&'a self, store: &'a Store) -> impl Iterator<Item = &'a [u8]> {
-        let events = self
-            .call
-            .iter()
-            .flat_map(|(_, batch)| store.slices(batch.first, batch.events));
-        let end = self.call.iter().map(|_| rpc::APPEND_BATCH_END.as_slice());
-        std::iter::once(self.head.as_slice())
+    fn slices<'a>(&'a self, unacked: &'a Unacked) -> impl Iterator<Item = &'a [u8]> {
+        let events = self.call.iter();
+        let events = events.flat_map(|(_, batch)| unacked.slices(batch.range()));
+        let Envelope { head, tail } = &self.envelope;
+        std::iter::once(head.as_slice())
             .chain(events)
-            .chain(end)
+            .chain([*tail])
     }
 }
 
@@ -262,39 +270,39 @@ impl Outbox {
         self.queue.push_back(outgoing);
     }
 
-    fn holds(&self, serial: i32) -> bool {
+    fn holds(&self, call: CallId) -> bool {
         self.queue
             .iter()
-            .any(|outgoing| outgoing.call.is_some_and(|(held, _)| held == serial))
+            .any(|outgoing| outgoing.call.is_some_and(|(held, _)| held == call))
     }
 
-    /// Serial number of the first call of which no byte is written.
-    fn unsent_from(&self) -> i32 {
+    /// The first call of which no byte is written.
+    fn unsent_from(&self) -> Option<CallId> {
         let begun = usize::from(self.written > 0);
         let unsent = self
             .queue
             .iter()
             .skip(begun)
             .filter_map(|outgoing| outgoing.call);
-        unsent.map(|(serial, _)| serial).min().unwrap_or(i32::MAX)
+        unsent.map(|(call, _)| call).min()
     }
 
     /// Writes until the socket takes no more.
     fn write(
         &mut self,
-        stream: &TcpStream,
+        stream: &Stream,
         context: &mut Context<'_>,
-        store: &Store,
+        unacked: &Unacked,
     ) -> io::Result<()> {
         while !self.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let mut count = 0;
-            for (place, bytes) in slices.iter_mut().zip(self.unwritten(store)) {
+            for (place, bytes) in slices.iter_mut().zip(self.unwritten(unacked)) {
                 *place = IoSlice::new(bytes);
                 count += 1;
             }
             let unwritten = slices.get(..count).unwrap_or_default();
-            match poll_send(stream, context, unwritten) {
+            match stream.poll_send(context, unwritten) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(written) => self.advance(written?),
@@ -304,11 +312,11 @@ impl Outbox {
     }
 
     /// What is left to write, as it lies in memory.
-    fn unwritten<'a>(&'a self, store: &'a Store) -> impl Iterator<Item = &'a [u8]> {
+    fn unwritten<'a>(&'a self, unacked: &'a Unacked) -> impl Iterator<Item = &'a [u8]> {
         let outgoing = self.queue.iter();
         let mut written = self.written;
         outgoing
-            .flat_map(|outgoing| outgoing.slices(store))
+            .flat_map(|outgoing| outgoing.slices(unacked))
             .filter_map(move |bytes| {
                 let start = written.min(bytes.len());
                 written -= start;
@@ -344,7 +352,7 @@ mod tests {
         let mut connection = connect("avro://127.0.0.1:1");
         assert!(connection.is_resolving());
         runtime.block_on(std::future::poll_fn(|context| {
-            let polled = connection.poll(context, &Store::default());
+            let polled = connection.poll(context, &Unacked::default());
             assert!(!connection.is_resolving(), "{polled:?}");
             Poll::Ready(())
         }));

@@ -1,10 +1,24 @@
 //! Connections to agents: the only place that opens sockets.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`network`](Network) | what the sender sees of it |
+//! | [`connection`](Sockets) | one connection, from look-up to its end, whatever it speaks over whatever |
+//! | `session` | what is spoken: one case for each protocol |
+//! | `stream` | what carries its bytes: one case for each kind |
+//! | `tcp`, [`names`](Names) | name look-up and connecting |
+//! | [`runtime`](ClientRuntime) | the runtime of the client's thread |
 
 mod connection;
 mod names;
-mod send;
+mod network;
+mod runtime;
+mod session;
+mod stream;
 mod tcp;
 
-pub(crate) use connection::{Connection, Progress};
+pub(crate) use connection::Sockets;
 pub(crate) use names::Names;
+pub(crate) use network::{Link, Network, Progress, Verdict};
+pub(crate) use runtime::ClientRuntime;
 pub(crate) use tcp::Means;

@@ -1,4 +1,4 @@
-//! [`Names`]: the addresses of agents that are given by name.
+//! [`Names`]: the addresses of agents that are given by host name.
 //!
 //! The system's resolver may block for as long as it likes, or for ever, so it is asked on threads
 //! that do nothing else. They are started once and kept, and sleep while nobody asks. Each name has
@@ -12,9 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::blocking::BlockingThread;
-use crate::config::AgentUrl;
-use crate::wakeup;
+use crate::agent_url::AgentUrl;
+use crate::queue::{BlockingThread, wakeup};
 
 /// How long an answer is used for who asks again. It may have come too late for who asked first,
 /// while the resolver was busy with another name.
@@ -32,7 +31,7 @@ pub(super) type LookUp = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
 struct Shared {
     threads: Vec<BlockingThread>,
     look_up: LookUp,
-    /// As many as agents with names.
+    /// As many as agents with host names.
     names: Mutex<Vec<Name>>,
 }
 
@@ -50,7 +49,7 @@ struct Name {
 type Answer = Result<Vec<SocketAddr>, (io::ErrorKind, String)>;
 
 impl Names {
-    /// Starts the threads, `threads_max` at the most, and none if no agent has a name.
+    /// Starts the threads, `threads_max` at the most, and none if no agent has a host name.
     pub(crate) fn start(agents: &[AgentUrl], threads_max: usize) -> io::Result<Self> {
         Self::start_with(agents, threads_max, ask_system)
     }
@@ -169,7 +168,7 @@ impl Name {
         last.is_some_and(|(at, answer)| answer.is_ok() && at.elapsed() < ANSWER_FRESH)
     }
 
-    /// The last answer, if more than so many came, or it is fresh.
+    /// The last answer, if more than `answers` came, or it is fresh.
     fn answer_after(&self, answers: u64) -> Option<Answer> {
         let (_, answer) = self.last.as_ref()?;
         (self.answers > answers || self.is_fresh()).then(|| answer.clone())
@@ -212,7 +211,7 @@ mod tests {
     }
 
     fn wait<T>(future: impl Future<Output = T>) -> T {
-        crate::runtime::ClientRuntime::new()
+        crate::transport::ClientRuntime::new()
             .unwrap()
             .block_on(future)
     }

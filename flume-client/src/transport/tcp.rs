@@ -10,7 +10,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::names::Names;
-use crate::config::AgentUrl;
+use super::stream::Stream;
+use crate::agent_url::AgentUrl;
 use crate::error::AgentError;
 use crate::spool::{Storage, is_short_of_descriptors};
 
@@ -18,13 +19,13 @@ use crate::spool::{Storage, is_short_of_descriptors};
 #[derive(Clone)]
 pub(crate) struct Means {
     pub(crate) names: Names,
-    /// Whose descriptors a connection comes before.
+    /// If file descriptors run out, this spool closes some of its own for a connection.
     pub(crate) spool: Option<Arc<dyn Storage>>,
 }
 
 impl Means {
-    /// Looks the agent's name up. Without a descriptor resolvers fail with any error, so after each
-    /// the spool gives its own back, and the name is looked up once more.
+    /// Looks the agent's host name up. Without a descriptor resolvers fail with any error, so after
+    /// each the spool gives its own back, and the name is looked up once more.
     async fn resolve(&self, agent: &AgentUrl) -> io::Result<Vec<SocketAddr>> {
         match (self.names.resolve(agent).await, &self.spool) {
             (Err(_), Some(spool)) => {
@@ -36,7 +37,7 @@ impl Means {
     }
 
     /// Connects. If there is no descriptor for that, the spool gives back those that it can open
-    /// again: events that are sent make room there, and not the other way round.
+    /// again: sending frees the spool; storing does not free the network.
     async fn open(&self, address: SocketAddr) -> io::Result<TcpStream> {
         match (TcpStream::connect(address).await, &self.spool) {
             (Err(error), Some(spool)) if is_short_of_descriptors(&error) => {
@@ -51,14 +52,14 @@ impl Means {
 /// Resolves the host now and tries each of its addresses in turn, in the resolver's order.
 ///
 /// Each address gets an equal share of the time that is left, so a silent one does not use up the
-/// time of those behind it. The caller bounds the whole, the name look-up included, and finds in
+/// time of those after it. The caller bounds the whole, the name look-up included, and finds in
 /// `resolved` whether that is over.
 pub(crate) async fn connect(
     agent: AgentUrl,
     means: Means,
     limit: Duration,
     resolved: Arc<AtomicBool>,
-) -> Result<TcpStream, AgentError> {
+) -> Result<Stream, AgentError> {
     let deadline = Instant::now() + limit;
     let mut failures = Vec::new();
     let found = means.resolve(&agent).await;
@@ -71,12 +72,12 @@ pub(crate) async fn connect(
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
         match timeout(share, means.open(*address)).await {
-            Ok(Ok(stream)) if is_connected_to_itself(&stream) => {
+            Ok(Ok(socket)) if is_connected_to_itself(&socket) => {
                 failures.push((*address, io::ErrorKind::ConnectionRefused.into()));
             }
-            Ok(Ok(stream)) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
+            Ok(Ok(socket)) => {
+                socket.set_nodelay(true)?;
+                return Ok(Stream::of_socket(socket));
             }
             Ok(Err(error)) => failures.push((*address, error)),
             Err(_) => failures.push((*address, silent(share))),
@@ -103,8 +104,8 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::runtime::ClientRuntime;
     use crate::spool::{Access, Directory};
+    use crate::transport::ClientRuntime;
 
     /// Fails the first time.
     fn look_up(_: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

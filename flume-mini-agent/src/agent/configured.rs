@@ -4,12 +4,13 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::MiniAgent;
-use super::assembly::{Options, Plan};
+#[cfg(feature = "control")]
+use super::control_options::ReloadHook;
 use super::error::StartError;
-use super::reload::ReloadHook;
+use super::plan::{Options, Plan};
 use crate::config::AgentConfig;
 use crate::sink::SharedOutput;
-use crate::source::avro::ReplyMode;
+use crate::source::avro::shared::ReplyMode;
 
 /// An agent as a configuration describes it, and what no configuration of Flume says.
 ///
@@ -52,8 +53,15 @@ pub struct ConfiguredAgentBuilder {
     options: Options,
 }
 
+impl MiniAgent {
+    /// An agent of as many components as `config` has.
+    pub fn configured(config: AgentConfig) -> ConfiguredAgentBuilder {
+        ConfiguredAgentBuilder::new(config)
+    }
+}
+
 impl ConfiguredAgentBuilder {
-    pub(super) fn new(config: AgentConfig) -> Self {
+    fn new(config: AgentConfig) -> Self {
         Self {
             config,
             options: Options::default(),
@@ -111,19 +119,21 @@ impl ConfiguredAgentBuilder {
     /// none.
     ///
     /// [`MiniAgentBuilder::control`]: crate::MiniAgentBuilder::control
+    #[cfg(feature = "control")]
     #[expect(
         clippy::needless_pass_by_value,
         reason = "callers pass literals and addresses alike"
     )]
     pub fn control(mut self, address: impl ToString) -> Self {
-        self.options.control = Some(address.to_string());
+        self.options.control.address = Some(address.to_string());
         self
     }
 
     /// Whether the control interface may listen on addresses that others can reach. Default
     /// `false`.
+    #[cfg(feature = "control")]
     pub fn control_from_anywhere(mut self, anywhere: bool) -> Self {
-        self.options.control_from_anywhere = anywhere;
+        self.options.control.from_anywhere = anywhere;
         self
     }
 
@@ -131,26 +141,19 @@ impl ConfiguredAgentBuilder {
     /// [`restart`](MiniAgent::restart): read a document again and hand it to
     /// [`reconfigure`](MiniAgent::reconfigure). It runs on a thread of the control interface, and
     /// the text it returns is the answer: 200, or 204 for an empty one, or 500 for an error.
+    #[cfg(feature = "control")]
     pub fn on_reload(
         mut self,
         reload: impl Fn() -> Result<String, String> + Send + Sync + 'static,
     ) -> Self {
-        self.options.reload = Some(ReloadHook::new(reload));
+        self.options.control.reload = Some(ReloadHook::new(reload));
         self
     }
 
     /// Starts the channels, then the sinks, then the sources. When this returns, clients can
     /// connect; if anything could not start, nothing is left running or bound.
     pub fn start(self) -> Result<MiniAgent, StartError> {
-        let least_one = [
-            ("max_frame_bytes", self.options.max_frame_bytes),
-            ("max_connections", self.options.max_connections),
-        ];
-        for (setting, value) in least_one {
-            if value == 0 {
-                return Err(StartError::Zero { setting });
-            }
-        }
+        self.options.check()?;
         MiniAgent::start(Plan::of(self.config), self.options)
     }
 }

@@ -1,29 +1,26 @@
 //! [`Engine`]: the working parts of an agent, shared by its user and its control interface.
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::assembly::{Options, Parts, Plan};
-use super::error::StartError;
-use super::heritage::Heritage;
-use super::log::Watch;
-use super::tally::{Board, Stats, Tally};
+use super::error::{ReconfigureError, StartError};
+use super::kept::Kept;
+use super::parts::{ActiveParts, Parts};
+use super::plan::{Options, Plan, Shared};
 use super::worker::Worker;
-use crate::channel::StoredEvent;
 use crate::clock::millis_since_1970;
-use crate::control::Console;
-use crate::fault::guard::FaultBoard;
+use crate::config::AgentConfig;
+use crate::observed::{ObservedState, Stats};
 
-/// An agent without its handle: everything that outlives a stop, and the worker while it runs.
+/// An agent without its handle: what runs, what there is to see of it and is kept when it ends, and
+/// what it has for all its life.
 #[derive(Debug)]
 pub(super) struct Engine {
-    /// Held for as long as a start, a stop or a reload takes.
-    worker: Mutex<Option<Worker>>,
-    installed: Mutex<Installed>,
-    options: Options,
-    pub(super) tally: Arc<Tally>,
-    pub(super) watch: Arc<Watch>,
+    /// What runs. Held for as long as a start, a stop or a reload takes.
+    running: Mutex<Option<Worker>>,
+    /// Of the latest start. Lock order: [`Observed`](crate::observed::Observed) first, then this.
+    parts: Mutex<Arc<Parts>>,
+    pub(super) shared: Shared,
 }
 
 /// Events that no sink had taken when the agent was stopped.
@@ -38,102 +35,66 @@ pub struct Leftover {
     pub durable: bool,
 }
 
-/// The parts of the present configuration. Taken with the tally's lock held, never the other way
-/// round.
-#[derive(Debug)]
-struct Installed {
-    parts: Arc<Parts>,
-    /// Over reloads, too.
-    sinks_paused: bool,
+/// What came of a new configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reconfigured {
+    /// Whether it is another one than before. If not, nothing was stopped.
+    pub changed: bool,
+    /// Memory channels that are there no more, with the events that went with them. As in Flume,
+    /// only one of the same name and type keeps its events.
+    pub lost: Vec<(String, usize)>,
 }
 
 impl Engine {
     /// A running engine.
     pub(super) fn start_first(plan: Plan, options: Options) -> Result<Self, StartError> {
-        let tally = Arc::new(Tally::default());
-        let watch = Arc::new(Watch::new(options.fault_seed));
-        let inherited = (&Heritage::default(), &watch.faults);
-        let parts = Parts::assemble(plan, &options, &tally, inherited)?;
-        let engine = Self {
-            worker: Mutex::new(None),
-            installed: Mutex::new(Installed {
-                parts: Arc::new(parts),
-                sinks_paused: false,
-            }),
-            tally,
-            watch,
-            options,
-        };
-        if engine.options.sinks_paused {
-            engine.pause();
-        }
-        engine.start_locked(&mut engine.worker())?;
-        Ok(engine)
+        let shared = Shared::new(options);
+        let (parts, active) = Parts::make(plan, &Kept::default(), &shared)?;
+        parts.metrics.start(millis_since_1970());
+        let running = active.run(shared.options.max_connections)?;
+        Ok(Self {
+            running: Mutex::new(Some(running)),
+            parts: Mutex::new(Arc::new(parts)),
+            shared,
+        })
     }
 
     pub(super) fn parts(&self) -> Arc<Parts> {
-        Arc::clone(&self.installed().parts)
-    }
-
-    pub(super) fn options(&self) -> &Options {
-        &self.options
-    }
-
-    /// Puts these parts in the place of those before.
-    pub(super) fn install(&self, parts: &Arc<Parts>) {
-        let mut installed = self.installed();
-        installed.parts = Arc::clone(parts);
-        if installed.sinks_paused {
-            // They do not run: nothing is waited for.
-            parts.runners.iter().for_each(|runner| runner.pause());
-        }
-    }
-
-    pub(super) fn pause(&self) {
-        let mut installed = self.installed();
-        installed.sinks_paused = true;
-        let parts = Arc::clone(&installed.parts);
-        drop(installed);
-        parts.runners.iter().for_each(|runner| runner.pause());
-    }
-
-    pub(super) fn resume(&self) {
-        let mut installed = self.installed();
-        installed.sinks_paused = false;
-        let runners = installed.parts.runners.iter();
-        runners.for_each(|runner| runner.resume());
+        Arc::clone(&self.locked_parts())
     }
 
     /// Starts what is stopped.
     pub(super) fn start(&self) -> Result<(), StartError> {
-        self.start_again_locked(&mut self.worker())
+        self.start_again(&mut self.running())
     }
 
     pub(super) fn stop(&self) {
-        self.stop_locked(&mut self.worker());
+        self.end(&mut self.running());
     }
 
-    /// Stops if need be and starts, nobody in between.
+    /// Stops if needed and starts, with no other call in between.
     pub(super) fn restart(&self) -> Result<(), StartError> {
-        let mut worker = self.worker();
-        self.stop_locked(&mut worker);
-        self.start_again_locked(&mut worker)
+        let mut running = self.running();
+        self.end(&mut running);
+        self.start_again(&mut running)
     }
 
     /// Stops the sources, gives the sinks time to empty the channels, stops all. Tells what is
     /// left.
     pub(super) fn drain(&self, timeout: Duration) -> Vec<Leftover> {
-        let mut worker = self.worker();
+        let mut running = self.running();
         let parts = self.parts();
-        if let Some(worker) = worker.as_mut() {
+        if let Some(worker) = running.as_mut() {
             worker.stop_sources();
-            parts.runners.iter().for_each(|runner| runner.hurry());
+            self.shared.gate.set_hurried(true);
             let drained: Vec<_> = parts.drained_channels().collect();
-            let empty = |_: &Board| drained.iter().all(|it| it.unsettled() == 0).then_some(());
+            let empty =
+                |_: &ObservedState| drained.iter().all(|it| it.unsettled() == 0).then_some(());
             // What is left after the time is told.
-            let _ = self.tally.wait(timeout, empty);
+            let _ = self.shared.observed.wait(timeout, empty);
         }
-        self.stop_locked(&mut worker);
+        self.end(&mut running);
         let channels = parts.channels.iter();
         let left = channels.map(|channel| Leftover {
             channel: channel.name().to_owned(),
@@ -143,139 +104,118 @@ impl Engine {
         left.filter(|left| left.events > 0).collect()
     }
 
-    pub(super) fn stats(&self, board: &Board) -> Stats {
+    /// Stops all parts and starts those of `config`; if they cannot start, the former ones again
+    /// (Flume's `Application.handleConfigurationEvent`).
+    pub(super) fn reconfigure(
+        &self,
+        config: AgentConfig,
+    ) -> Result<Reconfigured, ReconfigureError> {
+        let plan = Plan::of(config);
+        let mut running = self.running();
+        let former = self.parts();
+        if former.plan == plan {
+            return Ok(Reconfigured::default());
+        }
+        let refused = |reason| ReconfigureError::Refused { reason };
+        let mut kept = former.kept();
+        kept.claim(&plan).map_err(refused)?;
+        let runs = running.is_some();
+        self.end(&mut running);
+        let mut replace = |plan| match runs {
+            true => self.begin(&mut running, plan, &kept),
+            // What is stopped stays so: it only gets its parts, whose sinks are let go of again.
+            false => self.install(plan, &kept).map(drop),
+        };
+        let Err(reason) = replace(plan) else {
+            return Ok(Reconfigured {
+                changed: true,
+                lost: kept.left_behind(),
+            });
+        };
+        match replace(former.plan.clone()) {
+            Ok(()) => Err(refused(reason)),
+            Err(former) => Err(ReconfigureError::Stopped { reason, former }),
+        }
+    }
+
+    pub(super) fn stats(&self, state: &ObservedState) -> Stats {
         let parts = self.parts();
         let sizes = parts.channels.iter().map(|channel| channel.len() as u64);
         Stats {
             channel_size: sizes.sum(),
-            ..board.stats
+            ..state.stats
         }
     }
 
-    /// The received events, for who waits for a number of them, once they are there. What was
-    /// forgotten does not count.
+    /// A condition for a wait: once `events` have come since the last forget, it gives
+    /// `found(state)`.
     pub(super) fn received<T>(
         events: usize,
-        found: impl Fn(&Board) -> T,
-    ) -> impl Fn(&Board) -> Option<T> {
-        move |board| {
+        found: impl Fn(&ObservedState) -> T,
+    ) -> impl Fn(&ObservedState) -> Option<T> {
+        move |state| {
             // Counted last, so what a caller reads afterwards includes these events.
-            let drained = board.stats.events_drained >= board.forgotten + events as u64;
-            drained.then(|| found(board))
+            let drained = state.stats.events_drained >= state.forgotten + events as u64;
+            drained.then(|| found(state))
         }
     }
 
-    /// Opens the channels that are on disk again, and starts.
-    pub(super) fn start_again_locked(&self, worker: &mut Option<Worker>) -> Result<(), StartError> {
-        if worker.is_none() {
-            // One that runs is told so below.
-            self.parts().reopen()?;
-        }
-        self.start_locked(worker)
-    }
-
-    /// Channels, then sinks, then sources; if one cannot start, those before it are stopped.
-    pub(super) fn start_locked(&self, worker: &mut Option<Worker>) -> Result<(), StartError> {
+    fn start_again(&self, running: &mut Option<Worker>) -> Result<(), StartError> {
         let parts = self.parts();
-        if worker.is_some() {
+        if running.is_some() {
             return Err(StartError::Running {
                 address: parts.address().to_string(),
             });
         }
+        self.begin(running, parts.plan.clone(), &parts.kept())
+    }
+
+    /// Makes the parts of `plan` and runs them. After an error those before are there as they
+    /// were, with their events; file channels are closed until the next start.
+    fn begin(
+        &self,
+        running: &mut Option<Worker>,
+        plan: Plan,
+        kept: &Kept,
+    ) -> Result<(), StartError> {
+        let former = self.parts();
+        let active = self.install(plan, kept)?;
+        let parts = self.parts();
+        self.shared.gate.set_hurried(false);
         parts.metrics.start(millis_since_1970());
-        for (count, runner) in parts.runners.iter().enumerate() {
-            let Err(error) = runner.start() else {
-                continue;
-            };
-            let started = parts.runners.iter().take(count);
-            started.for_each(|runner| runner.stop());
-            return Err(StartError::Sink {
-                sink: error.label,
-                source: error.source,
-            });
-        }
-        let started = self.start_worker(&parts);
+        let started = active.run(self.shared.options.max_connections);
         if started.is_err() {
-            parts.runners.iter().for_each(|runner| runner.stop());
+            kept.take_back(&parts.channels);
+            *self.locked_parts() = former;
+            // Somebody may look at them still, and their directories be wanted.
+            parts.channels.iter().for_each(|channel| channel.close());
         }
-        *worker = Some(started?);
+        *running = Some(started?);
         Ok(())
     }
 
-    fn start_worker(&self, parts: &Parts) -> Result<Worker, StartError> {
-        let mut sources = Vec::new();
-        for part in &parts.sources {
-            let listener = part.listen()?;
-            let source = part.source(
-                (&self.tally, &self.watch),
-                self.options.reply_mode,
-                self.options.max_frame_bytes,
-            );
-            sources.push((source, listener));
+    /// Makes the parts of `plan`, with what was kept of those before, and puts them in their place.
+    fn install(&self, plan: Plan, kept: &Kept) -> Result<ActiveParts, StartError> {
+        // The directories of file channels may be the same.
+        kept.close();
+        let (parts, active) = Parts::make(plan, kept, &self.shared)?;
+        kept.hand_over(&parts.channels);
+        *self.locked_parts() = Arc::new(parts);
+        Ok(active)
+    }
+
+    fn end(&self, running: &mut Option<Worker>) {
+        if let Some(worker) = running.take() {
+            drop(worker);
+            self.parts().metrics.stop(millis_since_1970());
         }
-        let runners = parts.runners.clone();
-        Worker::start(sources, self.options.max_connections, runners)
-            .map_err(|source| StartError::Thread { source })
     }
 
-    pub(super) fn stop_locked(&self, worker: &mut Option<Worker>) {
-        if worker.take().is_none() {
-            return;
-        }
-        let parts = self.parts();
-        parts.runners.iter().for_each(|runner| runner.stop());
-        parts.metrics.stop(millis_since_1970());
+    fn running(&self) -> MutexGuard<'_, Option<Worker>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn worker(&self) -> MutexGuard<'_, Option<Worker>> {
-        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn installed(&self) -> MutexGuard<'_, Installed> {
-        self.installed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Console for Engine {
-    fn metrics(&self) -> String {
-        self.parts().metrics.json()
-    }
-
-    fn received(&self, from: usize, limit: usize) -> (Vec<StoredEvent>, usize) {
-        self.tally.read(|board| {
-            let events = board.collected.iter().skip(from).take(limit);
-            (events.cloned().collect(), board.collected.len())
-        })
-    }
-
-    fn forget(&self) {
-        self.tally.forget();
-    }
-
-    fn keeps_nothing(&self) -> Option<String> {
-        self.parts().keeps_nothing()
-    }
-
-    fn wait(&self, events: usize) -> Pin<Box<dyn Future<Output = usize> + Send + '_>> {
-        Box::pin(self.tally.wait_async(Self::received(events, |board| {
-            let received = board.stats.events_drained - board.forgotten;
-            usize::try_from(received).unwrap_or(usize::MAX)
-        })))
-    }
-
-    fn faults(&self) -> &Arc<FaultBoard> {
-        &self.watch.faults
-    }
-
-    fn reload(&self) -> Result<String, String> {
-        match &self.options.reload {
-            Some(reload) => reload.run(),
-            None => {
-                let restarted = self.restart().map(|()| String::new());
-                restarted.map_err(|error| error.to_string())
-            }
-        }
+    fn locked_parts(&self) -> MutexGuard<'_, Arc<Parts>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

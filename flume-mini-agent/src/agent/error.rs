@@ -4,8 +4,9 @@ use std::fmt::{self, Write};
 use std::io;
 use std::time::Duration;
 
-use super::tally::{Board, Stats};
 use crate::channel::StoredEvent;
+use crate::config::Compression;
+use crate::observed::{ObservedState, Stats};
 
 /// Why an agent did not start.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,14 @@ pub enum StartError {
         /// What it asks for.
         what: &'static str,
     },
+    /// A component needs a feature of this crate that was not compiled in.
+    #[error("{component} needs the feature `{feature}` of flume-mini-agent")]
+    Feature {
+        /// Which component, as in "source r1".
+        component: String,
+        /// The feature.
+        feature: &'static str,
+    },
     /// The agent's thread or its runtime cannot be started.
     #[error("cannot start the agent's thread: {source}")]
     Thread {
@@ -145,11 +154,28 @@ fn bind_advice(error: &io::Error) -> &'static str {
 }
 
 impl StartError {
-    pub(super) fn not_here(kind: &str, name: &str, what: &'static str) -> Self {
+    fn not_here(kind: &str, name: &str, what: &'static str) -> Self {
         Self::NotHere {
             component: format!("{kind} {name}"),
             what,
         }
+    }
+}
+
+/// What to make of an address that cannot be listened on.
+pub(crate) fn bind(address: &str) -> impl FnOnce(io::Error) -> StartError {
+    let address = address.to_owned();
+    move |source| StartError::Bind { address, source }
+}
+
+pub(super) fn no_deflate(
+    kind: &'static str,
+    name: &str,
+    compression: Compression,
+) -> Result<(), StartError> {
+    match compression {
+        Compression::None => Ok(()),
+        Compression::Deflate => Err(StartError::not_here(kind, name, "compression-type deflate")),
     }
 }
 
@@ -170,19 +196,23 @@ impl WaitError {
         wanted: usize,
         timeout: Duration,
         starving: bool,
-        (board, stats): (&Board, &Stats),
+        (state, stats): (&ObservedState, &Stats),
     ) -> Self {
-        let arrived = board.collected.len();
+        let arrived = state.collected.len();
         let mut message = format!("{arrived} of {wanted} events arrived within {timeout:?}");
         let mut separator = ", first bodies: ";
-        for event in board.collected.iter().take(BODIES_SHOWN) {
+        for event in state.collected.iter().take(BODIES_SHOWN) {
             let _ = write!(message, "{separator}{}", shown(event));
             separator = ", ";
         }
-        Self::with_state(message, starving, (board, stats))
+        Self::with_state(message, starving, (state, stats))
     }
 
-    pub(super) fn not_reached(timeout: Duration, starving: bool, state: (&Board, &Stats)) -> Self {
+    pub(super) fn not_reached(
+        timeout: Duration,
+        starving: bool,
+        state: (&ObservedState, &Stats),
+    ) -> Self {
         let message = format!("the agent did not get there within {timeout:?}");
         Self::with_state(message, starving, state)
     }
@@ -203,7 +233,11 @@ impl WaitError {
     }
 
     /// `starving`: the wait may have kept the client itself from working.
-    fn with_state(mut message: String, starving: bool, (board, stats): (&Board, &Stats)) -> Self {
+    fn with_state(
+        mut message: String,
+        starving: bool,
+        (state, stats): (&ObservedState, &Stats),
+    ) -> Self {
         if starving {
             message.push_str(
                 "; this wait blocks the only thread of a tokio runtime, so that nothing else \
@@ -213,10 +247,10 @@ impl WaitError {
             message.push_str("; no client has connected");
         }
         let _ = write!(message, "; {stats:?}");
-        for error in board.sink_error.iter().chain(&board.channel_error) {
+        for error in state.sink_error.iter().chain(&state.channel_error) {
             let _ = write!(message, "; {error}");
         }
-        let arrived = board.collected.len();
+        let arrived = state.collected.len();
         Self { message, arrived }
     }
 }

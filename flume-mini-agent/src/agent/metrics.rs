@@ -42,25 +42,22 @@ impl Metrics {
         format!("{{{}}}", components.join(","))
     }
 
-    /// Sets all counters to zero, at every start of the agent, but those of sinks, which are
-    /// started one by one.
+    /// Notes the time of the start.
     pub(super) fn start(&self, now_millis: u64) {
-        for (_, counters) in &self.sources {
-            counters.start(now_millis);
-        }
-        for channel in &self.channels {
-            channel.start_counters(now_millis);
-        }
+        self.lifetimes().for_each(|it| it.start(now_millis));
     }
 
-    /// Notes the time.
+    /// Notes the time of the stop.
     pub(super) fn stop(&self, now_millis: u64) {
-        for (_, counters) in &self.sources {
-            counters.lifetime.stop(now_millis);
-        }
-        for channel in &self.channels {
-            channel.counters().lifetime.stop(now_millis);
-        }
+        self.lifetimes().for_each(|it| it.stop(now_millis));
+    }
+
+    fn lifetimes(&self) -> impl Iterator<Item = &Lifetime> {
+        let sources = self.sources.iter().map(|(_, source)| &source.lifetime);
+        let channels = self.channels.iter();
+        let channels = channels.map(|channel| &channel.counters().lifetime);
+        let sinks = self.sinks.iter().map(|(_, sink)| &sink.lifetime);
+        sources.chain(channels).chain(sinks)
     }
 }
 
@@ -227,7 +224,7 @@ mod tests {
             vec![channel],
             vec![("k\"1".to_owned(), Arc::default())],
         );
-        source.start(1234);
+        source.lifetime.start(1234);
         source.events_received.add(3);
         let expected = concat!(
             r#"{"SOURCE.r1":{"AppendAcceptedCount":"0","AppendBatchAcceptedCount":"0","#,

@@ -1,24 +1,25 @@
 //! [`MiniAgent`]: starts, stops and inspects an agent.
 
-pub(crate) mod assembly;
 pub(crate) mod builder;
-pub(crate) mod cluster;
+mod channel_part;
 pub(crate) mod configured;
+#[cfg(feature = "control")]
+pub(crate) mod control_options;
+#[cfg(feature = "control")]
+mod controlled;
 pub(crate) mod engine;
 pub(crate) mod error;
-mod heritage;
 mod host;
-pub(crate) mod log;
+mod kept;
 mod metrics;
-pub(crate) mod port;
-pub(crate) mod reload;
+mod parts;
+pub(crate) mod plan;
+mod sink_part;
 pub(crate) mod source_part;
-pub(crate) mod tally;
 mod wait;
 mod worker;
 
 use std::fmt;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,22 +27,19 @@ use std::time::Duration;
 use flume_client::{Client, ClientBuilder, Event};
 
 use crate::config::AgentConfig;
-use crate::control::Control;
+#[cfg(feature = "control")]
+use crate::control::ControlServer;
 use crate::fault::engine::FaultHit;
 use crate::fault::guard::FaultGuard;
 use crate::fault::rule::FaultRule;
 use crate::ledger::Ledger;
+use crate::log::{ConnectionRecord, RequestRecord};
+use crate::observed::{Observed, ObservedState, Stats};
 use crate::received::Received;
-use assembly::{Options, Plan};
-use builder::MiniAgentBuilder;
-use cluster::Cluster;
-use configured::ConfiguredAgentBuilder;
-use engine::{Engine, Leftover};
+use engine::{Engine, Leftover, Reconfigured};
 use error::{ReconfigureError, StartError, WaitError};
-use log::{ConnectionRecord, RequestRecord};
-use reload::Reconfigured;
+use plan::{Options, Plan};
 use source_part::SourcePart;
-use tally::{Board, Stats};
 
 /// A Flume agent in this process: by default an Avro source, a memory channel and a sink; with
 /// [`configured`](Self::configured) as many components as a configuration has.
@@ -71,27 +69,12 @@ use tally::{Board, Stats};
 /// # Ok::<(), flume_mini_agent::StartError>(())
 /// ```
 pub struct MiniAgent {
-    control: Option<Control>,
+    #[cfg(feature = "control")]
+    control: Option<ControlServer>,
     engine: Arc<Engine>,
 }
 
 impl MiniAgent {
-    /// Settings for a new agent, at their defaults.
-    pub fn builder() -> MiniAgentBuilder {
-        MiniAgentBuilder::default()
-    }
-
-    /// An agent of as many components as `config` has.
-    pub fn configured(config: AgentConfig) -> ConfiguredAgentBuilder {
-        ConfiguredAgentBuilder::new(config)
-    }
-
-    /// So many agents side by side, with their defaults. For other settings see
-    /// [`Cluster::start`].
-    pub fn cluster(agents: usize) -> Result<Cluster, StartError> {
-        Cluster::start((0..agents).map(|_| Self::builder()))
-    }
-
     /// Settings of a client of this agent, of its first source if there are several.
     pub fn client(&self) -> ClientBuilder {
         Client::builder().agent(self.url())
@@ -133,9 +116,10 @@ impl MiniAgent {
 
     /// Stops the agent: the listener and all connections are closed when this returns.
     ///
-    /// Batches that wait for room are not committed, and their clients get no answer. Events in
-    /// the channel and events received stay. On Linux the port stays claimed, so that nobody gets it
-    /// by chance. Stopping a stopped agent does nothing.
+    /// Batches that wait for room are not committed, and their clients get no answer. A commit
+    /// under way on a disk is finished, unanswered. Events in the channel and events received stay.
+    /// On Linux the port stays claimed, so that nobody gets it by chance. Stopping a stopped agent
+    /// does nothing.
     pub fn stop(&mut self) {
         self.engine.stop();
     }
@@ -175,7 +159,7 @@ impl MiniAgent {
     /// # Errors
     ///
     /// If something of `config` cannot start. The former configuration is then started again, or
-    /// was never stopped.
+    /// was never stopped, or, if that fails too, the agent is stopped.
     pub fn reconfigure(&self, config: AgentConfig) -> Result<Reconfigured, ReconfigureError> {
         self.engine.reconfigure(config)
     }
@@ -183,25 +167,25 @@ impl MiniAgent {
     /// Keeps the sink, or all of them, from taking events, so that channels fill. When this
     /// returns, no batch is in a sink's hands.
     pub fn pause_sink(&self) {
-        self.engine.pause();
+        self.engine.shared.gate.pause();
     }
 
     /// Lets the sinks take events again.
     pub fn resume_sink(&self) {
-        self.engine.resume();
+        self.engine.shared.gate.resume();
     }
 
     /// The events the collect sink has received, in the order in which it got them. Empty with any
     /// other sink.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
-        self.engine.tally.read(received)
+        self.observed().read(received)
     }
 
     /// Number of events the sink has received, whatever sink it is.
     #[must_use]
     pub fn received_count(&self) -> u64 {
-        self.engine.tally.read(|board| board.stats.events_drained)
+        self.observed().read(|state| state.stats.events_drained)
     }
 
     /// Waits until the collect sink has received `events` events or more, and returns them all.
@@ -210,8 +194,7 @@ impl MiniAgent {
     pub fn wait_for(&self, events: usize, timeout: Duration) -> Result<Vec<Received>, WaitError> {
         self.check_keeps()?;
         let found = self
-            .engine
-            .tally
+            .observed()
             .wait(timeout, Engine::received(events, received));
         found.ok_or_else(|| self.too_few(events, timeout, wait::is_starving()))
     }
@@ -243,8 +226,8 @@ impl MiniAgent {
         timeout: Duration,
     ) -> Result<Vec<Received>, WaitError> {
         self.check_keeps()?;
-        let tally = &self.engine.tally;
-        let found = tally.wait_async(Engine::received(events, received));
+        let observed = self.observed();
+        let found = observed.wait_async(Engine::received(events, received));
         match wait::within(timeout, found).await {
             Some(found) => Ok(found),
             None => Err(self.too_few(events, timeout, false)),
@@ -259,7 +242,7 @@ impl MiniAgent {
         timeout: Duration,
         reached: impl FnMut(&Stats) -> bool,
     ) -> Result<Stats, WaitError> {
-        let found = self.engine.tally.wait(timeout, self.reached(reached));
+        let found = self.observed().wait(timeout, self.reached(reached));
         found.ok_or_else(|| self.not_reached(timeout, wait::is_starving()))
     }
 
@@ -269,16 +252,15 @@ impl MiniAgent {
         timeout: Duration,
         reached: impl FnMut(&Stats) -> bool,
     ) -> Result<Stats, WaitError> {
-        let found = self.engine.tally.wait_async(self.reached(reached));
+        let found = self.observed().wait_async(self.reached(reached));
         match wait::within(timeout, found).await {
             Some(found) => Ok(found),
             None => Err(self.not_reached(timeout, false)),
         }
     }
 
-    /// The next change of the counters, from now on.
-    fn change(&self) -> impl Future<Output = ()> {
-        self.engine.tally.change()
+    fn observed(&self) -> &Observed {
+        &self.engine.shared.observed
     }
 
     fn check_keeps(&self) -> Result<(), WaitError> {
@@ -289,31 +271,31 @@ impl MiniAgent {
     fn reached(
         &self,
         mut reached: impl FnMut(&Stats) -> bool,
-    ) -> impl FnMut(&Board) -> Option<Stats> {
-        move |board| {
-            let stats = self.engine.stats(board);
+    ) -> impl FnMut(&ObservedState) -> Option<Stats> {
+        move |state| {
+            let stats = self.engine.stats(state);
             reached(&stats).then_some(stats)
         }
     }
 
     fn too_few(&self, events: usize, timeout: Duration, starving: bool) -> WaitError {
-        self.engine.tally.read(|board| {
-            let stats = self.engine.stats(board);
-            WaitError::too_few(events, timeout, starving, (board, &stats))
+        self.observed().read(|state| {
+            let stats = self.engine.stats(state);
+            WaitError::too_few(events, timeout, starving, (state, &stats))
         })
     }
 
     fn not_reached(&self, timeout: Duration, starving: bool) -> WaitError {
-        self.engine.tally.read(|board| {
-            let stats = self.engine.stats(board);
-            WaitError::not_reached(timeout, starving, (board, &stats))
+        self.observed().read(|state| {
+            let stats = self.engine.stats(state);
+            WaitError::not_reached(timeout, starving, (state, &stats))
         })
     }
 
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.engine.tally.read(|board| self.engine.stats(board))
+        self.observed().read(|state| self.engine.stats(state))
     }
 
     /// Events in the channel of this name now, less those that sinks have in their hands.
@@ -342,14 +324,14 @@ impl MiniAgent {
     /// The sink's last error, with what it means for its events. It stays after a later success.
     #[must_use]
     pub fn sink_error(&self) -> Option<String> {
-        self.engine.tally.read(|board| board.sink_error.clone())
+        self.observed().read(|state| state.sink_error.clone())
     }
 
     /// Why a channel did not take a batch, the last time that happened: it was full, or the batch
     /// too large, or its disk failed. Clients are told `FAILED` and no more.
     #[must_use]
     pub fn channel_error(&self) -> Option<String> {
-        self.engine.tally.read(|board| board.channel_error.clone())
+        self.observed().read(|state| state.channel_error.clone())
     }
 
     /// Lets something go wrong, until the guard is dropped.
@@ -360,33 +342,34 @@ impl MiniAgent {
         let rule = rule.into();
         let checked = rule.check();
         assert!(checked.is_ok(), "{rule:?}: {checked:?}");
-        self.engine.watch.faults.guard(rule)
+        self.engine.shared.recorder.faults.guard(rule)
     }
 
     /// What went wrong by way of faults, in order: the latest 10,000.
     #[must_use]
     pub fn fault_hits(&self) -> Vec<FaultHit> {
-        let faults = &self.engine.watch.faults;
+        let faults = &self.engine.shared.recorder.faults;
         faults.read(|faults| faults.hits().cloned().collect())
     }
 
     /// Forgets the events the collect sink has received, so that the next wait is for new ones.
     /// Counters stay.
     pub fn forget_received(&self) {
-        self.engine.tally.forget();
+        self.observed().forget();
     }
 
     /// Where the control interface listens, if there is one.
+    #[cfg(feature = "control")]
     #[must_use]
     pub fn control_addr(&self) -> Option<SocketAddr> {
-        self.control.as_ref().map(Control::address)
+        self.control.as_ref().map(ControlServer::address)
     }
 
-    /// The requests, in the order of arrival, with what was told and what was stored: the latest
-    /// 10,000, handshakes without a call included.
+    /// The requests, in the order of arrival, with what was answered and what was stored: the
+    /// latest 10,000, handshakes without a call included.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestRecord> {
-        self.engine.watch.log.requests()
+        self.engine.shared.recorder.log.requests()
     }
 
     /// The [`requests`](Self::requests) that brought events.
@@ -400,7 +383,7 @@ impl MiniAgent {
     /// The connections, in the order in which they came: the latest 10,000.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionRecord> {
-        self.engine.watch.log.connections()
+        self.engine.shared.recorder.log.connections()
     }
 
     /// What the collect sink has received, as a ledger of events that carry their id in the
@@ -411,21 +394,24 @@ impl MiniAgent {
     }
 
     fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
-        let given = options.control.clone().unwrap_or_default();
-        let listener = options.control_listener()?;
+        #[cfg(feature = "control")]
+        let listener = options.control.listen()?;
         let engine = Arc::new(Engine::start_first(plan, options)?);
-        let console = Arc::clone(&engine);
-        let control = listener
-            .map(|listener| Control::start((listener, &given), console))
-            .transpose()
-            .map_err(|source| StartError::Thread { source })?;
-        Ok(Self { control, engine })
+        Ok(Self {
+            #[cfg(feature = "control")]
+            control: listener
+                .map(|listener| ControlServer::start(listener, Arc::clone(&engine) as _))
+                .transpose()
+                .map_err(|source| StartError::Thread { source })?,
+            engine,
+        })
     }
 }
 
 impl Drop for MiniAgent {
     /// Stops the agent even if a request to its control interface still waits for events.
     fn drop(&mut self) {
+        #[cfg(feature = "control")]
         drop(self.control.take());
         self.engine.stop();
     }
@@ -434,18 +420,18 @@ impl Drop for MiniAgent {
 impl fmt::Debug for MiniAgent {
     /// Where it listens and what it counted: its parts would fill pages.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MiniAgent")
-            .field("addr", &self.addr())
-            .field("control", &self.control_addr())
-            .field("stats", &self.stats())
-            .finish_non_exhaustive()
+        let mut shown = f.debug_struct("MiniAgent");
+        shown.field("addr", &self.addr());
+        #[cfg(feature = "control")]
+        shown.field("control", &self.control_addr());
+        shown.field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 
-fn received(board: &Board) -> Vec<Received> {
+fn received(state: &ObservedState) -> Vec<Received> {
     let event = |stored: &crate::channel::StoredEvent| {
         let event = Event::from_datum(stored.datum().to_vec());
         Received::from(event.expect("an event is stored only after it was read"))
     };
-    board.collected.iter().map(event).collect()
+    state.collected.iter().map(event).collect()
 }

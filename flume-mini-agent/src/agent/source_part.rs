@@ -1,143 +1,156 @@
 //! [`SourcePart`]: a source and its way to the channels, made from its configuration.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use super::assembly::{Plan, find, no_deflate};
-use super::error::StartError;
-use super::heritage::Heritage;
+use super::channel_part::find;
+use super::error::{StartError, bind, no_deflate};
 use super::host;
-use super::log::Watch;
-use super::port::Port;
-use super::tally::Tally;
+use super::kept::{Kept, KeptPort};
+use super::plan::{Options, Plan, Shared};
 use crate::channel::Channel;
 use crate::config::{InterceptorConfig, SelectorConfig, SourceConfig, SourceKind};
 use crate::counters::SourceCounters;
-use crate::interceptor::{HeaderRule, Interceptor, Pattern};
+#[cfg(feature = "regex")]
+use crate::interceptor::Pattern;
+use crate::interceptor::{HeaderRule, Interceptor};
+use crate::port::Port;
 use crate::processor::ChannelProcessor;
 use crate::selector::{Multiplexing, Selector};
 use crate::source::Source;
-use crate::source::avro::{self, AvroSource, ReplyMode};
-use crate::source::http::{self, HttpSource};
+use crate::source::avro::{self, AvroSource};
+#[cfg(feature = "http")]
+use crate::source::http::HttpSource;
 use crate::source::intake::Intake;
 use crate::source::netcat::{self, NetcatSource};
 
-/// A source while it does not run.
+/// What there is to see of a source.
 #[derive(Debug)]
 pub(super) struct SourcePart {
     pub(super) name: String,
-    kind: SourceKind,
+    kind: &'static str,
     pub(super) port: Port,
     /// As it was asked for, which may be port 0.
-    pub(super) address: String,
-    /// Of the first start, which has bound it already.
-    listener: Mutex<Option<TcpListener>>,
-    processor: Arc<ChannelProcessor>,
-    counters: Arc<SourceCounters>,
+    address: String,
+    /// Flume publishes none of its netcat source.
+    published: Option<Arc<SourceCounters>>,
+}
+
+/// A source that is ready to run.
+pub(super) struct Serving {
+    source: Source,
+    port: Port,
+    /// Of a first start, which has bound it already.
+    listener: Option<TcpListener>,
 }
 
 impl SourcePart {
-    /// Binds the port last, if it is not inherited.
-    pub(super) fn assemble(
+    /// Binds the port last, if no former source of that address has kept it.
+    pub(super) fn make(
         config: &SourceConfig,
         channels: &[Arc<Channel>],
         plan: &Plan,
-        (heritage, tally): (&Heritage, &Arc<Tally>),
-    ) -> Result<Self, StartError> {
-        let name = &config.name;
-        if let SourceKind::Avro(avro) = &config.kind {
-            no_deflate("source", name, avro.compression)?;
-        }
+        (kept, shared): (&Kept, &Shared),
+    ) -> Result<(Self, Serving), StartError> {
         let own: Result<Vec<_>, _> = config.channels.iter().map(|c| find(channels, c)).collect();
-        let processor = ChannelProcessor::new(own?, selector(config), Arc::clone(tally))
+        let processor = ChannelProcessor::new(own?, selector(config), Arc::clone(&shared.observed))
             .with_interceptors(interceptors(config)?);
+        let counters = Arc::<SourceCounters>::default();
+        let kind = type_name(&config.kind);
+        let intake = Intake {
+            name: kind,
+            processor: Arc::new(processor),
+            counters: Arc::clone(&counters),
+            observed: Arc::clone(&shared.observed),
+            recorder: Arc::clone(&shared.recorder),
+        };
+        let source = source(config, intake, &shared.options)?;
         let address = plan.address_of(config);
-        let (port, listener) = match heritage.port(name, &address) {
+        let (port, listener) = match kept.port(&config.name, &address) {
             Some(port) => (port, None),
             None => {
                 let (port, listener) = Port::listen_first(&address).map_err(bind(&address))?;
                 (port, Some(listener))
             }
         };
-        Ok(Self {
-            name: name.clone(),
-            kind: config.kind.clone(),
+        let serving = Serving {
+            source,
+            port: port.clone(),
+            listener,
+        };
+        let published = !matches!(config.kind, SourceKind::Netcat(_));
+        let part = Self {
+            name: config.name.clone(),
+            kind,
             port,
             address,
-            listener: Mutex::new(listener),
-            processor: Arc::new(processor),
-            counters: Arc::default(),
-        })
-    }
-
-    pub(super) fn listen(&self) -> Result<TcpListener, StartError> {
-        let mut first = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
-        match first.take() {
-            Some(bound) => Ok(bound),
-            None => {
-                let address = self.port.address().to_string();
-                self.port.listen().map_err(bind(&address))
-            }
-        }
-    }
-
-    /// The source, for one run.
-    pub(super) fn source(
-        &self,
-        (tally, watch): (&Arc<Tally>, &Arc<Watch>),
-        mode: ReplyMode,
-        max_request_bytes: usize,
-    ) -> Source {
-        let processor = Arc::clone(&self.processor);
-        let counters = Arc::clone(&self.counters);
-        let (tally, watch) = (Arc::clone(tally), Arc::clone(watch));
-        let intake = Intake {
-            name: self.type_name(),
-            processor,
-            counters,
-            tally,
-            watch,
+            published: published.then_some(counters),
         };
-        match &self.kind {
-            SourceKind::Avro(_) => Source::Avro(AvroSource::new(intake, mode, max_request_bytes)),
-            SourceKind::Http(_) => Source::Http(HttpSource::new(intake, max_request_bytes)),
-            SourceKind::Netcat(settings) => {
-                Source::Netcat(NetcatSource::new(intake, settings.clone()))
-            }
-        }
+        Ok((part, serving))
     }
 
-    /// Its type in a Flume configuration.
-    pub(super) fn type_name(&self) -> &'static str {
-        type_name(&self.kind)
+    /// Its port, for the parts that come after it.
+    pub(super) fn kept_port(&self) -> KeptPort {
+        KeptPort {
+            source: self.name.clone(),
+            address: self.address.clone(),
+            port: self.port.clone(),
+        }
     }
 
     /// Its address as clients take it.
     pub(super) fn url(&self) -> String {
-        format!("{}://{}", self.type_name(), self.port.address())
+        format!("{}://{}", self.kind, self.port.address())
     }
 
-    /// Its name and counters. Flume publishes none of its netcat source.
+    /// Its name and counters, if they are published.
     pub(super) fn counted(&self) -> Option<(String, Arc<SourceCounters>)> {
-        let published = !matches!(self.kind, SourceKind::Netcat(_));
-        published.then(|| (self.name.clone(), Arc::clone(&self.counters)))
+        let counters = self.published.clone()?;
+        Some((self.name.clone(), counters))
     }
+}
+
+impl Serving {
+    pub(super) fn listen(self) -> Result<(Source, TcpListener), StartError> {
+        let listener = match self.listener {
+            Some(bound) => bound,
+            None => {
+                let address = self.port.address().to_string();
+                self.port.listen().map_err(bind(&address))?
+            }
+        };
+        Ok((self.source, listener))
+    }
+}
+
+fn source(config: &SourceConfig, intake: Intake, options: &Options) -> Result<Source, StartError> {
+    let bytes_max = options.max_frame_bytes;
+    Ok(match &config.kind {
+        SourceKind::Avro(avro) => {
+            no_deflate("source", &config.name, avro.compression)?;
+            Source::Avro(AvroSource::new(intake, options.reply_mode, bytes_max))
+        }
+        #[cfg(feature = "http")]
+        SourceKind::Http(_) => Source::Http(HttpSource::new(intake, bytes_max)),
+        #[cfg(not(feature = "http"))]
+        SourceKind::Http(_) => {
+            return Err(StartError::Feature {
+                component: format!("source {}", config.name),
+                feature: "http",
+            });
+        }
+        SourceKind::Netcat(settings) => Source::Netcat(NetcatSource::new(intake, settings.clone())),
+    })
 }
 
 /// A source's type in a Flume configuration.
-pub(crate) fn type_name(kind: &SourceKind) -> &'static str {
+fn type_name(kind: &SourceKind) -> &'static str {
     match kind {
         SourceKind::Avro(_) => avro::NAME,
-        SourceKind::Http(_) => http::NAME,
+        SourceKind::Http(_) => "http",
         SourceKind::Netcat(_) => netcat::NAME,
     }
-}
-
-pub(crate) fn bind(address: &str) -> impl FnOnce(io::Error) -> StartError {
-    let address = address.to_owned();
-    move |source| StartError::Bind { address, source }
 }
 
 fn selector(config: &SourceConfig) -> Selector {
@@ -207,6 +220,11 @@ fn interceptor(config: &InterceptorConfig) -> Result<Interceptor, String> {
             rule: rule(key, preserve_existing),
             value: value.clone(),
         },
+        #[cfg(not(feature = "regex"))]
+        InterceptorConfig::RegexFilter { .. } => {
+            return Err("a regex_filter needs the feature `regex` of flume-mini-agent".to_owned());
+        }
+        #[cfg(feature = "regex")]
         InterceptorConfig::RegexFilter {
             regex,
             exclude_events,

@@ -1,4 +1,4 @@
-//! Waits of async code, without the timers of a runtime: their time may be a test's own.
+//! Waits of async code, without the runtime's timers: a test may have paused them.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

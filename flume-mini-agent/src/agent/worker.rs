@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::oneshot;
@@ -19,7 +19,8 @@ pub(super) struct Worker {
     stop_sources: Option<oneshot::Sender<()>>,
     sources_stopped: mpsc::Receiver<()>,
     stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    /// Gives the reason, if it could not begin.
+    thread: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Worker {
@@ -27,20 +28,14 @@ impl Worker {
     pub(super) fn start(
         sources: Vec<(Source, TcpListener)>,
         connections_max: usize,
-        runners: Vec<Arc<SinkRunner>>,
+        runners: Vec<SinkRunner>,
     ) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (stop_sources, to_stop_sources) = oneshot::channel();
         let (ready_sender, ready) = mpsc::sync_channel(1);
         let (sources_stopped_sender, sources_stopped) = mpsc::sync_channel(1);
         let work = move || {
-            let (runtime, sources) = match prepare(sources) {
-                Ok(prepared) => prepared,
-                Err(error) => {
-                    let _ = ready_sender.send(Err(error));
-                    return;
-                }
-            };
+            let (runtime, sources) = prepare(sources)?;
             runtime.block_on(async {
                 for runner in runners {
                     tokio::spawn(runner.run());
@@ -50,7 +45,7 @@ impl Worker {
                     serving.spawn(source.serve(listener, connections_max));
                 }
                 // The starter waits for this; it cannot be gone.
-                let _ = ready_sender.send(Ok(()));
+                let _ = ready_sender.send(());
                 // Both end when their senders are dropped.
                 let _ = to_stop_sources.await;
                 serving.shutdown().await;
@@ -58,19 +53,23 @@ impl Worker {
                 // Dropping the runtime ends all tasks.
                 let _ = stopped.await;
             });
+            Ok(())
         };
         let thread = thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn(work)?;
-        let worker = Self {
+        if ready.recv().is_err() {
+            let ended = thread.join().unwrap_or(Ok(()));
+            return Err(ended
+                .err()
+                .unwrap_or_else(|| io::Error::other("it ended before it was ready")));
+        }
+        Ok(Self {
             stop_sources: Some(stop_sources),
             sources_stopped,
             stop: Some(stop),
             thread: Some(thread),
-        };
-        let died = |_| Err(io::Error::other("it ended before it was ready"));
-        ready.recv().unwrap_or_else(died)?;
-        Ok(worker)
+        })
     }
 
     /// Closes listeners and connections; the sinks work on. When this returns, no request is read

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::file::TransactionError;
-
 /// Why a channel did not take or give a batch. Nothing has changed in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(
+    not(feature = "file-channel"),
+    expect(dead_code, reason = "only a file channel has a disk")
+)]
 pub(crate) enum ChannelError {
     /// However empty the channel is.
     #[error("{events} events are more than the channel's transactionCapacity {capacity}")]
@@ -24,17 +26,4 @@ pub(crate) enum ChannelError {
     /// The channel works no more until it is opened again.
     #[error("{0}")]
     OutOfOrder(String),
-}
-
-impl ChannelError {
-    pub(super) fn of_file(error: &TransactionError, events: usize) -> Self {
-        match *error {
-            TransactionError::TransactionFull { capacity } => {
-                Self::OverTransaction { events, capacity }
-            }
-            TransactionError::ChannelFull { keep_alive, .. } => Self::Full { events, keep_alive },
-            TransactionError::Poisoned(_) => Self::OutOfOrder(error.to_string()),
-            _ => Self::Disk(error.to_string()),
-        }
-    }
 }

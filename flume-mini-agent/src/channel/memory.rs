@@ -4,7 +4,7 @@
 //! |---|---|
 //! | put | goes to the transaction's own list; beyond `transactionCapacity` it fails at once |
 //! | take | moves the oldest event to the transaction's list; its slot stays occupied |
-//! | commit of puts | needs room for the bodies first and free slots then, and may have the one and lack the other |
+//! | commit of puts | needs room for the bodies, then slots; may hold the first while it waits for the second |
 //! | commit of takes | frees the events' slots and the room of their bodies |
 //! | rollback | puts are dropped, takes return to the head in their order |
 //!

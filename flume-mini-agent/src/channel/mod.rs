@@ -7,7 +7,7 @@
 //! | [`error`] | why a batch was not taken or given |
 //! | [`memory`] | the memory channel's rules; pure |
 //! | [`shared`] | the same behind a lock, with waits for room |
-//! | [`file`] | the file channel |
+//! | `file`, `no_file` | the file channel; what stands for it without the feature `file-channel` |
 //!
 //! A source tries [`Channel::put`], which answers at once if it can; if not, the transaction waits
 //! in a [`PendingPut`], as it always does for a disk. A sink takes a [`Taken`], which goes back to
@@ -15,8 +15,11 @@
 
 mod error;
 pub(crate) mod event;
+#[cfg(feature = "file-channel")]
 pub(crate) mod file;
 pub(crate) mod memory;
+#[cfg(not(feature = "file-channel"))]
+mod no_file;
 pub(crate) mod shared;
 
 use std::future::Future;
@@ -27,8 +30,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::counters::ChannelCounters;
-use file::{FileChannel, FileStore, OpenError, TransactionError};
+#[cfg(feature = "file-channel")]
+use file::{FileChannel, Transaction, TransactionError};
 use memory::{MemoryLimits, Puts, Takes};
+#[cfg(not(feature = "file-channel"))]
+use no_file::{FileChannel, Transaction, TransactionError};
 use shared::{Attempt, SharedMemory};
 
 pub(crate) use error::ChannelError;
@@ -46,7 +52,11 @@ pub(crate) struct Channel {
 #[derive(Debug)]
 enum Store {
     Memory(SharedMemory),
-    File(FileStore),
+    #[cfg_attr(
+        not(feature = "file-channel"),
+        expect(dead_code, reason = "it has no value")
+    )]
+    File(FileChannel),
 }
 
 /// What came of a batch at once.
@@ -86,7 +96,7 @@ pub(crate) struct Taken {
 enum Takings {
     Memory(Takes<StoredEvent>),
     /// Rolls itself back.
-    File(file::Transaction),
+    File(Transaction),
     Decided,
 }
 
@@ -101,7 +111,8 @@ impl Channel {
     }
 
     /// An opened file channel.
-    pub(crate) fn file(name: impl Into<String>, channel: FileStore) -> Self {
+    #[cfg(feature = "file-channel")]
+    pub(crate) fn file(name: impl Into<String>, channel: FileChannel) -> Self {
         Self::of(name, Store::File(channel))
     }
 
@@ -113,7 +124,7 @@ impl Channel {
     pub(crate) fn keep_alive(&self) -> Duration {
         match &self.store {
             Store::Memory(memory) => memory.keep_alive(),
-            Store::File(file) => file.settings().keep_alive,
+            Store::File(file) => file.keep_alive(),
         }
     }
 
@@ -136,7 +147,7 @@ impl Channel {
     pub(crate) fn capacity(&self) -> usize {
         match &self.store {
             Store::Memory(memory) => memory.capacity(),
-            Store::File(file) => file.settings().capacity,
+            Store::File(file) => file.capacity(),
         }
     }
 
@@ -146,14 +157,6 @@ impl Channel {
 
     pub(crate) fn counters(&self) -> &ChannelCounters {
         &self.counters
-    }
-
-    /// Closes a file channel and opens it again, when nothing works with it.
-    pub(crate) fn reopen(&self) -> Result<(), OpenError> {
-        match &self.store {
-            Store::Memory(_) => Ok(()),
-            Store::File(file) => file.reopen(),
-        }
     }
 
     /// Puts `events` in one transaction, all or none.
@@ -178,8 +181,8 @@ impl Channel {
         put
     }
 
-    /// Takes up to `events_max` events into one transaction. A memory channel waits for each of
-    /// them up to keep-alive, or until `hurry`; what is in the transaction then, is all.
+    /// Takes up to `events_max` events into one transaction. A memory channel waits for each event
+    /// up to keep-alive; when that or `hurry` ends the wait, it returns what it has.
     pub(crate) async fn take_patiently(
         self: &Arc<Self>,
         events_max: usize,
@@ -225,26 +228,13 @@ impl Channel {
                 (found + usize::from(found < wanted), Takings::Memory(takes))
             }
             Store::File(file) => {
-                let file = self.count_take_error(file.current())?;
                 let mut transaction = file.begin();
-                let mut attempts = 0;
-                while attempts < events_max {
-                    attempts += 1;
-                    if !self.count_take_error(file.take(&mut transaction))? {
-                        break;
-                    }
-                }
-                (attempts, Takings::File(transaction))
+                let attempts = file.take(&mut transaction, events_max);
+                (self.count_take_error(attempts)?, Takings::File(transaction))
             }
         };
         self.counters.take_attempts.add(attempts);
         Ok(self.taken(state))
-    }
-
-    /// Begins the counters anew.
-    pub(crate) fn start_counters(&self, now_millis: u64) {
-        self.counters.start(now_millis);
-        self.note_size();
     }
 
     /// Waits until there may be something to take that nobody was told of. One waiter is woken per
@@ -252,10 +242,7 @@ impl Channel {
     pub(crate) async fn arrival(&self) {
         match &self.store {
             Store::Memory(memory) => memory.arrival().await,
-            Store::File(file) => match file.current() {
-                Ok(file) => file.arrival().await,
-                Err(_) => std::future::pending().await,
-            },
+            Store::File(file) => file.arrival().await,
         }
     }
 
@@ -264,6 +251,7 @@ impl Channel {
     pub(crate) fn take_over(&self, former: &Self) {
         if let (Store::Memory(memory), Store::Memory(former)) = (&self.store, &former.store) {
             memory.take_over(former);
+            self.note_size();
         }
     }
 
@@ -276,11 +264,14 @@ impl Channel {
     }
 
     fn of(name: impl Into<String>, store: Store) -> Self {
-        Self {
+        let channel = Self {
             name: name.into(),
             store,
             counters: ChannelCounters::default(),
-        }
+        };
+        // A file channel may be opened with events in it.
+        channel.note_size();
+        channel
     }
 
     fn taken(self: &Arc<Self>, state: Takings) -> Taken {
@@ -304,10 +295,9 @@ impl Channel {
 
     async fn put_to_file(
         &self,
-        file: &FileStore,
+        file: &FileChannel,
         events: &mut Vec<StoredEvent>,
     ) -> Result<(), TransactionError> {
-        let file: Arc<FileChannel> = file.current()?;
         let count = events.len();
         let mut transaction = file.begin();
         for event in events.drain(..) {
@@ -322,7 +312,7 @@ impl Channel {
     fn count_take_error<T>(&self, result: Result<T, TransactionError>) -> Result<T, ChannelError> {
         result.map_err(|error| {
             self.counters.take_errors.increment();
-            ChannelError::of_file(&error, 1)
+            error.told(1)
         })
     }
 }
@@ -350,10 +340,10 @@ impl PendingPut {
                 let count = events.len();
                 let put = channel.put_to_file(file, events).await;
                 put.map_err(|error| {
-                    if matches!(error, TransactionError::Write(_)) {
+                    if error.is_write() {
                         channel.counters.put_errors.increment();
                     }
-                    ChannelError::of_file(&error, count)
+                    error.told(count)
                 })
             }
             _ => unreachable!("a channel keeps its store"),
@@ -388,7 +378,6 @@ impl Taken {
         match (&self.channel.store, state) {
             (Store::Memory(memory), Takings::Memory(takes)) => memory.commit_takes(&takes),
             (Store::File(file), Takings::File(transaction)) => {
-                let file = self.channel.count_take_error(file.current())?;
                 let committed = file.commit(transaction).await;
                 self.channel.count_take_error(committed)?;
             }
@@ -407,7 +396,8 @@ impl Drop for Taken {
             std::mem::replace(&mut self.state, Takings::Decided),
         ) {
             (Store::Memory(memory), Takings::Memory(takes)) => memory.rollback(takes),
-            (Store::File(_), Takings::File(transaction)) => drop(transaction),
+            // It gives back what it took when it is dropped.
+            (Store::File(_), Takings::File(_transaction)) => {}
             _ => return,
         }
         self.channel.note_size();

@@ -1,13 +1,12 @@
 //! [`AgentConfig`]: a whole agent, and building one in code.
 
 use super::channel::{ChannelConfig, ChannelKind};
+use super::component::ComponentKind;
 use super::group::SinkGroupConfig;
 use super::problem::{ConfigError, Finding, Problem, ProblemKind};
-use super::reader::ConfigReader;
 use super::selector::{SelectorConfig, no_channel};
 use super::sink::SinkConfig;
 use super::source::SourceConfig;
-use super::tree::ComponentKind;
 
 /// A whole agent: its components and how they are wired. Whatever holds one may rely on it:
 ///
@@ -52,11 +51,6 @@ pub struct AgentConfigBuilder {
 }
 
 impl AgentConfig {
-    /// A reader of property files for the agent of this name.
-    pub fn reader<'a>(agent: impl Into<String>) -> ConfigReader<'a> {
-        ConfigReader::new(agent)
-    }
-
     /// A builder for an agent of this name.
     pub fn builder(name: impl Into<String>) -> AgentConfigBuilder {
         AgentConfigBuilder {

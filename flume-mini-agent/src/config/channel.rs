@@ -6,9 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::problem::{Finding, ProblemKind};
-use super::section::{Bad, Number, Section, bad_value};
-use super::types;
+use super::problem::{Finding, ProblemKind, bad_value};
 
 /// A channel: its name and its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +60,8 @@ pub struct FileChannelConfig {
     pub keep_alive: Duration,
     /// `checkpointInterval`, in milliseconds: 30,000.
     pub checkpoint_interval: Duration,
-    /// `maxFileSize`, in bytes: 1,623,195,647, which is also the most.
+    /// `maxFileSize`, in bytes: 1,623,195,647, which is also the most. Files have at most 1 MiB
+    /// whatever it says, except for a transaction that needs more.
     pub max_file_size: u64,
     /// `minimumRequiredSpace`, in bytes: 500 MiB, and at least 1 MiB.
     pub minimum_required_space: u64,
@@ -77,9 +76,8 @@ pub struct FileChannelConfig {
 /// Flume counts bytes of bodies in slots of this size.
 const BYTES_PER_SLOT: f64 = 100.0;
 
-const FILE_SIZE_MAX: i64 = i32::MAX as i64 - 500 * 1024 * 1024;
-const MINIMUM_REQUIRED_SPACE: i64 = 500 * 1024 * 1024;
-const REQUIRED_SPACE_LEAST: i64 = 1024 * 1024;
+pub(super) const FILE_SIZE_MAX: i64 = i32::MAX as i64 - 500 * 1024 * 1024;
+pub(super) const MINIMUM_REQUIRED_SPACE: i64 = 500 * 1024 * 1024;
 
 impl ChannelConfig {
     /// A channel of this name.
@@ -108,24 +106,6 @@ impl ChannelConfig {
         }
     }
 
-    pub(super) fn read(name: &str, section: &mut Section<'_>) -> Option<Self> {
-        let type_name = section.required("type");
-        if type_name.is_empty() {
-            section.ignore_rest();
-            return None;
-        }
-        let kind = match types::CHANNELS.resolve(&type_name) {
-            Ok("memory") => ChannelKind::Memory(MemoryChannelConfig::read(section)),
-            Ok(_) => ChannelKind::File(FileChannelConfig::read(section)),
-            Err(problem) => {
-                section.error("type", problem);
-                section.ignore_rest();
-                return None;
-            }
-        };
-        Some(Self::new(name, kind))
-    }
-
     /// Flume's rule for its capacities; a value of 0 can only come from code.
     pub(super) fn check(&self, prefix: &str) -> Option<Finding> {
         let (capacity, transaction_capacity) = (self.capacity(), self.transaction_capacity());
@@ -140,13 +120,6 @@ impl ChannelConfig {
         let key = format!("{prefix}transactionCapacity");
         let is_zero = transaction_capacity == 0;
         is_zero.then(|| Finding::error(key, bad_value("0", "at least 1")))
-    }
-
-    pub(super) fn type_name(&self) -> &'static str {
-        match &self.kind {
-            ChannelKind::Memory(_) => "memory channels",
-            ChannelKind::File(_) => "file channels",
-        }
     }
 }
 
@@ -164,24 +137,6 @@ impl MemoryChannelConfig {
         let usable = 1.0 - f64::from(self.byte_capacity_buffer_percentage) * 0.01;
         let slots = (self.byte_capacity? as f64 * usable / BYTES_PER_SLOT) as i32;
         u32::try_from(slots).ok().filter(|slots| *slots >= 1)
-    }
-
-    fn read(section: &mut Section<'_>) -> Self {
-        let events = Number::int(100, 1).bad(Bad::Default, Bad::Default);
-        let bytes = Number::long(0, 0).bad(Bad::Default, Bad::Clamp);
-        let percent = Number::int(20, 0).most(100).bad(Bad::Default, Bad::Clamp);
-        let seconds = Number::int(3, 0).bad(Bad::Default, Bad::Clamp);
-        let byte_capacity = section.bytes("byteCapacity", bytes);
-        let percentage = section.number("byteCapacityBufferPercentage", percent);
-        let parsed = section.text("byteCapacity").map(str::parse::<i64>);
-        Self {
-            capacity: section.count("capacity", events),
-            transaction_capacity: section.count("transactionCapacity", events),
-            // What is no number counts as not set.
-            byte_capacity: parsed.and_then(Result::ok).map(|_| byte_capacity),
-            byte_capacity_buffer_percentage: u8::try_from(percentage).unwrap_or(100),
-            keep_alive: section.seconds("keep-alive", seconds),
-        }
     }
 }
 
@@ -205,67 +160,6 @@ impl FileChannelConfig {
             data_dirs: vec![data_dir.into()],
             ..Self::default()
         }
-    }
-
-    fn read(section: &mut Section<'_>) -> Self {
-        let events = |default| Number::int(default, 1).bad(Bad::Break, Bad::Default);
-        let seconds = |default, least| Number::int(default, least).bad(Bad::Break, Bad::Clamp);
-        let size = Number::long(FILE_SIZE_MAX, 1).most(FILE_SIZE_MAX);
-        let space = Number::long(MINIMUM_REQUIRED_SPACE, REQUIRED_SPACE_LEAST);
-        let quiet = |number: Number| number.bad(Bad::Break, Bad::ClampQuietly);
-        let interval = Number::long(30_000, 1).bad(Bad::Break, Bad::Default);
-        let data_dirs = section.text("dataDirs").unwrap_or_default().split(',');
-        let data_dirs = data_dirs.map(str::trim).filter(|dir| !dir.is_empty());
-        let config = Self {
-            data_dirs: data_dirs.map(PathBuf::from).collect(),
-            checkpoint_dir: section.text("checkpointDir").map(PathBuf::from),
-            capacity: section.count("capacity", events(1_000_000)),
-            transaction_capacity: section.count("transactionCapacity", events(10_000)),
-            keep_alive: section.seconds("keep-alive", seconds(3, 0)),
-            checkpoint_interval: section.millis("checkpointInterval", interval),
-            max_file_size: section.bytes("maxFileSize", quiet(size)),
-            minimum_required_space: section.bytes("minimumRequiredSpace", quiet(space)),
-            fsync_per_transaction: section.flag("fsyncPerTransaction", true),
-            fsync_interval: section.seconds("fsyncInterval", seconds(5, 1)),
-            checkpoint_on_close: section.flag("checkpointOnClose", true),
-        };
-        Self::read_unused(section);
-        config
-    }
-
-    fn read_unused(section: &mut Section<'_>) {
-        if section.flag("useDualCheckpoints", false) {
-            let backup = section.required("backupCheckpointDir");
-            if Some(backup.as_str()) == section.text("checkpointDir") {
-                let problem = bad_value(&backup, "another directory than checkpointDir");
-                section.error("backupCheckpointDir", problem);
-            }
-        }
-        section.no_effect(
-            &[
-                "useDualCheckpoints",
-                "backupCheckpointDir",
-                "compressBackupCheckpoint",
-                "use-fast-replay",
-                "use-log-replay-v1",
-            ],
-            "the mini-agent's file channel has a format of its own",
-        );
-        let encryption = [
-            "encryption.keyProvider",
-            "encryption.activeKey",
-            "encryption.cipherProvider",
-        ];
-        for key in encryption {
-            if section.text(key).is_some() {
-                let (what, name) = ("file channel setting", key.to_owned());
-                section.error(key, ProblemKind::LeftOut { what, name });
-            }
-        }
-        section.no_effect_under(
-            "encryption.",
-            "the mini-agent's file channel does not encrypt",
-        );
     }
 }
 

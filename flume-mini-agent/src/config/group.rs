@@ -5,10 +5,7 @@
 
 use std::time::Duration;
 
-use super::java_order;
 use super::problem::{Finding, ProblemKind};
-use super::section::{Bad, Number, Section, bad_value};
-use super::types;
 
 /// Sinks that share one worker, and how it chooses among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +66,7 @@ pub enum Selection {
     Random,
 }
 
-const MAX_PENALTY: i32 = 30_000;
+pub(super) const MAX_PENALTY: i32 = 30_000;
 
 impl SinkGroupConfig {
     /// A group of these sinks.
@@ -122,25 +119,6 @@ impl SinkGroupConfig {
     }
 }
 
-impl ProcessorConfig {
-    /// Flume's guide calls `default` the default, but its code removes a group without a type.
-    pub(super) fn read(section: &mut Section<'_>, sinks: &[String]) -> Option<Self> {
-        let type_name = section.required("type");
-        match types::PROCESSORS.resolve(&type_name) {
-            Ok("default") => Some(Self::Default),
-            Ok("failover") => Some(Self::Failover(FailoverConfig::read(section, sinks))),
-            Ok(_) => Some(Self::LoadBalance(LoadBalanceConfig::read(section))),
-            Err(problem) => {
-                if !type_name.is_empty() {
-                    section.error("type", problem);
-                }
-                section.ignore_rest();
-                None
-            }
-        }
-    }
-}
-
 impl FailoverConfig {
     /// These sinks with these priorities, and Flume's greatest penalty.
     pub fn new<I, S>(priorities: I) -> Self
@@ -159,81 +137,10 @@ impl FailoverConfig {
         config
     }
 
-    fn read(section: &mut Section<'_>, sinks: &[String]) -> Self {
-        let penalty = Number::int(MAX_PENALTY, 0).bad(Bad::Default, Bad::Clamp);
-        let mut config = Self::new(Vec::<(String, i32)>::new());
-        config.max_penalty = section.millis("maxpenalty", penalty);
-        let mut next = 0;
-        let rest = section.rest();
-        for sink in java_order::grown(sinks) {
-            let wanted = |key: &str| key.strip_prefix("priority.") == Some(sink.as_str());
-            let given = rest.iter().find(|(key, _)| wanted(key));
-            let parsed = given.and_then(|(_, value)| value.parse().ok());
-            if let Some((key, value)) = given {
-                section.use_key(key);
-                if parsed.is_none() {
-                    let problem = bad_value(value, "a whole number; Flume takes the lowest");
-                    section.warning(key, problem);
-                }
-            }
-            let priority = parsed.unwrap_or_else(|| {
-                next -= 1;
-                next
-            });
-            match config
-                .priorities
-                .iter()
-                .find(|(_, other)| *other == priority)
-            {
-                None => config.priorities.push((sink, priority)),
-                Some((kept, _)) => {
-                    let key = given.map_or("priority", |(key, _)| key);
-                    let (kept, lost) = (kept.clone(), sink);
-                    section.warning(
-                        key,
-                        ProblemKind::SamePriority {
-                            kept,
-                            lost,
-                            priority,
-                        },
-                    );
-                }
-            }
-        }
-        config.sort();
-        config
-    }
-
-    fn sort(&mut self) {
+    /// Highest priority first.
+    pub(super) fn sort(&mut self) {
         self.priorities
             .sort_by_key(|(_, priority)| std::cmp::Reverse(*priority));
-    }
-}
-
-impl LoadBalanceConfig {
-    fn read(section: &mut Section<'_>) -> Self {
-        let selector = section.text_or("selector", "round_robin");
-        let selection = match types::SINK_SELECTORS.resolve(&selector) {
-            Ok("random") => Selection::Random,
-            Ok(_) => Selection::RoundRobin,
-            Err(problem) => {
-                section.error("selector", problem);
-                Selection::RoundRobin
-            }
-        };
-        let longest = Number::long(0, 0).bad(Bad::Break, Bad::Clamp);
-        let longest = section.millis("selector.maxTimeOut", longest);
-        let default = Self::default();
-        Self {
-            selection,
-            backoff: section.flag("backoff", default.backoff),
-            // 0 means the default in Flume.
-            max_backoff: if longest.is_zero() {
-                default.max_backoff
-            } else {
-                longest
-            },
-        }
     }
 }
 

@@ -1,30 +1,24 @@
-//! An agent's configuration: Flume's property files, read and checked, or the same in code.
+//! An agent's configuration: built in code, or with the feature `properties` read from one of
+//! Flume's property files and checked.
 //!
 //! ```
-//! use flume_mini_agent::config::{AgentConfig, SourceKind};
+//! use flume_mini_agent::config::{
+//!     AgentConfig, AvroSourceConfig, LoggerSinkConfig, MemoryChannelConfig,
+//! };
 //!
-//! let text = "
-//! a1.sources = r1
-//! a1.channels = c1
-//! a1.sinks = k1
-//! a1.sources.r1.type = avro
-//! a1.sources.r1.bind = 0.0.0.0
-//! a1.sources.r1.port = ${env:PORT:-4141}
-//! a1.sources.r1.channels = c1
-//! a1.channels.c1.type = memory
-//! a1.sinks.k1.type = logger
-//! a1.sinks.k1.channel = c1
-//! ";
-//! let loaded = AgentConfig::reader("a1").read(text)?;
-//! let SourceKind::Avro(avro) = &loaded.config.sources[0].kind else { unreachable!() };
-//! assert_eq!(avro.port, 4141);
+//! let config = AgentConfig::builder("a1")
+//!     .channel("c1", MemoryChannelConfig::default())
+//!     .source("r1", AvroSourceConfig::new("0.0.0.0", 4141), ["c1"])
+//!     .sink("k1", LoggerSinkConfig::default(), "c1")
+//!     .build()?;
+//! assert_eq!(config.sinks[0].channel, "c1");
 //! # Ok::<(), flume_mini_agent::config::ConfigError>(())
 //! ```
 //!
 //! Nothing here opens a file, asks for the time or reads the environment: text goes in, a
 //! configuration comes out.
 //!
-//! # What happens when...
+//! # What happens when a property file is read, and...
 //!
 //! | | strict | lenient, as Flume |
 //! |---|---|---|
@@ -47,45 +41,36 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `properties` | the syntax of `java.util.Properties` |
-//! | `substitute` | `${env:NAME}` |
-//! | `entries`, `tree`, `section` | keys and values; by component; one component's, key by key |
-//! | `channel`, `source`, `selector`, `interceptor`, `sink`, `group` | a type and its keys each |
-//! | `types` | aliases and classes, and what is left out |
-//! | `assembly`, `reader` | all components in Flume's order; strict or lenient |
+//! | `channel`, `source`, `selector`, `interceptor`, `sink`, `group` | a component's settings each |
+//! | `component` | the kinds of components |
 //! | `agent` | the whole, and the builder |
-//! | `java_order` | the order of Java's hash sets |
 //! | `problem`, `nearest` | what is wrong and where; what was meant |
+//! | `reading` | the same from property files, feature `properties` |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod agent;
-mod assembly;
 mod channel;
-mod entries;
+mod component;
 mod group;
 mod interceptor;
-mod java_order;
 mod nearest;
 mod problem;
-mod properties;
-mod reader;
-mod section;
+#[cfg(feature = "properties")]
+mod reading;
 mod selector;
 mod sink;
 mod source;
-mod substitute;
-mod tree;
-mod types;
 
 pub use self::agent::{AgentConfig, AgentConfigBuilder};
 pub use self::channel::{ChannelConfig, ChannelKind, FileChannelConfig, MemoryChannelConfig};
+pub use self::component::ComponentKind;
 pub use self::group::{
     FailoverConfig, LoadBalanceConfig, ProcessorConfig, Selection, SinkGroupConfig,
 };
 pub use self::interceptor::InterceptorConfig;
-pub use self::problem::{ConfigError, Problem, ProblemKind, Severity};
-pub use self::properties::{EscapeError, Properties, PropertiesError, Property};
-pub use self::reader::{ConfigReader, Dropped, Loaded};
+pub use self::problem::{ConfigError, EscapeError, Problem, ProblemKind, Severity};
+#[cfg(feature = "properties")]
+pub use self::reading::{ConfigReader, Dropped, Loaded, Properties, PropertiesError, Property};
 pub use self::selector::{MultiplexingConfig, SelectorConfig};
 pub use self::sink::{
     AvroSinkConfig, CollectSinkConfig, FileRollSinkConfig, LoggerSinkConfig, NullSinkConfig,
@@ -95,4 +80,3 @@ pub use self::source::{
     AvroSourceConfig, Compression, Encoding, HttpSourceConfig, NetcatSourceConfig, SourceConfig,
     SourceKind,
 };
-pub use self::tree::ComponentKind;

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::properties::EscapeError;
-
 /// How much a [`Problem`] matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -300,6 +298,20 @@ pub enum ProblemKind {
     NothingLeft { why: &'static str },
 }
 
+/// What is wrong with an escape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EscapeError {
+    /// `\u` without four hexadecimal digits.
+    #[error(
+        "\\u needs four hexadecimal digits after it; write \\\\u for a backslash and a u, or / in a path"
+    )]
+    Malformed,
+    /// Half of a surrogate pair.
+    #[error("\\u{0:04X} is one half of a pair that makes a character: write both or neither")]
+    HalfCharacter(u16),
+}
+
 /// Bytes of a value or key that a message shows.
 const SHOWN_MAX: usize = 80;
 
@@ -353,6 +365,7 @@ impl Finding {
         }
     }
 
+    #[cfg(feature = "properties")]
     pub(super) fn warning(key: impl Into<String>, kind: ProblemKind) -> Self {
         Self {
             severity: Severity::Warning,
@@ -360,6 +373,7 @@ impl Finding {
         }
     }
 
+    #[cfg(feature = "properties")]
     pub(super) fn note(key: impl Into<String>, kind: ProblemKind) -> Self {
         Self {
             severity: Severity::Note,
@@ -368,9 +382,9 @@ impl Finding {
     }
 }
 
-/// Whether a component with these findings cannot run.
-pub(super) fn is_broken(findings: &[Finding]) -> bool {
-    findings
-        .iter()
-        .any(|finding| finding.severity == Severity::Error)
+pub(super) fn bad_value(value: &str, expected: &str) -> ProblemKind {
+    ProblemKind::BadValue {
+        value: value.to_owned(),
+        expected: expected.to_owned(),
+    }
 }

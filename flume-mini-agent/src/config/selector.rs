@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 
 use super::nearest::nearest;
 use super::problem::{Finding, ProblemKind};
-use super::section::{Section, names};
-use super::types;
 
 /// Which of a source's channels an event goes to.
 ///
@@ -42,23 +40,7 @@ pub struct MultiplexingConfig {
     pub optional: BTreeMap<String, Vec<String>>,
 }
 
-const HEADER: &str = "flume.selector.header";
-
 impl SelectorConfig {
-    /// `channels` are those of the source.
-    pub(super) fn read(section: &mut Section<'_>, channels: &[String]) -> Self {
-        let type_name = section.text_or("type", "replicating");
-        match types::SELECTORS.resolve(&type_name) {
-            Ok("replicating") => Self::read_replicating(section, channels),
-            Ok(_) => Self::Multiplexing(MultiplexingConfig::read(section, channels)),
-            Err(problem) => {
-                section.error("type", problem);
-                section.ignore_rest();
-                Self::default()
-            }
-        }
-    }
-
     /// What a selector built in code gets wrong, its keys under `prefix`.
     pub(super) fn check(&self, prefix: &str, channels: &[String]) -> Vec<Finding> {
         let mut findings = Vec::new();
@@ -81,19 +63,6 @@ impl SelectorConfig {
         }
         findings
     }
-
-    fn read_replicating(section: &mut Section<'_>, channels: &[String]) -> Self {
-        let mut optional: Vec<String> = Vec::new();
-        for name in section.list("optional") {
-            if channels.iter().all(|channel| channel != name) {
-                // Flume keeps a null for it and fails every batch at run time.
-                section.warning("optional", no_channel(name, channels));
-            } else {
-                optional.push(name.to_owned());
-            }
-        }
-        Self::Replicating { optional }
-    }
 }
 
 impl Default for SelectorConfig {
@@ -115,25 +84,6 @@ impl MultiplexingConfig {
         }
     }
 
-    fn read(section: &mut Section<'_>, channels: &[String]) -> Self {
-        let mut config = Self::new(section.text_or("header", HEADER));
-        if let Some(list) = section.text("default") {
-            config.default = channel_list(section, "default", list, channels);
-        }
-        for (key, list) in section.rest() {
-            let lists = match key.split_once('.') {
-                Some(("mapping", value)) => (&mut config.mapping, value),
-                Some(("optional", value)) => (&mut config.optional, value),
-                _ => continue,
-            };
-            section.use_key(key);
-            let (lists, value) = lists;
-            lists.insert(value.to_owned(), channel_list(section, key, list, channels));
-        }
-        config.take_required_from_optional();
-        config
-    }
-
     /// A channel that is required for a value is not optional for it, too.
     pub(super) fn take_required_from_optional(&mut self) {
         for (value, optional) in &mut self.optional {
@@ -147,30 +97,6 @@ impl From<MultiplexingConfig> for SelectorConfig {
     fn from(config: MultiplexingConfig) -> Self {
         Self::Multiplexing(config)
     }
-}
-
-/// Flume splits these lists at each single space, unlike all its others.
-fn channel_list(
-    section: &mut Section<'_>,
-    key: &str,
-    list: &str,
-    channels: &[String],
-) -> Vec<String> {
-    let wanted = names(list, |kind| section.warning(key, kind));
-    if list
-        .split(' ')
-        .any(|name| name.is_empty() || name.contains(char::is_whitespace))
-    {
-        let written = wanted.join(" ");
-        section.error(key, ProblemKind::NotSingleSpaced { written });
-    }
-    for name in wanted
-        .iter()
-        .filter(|name| channels.iter().all(|other| other != *name))
-    {
-        section.error(key, no_channel(name, channels));
-    }
-    wanted.into_iter().map(str::to_owned).collect()
 }
 
 pub(super) fn no_channel(name: &str, channels: &[String]) -> ProblemKind {

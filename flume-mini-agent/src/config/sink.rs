@@ -7,10 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::channel::ChannelConfig;
-use super::problem::{Finding, ProblemKind};
-use super::section::{Bad, Number, Section, bad_value};
+use super::problem::{Finding, ProblemKind, bad_value};
 use super::source::Compression;
-use super::types;
 
 /// A sink: its name, its settings and the channel it takes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,8 +104,6 @@ pub struct NullSinkConfig {
     pub batch_size: usize,
 }
 
-const BATCH_SIZE: i32 = 100;
-
 impl SinkConfig {
     /// A sink that takes from this channel.
     pub fn new(
@@ -134,26 +130,6 @@ impl SinkConfig {
         }
     }
 
-    pub(super) fn read(name: &str, section: &mut Section<'_>) -> Option<Self> {
-        let channel = section.required("channel");
-        let type_name = section.required("type");
-        let kind = match types::SINKS.resolve(&type_name) {
-            Ok("avro") => SinkKind::Avro(AvroSinkConfig::read(section)),
-            Ok("collect") => SinkKind::Collect(CollectSinkConfig::read(section)),
-            Ok("file_roll") => SinkKind::FileRoll(FileRollSinkConfig::read(section)),
-            Ok("logger") => SinkKind::Logger(LoggerSinkConfig::read(section)),
-            Ok(_) => SinkKind::Null(NullSinkConfig::read(section)),
-            Err(problem) => {
-                if !type_name.is_empty() {
-                    section.error("type", problem);
-                }
-                section.ignore_rest();
-                return None;
-            }
-        };
-        Some(Self::new(name, kind, channel))
-    }
-
     /// Flume's rule for the sink and its channel.
     pub(super) fn check(&self, prefix: &str, channel: &ChannelConfig) -> Option<Finding> {
         let (batch_size, transaction_capacity) =
@@ -177,16 +153,6 @@ impl SinkConfig {
             SinkKind::Collect(_) | SinkKind::Logger(_) | SinkKind::Null(_) => "batchSize",
         }
     }
-
-    pub(super) fn type_name(&self) -> &'static str {
-        match &self.kind {
-            SinkKind::Avro(_) => "avro sinks",
-            SinkKind::Collect(_) => "collect sinks",
-            SinkKind::FileRoll(_) => "file_roll sinks",
-            SinkKind::Logger(_) => "logger sinks",
-            SinkKind::Null(_) => "null sinks",
-        }
-    }
 }
 
 impl AvroSinkConfig {
@@ -201,50 +167,6 @@ impl AvroSinkConfig {
             reset_connection_interval: None,
             compression: Compression::None,
             compression_level: 6,
-        }
-    }
-
-    fn read(section: &mut Section<'_>) -> Self {
-        let forgiving = |number: Number| number.bad(Bad::Default, Bad::Default);
-        let timeout = forgiving(Number::long(20_000, 1_000));
-        let batch_size = forgiving(Number::int(BATCH_SIZE, 1));
-        let reset = Number::int(0, 0).bad(Bad::Break, Bad::Clamp);
-        let reset = section.seconds("reset-connection-interval", reset);
-        let level = Number::int(6, 0).most(9).bad(Bad::Default, Bad::Clamp);
-        let level = section.number("compression-level", level);
-        section.left_out_if_true("ssl", "avro sink setting");
-        section.no_effect(
-            &[
-                "trust-all-certs",
-                "truststore",
-                "truststore-password",
-                "truststore-type",
-                "exclude-protocols",
-                "include-protocols",
-                "exclude-cipher-suites",
-                "include-cipher-suites",
-            ],
-            "ssl is not on",
-        );
-        section.no_effect(&["maxIoWorkers"], "Flume 1.11 does not use it either");
-        Self {
-            hostname: section.host("hostname"),
-            port: section.port("port"),
-            batch_size: section.count("batch-size", batch_size),
-            connect_timeout: section.millis("connect-timeout", timeout),
-            request_timeout: section.millis("request-timeout", timeout),
-            reset_connection_interval: (!reset.is_zero()).then_some(reset),
-            compression: Compression::read(section),
-            compression_level: u8::try_from(level).unwrap_or(6),
-        }
-    }
-}
-
-impl CollectSinkConfig {
-    fn read(section: &mut Section<'_>) -> Self {
-        Self {
-            batch_size: section.count("batchSize", Number::int(BATCH_SIZE, 1)),
-            max_events: section.count("maxEvents", Number::int(1_000_000, 1)),
         }
     }
 }
@@ -270,55 +192,12 @@ impl FileRollSinkConfig {
             extension: String::new(),
         }
     }
-
-    fn read(section: &mut Section<'_>) -> Self {
-        for (key, types) in [
-            ("sink.serializer", types::SERIALIZERS),
-            ("sink.pathManager", types::PATH_MANAGERS),
-        ] {
-            if let Some(Err(problem)) = section.text(key).map(|name| types.resolve(name)) {
-                section.error(key, problem);
-            }
-        }
-        let roll = Number::long(30, 0).bad(Bad::Break, Bad::Clamp);
-        let roll = section.seconds("sink.rollInterval", roll);
-        Self {
-            directory: PathBuf::from(section.required("sink.directory")),
-            roll_interval: (!roll.is_zero()).then_some(roll),
-            batch_size: section.count("sink.batchSize", Number::int(BATCH_SIZE, 1)),
-            append_newline: section.flag("sink.serializer.appendNewline", true),
-            prefix: section.text_or("sink.pathManager.prefix", ""),
-            extension: section.text_or("sink.pathManager.extension", ""),
-        }
-    }
-}
-
-impl LoggerSinkConfig {
-    fn read(section: &mut Section<'_>) -> Self {
-        let bytes = Number::int(16, 0).bad(Bad::Default, Bad::Clamp);
-        Self {
-            max_bytes_to_log: section.count("maxBytesToLog", bytes),
-        }
-    }
 }
 
 impl Default for LoggerSinkConfig {
     fn default() -> Self {
         Self {
             max_bytes_to_log: 16,
-        }
-    }
-}
-
-impl NullSinkConfig {
-    fn read(section: &mut Section<'_>) -> Self {
-        section.number("logEveryNEvents", Number::int(10_000, 1));
-        section.no_effect(
-            &["logEveryNEvents"],
-            "the mini-agent's null sink logs nothing",
-        );
-        Self {
-            batch_size: section.count("batchSize", Number::int(BATCH_SIZE, 1)),
         }
     }
 }

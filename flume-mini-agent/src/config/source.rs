@@ -5,9 +5,7 @@
 
 use super::interceptor::InterceptorConfig;
 use super::problem::{Finding, ProblemKind};
-use super::section::{Number, Section, bad_value};
 use super::selector::{SelectorConfig, no_channel};
-use super::types;
 
 /// A source: its name, its settings and where its events go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,16 +98,6 @@ pub enum Encoding {
     Ascii,
 }
 
-const TLS_KEYS: [&str; 7] = [
-    "keystore",
-    "keystore-password",
-    "keystore-type",
-    "exclude-protocols",
-    "include-protocols",
-    "exclude-cipher-suites",
-    "include-cipher-suites",
-];
-
 impl SourceConfig {
     /// A source with a replicating selector and no interceptors.
     pub fn new<I>(name: impl Into<String>, kind: impl Into<SourceKind>, channels: I) -> Self
@@ -138,29 +126,6 @@ impl SourceConfig {
     pub fn interceptor(mut self, interceptor: InterceptorConfig) -> Self {
         self.interceptors.push(interceptor);
         self
-    }
-
-    /// `channels` are those that the source's list comes to.
-    pub(super) fn read(
-        name: &str,
-        section: &mut Section<'_>,
-        channels: Vec<String>,
-    ) -> Option<Self> {
-        let kind = SourceKind::read(section);
-        let mut selector_section = section.sub("selector.");
-        let selector = SelectorConfig::read(&mut selector_section, &channels);
-        section.absorb(selector_section, "this selector");
-        let interceptors = InterceptorConfig::read_all(section);
-        if kind.is_none() {
-            section.ignore_rest();
-        }
-        Some(Self {
-            name: name.to_owned(),
-            kind: kind?,
-            channels,
-            selector,
-            interceptors,
-        })
     }
 
     /// What a source built in code gets wrong.
@@ -192,32 +157,6 @@ impl SourceConfig {
         );
         findings
     }
-
-    pub(super) fn type_name(&self) -> &'static str {
-        match &self.kind {
-            SourceKind::Avro(_) => "avro sources",
-            SourceKind::Http(_) => "http sources",
-            SourceKind::Netcat(_) => "netcat sources",
-        }
-    }
-}
-
-impl SourceKind {
-    fn read(section: &mut Section<'_>) -> Option<Self> {
-        let type_name = section.required("type");
-        if type_name.is_empty() {
-            return None;
-        }
-        match types::SOURCES.resolve(&type_name) {
-            Ok("avro") => Some(Self::Avro(AvroSourceConfig::read(section))),
-            Ok("http") => Some(Self::Http(HttpSourceConfig::read(section))),
-            Ok(_) => Some(Self::Netcat(NetcatSourceConfig::read(section))),
-            Err(problem) => {
-                section.error("type", problem);
-                None
-            }
-        }
-    }
 }
 
 impl AvroSourceConfig {
@@ -229,19 +168,6 @@ impl AvroSourceConfig {
             compression: Compression::None,
         }
     }
-
-    fn read(section: &mut Section<'_>) -> Self {
-        let config = Self {
-            bind: section.host("bind"),
-            port: section.port("port"),
-            compression: Compression::read(section),
-        };
-        section.no_effect(&["threads"], "Flume 1.11 does not use it either");
-        section.left_out_if_true("ipFilter", "avro source setting");
-        section.no_effect(&["ipFilterRules"], "ipFilter is not on");
-        read_tls(section, "avro source setting");
-        config
-    }
 }
 
 impl HttpSourceConfig {
@@ -250,30 +176,6 @@ impl HttpSourceConfig {
         Self {
             bind: bind.into(),
             port,
-        }
-    }
-
-    fn read(section: &mut Section<'_>) -> Self {
-        let handler = section.text_or("handler", types::JSON_HANDLER);
-        if let Err(problem) = types::HANDLERS.resolve(&handler) {
-            section.error("handler", problem);
-        }
-        section.no_effect_under("handler.", "the JSON handler has no settings");
-        let jetty = [
-            "QueuedThreadPool.",
-            "HttpConfiguration.",
-            "ServerConnector.",
-            "SslContextFactory.",
-        ];
-        for prefix in jetty {
-            section.no_effect_under(prefix, "it is a setting of Jetty, which is not in here");
-        }
-        read_tls(section, "http source setting");
-        let bind = section.text_or("bind", "0.0.0.0");
-        section.check_host("bind", &bind);
-        Self {
-            bind,
-            port: section.port("port"),
         }
     }
 }
@@ -289,52 +191,6 @@ impl NetcatSourceConfig {
             encoding: Encoding::Utf8,
         }
     }
-
-    fn read(section: &mut Section<'_>) -> Self {
-        Self {
-            bind: section.host("bind"),
-            port: section.port("port"),
-            ack_every_event: section.flag("ack-every-event", true),
-            max_line_length: section.count("max-line-length", Number::int(512, 1)),
-            encoding: Encoding::read(section),
-        }
-    }
-}
-
-impl Compression {
-    /// Whatever is not "deflate" is none, in Flume.
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
-        let value = section.text_or("compression-type", "none");
-        if value.eq_ignore_ascii_case("deflate") {
-            return Self::Deflate;
-        }
-        if !value.eq_ignore_ascii_case("none") {
-            let problem = bad_value(&value, "none or deflate; Flume takes none");
-            section.warning("compression-type", problem);
-        }
-        Self::None
-    }
-}
-
-impl Encoding {
-    fn read(section: &mut Section<'_>) -> Self {
-        let value = section.text_or("encoding", "utf-8");
-        match value.to_ascii_lowercase().as_str() {
-            "utf-8" | "utf8" => Self::Utf8,
-            "iso-8859-1" | "iso8859_1" | "iso8859-1" | "latin1" => Self::Latin1,
-            "us-ascii" | "ascii" => Self::Ascii,
-            _ => {
-                let problem = bad_value(&value, "utf-8, iso-8859-1 or us-ascii in the mini-agent");
-                section.error("encoding", problem);
-                Self::Utf8
-            }
-        }
-    }
-}
-
-fn read_tls(section: &mut Section<'_>, what: &'static str) {
-    section.left_out_if_true("ssl", what);
-    section.no_effect(&TLS_KEYS, "ssl is not on");
 }
 
 impl From<AvroSourceConfig> for SourceKind {

@@ -1,5 +1,6 @@
-//! [`Desk`]: answers the requests to the control interface.
+//! [`Control`]: answers the requests to the control interface.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,14 +13,14 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::host::Addresses;
-use super::{Console, events};
+use super::{Controlled, events};
 use crate::fault::engine::FaultHit;
 use crate::fault::json;
-use crate::web::{self, Answer, NoAnswer};
+use crate::web::{self, Answer};
 
 /// What all connections share.
-pub(super) struct Desk {
-    console: Arc<dyn Console>,
+pub(super) struct Control {
+    agent: Arc<dyn Controlled>,
     addresses: Addresses,
     waits: Semaphore,
     /// The rules of the last `PUT`.
@@ -45,10 +46,10 @@ struct Refusal {
     reason: String,
 }
 
-impl Desk {
-    pub(super) fn new(console: Arc<dyn Console>, addresses: Addresses) -> Self {
+impl Control {
+    pub(super) fn new(agent: Arc<dyn Controlled>, addresses: Addresses) -> Self {
         Self {
-            console,
+            agent,
             addresses,
             waits: Semaphore::new(WAITS_MAX),
             rules: Mutex::default(),
@@ -60,7 +61,7 @@ impl Desk {
         &self,
         request: Request<Incoming>,
         local: SocketAddr,
-    ) -> Result<Answer, NoAnswer> {
+    ) -> Result<Answer, Infallible> {
         let answer = match self.check(&request, local) {
             Ok(()) => self.route(request).await,
             Err(refusal) => Err(refusal),
@@ -94,11 +95,11 @@ impl Desk {
             (_, "/") => Ok(web::text(StatusCode::OK, "Flume metrics are at /metrics\n")),
             // Flume answers any method, and in any case.
             (_, path) if path.eq_ignore_ascii_case("/metrics") => {
-                Ok(web::json(self.console.metrics()))
+                Ok(web::json(self.agent.metrics()))
             }
             ("GET" | "HEAD", "/events") => self.events(&query),
             ("DELETE", "/events") => {
-                self.console.forget();
+                self.agent.forget();
                 Ok(done())
             }
             ("GET", "/api/v1/wait") => self.wait(&query).await,
@@ -119,13 +120,13 @@ impl Desk {
     fn events(&self, query: &str) -> Result<Answer, Refusal> {
         let from = parameter(query, "from")?.unwrap_or(0);
         let limit = parameter(query, "limit")?.unwrap_or(EVENTS_SHOWN);
-        if let Some(sinks) = self.console.keeps_nothing() {
+        if let Some(sinks) = self.agent.keeps_nothing() {
             return Err(Refusal::new(
                 StatusCode::CONFLICT,
                 format!("the {sinks} sink keeps no events: use a collect sink, or see /metrics\n"),
             ));
         }
-        let (shown, total) = self.console.received(from, limit);
+        let (shown, total) = self.agent.received(from, limit);
         let shown: Vec<_> = shown.iter().map(events::show).collect();
         Ok(web::json(
             json!({"total": total, "events": shown}).to_string(),
@@ -147,7 +148,7 @@ impl Desk {
             ));
         };
         let timeout = Duration::from_secs_f64(seconds);
-        match tokio::time::timeout(timeout, self.console.wait(events)).await {
+        match tokio::time::timeout(timeout, self.agent.wait(events)).await {
             Ok(received) => Ok(web::json(json!({"received": received}).to_string())),
             Err(_) => Err(Refusal::new(
                 StatusCode::GATEWAY_TIMEOUT,
@@ -157,7 +158,7 @@ impl Desk {
     }
 
     fn faults(&self) -> Answer {
-        let text = self.console.faults().read(|faults| {
+        let text = self.agent.faults().read(|faults| {
             let rules = faults.rules().map(|(number, rule, struck)| {
                 let mut shown = json::show(rule);
                 shown.insert("rule".to_owned(), number.into());
@@ -176,7 +177,7 @@ impl Desk {
             .await
             .map_err(|_| Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ""))?;
         let rules = json::parse(&body).map_err(bad)?;
-        let faults = self.console.faults();
+        let faults = self.agent.faults();
         let numbers: Vec<_> = rules.into_iter().map(|rule| faults.add(rule)).collect();
         self.replace_rules(numbers.clone());
         Ok(web::json(json!({"rules": numbers}).to_string()))
@@ -185,7 +186,7 @@ impl Desk {
     fn replace_rules(&self, numbers: Vec<u64>) {
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *rules, numbers);
-        self.console.faults().change(|faults, _| {
+        self.agent.faults().change(|faults, _| {
             for number in old {
                 faults.remove(number);
             }
@@ -193,8 +194,8 @@ impl Desk {
     }
 
     async fn reload(&self) -> Result<Answer, Refusal> {
-        let console = Arc::clone(&self.console);
-        let reloaded = tokio::task::spawn_blocking(move || console.reload()).await;
+        let agent = Arc::clone(&self.agent);
+        let reloaded = tokio::task::spawn_blocking(move || agent.reload()).await;
         match reloaded {
             Ok(Ok(text)) if text.is_empty() => Ok(done()),
             Ok(Ok(text)) => Ok(web::text(StatusCode::OK, text + "\n")),

@@ -27,10 +27,10 @@ use std::sync::Arc;
 use crate::channel::StoredEvent;
 use crate::fault::guard::FaultBoard;
 
-pub(crate) use server::Control;
+pub(crate) use server::ControlServer;
 
 /// What the control interface can see and do.
-pub(crate) trait Console: Send + Sync + 'static {
+pub(crate) trait Controlled: Send + Sync + 'static {
     /// The counters, as JSON.
     fn metrics(&self) -> String;
 

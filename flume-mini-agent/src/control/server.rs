@@ -1,4 +1,4 @@
-//! [`Control`]: the thread of the control interface.
+//! [`ControlServer`]: the thread of the control interface.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -8,10 +8,10 @@ use std::thread::{self, JoinHandle};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use super::Console;
-use super::answer::Desk;
+use super::Controlled;
+use super::answer::Control;
 use super::host::Addresses;
-use crate::agent::tally::Tally;
+use crate::observed::Observed;
 use crate::source::listen;
 use crate::web;
 
@@ -25,20 +25,20 @@ const BLOCKING_THREADS_MAX: usize = 4;
 
 /// Answers requests until dropped.
 #[derive(Debug)]
-pub(crate) struct Control {
+pub(crate) struct ControlServer {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Control {
+impl ControlServer {
     /// Listens at an address that was given as `HOST:PORT`.
     pub(crate) fn start(
-        (listener, given): (TcpListener, &str),
-        console: Arc<dyn Console>,
+        (listener, given): (TcpListener, String),
+        agent: Arc<dyn Controlled>,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let desk = Desk::new(console, Addresses::of(given));
+        let control = Control::new(agent, Addresses::of(&given));
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -51,7 +51,7 @@ impl Control {
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name(THREAD_NAME.to_owned())
-            .spawn(move || run(runtime, listener, desk, stopped))?;
+            .spawn(move || run(runtime, listener, control, stopped))?;
         Ok(Self {
             address,
             stop: Some(stop),
@@ -64,7 +64,7 @@ impl Control {
     }
 }
 
-impl Drop for Control {
+impl Drop for ControlServer {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -77,11 +77,11 @@ impl Drop for Control {
 fn run(
     runtime: Runtime,
     listener: tokio::net::TcpListener,
-    desk: Desk,
+    control: Control,
     stopped: oneshot::Receiver<()>,
 ) {
     runtime.block_on(async {
-        tokio::spawn(serve(listener, Arc::new(desk)));
+        tokio::spawn(serve(listener, Arc::new(control)));
         // Ends when the sender is dropped.
         let _ = stopped.await;
     });
@@ -89,16 +89,16 @@ fn run(
     runtime.shutdown_background();
 }
 
-async fn serve(listener: tokio::net::TcpListener, desk: Arc<Desk>) {
+async fn serve(listener: tokio::net::TcpListener, control: Arc<Control>) {
     // These connections are none of the agent's, and are not in its counters.
-    let tally = Tally::default();
-    listen::serve(listener, CONNECTIONS_MAX, &tally, |mut socket, _| {
-        let desk = Arc::clone(&desk);
+    let observed = Observed::default();
+    listen::serve(listener, CONNECTIONS_MAX, &observed, |mut socket, _| {
+        let control = Arc::clone(&control);
         async move {
             let _ = socket.set_nodelay(true);
             // It fails for a connection that has ended.
             if let Ok(local) = socket.local_addr() {
-                web::serve(&mut socket, |request| desk.answer(request, local)).await;
+                web::serve(&mut socket, |request| control.answer(request, local)).await;
             }
         }
     })

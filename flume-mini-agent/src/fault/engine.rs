@@ -170,6 +170,7 @@ impl Faults {
     }
 
     /// A file channel is about to write, or to sync.
+    #[cfg(any(test, feature = "file-channel"))]
     pub(crate) fn on_disk(&mut self, now: Duration, point: Point) -> Option<Fault> {
         let nowhere = Place {
             connection: 0,

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::Fault;
 use super::engine::{CallView, FaultHit, Faults, Place};
-use super::rule::{FaultRule, Point};
+use super::rule::FaultRule;
+#[cfg(feature = "file-channel")]
+use super::rule::Point;
 
 /// The rules of an agent, shared by its sources, its user and the guards. Tells the engine the time.
 #[derive(Debug)]
@@ -99,6 +101,7 @@ impl FaultBoard {
         self.decide(|faults, now| faults.on_handshake(now, place))
     }
 
+    #[cfg(feature = "file-channel")]
     pub(crate) fn on_disk(&self, point: Point) -> Option<Fault> {
         self.decide(|faults, now| faults.on_disk(now, point))
     }

@@ -119,8 +119,8 @@ impl FaultRule {
         self
     }
 
-    /// The nth request, from 1 on (for a fault of disks the nth write, or sync): once unless [`times`](Self::times) says more, then as many in a
-    /// row.
+    /// The nth request, from 1 on (for a fault of disks the nth write, or sync): once unless
+    /// [`times`](Self::times) says more, then as many in a row.
     pub fn nth_request(mut self, n: u64) -> Self {
         self.nth_request = Some(n);
         self
@@ -267,6 +267,49 @@ impl FaultRule {
             }),
             None => Ok(()),
         }
+    }
+}
+
+/// The conditions of [`FaultRule`], so that a rule can be written in one go.
+impl Fault {
+    /// See [`FaultRule::nth_connection`].
+    pub fn nth_connection(self, n: u64) -> FaultRule {
+        FaultRule::new(self).nth_connection(n)
+    }
+
+    /// See [`FaultRule::nth_request`].
+    pub fn nth_request(self, n: u64) -> FaultRule {
+        FaultRule::new(self).nth_request(n)
+    }
+
+    /// See [`FaultRule::header`].
+    pub fn header(self, key: impl Into<String>, value: impl Into<String>) -> FaultRule {
+        FaultRule::new(self).header(key, value)
+    }
+
+    /// See [`FaultRule::size_over`].
+    pub fn size_over(self, bytes: usize) -> FaultRule {
+        FaultRule::new(self).size_over(bytes)
+    }
+
+    /// See [`FaultRule::after_bytes`].
+    pub fn after_bytes(self, bytes: u64) -> FaultRule {
+        FaultRule::new(self).after_bytes(bytes)
+    }
+
+    /// See [`FaultRule::probability`].
+    pub fn probability(self, share: f64) -> FaultRule {
+        FaultRule::new(self).probability(share)
+    }
+
+    /// See [`FaultRule::during`].
+    pub fn during(self, window: Range<Duration>) -> FaultRule {
+        FaultRule::new(self).during(window)
+    }
+
+    /// See [`FaultRule::times`].
+    pub fn times(self, n: u64) -> FaultRule {
+        FaultRule::new(self).times(n)
     }
 }
 

@@ -22,6 +22,7 @@ impl<'a> Draft<'a> {
         }
     }
 
+    #[cfg(feature = "regex")]
     pub(super) fn body(&self) -> &'a [u8] {
         self.event.body()
     }

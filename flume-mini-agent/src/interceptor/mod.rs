@@ -13,6 +13,7 @@
 //! `InterceptorChain`, the classes in `org.apache.flume.interceptor`, and `UUIDInterceptor`.
 
 mod draft;
+#[cfg(feature = "regex")]
 mod pattern;
 mod uuid;
 
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use crate::channel::StoredEvent;
 use draft::Draft;
 
+#[cfg(feature = "regex")]
 pub(crate) use pattern::Pattern;
 
 /// One interceptor.
@@ -38,6 +40,7 @@ pub(crate) enum Interceptor {
         rule: HeaderRule,
         value: String,
     },
+    #[cfg(feature = "regex")]
     RegexFilter {
         pattern: Pattern,
         /// Whether events that match are dropped; else the others are.
@@ -114,6 +117,7 @@ impl Interceptor {
                 let value = || Some(Cow::Owned(uuid::from_bits(prefix, (moment.random)())));
                 rule.apply(draft, value);
             }
+            #[cfg(feature = "regex")]
             Self::RegexFilter {
                 pattern,
                 exclude_events,
@@ -152,6 +156,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "regex")]
     fn filter(regex: &str, exclude_events: bool) -> Interceptor {
         Interceptor::RegexFilter {
             pattern: Pattern::new(regex).unwrap(),
@@ -233,6 +238,7 @@ mod tests {
         check(&uuid, &[("id", "mine")], &[("id", "mine")]);
     }
 
+    #[cfg(feature = "regex")]
     #[test]
     fn a_filter_keeps_or_drops_events_whose_body_has_a_match_anywhere() {
         let bodies = |interceptor: Interceptor| -> Vec<Vec<u8>> {
@@ -248,6 +254,7 @@ mod tests {
         assert_eq!(bodies(filter(".*", false)).len(), 3);
     }
 
+    #[cfg(feature = "regex")]
     #[test]
     fn events_that_do_not_change_share_their_bytes_with_the_request() {
         let event = StoredEvent::from_parts(&[("k", "v")], b"x");

@@ -1,6 +1,6 @@
 //! A random UUID as Java's `UUID.randomUUID` prints it.
 
-/// `prefix` and the UUID of version 4 with these bits, but for the six that are fixed.
+/// `prefix` and the UUID of version 4 with these bits, except the six that are fixed.
 pub(super) fn from_bits(prefix: &str, bits: u128) -> String {
     let bits = bits & !(0xf << 76) | (0x4 << 76);
     let bits = bits & !(0x3 << 62) | (0x2 << 62);

@@ -4,24 +4,27 @@ use std::io;
 use std::sync::Arc;
 
 use super::SinkWriter;
-use crate::agent::tally::Tally;
 use crate::channel::StoredEvent;
+use crate::observed::Observed;
 
 /// Puts events where [`MiniAgent::received`](crate::MiniAgent::received) finds them.
-pub(super) struct Collect {
-    tally: Arc<Tally>,
+pub(crate) struct Collect {
+    observed: Arc<Observed>,
     events_max: usize,
 }
 
 impl Collect {
-    pub(super) fn new(tally: Arc<Tally>, events_max: usize) -> Self {
-        Self { tally, events_max }
+    pub(crate) fn new(observed: Arc<Observed>, events_max: usize) -> Self {
+        Self {
+            observed,
+            events_max,
+        }
     }
 }
 
 impl SinkWriter for Collect {
     fn write(&mut self, events: &[StoredEvent]) -> io::Result<()> {
-        if self.tally.collect(events, self.events_max) {
+        if self.observed.collect(events, self.events_max) {
             return Ok(());
         }
         Err(io::Error::other(format!(

@@ -17,7 +17,7 @@ use crate::config::FileRollSinkConfig;
 const NAMES_TRIED_MAX: u32 = 1000;
 
 /// Writes to `DIRECTORY/PREFIXMILLIS-COUNTER`, as Flume's default path manager names files.
-pub(super) struct FileRoll {
+pub(crate) struct FileRoll {
     config: FileRollSinkConfig,
     series_millis: u64,
     counter: u32,
@@ -31,14 +31,17 @@ struct Open {
 }
 
 impl FileRoll {
-    pub(super) fn new(config: FileRollSinkConfig) -> Self {
-        Self {
+    /// Begins the first file.
+    pub(crate) fn open(config: FileRollSinkConfig) -> io::Result<Self> {
+        let mut sink = Self {
             config,
             series_millis: millis_since_1970(),
             counter: 0,
             file: None,
             lines: Vec::new(),
-        }
+        };
+        sink.roll()?;
+        Ok(sink)
     }
 
     fn roll(&mut self) -> io::Result<()> {
@@ -81,14 +84,6 @@ impl FileRoll {
 }
 
 impl SinkWriter for FileRoll {
-    fn start(&mut self) -> io::Result<()> {
-        self.roll()
-    }
-
-    fn stop(&mut self) {
-        self.file = None;
-    }
-
     fn write(&mut self, events: &[StoredEvent]) -> io::Result<()> {
         let interval = self.config.roll_interval;
         let is_fresh =

@@ -9,7 +9,7 @@ use crate::channel::StoredEvent;
 
 /// Writes `Event: { headers:{k=v} body: 68 69 hi }` per event. Unlike Flume's it does not pad the
 /// hexadecimal part of a short body to the width of 16 bytes.
-pub(super) struct Logger {
+pub(crate) struct Logger {
     output: Box<dyn Write + Send>,
     /// Bytes of a body that are shown.
     bytes_max: usize,
@@ -17,7 +17,7 @@ pub(super) struct Logger {
 }
 
 impl Logger {
-    pub(super) fn new(output: Box<dyn Write + Send>, bytes_max: usize) -> Self {
+    pub(crate) fn new(output: Box<dyn Write + Send>, bytes_max: usize) -> Self {
         Self {
             output,
             bytes_max,

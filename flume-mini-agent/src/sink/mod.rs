@@ -1,10 +1,10 @@
 //! Sinks: what becomes of the events that leave the channel.
 
 pub(crate) mod avro;
-mod collect;
-mod file_roll;
-mod logger;
-mod null;
+pub(crate) mod collect;
+pub(crate) mod file_roll;
+pub(crate) mod logger;
+pub(crate) mod null;
 pub(crate) mod worker;
 
 use std::fmt;
@@ -12,9 +12,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::agent::tally::Tally;
 use crate::channel::StoredEvent;
-use crate::config::SinkKind;
 
 /// What the agent does with the events it has accepted.
 #[derive(Default)]
@@ -95,38 +93,9 @@ impl fmt::Debug for Sink {
     }
 }
 
-/// The working part of a sink that writes; [`avro`] has its own.
-pub(crate) fn writer(
-    kind: &SinkKind,
-    logger_output: Option<&SharedOutput>,
-    tally: &Arc<Tally>,
-) -> Box<dyn SinkWriter> {
-    match kind {
-        SinkKind::Collect(config) => {
-            Box::new(collect::Collect::new(Arc::clone(tally), config.max_events))
-        }
-        SinkKind::FileRoll(config) => Box::new(file_roll::FileRoll::new(config.clone())),
-        SinkKind::Logger(config) => {
-            let output: Box<dyn Write + Send> = match logger_output {
-                Some(output) => Box::new(output.clone()),
-                None => Box::new(io::stdout()),
-            };
-            Box::new(logger::Logger::new(output, config.max_bytes_to_log))
-        }
-        SinkKind::Null(_) | SinkKind::Avro(_) => Box::new(null::Null),
-    }
-}
-
-/// The working part of a sink that writes. It lives as long as the agent, across stops and starts.
+/// The working part of a sink that writes; [`avro`] has its own. It is made at every start of the
+/// agent, and lets go of what it holds when it is dropped.
 pub(crate) trait SinkWriter: Send {
-    /// Gets ready for events, at every start of the agent.
-    fn start(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Lets go of what it holds, at every stop of the agent.
-    fn stop(&mut self) {}
-
     /// Writes the events of one transaction, which is rolled back on an error.
     fn write(&mut self, events: &[StoredEvent]) -> io::Result<()>;
 }

@@ -6,7 +6,7 @@ use super::SinkWriter;
 use crate::channel::StoredEvent;
 
 /// Drops every event. The runner counts them.
-pub(super) struct Null;
+pub(crate) struct Null;
 
 impl SinkWriter for Null {
     fn write(&mut self, _events: &[StoredEvent]) -> io::Result<()> {

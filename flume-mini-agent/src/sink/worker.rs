@@ -1,6 +1,5 @@
 //! [`SinkWorker`]: a sink at its channel, one transaction at a time (Flume's `Sink.process`).
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,12 +8,10 @@ use std::sync::Arc;
 use super::SinkWriter;
 use super::avro::AvroSink;
 use crate::channel::{Channel, ChannelError, Taken};
-use crate::clock::millis_since_1970;
 use crate::counters::SinkCounters;
 use crate::sink_group::Outcome;
 
-/// A sink with its name, its channel and its counters. It lives as long as the agent, across
-/// stops and starts.
+/// A sink with its name, its channel and its counters, from one start of the agent to its stop.
 pub(crate) struct SinkWorker {
     /// As in messages: `the logger sink`, or `sink k1`.
     label: String,
@@ -60,14 +57,18 @@ impl SinkWorker {
         work: Work,
         counters: Option<Arc<SinkCounters>>,
     ) -> Self {
-        Self {
+        let worker = Self {
             label,
             channel,
             batch_size,
             waits,
             work,
             counters,
+        };
+        if let Work::Write(_) = worker.work {
+            worker.count(|counters| counters.connections_created.increment());
         }
+        worker
     }
 
     pub(crate) fn label(&self) -> &str {
@@ -76,35 +77,6 @@ impl SinkWorker {
 
     pub(crate) fn channel(&self) -> &Arc<Channel> {
         &self.channel
-    }
-
-    /// Gets the sink ready, at every start of the agent.
-    pub(crate) fn start(&mut self) -> io::Result<()> {
-        if let Some(counters) = &self.counters {
-            counters.start(millis_since_1970());
-        }
-        if let Work::Write(writer) = &mut self.work {
-            writer.start()?;
-            self.count(|counters| counters.connections_created.increment());
-        }
-        Ok(())
-    }
-
-    /// Lets go of files and connections, at every stop of the agent.
-    pub(crate) fn stop(&mut self) {
-        let closes = match &mut self.work {
-            Work::Write(writer) => {
-                writer.stop();
-                true
-            }
-            Work::Send(sink) => sink.disconnect(),
-        };
-        self.count(|counters| {
-            if closes {
-                counters.connections_closed.increment();
-            }
-            counters.lifetime.stop(millis_since_1970());
-        });
     }
 
     /// Connects before there is anything to send, as Flume does when it starts a sink, used or
@@ -246,18 +218,21 @@ impl SinkWorker {
     }
 }
 
-impl SinkFailure {
-    fn new(events: usize, reason: String) -> Self {
-        Self { events, reason }
+impl Drop for SinkWorker {
+    /// Counts the end of its connection, of which a file is one to Flume.
+    fn drop(&mut self) {
+        let closes = match &mut self.work {
+            Work::Write(_) => true,
+            Work::Send(sink) => sink.disconnect(),
+        };
+        if closes {
+            self.count(|counters| counters.connections_closed.increment());
+        }
     }
 }
 
-impl fmt::Debug for SinkWorker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SinkWorker")
-            .field("label", &self.label)
-            .field("channel", &self.channel.name())
-            .field("batch_size", &self.batch_size)
-            .finish_non_exhaustive()
+impl SinkFailure {
+    fn new(events: usize, reason: String) -> Self {
+        Self { events, reason }
     }
 }

@@ -13,11 +13,13 @@
 
 mod failover;
 mod load_balance;
+mod processor;
 
 use std::time::Duration;
 
 pub(crate) use failover::Failover;
 pub(crate) use load_balance::{LoadBalance, Order};
+pub(crate) use processor::Processor;
 
 /// What came of a sink's turn, or of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,35 +39,6 @@ pub(crate) enum Next {
     Try(usize),
     /// The round is over. Failed: no sink is left to try.
     Done(Outcome),
-}
-
-/// How a group chooses among its sinks.
-#[derive(Debug)]
-pub(crate) enum Processor {
-    /// A group of one, or no group at all.
-    Default,
-    Failover(Failover),
-    LoadBalance(LoadBalance),
-}
-
-impl Processor {
-    /// Starts a round. `now` counts from any epoch.
-    pub(crate) fn begin(&mut self, now: Duration) -> Next {
-        match self {
-            Self::Default => Next::Try(0),
-            Self::Failover(failover) => failover.begin(now),
-            Self::LoadBalance(balance) => balance.begin(now),
-        }
-    }
-
-    /// Takes in what came of the sink that was to be tried.
-    pub(crate) fn report(&mut self, outcome: Outcome, now: Duration) -> Next {
-        match self {
-            Self::Default => Next::Done(outcome),
-            Self::Failover(failover) => failover.report(outcome, now),
-            Self::LoadBalance(balance) => balance.report(outcome, now),
-        }
-    }
 }
 
 /// 1 s doubled `failures` times, and no more than `max`. Flume's failover calculates this in an

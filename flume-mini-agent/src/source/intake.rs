@@ -1,14 +1,14 @@
-//! [`Intake`]: what the sources without frames do with a batch.
+//! [`Intake`]: what the HTTP and netcat sources do with a batch (the client's `Intake` is another).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::agent::log::{OpenConnection, Stored, Told, Watch};
-use crate::agent::tally::{Gauge, Tally};
 use crate::channel::StoredEvent;
 use crate::counters::SourceCounters;
 use crate::fault::Fault;
 use crate::fault::engine::{CallView, Place};
+use crate::log::{Answered, OpenConnection, Recorder, Stored};
+use crate::observed::{Gauge, Observed};
 use crate::processor::{ChannelProcessor, ProcessError, Progress};
 use crate::source::stream::End;
 
@@ -18,13 +18,13 @@ pub(crate) struct Intake {
     pub(crate) name: &'static str,
     pub(crate) processor: Arc<ChannelProcessor>,
     pub(crate) counters: Arc<SourceCounters>,
-    pub(crate) tally: Arc<Tally>,
-    pub(crate) watch: Arc<Watch>,
+    pub(crate) observed: Arc<Observed>,
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 /// A connection to the source, counted while it is open.
 #[derive(Debug)]
-pub(crate) struct Visit {
+pub(crate) struct Connection {
     opened: OpenConnection,
     /// How it is to end before it begins.
     pub(crate) end: Option<End>,
@@ -38,6 +38,10 @@ pub(crate) enum Answer {
     /// A channel did not take it.
     Failed(String),
     /// Something else went wrong.
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "netcat does not say what went wrong")
+    )]
     Error(String),
     /// Nothing, and the connection ends. `None`: nothing ever.
     End(Option<End>),
@@ -45,48 +49,50 @@ pub(crate) enum Answer {
 
 impl Intake {
     /// Notes a connection.
-    pub(crate) fn open(&self, peer: SocketAddr) -> Visit {
-        let opened = self.watch.open(self.name, Some(peer));
-        self.tally.count(|stats| stats.connections_opened += 1);
-        let fault = self.watch.faults.on_connection(opened.number(), false);
-        Visit {
+    pub(crate) fn open(&self, peer: SocketAddr) -> Connection {
+        let opened = self.recorder.open(self.name, Some(peer));
+        self.observed.count(|stats| stats.connections_opened += 1);
+        let fault = self.recorder.faults.on_connection(opened.number(), false);
+        Connection {
             end: fault.as_ref().and_then(End::of),
             opened,
-            _open: Gauge::up(&self.tally, |stats| &mut stats.connections_open),
+            _open: Gauge::up(&self.observed, |stats| &mut stats.connections_open),
         }
     }
 
     /// Notes a request and gives it its number.
-    pub(crate) fn begin(&self, visit: &Visit, bytes: usize) -> u64 {
-        let log = &self.watch.log;
-        let request = log.begin(self.name, visit.opened.number(), bytes);
-        self.tally.count(|stats| stats.requests += 1);
+    pub(crate) fn begin(&self, connection: &Connection, bytes: usize) -> u64 {
+        let log = &self.recorder.log;
+        let request = log.begin(self.name, connection.opened.number(), bytes);
+        self.observed.count(|stats| stats.requests += 1);
         request
     }
 
     /// Notes that a request could not be read.
-    pub(crate) fn refused(&self, request: u64, told: Told) {
+    #[cfg(feature = "http")]
+    pub(crate) fn refused(&self, request: u64, answered: Answered) {
         self.counters.read_fails.increment();
-        self.turned_away(request, told);
+        self.turned_away(request, answered);
     }
 
     /// Notes that a request was not even read, which Flume does not count.
-    pub(crate) fn turned_away(&self, request: u64, told: Told) {
-        self.watch.log.told(request, told);
-        self.tally.count(|stats| stats.requests_refused += 1);
+    #[cfg(feature = "http")]
+    pub(crate) fn turned_away(&self, request: u64, answered: Answered) {
+        self.recorder.log.answered(request, answered);
+        self.observed.count(|stats| stats.requests_refused += 1);
     }
 
-    /// Notes what became of a batch of so many events, and what was told about it, if anything
+    /// Notes what became of a batch of so many events, and what was answered to it, if anything
     /// was: in the log first, since who waits for a counter looks there next.
     pub(crate) fn answered(
         &self,
         request: u64,
         answer: &Answer,
-        told: Option<Told>,
+        answered: Option<Answered>,
         events: usize,
     ) {
-        if let Some(told) = told {
-            self.watch.log.told(request, told);
+        if let Some(answered) = answered {
+            self.recorder.log.answered(request, answered);
         }
         self.count(answer, events);
     }
@@ -94,17 +100,17 @@ impl Intake {
     /// Gives a batch to the channels.
     pub(crate) async fn take(
         &self,
-        visit: &Visit,
+        connection: &Connection,
         (request, bytes): (u64, usize),
         events: Vec<StoredEvent>,
     ) -> Answer {
         let count = events.len();
         self.counters.events_received.add(count);
-        let fault = self.struck(visit, (request, bytes), &events);
+        let fault = self.struck(connection, (request, bytes), &events);
         let (answer, stored) = self.work(fault.as_ref(), events).await;
-        self.watch.log.stored(request, count, stored);
+        self.recorder.log.stored(request, count, stored);
         let accepted = if stored == Stored::No { 0 } else { count };
-        self.tally
+        self.observed
             .count(|stats| stats.events_accepted += accepted as u64);
         match fault {
             Some(Fault::AnswerLate(late)) => tokio::time::sleep(late).await,
@@ -118,7 +124,7 @@ impl Intake {
 
     fn struck(
         &self,
-        visit: &Visit,
+        connection: &Connection,
         (request, payload_bytes): (u64, usize),
         events: &[StoredEvent],
     ) -> Option<Fault> {
@@ -132,9 +138,9 @@ impl Intake {
         };
         let has_headers =
             |wanted: &[(String, String)]| events.iter().any(|event| has_all(event, wanted));
-        self.watch.faults.on_call(&CallView {
+        self.recorder.faults.on_call(&CallView {
             at: Place {
-                connection: visit.opened.number(),
+                connection: connection.opened.number(),
                 connection_bytes: 0,
                 request,
             },
@@ -195,21 +201,21 @@ impl Intake {
         match answer {
             Answer::Ok => {
                 self.counters.events_accepted.add(events);
-                self.tally.count(|stats| stats.batches_ok += 1);
+                self.observed.count(|stats| stats.batches_ok += 1);
             }
             Answer::Failed(_) => {
                 self.counters.channel_write_fails.increment();
-                self.tally.count(|stats| stats.batches_failed += 1);
+                self.observed.count(|stats| stats.batches_failed += 1);
             }
             Answer::Error(_) => {
                 self.counters.other_fails.increment();
-                self.tally.count(|stats| stats.batches_failed += 1);
+                self.observed.count(|stats| stats.batches_failed += 1);
             }
             Answer::End(_) => {}
         }
     }
 
     fn gauge(&self) -> Gauge {
-        Gauge::up(&self.tally, |stats| &mut stats.batches_waiting)
+        Gauge::up(&self.observed, |stats| &mut stats.batches_waiting)
     }
 }

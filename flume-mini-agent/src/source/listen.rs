@@ -9,8 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::agent::port::stop_listening;
-use crate::agent::tally::Tally;
+use crate::observed::Observed;
+use crate::port::stop_listening;
 
 /// Wait after a failed `accept`, which is most often a lack of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
@@ -20,7 +20,7 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 pub(crate) async fn serve<F>(
     listener: TcpListener,
     connections_max: usize,
-    tally: &Tally,
+    observed: &Observed,
     mut connect: impl FnMut(TcpStream, SocketAddr) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
@@ -34,7 +34,7 @@ pub(crate) async fn serve<F>(
             continue;
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tally.count(|stats| stats.connections_refused += 1);
+            observed.count(|stats| stats.connections_refused += 1);
             continue;
         };
         // Those that have ended: with those that are open, not many more than `connections_max`.
@@ -72,8 +72,8 @@ mod tests {
             .unwrap();
         runtime.block_on(async {
             let listener = TcpListener::from_std(listener).unwrap();
-            let tally = Tally::default();
-            let serving = serve(listener, 1, &tally, |_, _| async {});
+            let observed = Observed::default();
+            let serving = serve(listener, 1, &observed, |_, _| async {});
             let end = tokio::time::timeout(Duration::from_millis(1), serving).await;
             assert!(end.is_err(), "it serves until it is dropped");
         });

@@ -3,12 +3,13 @@
 //! | file | holds |
 //! |---|---|
 //! | here | [`Source`], one of any type |
-//! | [`avro`], [`http`], [`netcat`] | a source each |
-//! | [`intake`] | what a source is given, and what those without frames do with a batch |
+//! | [`avro`], `http`, [`netcat`] | a source each |
+//! | [`intake`] | what a source is given, and what the HTTP and netcat sources do with a batch |
 //! | [`listen`] | the accept loop of all |
 //! | [`stream`] | how fast bytes go, and how a connection ends |
 
 pub(crate) mod avro;
+#[cfg(feature = "http")]
 pub(crate) mod http;
 pub(crate) mod intake;
 pub(crate) mod listen;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use avro::AvroSource;
+#[cfg(feature = "http")]
 use http::HttpSource;
 use netcat::NetcatSource;
 
@@ -27,6 +29,7 @@ use netcat::NetcatSource;
 #[derive(Debug)]
 pub(crate) enum Source {
     Avro(AvroSource),
+    #[cfg(feature = "http")]
     Http(HttpSource),
     Netcat(NetcatSource),
 }
@@ -35,7 +38,8 @@ impl Source {
     /// Accepts connections until dropped.
     pub(crate) async fn serve(self, listener: TcpListener, connections_max: usize) {
         match self {
-            Self::Avro(source) => Arc::new(source).serve(listener, connections_max).await,
+            Self::Avro(source) => avro::serve(Arc::new(source), listener, connections_max).await,
+            #[cfg(feature = "http")]
             Self::Http(source) => Arc::new(source).serve(listener, connections_max).await,
             Self::Netcat(source) => Arc::new(source).serve(listener, connections_max).await,
         }
@@ -43,4 +47,5 @@ impl Source {
 }
 
 #[cfg(test)]
+#[cfg(feature = "http")]
 mod tests;

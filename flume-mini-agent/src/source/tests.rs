@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::avro::{self, AvroSource, ReplyMode};
-use super::http::{self, HttpSource};
+use super::avro::shared::ReplyMode;
+use super::avro::{self, AvroSource};
+use super::http::HttpSource;
 use super::intake::Intake;
 use super::netcat::{self, NetcatSource};
-use crate::agent::log::{Stored, Told, Watch};
 use crate::channel::memory::MemoryLimits;
 use crate::channel::{Channel, StoredEvent};
 use crate::config::{Encoding, NetcatSourceConfig};
 use crate::fault::Fault;
 use crate::fault::guard::FaultGuard;
 use crate::fault::rule::FaultRule;
+use crate::log::{Answered, Recorder, Stored};
 use crate::processor::ChannelProcessor;
 use crate::selector::Selector;
 
@@ -29,7 +30,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 struct Fixture {
     address: SocketAddr,
     channel: Arc<Channel>,
-    watch: Arc<Watch>,
+    recorder: Arc<Recorder>,
     hurry: Option<oneshot::Sender<()>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -44,7 +45,7 @@ impl Fixture {
     }
 
     fn http() -> Self {
-        Self::start(http::NAME, |intake, listener| {
+        Self::start("http", |intake, listener| {
             let source = Arc::new(HttpSource::new(intake, 1_000));
             tokio::spawn(source.serve(listener, 10));
         })
@@ -60,8 +61,8 @@ impl Fixture {
             byte_slots: None,
         };
         let channel = Arc::new(Channel::memory("c1", limits, Duration::ZERO));
-        let watch = Arc::new(Watch::new(0));
-        let tally = Arc::default();
+        let recorder = Arc::new(Recorder::new(0));
+        let observed = Arc::default();
         let channels = vec![Arc::clone(&channel)];
         let selector = Selector::replicating(1, &[]);
         let intake = Intake {
@@ -69,11 +70,11 @@ impl Fixture {
             processor: Arc::new(ChannelProcessor::new(
                 channels,
                 selector,
-                Arc::clone(&tally),
+                Arc::clone(&observed),
             )),
             counters: Arc::default(),
-            tally,
-            watch: Arc::clone(&watch),
+            observed,
+            recorder: Arc::clone(&recorder),
         };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -94,7 +95,7 @@ impl Fixture {
         Self {
             address,
             channel,
-            watch,
+            recorder,
             hurry: Some(hurry),
             stop: Some(stop),
             thread: Some(thread),
@@ -104,7 +105,7 @@ impl Fixture {
     fn avro() -> Self {
         Self::start(avro::NAME, |intake, listener| {
             let source = AvroSource::new(intake, ReplyMode::Parallel, 1_000);
-            tokio::spawn(Arc::new(source).serve(listener, 10));
+            tokio::spawn(avro::serve(Arc::new(source), listener, 10));
         })
     }
 
@@ -114,7 +115,7 @@ impl Fixture {
     }
 
     fn fault(&self, rule: impl Into<FaultRule>) -> FaultGuard {
-        self.watch.faults.guard(rule.into())
+        self.recorder.faults.guard(rule.into())
     }
 
     /// Takes the events out of the channel: headers and body of each.
@@ -138,9 +139,9 @@ impl Fixture {
         shown
     }
 
-    fn last_request(&self) -> (Told, Stored) {
-        let last = self.watch.log.requests().pop().unwrap();
-        (last.told, last.stored)
+    fn last_request(&self) -> (Answered, Stored) {
+        let last = self.recorder.log.requests().pop().unwrap();
+        (last.answered, last.stored)
     }
 
     fn connect(&self) -> Client {
@@ -226,7 +227,7 @@ fn netcat_makes_every_line_an_event_and_answers_each() {
     client.end();
     assert_eq!(client.rest(), "");
     assert_eq!(fixture.stored(), ["one", "two\r", "", "three"]);
-    assert_eq!(fixture.watch.log.requests().len(), 4);
+    assert_eq!(fixture.recorder.log.requests().len(), 4);
 }
 
 #[test]
@@ -244,7 +245,7 @@ fn netcat_is_silent_about_success_if_it_shall_not_ack_and_tells_failures_all_the
     let rest = client.rest();
     assert_eq!(rest.matches("FAILED: ").count(), 1, "{rest}");
     assert_eq!(fixture.stored(), ["x"; 10]);
-    assert_eq!(fixture.last_request(), (Told::Failed, Stored::No));
+    assert_eq!(fixture.last_request(), (Answered::Failed, Stored::No));
 }
 
 #[test]
@@ -317,7 +318,7 @@ fn a_fault_that_a_source_does_not_have_leaves_no_hit() {
     let mut client = fixture.connect();
     client.send("a\n");
     client.expect("OK\n");
-    fixture.watch.faults.read(|faults| {
+    fixture.recorder.faults.read(|faults| {
         assert_eq!(faults.hits().count(), 0);
     });
 }
@@ -335,7 +336,7 @@ fn http_stores_a_list_of_events_and_answers_nothing_but_200() {
     assert!(answer.contains("content-length: 0\r\n"), "{answer}");
     assert!(answer.ends_with("\r\n\r\n"), "{answer}");
     assert_eq!(fixture.stored(), ["a=b one", "two"]);
-    assert_eq!(fixture.last_request(), (Told::Status(200), Stored::Yes));
+    assert_eq!(fixture.last_request(), (Answered::Status(200), Stored::Yes));
 }
 
 #[test]
@@ -347,7 +348,7 @@ fn http_keeps_a_connection_for_more_requests() {
     client.send_request("POST / HTTP/1.1", br#"[{"body":"x"}]"#);
     assert!(client.rest().contains("HTTP/1.1 200 OK\r\n"));
     assert_eq!(fixture.stored(), ["x"]);
-    assert_eq!(fixture.watch.log.connections().len(), 1);
+    assert_eq!(fixture.recorder.log.connections().len(), 1);
 }
 
 #[test]
@@ -381,7 +382,7 @@ fn http_says_unavailable_when_the_channel_is_full_or_the_batch_too_large() {
     let start = "Error appending event to channel. Channel might be full.";
     assert!(text.starts_with(start), "{text}");
     assert_eq!(fixture.stored().len(), 10);
-    assert_eq!(fixture.last_request(), (Told::Status(503), Stored::No));
+    assert_eq!(fixture.last_request(), (Answered::Status(503), Stored::No));
 }
 
 #[test]

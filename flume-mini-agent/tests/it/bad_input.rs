@@ -2,20 +2,14 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flume_mini_agent::config::{
-    AgentConfig, AgentConfigBuilder, AvroSourceConfig, FileChannelConfig, FileRollSinkConfig,
+    AgentConfig, AgentConfigBuilder, AvroSourceConfig, FileRollSinkConfig,
 };
 use flume_mini_agent::{MiniAgent, StartError};
 
-use crate::support::{Client, batch, status};
-
-fn file(directory: &Path) -> FileChannelConfig {
-    let mut config = FileChannelConfig::new(directory, directory);
-    config.minimum_required_space = 1 << 20;
-    config
-}
+use crate::support::{file, put};
 
 /// A file channel, and a source at this port.
 fn config(directory: &Path, port: u16) -> AgentConfigBuilder {
@@ -36,10 +30,7 @@ fn free_port() -> u16 {
 /// A directory of a file channel with three events in it.
 fn filled() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let agent = start(config(directory.path(), 0)).unwrap();
-    let mut client = Client::greeted(&agent);
-    client.send_bytes(&batch(1, 3));
-    client.expect(&status(1, "00"));
+    put(start(config(directory.path(), 0)).unwrap().addr(), 3);
     directory
 }
 
@@ -92,9 +83,7 @@ fn a_locked_channel_is_refused_and_its_holder_goes_on() {
         std::process::id()
     );
     assert!(error.to_string().starts_with(&expected), "{error}");
-    let mut client = Client::greeted(&holder);
-    client.send_bytes(&batch(1, 1));
-    client.expect(&status(1, "00"));
+    put(holder.addr(), 1);
     assert_eq!(holder.channel_size("c1"), Some(4));
     drop(TcpListener::bind(("127.0.0.1", port)).unwrap());
 }
@@ -117,10 +106,20 @@ fn a_path_that_is_a_file_is_no_directory_for_a_channel() {
 #[test]
 fn a_damaged_log_is_told_with_file_and_offset_and_is_not_touched() {
     let directory = filled();
-    let log = directory.path().join("log-1");
+    let entries = fs::read_dir(directory.path()).unwrap();
+    let mut paths = entries.map(|entry| entry.unwrap().path());
+    let is_segment = |path: &PathBuf| {
+        path.file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("seg-")
+    };
+    let log = paths.find(is_segment).unwrap();
     let mut bytes = fs::read(&log).unwrap();
-    // In the middle of what three committed events and the end of the log take.
-    let middle = bytes.len() / 2;
+    // In the middle of what three committed events take behind the header of 4096 bytes.
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    let middle = (4096 + end) / 2;
     bytes[middle] ^= 1;
     fs::write(&log, &bytes).unwrap();
     let error = start(config(directory.path(), 0)).unwrap_err().to_string();

@@ -1,39 +1,22 @@
 //! Scripted faults of a file channel's disk, as clients meet them.
 
-use std::path::PathBuf;
-
 use flume_client::{Backoff, Client, Event};
-use flume_mini_agent::config::{
-    AgentConfig, AvroSourceConfig, CollectSinkConfig, FileChannelConfig,
-};
-use flume_mini_agent::{Fault, MiniAgent, StartError, Told};
+use flume_mini_agent::config::{AgentConfig, AvroSourceConfig, CollectSinkConfig};
+use flume_mini_agent::{Answered, Fault, MiniAgent, StartError};
 
-use crate::support::{APPEND, Client as Raw, LIMIT, batch, status};
+use crate::support::{APPEND, Client as Raw, LIMIT, batch, file, status};
 
 /// An agent with a file channel whose sink is paused, so that it takes puts only.
 struct Durable {
     agent: MiniAgent,
-    _directory: Directory,
-}
-
-/// Gone after the test.
-struct Directory(PathBuf);
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+    _directory: tempfile::TempDir,
 }
 
 impl Durable {
-    fn start(name: &str) -> Self {
-        let name = format!("flume-mini-agent-{}-{name}", std::process::id());
-        let directory = Directory(std::env::temp_dir().join(name));
-        let [checkpoint, data] = ["checkpoint", "data"].map(|part| directory.0.join(part));
-        let mut channel = FileChannelConfig::new(checkpoint, data);
-        channel.minimum_required_space = 1 << 20;
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
         let config = AgentConfig::builder("a1")
-            .channel("c1", channel)
+            .channel("c1", file(directory.path()))
             .source("r1", AvroSourceConfig::new("127.0.0.1", 0), ["c1"])
             .sink("k1", CollectSinkConfig::default(), "c1");
         let agent = MiniAgent::configured(config.build().unwrap()).sinks_paused(true);
@@ -52,7 +35,7 @@ impl Durable {
             .base(std::time::Duration::from_millis(1))
             .cap(std::time::Duration::from_millis(10));
         let client = Client::builder().agent(self.agent.url()).backoff(backoff);
-        // The length of a record is counted below.
+        // The length of a frame is counted below.
         client.event_ids(false).build().unwrap()
     }
 }
@@ -68,7 +51,7 @@ fn deliver(client: &Client, number: usize) {
 
 #[test]
 fn after_a_failed_sync_a_batch_is_answered_failed_and_an_event_an_error_until_the_next_start() {
-    let mut durable = Durable::start("fsync-answers");
+    let mut durable = Durable::start();
     let mut client = Raw::greeted(&durable.agent);
     client.send_bytes(&batch(3, 2));
     client.expect(&status(3, "00"));
@@ -83,11 +66,11 @@ fn after_a_failed_sync_a_batch_is_answered_failed_and_an_event_an_error_until_th
         "no sync is tried after one that failed"
     );
     client.send(APPEND);
-    // Up to the length of the error: what was told is in the log before it is written.
+    // Up to the length of the error: what was answered is in the log before it is written.
     client.skip(21);
-    let told = durable.agent.batches().last().unwrap().told.clone();
-    let Told::Error(text) = told else {
-        panic!("{told:?}");
+    let answered = durable.agent.batches().last().unwrap().answered.clone();
+    let Answered::Error(text) = answered else {
+        panic!("{answered:?}");
     };
     assert!(text.contains("out of order"), "{text}");
     durable.agent.restart().unwrap();
@@ -99,7 +82,7 @@ fn after_a_failed_sync_a_batch_is_answered_failed_and_an_event_an_error_until_th
 
 #[test]
 fn a_client_loses_nothing_to_a_failed_sync() {
-    let mut durable = Durable::start("fsync");
+    let mut durable = Durable::start();
     let client = durable.client();
     for number in 0..5 {
         deliver(&client, number);
@@ -125,7 +108,7 @@ fn a_client_loses_nothing_to_a_failed_sync() {
 
 #[test]
 fn a_start_on_a_disk_that_still_fails_says_so_and_the_next_one_finds_everything() {
-    let mut durable = Durable::start("fsync-start");
+    let mut durable = Durable::start();
     deliver(&durable.client(), 0);
     let fault = durable.agent.fault(Fault::FsyncError.times(2));
     let mut client = Raw::greeted(&durable.agent);
@@ -141,21 +124,27 @@ fn a_start_on_a_disk_that_still_fails_says_so_and_the_next_one_finds_everything(
 
 #[test]
 fn a_full_disk_refuses_a_batch_and_the_channel_works_on() {
-    let durable = Durable::start("full");
+    let durable = Durable::start();
     let client = durable.client();
     deliver(&client, 0);
     let fault = durable.agent.fault(Fault::DiskFull.times(3));
     deliver(&client, 1);
     assert_eq!(fault.hits().len(), 3);
-    let told: Vec<_> = durable
+    let answered: Vec<_> = durable
         .agent
         .batches()
         .into_iter()
-        .map(|it| it.told)
+        .map(|it| it.answered)
         .collect();
     assert_eq!(
-        told,
-        [Told::Ok, Told::Failed, Told::Failed, Told::Failed, Told::Ok]
+        answered,
+        [
+            Answered::Ok,
+            Answered::Failed,
+            Answered::Failed,
+            Answered::Failed,
+            Answered::Ok
+        ]
     );
     assert_eq!(durable.size(), 2, "what was refused is not stored");
     durable.agent.resume_sink();
@@ -167,11 +156,11 @@ fn a_full_disk_refuses_a_batch_and_the_channel_works_on() {
 
 #[test]
 fn a_power_loss_with_any_torn_tail_keeps_what_was_acknowledged_and_cuts_the_tail() {
-    let mut durable = Durable::start("power");
+    let mut durable = Durable::start();
     let client = durable.client();
     deliver(&client, 0);
-    // 17 bytes of head, 8 of a number, 4 of a length.
-    let record = 29 + event(0).as_datum().len();
+    // 48 bytes of a frame's head, and 4 that say where the event ends.
+    let record = 52 + event(0).as_datum().len();
     for torn_bytes in 0..=record {
         let before = durable.size();
         let fault = durable

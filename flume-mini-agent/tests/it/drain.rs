@@ -4,18 +4,12 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use flume_mini_agent::config::{
-    AgentConfig, AvroSinkConfig, AvroSourceConfig, CollectSinkConfig, FileChannelConfig,
-    MemoryChannelConfig, NullSinkConfig,
+    AgentConfig, AvroSinkConfig, AvroSourceConfig, CollectSinkConfig, MemoryChannelConfig,
+    NullSinkConfig,
 };
 use flume_mini_agent::{MiniAgent, Sink};
 
-use crate::support::{Client, LIMIT, batch, status};
-
-fn put(agent: &MiniAgent, source: &str, events: usize) {
-    let mut client = Client::greeted_at(agent.addr_of(source).unwrap());
-    client.send_bytes(&batch(1, events));
-    client.expect(&status(1, "00"));
-}
+use crate::support::{Client, LIMIT, batch, file, put, status};
 
 #[test]
 fn the_sources_stop_first_and_the_sinks_empty_the_channels() {
@@ -26,7 +20,7 @@ fn the_sources_stop_first_and_the_sinks_empty_the_channels() {
         .sink_paused(true)
         .start()
         .unwrap();
-    put(&far, "r1", 1);
+    put(far.addr(), 1);
     let mut hop = AvroSinkConfig::new("127.0.0.1", far.addr().port());
     hop.batch_size = 1;
     let config = AgentConfig::builder("a1")
@@ -55,12 +49,12 @@ fn the_sources_stop_first_and_the_sinks_empty_the_channels() {
 #[test]
 fn all_that_was_stored_is_drained() {
     let mut agent = MiniAgent::builder().batch_size(1).start().unwrap();
-    put(&agent, "r1", 100);
+    put(agent.addr(), 100);
     assert_eq!(agent.drain(LIMIT), []);
     assert_eq!(agent.received_count(), 100);
     assert_eq!(agent.stats().channel_size, 0);
     agent.start_again().unwrap();
-    put(&agent, "r1", 1);
+    put(agent.addr(), 1);
 }
 
 /// An agent whose sink waits for more than there ever is, and has 7 events in its hands.
@@ -74,7 +68,7 @@ fn waiting() -> MiniAgent {
     let agent = MiniAgent::configured(config.build().unwrap())
         .start()
         .unwrap();
-    put(&agent, "r1", 7);
+    put(agent.addr(), 7);
     agent
         .wait_until(LIMIT, |stats| stats.events_accepted == 7)
         .unwrap();
@@ -102,7 +96,7 @@ fn a_sink_that_waits_for_a_whole_batch_can_be_paused() {
 fn what_is_left_after_the_time_is_told_and_stays() {
     let builder = MiniAgent::builder().sink(Sink::Null).sink_paused(true);
     let mut agent = builder.start().unwrap();
-    put(&agent, "r1", 7);
+    put(agent.addr(), 7);
     let left = agent.drain(Duration::from_millis(1));
     let [left] = left.as_slice() else {
         panic!("{left:?}")
@@ -121,20 +115,18 @@ fn what_is_left_after_the_time_is_told_and_stays() {
 #[test]
 fn a_channel_without_a_sink_is_told_without_a_wait() {
     let directory = tempfile::tempdir().unwrap();
-    let mut file = FileChannelConfig::new(directory.path(), directory.path());
-    file.minimum_required_space = 1 << 20;
     let avro = || AvroSourceConfig::new("127.0.0.1", 0);
     let config = AgentConfig::builder("a1")
         .channel("c1", MemoryChannelConfig::default())
-        .channel("c2", file)
+        .channel("c2", file(directory.path()))
         .source("r1", avro(), ["c1"])
         .source("r2", avro(), ["c2"])
         .sink("k1", CollectSinkConfig::default(), "c1");
     let mut agent = MiniAgent::configured(config.build().unwrap())
         .start()
         .unwrap();
-    put(&agent, "r1", 3);
-    put(&agent, "r2", 5);
+    put(agent.addr(), 3);
+    put(agent.addr_of("r2").unwrap(), 5);
     let left = agent.drain(Duration::MAX);
     let [left] = left.as_slice() else {
         panic!("{left:?}")

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use flume_mini_agent::{Fault, FaultRule, MiniAgent, Stored, Told};
+use flume_mini_agent::{Answered, Fault, FaultRule, MiniAgent, Stored};
 
 use crate::support::{APPEND, Client, GREETING, GREETING_OK, LIMIT, MD5, batch, hex, status};
 
@@ -13,11 +13,11 @@ fn agent() -> MiniAgent {
 
 /// Checks the last batch in the log, and that as many events as that says are in the channel.
 #[track_caller]
-fn check_log(agent: &MiniAgent, told: &Told, stored: Stored) {
+fn check_log(agent: &MiniAgent, answered: &Answered, stored: Stored) {
     let batches = agent.batches();
     let batch = batches.last().unwrap();
-    assert_eq!((&batch.told, batch.stored), (told, stored));
-    assert_eq!(batch.took.is_some(), *told != Told::Nothing);
+    assert_eq!((&batch.answered, batch.stored), (answered, stored));
+    assert_eq!(batch.took.is_some(), *answered != Answered::Nothing);
     let in_channel = |stored| u64::from(stored != Stored::No);
     let events: u64 = batches.iter().map(|batch| in_channel(batch.stored)).sum();
     assert_eq!(agent.stats().events_accepted, events);
@@ -25,7 +25,12 @@ fn check_log(agent: &MiniAgent, told: &Told, stored: Stored) {
 }
 
 /// A call under `fault` is followed by `see` at the client.
-fn check(fault: impl Into<FaultRule>, see: impl FnOnce(&mut Client), told: &Told, stored: Stored) {
+fn check(
+    fault: impl Into<FaultRule>,
+    see: impl FnOnce(&mut Client),
+    answered: &Answered,
+    stored: Stored,
+) {
     let agent = agent();
     let fault = agent.fault(fault);
     let mut client = Client::greeted(&agent);
@@ -34,13 +39,13 @@ fn check(fault: impl Into<FaultRule>, see: impl FnOnce(&mut Client), told: &Told
     let hits = fault.hits();
     assert_eq!(hits.len(), 1, "{hits:?}");
     assert_eq!(hits[0].request, Some(2));
-    check_log(&agent, told, stored);
+    check_log(&agent, answered, stored);
     // The rule ends with its guard.
     drop(fault);
     let mut client = Client::greeted(&agent);
     client.send(APPEND);
     client.expect(&status(1, "00"));
-    check_log(&agent, &Told::Ok, Stored::Yes);
+    check_log(&agent, &Answered::Ok, Stored::Yes);
     assert_eq!(agent.fault_hits(), hits);
 }
 
@@ -49,7 +54,7 @@ fn a_drop_before_the_commit_stores_nothing() {
     check(
         Fault::DropBeforeCommit,
         Client::expect_fin,
-        &Told::Nothing,
+        &Answered::Nothing,
         Stored::No,
     );
 }
@@ -59,7 +64,7 @@ fn a_drop_after_the_commit_stores_the_events() {
     check(
         Fault::CommitThenDrop,
         Client::expect_fin,
-        &Told::Nothing,
+        &Answered::Nothing,
         Stored::Yes,
     );
 }
@@ -70,10 +75,15 @@ fn a_reset_is_a_reset_on_either_side_of_the_commit() {
     check(
         Fault::Reset.nth_request(1),
         reset,
-        &Told::Nothing,
+        &Answered::Nothing,
         Stored::No,
     );
-    check(Fault::CommitThenReset, reset, &Told::Nothing, Stored::Yes);
+    check(
+        Fault::CommitThenReset,
+        reset,
+        &Answered::Nothing,
+        Stored::Yes,
+    );
 }
 
 #[test]
@@ -82,19 +92,19 @@ fn refusals_are_answered_and_store_nothing() {
     check(
         Fault::Failed,
         sees(status(1, "02")),
-        &Told::Failed,
+        &Answered::Failed,
         Stored::No,
     );
     check(
         Fault::Unknown,
         sees(status(1, "04")),
-        &Told::Unknown,
+        &Answered::Unknown,
         Stored::No,
     );
     check(
         Fault::RpcError("no".to_owned()),
         sees("00000001 00000003 00000000 00000001 00 00000005 01 00 046e6f".to_owned()),
-        &Told::Error("no".to_owned()),
+        &Answered::Error("no".to_owned()),
         Stored::No,
     );
 }
@@ -103,15 +113,20 @@ fn refusals_are_answered_and_store_nothing() {
 fn a_full_channel_is_felt_for_keep_alive() {
     let start = Instant::now();
     let see = |client: &mut Client| client.expect(&status(1, "02"));
-    check(Fault::ChannelFull, see, &Told::Failed, Stored::No);
+    check(Fault::ChannelFull, see, &Answered::Failed, Stored::No);
     assert!(start.elapsed() >= Duration::from_millis(20));
 }
 
 #[test]
 fn a_partial_commit_stores_the_events_and_says_it_failed() {
     let see = |client: &mut Client| client.expect(&status(1, "02"));
-    check(Fault::PartialCommit(1), see, &Told::Failed, Stored::Partly);
-    check(Fault::PartialCommit(0), see, &Told::Failed, Stored::No);
+    check(
+        Fault::PartialCommit(1),
+        see,
+        &Answered::Failed,
+        Stored::Partly,
+    );
+    check(Fault::PartialCommit(0), see, &Answered::Failed, Stored::No);
 }
 
 #[test]
@@ -119,7 +134,7 @@ fn a_late_answer_is_late_and_its_events_are_not() {
     let late = Duration::from_millis(30);
     let start = Instant::now();
     let see = |client: &mut Client| client.expect(&status(1, "00"));
-    check(Fault::AnswerLate(late), see, &Told::Ok, Stored::Yes);
+    check(Fault::AnswerLate(late), see, &Answered::Ok, Stored::Yes);
     assert!(start.elapsed() >= late);
 }
 
@@ -130,7 +145,7 @@ fn an_answer_that_never_comes_holds_up_no_other_and_its_events_are_stored() {
     let mut client = Client::greeted(&agent);
     client.send(APPEND);
     agent.wait_for(1, LIMIT).unwrap();
-    check_log(&agent, &Told::Nothing, Stored::Yes);
+    check_log(&agent, &Answered::Nothing, Stored::Yes);
     client.expect_usable();
 }
 
@@ -142,14 +157,14 @@ fn a_call_that_hangs_is_not_stored_and_later_ones_are_answered() {
     client.send(APPEND);
     client.expect_usable();
     assert_eq!(fault.hits().len(), 1);
-    check_log(&agent, &Told::Nothing, Stored::No);
+    check_log(&agent, &Answered::Nothing, Stored::No);
 }
 
 #[test]
 fn broken_answers_are_broken_byte_by_byte_and_the_events_are_stored() {
     let check = |fault: Fault, bytes: &str| {
         let see = |client: &mut Client| client.expect(bytes);
-        check(fault, see, &Told::Broken, Stored::Yes);
+        check(fault, see, &Answered::Broken, Stored::Yes);
     };
     let reply = "00000001 00000003 00000000 00000001 00 00000002 0000";
     check(
@@ -178,7 +193,7 @@ fn half_an_answer_is_followed_by_the_end_of_the_stream() {
         client.expect("00000001 00000003 000000");
         client.expect_fin();
     };
-    check(Fault::CloseMidFrame, see, &Told::Broken, Stored::Yes);
+    check(Fault::CloseMidFrame, see, &Answered::Broken, Stored::Yes);
 }
 
 #[test]
@@ -295,7 +310,7 @@ fn a_handshake_answered_none_wants_the_protocol_and_does_not_execute_the_call() 
     assert_eq!(agent.stats().events_accepted, 0);
     client.send(&first_call);
     client.expect("00000001 00000003 00000004 00000000 00000001 00 00000002 0000");
-    check_log(&agent, &Told::Ok, Stored::Yes);
+    check_log(&agent, &Answered::Ok, Stored::Yes);
     assert_eq!(fault.hits().len(), 1);
 }
 
@@ -310,7 +325,7 @@ fn a_handshake_answered_client_tells_the_protocol_and_executes_the_call() {
     client.expect("00000001 00000003 00000213 02 02 fa07");
     client.skip(509);
     client.expect(&format!("02 {MD5} 00 00000001 00 00000002 0000"));
-    check_log(&agent, &Told::Ok, Stored::Yes);
+    check_log(&agent, &Answered::Ok, Stored::Yes);
 }
 
 #[test]

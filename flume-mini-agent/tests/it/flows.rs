@@ -1,26 +1,14 @@
 //! Agents of many components: which events get where, and what becomes of failures in between.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use flume_client::Event;
 use flume_mini_agent::config::{
-    AgentConfig, AgentConfigBuilder, AvroSourceConfig, CollectSinkConfig, FileChannelConfig,
-    InterceptorConfig, MemoryChannelConfig, MultiplexingConfig, NullSinkConfig, SelectorConfig,
-    SourceConfig,
+    AgentConfig, AgentConfigBuilder, AvroSourceConfig, CollectSinkConfig, MultiplexingConfig,
+    NullSinkConfig, SelectorConfig, SourceConfig,
 };
 use flume_mini_agent::{ConfiguredAgentBuilder, MiniAgent, StartError};
+use tempfile::TempDir;
 
-use crate::support::{APPEND, Client, LIMIT, batch, bodies, status};
-
-/// A channel that fails at once when it is full.
-fn memory(capacity: usize) -> MemoryChannelConfig {
-    let mut config = MemoryChannelConfig::default();
-    config.capacity = capacity;
-    config.transaction_capacity = capacity;
-    config.keep_alive = Duration::ZERO;
-    config
-}
+use crate::support::{APPEND, Client, LIMIT, batch, bodies, counter, file, memory, status};
 
 fn null(batch_size: usize) -> NullSinkConfig {
     let mut config = NullSinkConfig::default();
@@ -43,15 +31,6 @@ fn sizes(agent: &MiniAgent) -> [usize; 2] {
 /// Sends an event through our own client.
 fn send(client: &flume_client::Client, event: Event) {
     client.append(event).unwrap().wait(LIMIT).unwrap();
-}
-
-/// The value of a counter, which is to be there.
-fn counter(agent: &MiniAgent, component: &str, name: &str) -> String {
-    let json = agent.metrics_json();
-    let (_, component) = json.split_once(&format!("\"{component}\":{{")).unwrap();
-    let (component, _) = component.split_once('}').unwrap();
-    let (_, value) = component.split_once(&format!("\"{name}\":\"")).unwrap();
-    value.split_once('"').unwrap().0.to_owned()
 }
 
 #[test]
@@ -181,71 +160,16 @@ fn a_batch_that_waits_for_its_second_channel_goes_on_to_the_third() {
     assert_eq!(agent.channel_size("c3"), Some(4));
 }
 
-#[test]
-fn interceptors_change_and_drop_events_and_a_dropped_one_is_answered_ok() {
-    let filter = InterceptorConfig::RegexFilter {
-        regex: "^keep".to_owned(),
-        exclude_events: false,
-    };
-    let fixed = InterceptorConfig::Static {
-        key: "dc".to_owned(),
-        value: "north".to_owned(),
-        preserve_existing: true,
-    };
-    let source = SourceConfig::new("r1", avro(), ["c1"])
-        .interceptor(filter)
-        .interceptor(fixed);
-    let config = AgentConfig::builder("a1")
-        .channel("c1", memory(100))
-        .add_source(source)
-        .sink("k1", CollectSinkConfig::default(), "c1");
-    let agent = agent(config).start().unwrap();
-    let client = flume_client::Client::builder().agent(agent.url());
-    let client = client.build().unwrap();
-    send(&client, Event::new("drop me"));
-    send(&client, Event::new("keep me"));
-    send(&client, Event::new("keep mine").header("dc", "south"));
-    let events = agent.wait_for(2, LIMIT).unwrap();
-    let found = events
-        .iter()
-        .map(|event| (event.body(), event.header_value("dc")));
-    let wanted = [
-        (b"keep me".as_slice(), Some("north")),
-        (b"keep mine", Some("south")),
-    ];
-    assert!(found.eq(wanted));
-    assert_eq!(counter(&agent, "SOURCE.r1", "EventAcceptedCount"), "3");
-}
-
-/// A directory of its own, removed in the end.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let name = format!("flume-mini-agent-{}-{name}", std::process::id());
-        Self(std::env::temp_dir().join(name))
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn durable(directory: &Directory) -> AgentConfigBuilder {
-    let mut channel =
-        FileChannelConfig::new(directory.0.join("checkpoint"), directory.0.join("data"));
-    channel.minimum_required_space = 1 << 20;
+fn durable(directory: &TempDir) -> AgentConfigBuilder {
     AgentConfig::builder("a1")
-        .channel("c1", channel)
+        .channel("c1", file(directory.path()))
         .source("r1", avro(), ["c1"])
         .sink("k1", CollectSinkConfig::default(), "c1")
 }
 
 #[test]
 fn what_a_file_channel_has_taken_outlives_the_agent() {
-    let directory = Directory::new("durable");
+    let directory = tempfile::tempdir().unwrap();
     let config = || agent(durable(&directory));
     let first = config().sinks_paused(true).start().unwrap();
     let mut client = Client::greeted(&first);
@@ -268,7 +192,7 @@ fn what_a_file_channel_has_taken_outlives_the_agent() {
 
 #[test]
 fn a_start_that_fails_leaves_neither_port_nor_channel_behind() {
-    let directory = Directory::new("start");
+    let directory = tempfile::tempdir().unwrap();
     let other = MiniAgent::builder().start().unwrap();
     let taken = AvroSourceConfig::new("127.0.0.1", other.addr().port());
     let broken = durable(&directory).source("r2", taken, ["c1"]);

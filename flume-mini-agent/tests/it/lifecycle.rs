@@ -100,10 +100,13 @@ fn an_address_that_cannot_be_listened_on_is_an_error_that_names_it_and_the_way_o
         );
         assert!(!error.contains("another process"), "{error}");
         // The control interface tells the same.
-        let builder = MiniAgent::builder()
-            .control(address)
-            .control_from_anywhere(true);
-        assert_eq!(builder.start().unwrap_err().to_string(), error);
+        #[cfg(feature = "control")]
+        {
+            let builder = MiniAgent::builder()
+                .control(address)
+                .control_from_anywhere(true);
+            assert_eq!(builder.start().unwrap_err().to_string(), error);
+        }
     };
     check("nowhere", "; write it as HOST:PORT");
     check("no-such-host.invalid:0", "; check the host's name");

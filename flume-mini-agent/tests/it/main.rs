@@ -1,21 +1,25 @@
 //! The agent seen from outside: raw sockets, bytes as real Flume takes and gives them.
 
 #[cfg(test)]
+#[cfg(feature = "file-channel")]
 mod bad_input;
 #[cfg(test)]
 mod channel;
 #[cfg(test)]
+#[cfg(feature = "control")]
 mod control;
 #[cfg(test)]
-#[cfg(target_os = "linux")]
-mod disk_full;
-#[cfg(test)]
+#[cfg(feature = "file-channel")]
 mod disks;
 #[cfg(test)]
+#[cfg(feature = "file-channel")]
 mod drain;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod features;
+#[cfg(test)]
+#[cfg(feature = "file-channel")]
 mod flows;
 #[cfg(test)]
 mod framing;
@@ -24,12 +28,14 @@ mod handshake;
 #[cfg(test)]
 mod hops;
 #[cfg(test)]
+#[cfg(feature = "regex")]
+mod interceptors;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod modes;
 #[cfg(test)]
-mod process;
-#[cfg(test)]
+#[cfg(feature = "file-channel")]
 mod reload;
 #[cfg(test)]
 mod replies;
@@ -38,6 +44,7 @@ mod requests;
 #[cfg(test)]
 mod sinks;
 #[cfg(test)]
+#[cfg(feature = "http")]
 mod sources;
 #[cfg(test)]
 mod support;

@@ -1,34 +1,18 @@
 //! Another configuration for a running agent: what stays, what goes, and what a bad one leaves.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
 
 use flume_client::Event;
 use flume_mini_agent::config::{
     AgentConfig, AgentConfigBuilder, AvroSourceConfig, ChannelKind, CollectSinkConfig,
-    FileChannelConfig, FileRollSinkConfig, MemoryChannelConfig, NullSinkConfig,
+    FileRollSinkConfig, NullSinkConfig,
 };
 use flume_mini_agent::{Fault, MiniAgent, ReconfigureError, Reconfigured};
 use tokio::net::TcpSocket;
 
-use crate::support::{Client, LIMIT, batch, bodies, status};
-
-fn memory(capacity: usize) -> MemoryChannelConfig {
-    let mut config = MemoryChannelConfig::default();
-    config.capacity = capacity;
-    config.transaction_capacity = capacity;
-    config.keep_alive = Duration::ZERO;
-    config
-}
-
-fn file(directory: &Path) -> FileChannelConfig {
-    let mut config = FileChannelConfig::new(directory, directory);
-    config.minimum_required_space = 1 << 20;
-    config
-}
+use crate::support::{Client, LIMIT, batch, bodies, file, memory, put, status};
 
 fn file_roll(directory: impl Into<std::path::PathBuf>) -> FileRollSinkConfig {
     let mut config = FileRollSinkConfig::new(directory);
@@ -60,12 +44,6 @@ fn start(config: AgentConfigBuilder) -> MiniAgent {
 
 fn reload(agent: &MiniAgent, config: AgentConfigBuilder) -> Reconfigured {
     agent.reconfigure(config.build().unwrap()).unwrap()
-}
-
-fn put(address: SocketAddr, events: usize) {
-    let mut client = Client::greeted_at(address);
-    client.send_bytes(&batch(1, events));
-    client.expect(&status(1, "00"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -164,51 +164,39 @@ fn the_collect_sink_fails_when_it_has_all_it_may_keep() {
     assert_eq!(agent.received().len(), 2);
 }
 
-/// A directory of its own for each test, removed at the end.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> Self {
-        let name = format!("flume-mini-agent-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn files(&self) -> Vec<(String, String)> {
-        let read = |path: &Path| {
-            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            (name, fs::read_to_string(path).unwrap())
-        };
-        let entries = fs::read_dir(&self.0).unwrap();
-        let mut files: Vec<_> = entries.map(|entry| read(&entry.unwrap().path())).collect();
-        files.sort();
-        files
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// Names and contents of a directory's files, by their names.
+fn files(directory: &Path) -> Vec<(String, String)> {
+    let read = |path: &Path| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, fs::read_to_string(path).unwrap())
+    };
+    let entries = fs::read_dir(directory).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| read(&entry.unwrap().path())).collect();
+    files.sort();
+    files
 }
 
 #[test]
 fn file_roll_writes_bodies_as_lines_to_a_new_file_at_every_start() {
-    let directory = Directory::new("lines");
+    let directory = tempfile::tempdir().unwrap();
     let sink = Sink::FileRoll {
-        directory: directory.0.clone(),
+        directory: directory.path().to_owned(),
     };
     let mut agent = MiniAgent::builder().sink(sink).start().unwrap();
     feed(&agent);
     agent.restart().unwrap();
     feed(&agent);
-    let files = directory.files();
+    let files = files(directory.path());
     let (names, contents): (Vec<_>, Vec<_>) = files.iter().cloned().unzip();
     assert_eq!(contents, ["hi\nhi\n"; 2]);
-    let (millis, counter) = names[0].split_once('-').unwrap();
-    assert_eq!((millis.len(), counter), (13, "1"));
-    assert_eq!(names[1], format!("{millis}-2"));
+    let [(first, "1"), (second, counter)] = [0, 1].map(|at| names[at].split_once('-').unwrap())
+    else {
+        panic!("{names:?}");
+    };
+    assert_eq!((first.len(), second.len()), (13, 13), "{names:?}");
+    // Each start begins a series; two of one millisecond are one.
+    let expected = if first == second { "2" } else { "1" };
+    assert_eq!(counter, expected, "{names:?}");
 }
 
 #[test]

@@ -4,11 +4,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
 
-use flume_mini_agent::MiniAgent;
 use flume_mini_agent::config::{
     AgentConfig, AvroSourceConfig, CollectSinkConfig, HttpSourceConfig, MemoryChannelConfig,
     NetcatSourceConfig, SourceConfig,
 };
+use flume_mini_agent::{Answered, MiniAgent, Stats};
 
 use crate::support::{APPEND, Client, LIMIT, status};
 
@@ -108,4 +108,29 @@ fn who_shuts_its_side_down_while_a_batch_waits_for_room_gets_its_answer_all_the_
         assert_eq!(netcat.join().unwrap(), "OK\n");
     });
     assert_eq!(agent.wait_for(3, LIMIT).unwrap().len(), 3);
+}
+
+#[test]
+fn when_a_counter_tells_of_an_answer_the_record_has_it_already_with_http_and_netcat_too() {
+    let here = "127.0.0.1";
+    let config = AgentConfig::builder("a1")
+        .channel("c1", MemoryChannelConfig::default())
+        .source("r1", HttpSourceConfig::new(here, 0), ["c1"])
+        .source("r2", NetcatSourceConfig::new(here, 0), ["c1"])
+        .sink("k1", CollectSinkConfig::default(), "c1")
+        .build();
+    let agent = MiniAgent::configured(config.unwrap()).start().unwrap();
+    let connect = |name| TcpStream::connect(agent.addr_of(name).unwrap()).unwrap();
+    let (mut http, mut netcat) = (connect("r1"), connect("r2"));
+    let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 16\r\n\r\n[{\"body\":\"web\"}]";
+    for round in 1..=500 {
+        let (socket, text, answered) = match round % 2 {
+            0 => (&mut http, post, Answered::Status(200)),
+            _ => (&mut netcat, "line\n", Answered::Ok),
+        };
+        socket.write_all(text.as_bytes()).unwrap();
+        let counted = |stats: &Stats| stats.batches_ok == round;
+        agent.wait_until(LIMIT, counted).unwrap();
+        assert_eq!(agent.requests().pop().unwrap().answered, answered);
+    }
 }

@@ -2,9 +2,13 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+#[cfg(feature = "file-channel")]
+use std::path::Path;
 use std::time::Duration;
 
 use flume_mini_agent::MiniAgent;
+#[cfg(feature = "file-channel")]
+use flume_mini_agent::config::{FileChannelConfig, MemoryChannelConfig};
 
 /// Long enough for any machine; reached only when a test fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -55,6 +59,32 @@ pub(crate) fn batch(serial: u32, events: usize) -> Vec<u8> {
     frame.extend((payload.len() as u32).to_be_bytes());
     frame.extend(payload);
     frame
+}
+
+/// A channel that fails at once when it is full.
+#[cfg(feature = "file-channel")]
+pub(crate) fn memory(capacity: usize) -> MemoryChannelConfig {
+    let mut config = MemoryChannelConfig::default();
+    config.capacity = capacity;
+    config.transaction_capacity = capacity;
+    config.keep_alive = Duration::ZERO;
+    config
+}
+
+/// A channel that leaves little of its disk free.
+#[cfg(feature = "file-channel")]
+pub(crate) fn file(directory: &Path) -> FileChannelConfig {
+    let mut config = FileChannelConfig::new(directory, directory);
+    config.minimum_required_space = 1 << 20;
+    config
+}
+
+/// Has a source store so many events.
+#[cfg(feature = "file-channel")]
+pub(crate) fn put(address: SocketAddr, events: usize) {
+    let mut client = Client::greeted_at(address);
+    client.send_bytes(&batch(1, events));
+    client.expect(&status(1, "00"));
 }
 
 pub(crate) struct Client(TcpStream);
@@ -160,4 +190,14 @@ pub(crate) fn bodies(agent: &MiniAgent, events: usize) -> Vec<String> {
     let text =
         |event: &flume_mini_agent::Received| String::from_utf8_lossy(event.body()).into_owned();
     events.iter().map(text).collect()
+}
+
+/// The value of a counter, which is to be there.
+#[cfg(any(feature = "file-channel", feature = "regex"))]
+pub(crate) fn counter(agent: &MiniAgent, component: &str, name: &str) -> String {
+    let json = agent.metrics_json();
+    let (_, component) = json.split_once(&format!("\"{component}\":{{")).unwrap();
+    let (component, _) = component.split_once('}').unwrap();
+    let (_, value) = component.split_once(&format!("\"{name}\":\"")).unwrap();
+    value.split_once('"').unwrap().0.to_owned()
 }

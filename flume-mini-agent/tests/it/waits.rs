@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use flume_client::{Client, Event};
-use flume_mini_agent::{Cluster, MiniAgent};
+use flume_mini_agent::MiniAgent;
 
 use crate::support::LIMIT;
 
@@ -53,14 +53,17 @@ fn an_async_wait_does_not_take_a_paused_clock_for_its_time() {
 }
 
 #[test]
-fn an_async_wait_for_several_agents_is_over_when_all_events_are_there() {
-    let cluster = Cluster::start([MiniAgent::builder(), MiniAgent::builder()]).unwrap();
+fn an_async_wait_for_each_of_several_agents_is_over_when_its_events_are_there() {
+    let agents = [(); 2].map(|()| MiniAgent::builder().start().unwrap());
     one_thread().block_on(async {
-        for agent in cluster.agents() {
+        for agent in &agents {
             spawn_service(&agent.client().build().unwrap(), 3);
         }
-        assert!(cluster.wait_for_async(6, LIMIT).await);
-        assert!(!cluster.wait_for_async(7, Duration::from_millis(20)).await);
+        for agent in &agents {
+            assert_eq!(agent.wait_for_async(3, LIMIT).await.unwrap().len(), 3);
+            let more = agent.wait_for_async(4, Duration::from_millis(20));
+            assert_eq!(more.await.unwrap_err().arrived(), 3);
+        }
     });
 }
 

@@ -7,9 +7,10 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use flume_client::Event;
+use flume_tests::median;
 
+use crate::load::{CALLERS, Result, event_bytes};
 use crate::store::{Store, written};
-use crate::{CALLERS, Result, event_bytes, table::median};
 
 /// Makes events durable, for many callers at once.
 pub(crate) trait DurableQueue: Send + Sync {
@@ -151,11 +152,11 @@ impl Contender for Waiting {
         let commits = queue.commits();
         let (seconds, micros) =
             time_callers(|event| appends(event, |it| queue.append_durable(it)))?;
-        let micros = micros.concat();
+        let mut micros = micros.concat();
         Ok(Turn {
             events: micros.len() as u64,
             seconds,
-            micros: Some(median(micros)),
+            micros: Some(median(&mut micros)),
             commits: since(commits, queue),
         })
     }
@@ -248,12 +249,12 @@ impl Contender for Disk {
 
 fn one_turn(append: impl FnMut(&Event) -> Result<()>) -> Result<Turn> {
     let begin = Instant::now();
-    let micros = appends(&event(), append)?;
+    let mut micros = appends(&event(), append)?;
     let events = micros.len() as u64;
     Ok(Turn {
         events,
         seconds: begin.elapsed().as_secs_f64(),
-        micros: Some(median(micros)),
+        micros: Some(median(&mut micros)),
         commits: Some(events),
     })
 }

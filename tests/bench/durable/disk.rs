@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
+use crate::load::Result;
 
 /// Counts the flushes of the disk that a directory is on, whoever asked for them.
 pub(crate) struct Flushes {

@@ -6,8 +6,8 @@ use std::thread::JoinHandle;
 use flume_client::Event;
 
 use crate::callers::DurableQueue;
+use crate::load::{Result, event_bytes};
 use crate::store::Store;
-use crate::{Result, event_bytes};
 
 /// Callers put their events into one buffer and wait; a thread commits what has come together
 /// while the commit before it was under way.

@@ -27,6 +27,7 @@
 mod callers;
 mod disk;
 mod grouped;
+mod load;
 mod peers;
 mod spool;
 mod store;
@@ -35,28 +36,17 @@ mod table;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use callers::{Burst, Contender, Disk, Waiting, one_caller, one_of_many};
 use disk::Flushes;
 use grouped::Grouped;
+use load::{CALLERS, EVENT_BYTES, Result, SIZES, event_bytes};
 use peers::{Fjall, OkayWal, Sqlite};
 use spool::{Spool, Spooled, SyncCounts};
 use store::Raw;
 use table::{By, Table};
 
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
-
-/// Bytes of each event, as it is stored.
-static EVENT_BYTES: AtomicUsize = AtomicUsize::new(SIZES[0]);
-/// Sizes of the events of a burst: a short log line, a long one, one with a stack trace. Small ones
-/// show what an event costs, large ones what a byte does.
-const SIZES: [usize; 3] = [200, 1000, 4096];
-
-fn event_bytes() -> usize {
-    EVENT_BYTES.load(Ordering::Relaxed)
-}
-const CALLERS: usize = 64;
 /// Rounds of the tables with short turns, for each one that was asked for.
 const SHORT_ROUNDS: usize = 5;
 

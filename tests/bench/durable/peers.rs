@@ -9,8 +9,8 @@ use okaywal::{Configuration, LogVoid, WriteAheadLog};
 use rusqlite::Connection;
 
 use crate::callers::DurableQueue;
+use crate::load::{Result, event_bytes};
 use crate::store::Store;
-use crate::{Result, event_bytes};
 
 /// A table of events.
 pub(crate) struct Sqlite {

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use flume_client::seq::SeqRange;
 use flume_client::spool::{
     CURSOR_BYTES, Directory, FileName, Level, Log, NetworkFileSystem, Operation, Settings, Watched,
 };
 use flume_client::{Client, Event, Reliability};
 
 use crate::callers::DurableQueue;
+use crate::load::{Result, event_bytes};
 use crate::store::Store;
-use crate::{Result, event_bytes};
 
 const SETTINGS: Settings = Settings {
     segment_bytes: 16 * 1024 * 1024,
@@ -114,7 +115,7 @@ impl Store for Spool {
             .extend((1..=count).map(|event| (event * event_bytes()) as u32));
         let first = self.log.push(&self.ends, events, Level::EndToEnd);
         self.log.flush(0)?;
-        self.log.retire(first, first + count as u64);
+        self.log.retire(SeqRange::of(first, count as u64));
         self.counts.commits.fetch_add(1, Ordering::Relaxed);
         self.unsaved_bytes += events.len();
         if self.saved.elapsed() >= SAVE_AFTER || self.unsaved_bytes as u64 >= SETTINGS.segment_bytes

@@ -4,11 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::Result;
+use crate::load::Result;
 
 /// Makes events durable, for one caller at a time.
 pub(crate) trait Store: Send {
-    /// Returns when these events of [`event_bytes`](crate::event_bytes) each are durable.
+    /// Returns when these events of [`event_bytes`](crate::load::event_bytes) each are durable.
     fn commit(&mut self, events: &[u8]) -> Result<()>;
 
     /// Does what it had put off. Not timed, so that it falls into nobody else's turn.

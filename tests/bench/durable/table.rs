@@ -1,8 +1,10 @@
 //! [`Table`]: turns of all contenders, round by round, and their medians beside the first one's.
 
+use flume_tests::median;
+
 use crate::callers::{Contender, Turn};
 use crate::disk::Flushes;
-use crate::{Result, event_bytes};
+use crate::load::{Result, event_bytes};
 
 /// The figures of all rounds. The first contender is the one the others are compared with.
 pub(crate) struct Table {
@@ -93,11 +95,8 @@ impl By {
     /// How many times as good ours is, in the middle of the rounds.
     fn median(self, ours: &Row, this: &Row) -> f64 {
         let rounds = ours.turns.iter().zip(&this.turns);
-        median(
-            rounds
-                .map(|((ours, _), (this, _))| self.ratio(ours, this))
-                .collect(),
-        )
+        let ratios = rounds.map(|((ours, _), (this, _))| self.ratio(ours, this));
+        median(&mut ratios.collect::<Vec<_>>())
     }
 
     fn ratio(self, ours: &Turn, this: &Turn) -> f64 {
@@ -117,7 +116,7 @@ fn text(figure: f64, decimals: usize) -> String {
 
 impl Row {
     fn median(&self, figure: impl Fn(&(Turn, Option<u64>)) -> Option<f64>) -> f64 {
-        median(self.turns.iter().filter_map(figure).collect())
+        median(&mut self.turns.iter().filter_map(figure).collect::<Vec<_>>())
     }
 }
 
@@ -125,10 +124,4 @@ impl Turn {
     fn rate(&self) -> f64 {
         self.events as f64 / self.seconds
     }
-}
-
-/// The middle one of some figures.
-pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }

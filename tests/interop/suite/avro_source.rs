@@ -17,18 +17,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 on_every_agent!(SCENARIOS);
 
 const A0: &str = "
-a1.sources = a0
-a1.channels = a0
-a1.sinks = a0
-a1.sources.a0.type = avro
-a1.sources.a0.bind = 127.0.0.1
-a1.sources.a0.port = {a0_port}
-a1.sources.a0.channels = a0
-a1.channels.a0.type = memory
-a1.sinks.a0.type = file_roll
-a1.sinks.a0.sink.directory = {a0_dir}
-a1.sinks.a0.sink.rollInterval = 0
-a1.sinks.a0.channel = a0
+sources.a0: type = avro, port = {a0_port}, channels = a0
+channels.a0: type = memory
+sinks.a0: type = file_roll, sink.directory = {a0_dir}, sink.rollInterval = 0, channel = a0
 ";
 
 fn a0_bodies_arrive_in_the_sinks_files_in_their_order(agent: &dyn AgentUnderTest) {
@@ -45,16 +36,8 @@ fn a0_bodies_arrive_in_the_sinks_files_in_their_order(agent: &dyn AgentUnderTest
 }
 
 const A6: &str = "
-a1.sources = a6
-a1.channels = a6
-a1.sources.a6.type = avro
-a1.sources.a6.bind = 127.0.0.1
-a1.sources.a6.port = {a6_port}
-a1.sources.a6.channels = a6
-a1.channels.a6.type = memory
-a1.channels.a6.capacity = 1
-a1.channels.a6.transactionCapacity = 1
-a1.channels.a6.keep-alive = 0
+sources.a6: type = avro, port = {a6_port}, channels = a6
+channels.a6: type = memory, capacity = 1, transactionCapacity = 1, keep-alive = 0
 ";
 
 fn a6_a_channel_that_refuses_is_answered_failed_and_counted(agent: &dyn AgentUnderTest) {
@@ -78,17 +61,9 @@ fn a6_a_channel_that_refuses_is_answered_failed_and_counted(agent: &dyn AgentUnd
 }
 
 const A1: &str = "
-a1.sources = taken free
-a1.channels = c1
-a1.sources.taken.type = avro
-a1.sources.taken.bind = 127.0.0.1
-a1.sources.taken.port = {taken_peer}
-a1.sources.taken.channels = c1
-a1.sources.free.type = avro
-a1.sources.free.bind = 127.0.0.1
-a1.sources.free.port = {free_port}
-a1.sources.free.channels = c1
-a1.channels.c1.type = memory
+sources.taken: type = avro, port = {taken_peer}, channels = c1
+sources.free: type = avro, port = {free_port}, channels = c1
+channels.c1: type = memory
 ";
 
 fn a1_a_source_whose_port_is_taken_shows_it_and_harms_nobody_else(agents: &dyn AgentFactory) {
@@ -105,7 +80,7 @@ fn a1_a_source_whose_port_is_taken_shows_it_and_harms_nobody_else(agents: &dyn A
             assert_eq!(agent.counter("SOURCE.taken", "StartTime"), None);
             agent.peer("taken_peer").close();
             agent.wait_for_counter("SOURCE.taken", "AppendBatchReceivedCount", "0");
-            let mut client = super::Client::connect(agent.peer("taken_peer").addr());
+            let mut client = super::event::Client::connect(agent.peer("taken_peer").addr());
             assert_eq!(client.append_batch(&[]), Answer::Ok);
         }
         // An agent for tests is of no use without its source: it refuses to start.
@@ -117,17 +92,9 @@ fn a1_a_source_whose_port_is_taken_shows_it_and_harms_nobody_else(agents: &dyn A
 }
 
 const A2: &str = "
-a1.sources = unknown free
-a1.channels = c1
-a1.sources.unknown.type = avro
-a1.sources.unknown.bind = no-such-host.invalid
-a1.sources.unknown.port = 4141
-a1.sources.unknown.channels = c1
-a1.sources.free.type = avro
-a1.sources.free.bind = 127.0.0.1
-a1.sources.free.port = {free_port}
-a1.sources.free.channels = c1
-a1.channels.c1.type = memory
+sources.unknown: type = avro, bind = no-such-host.invalid, port = 4141, channels = c1
+sources.free: type = avro, port = {free_port}, channels = c1
+channels.c1: type = memory
 ";
 
 fn a2_a_source_whose_host_is_unknown_shows_it_and_harms_nobody_else(agents: &dyn AgentFactory) {
@@ -146,13 +113,8 @@ fn a2_a_source_whose_host_is_unknown_shows_it_and_harms_nobody_else(agents: &dyn
 }
 
 const A7: &str = "
-a1.sources = r1
-a1.channels = c1
-a1.sources.r1.type = avro
-a1.sources.r1.bind = 127.0.0.1
-a1.sources.r1.port = {a7_port}
-a1.sources.r1.channels = c1
-a1.channels.c1.type = memory
+sources.r1: type = avro, port = {a7_port}, channels = c1
+channels.c1: type = memory
 ";
 
 fn a7_a_stopped_agent_closes_its_connections_and_refuses_new_ones(agents: &dyn AgentFactory) {
@@ -167,17 +129,10 @@ fn a7_a_stopped_agent_closes_its_connections_and_refuses_new_ones(agents: &dyn A
 }
 
 const F1: &str = "
-a1.sources = r1
-a1.channels = memory file
-a1.sources.r1.type = avro
-a1.sources.r1.bind = 127.0.0.1
-a1.sources.r1.port = {f1_port}
-a1.sources.r1.channels = memory file
-a1.channels.memory.type = memory
-a1.channels.file.type = file
-a1.channels.file.checkpointDir = {checkpoint_dir}
-a1.channels.file.dataDirs = {data_dir}
-a1.channels.file.minimumRequiredSpace = 1048576
+sources.r1: type = avro, port = {f1_port}, channels = memory file
+channels.memory: type = memory
+channels.file: type = file, checkpointDir = {checkpoint_dir}, dataDirs = {data_dir}
+  minimumRequiredSpace = 1048576
 ";
 
 fn f1_a_file_channel_keeps_its_events_through_stop_and_kill_and_memory_does_not(

@@ -127,24 +127,16 @@ fn c1_broken_components_are_dropped_with_their_dependants_and_the_rest_runs(
 }
 
 const WHOLE: &str = "
-a1.channels = good
-a1.sources.good.type = avro
-a1.sources.good.bind = 127.0.0.1
-a1.sources.good.port = {good_port}
-a1.sources.good.channels = good
-a1.channels.good.type = memory
+sources.good: type = avro, port = {good_port}, channels = good
+channels.good: type = memory
 ";
 
 /// Flume drops what it cannot configure, but dies of what it cannot load.
 fn c2_an_unknown_type_ends_the_agent(agents: &dyn AgentFactory) {
-    let source =
-        "a1.sources = good bad\na1.sources.bad.type = nosuch\na1.sources.bad.channels = good";
-    let sink = "a1.sources = good\na1.sinks = bad\na1.sinks.bad.type = nosuch\na1.sinks.bad.channel = good";
+    let source = "sources.bad: type = nosuch, channels = good";
+    let sink = "sinks.bad: type = nosuch, channel = good";
     for broken in [source, sink] {
-        let refused = agents
-            .try_start(&format!("{WHOLE}{broken}\n"))
-            .err()
-            .unwrap();
+        let refused = agents.try_start(&format!("{WHOLE}{broken}")).err().unwrap();
         assert!(refused.contains("nosuch"), "{refused}");
         if let Kind::Flume(_) = agents.kind() {
             // It tells nobody but its log.
@@ -154,29 +146,15 @@ fn c2_an_unknown_type_ends_the_agent(agents: &dyn AgentFactory) {
 }
 
 const C5: &str = "
-a1.sources = avro http
-a1.channels = c5
-a1.sources.avro.type = avro
-a1.sources.avro.bind = 127.0.0.1
-a1.sources.avro.port = {avro_port}
-a1.sources.avro.channels = c5
-a1.sources.http.type = http
-a1.sources.http.bind = 127.0.0.1
-a1.sources.http.port = {http_port}
-a1.sources.http.channels = c5
-a1.channels.c5.type = file
+sources.avro: type = avro, port = {avro_port}, channels = c5
+sources.http: type = http, port = {http_port}, channels = c5
+channels.c5: type = file
 ";
 
-const NO_DIRECTORIES: &str = "
-a1.channels.c5.checkpointDir = /dev/null/checkpoint
-a1.channels.c5.dataDirs = /dev/null/data
-";
-
-const DIRECTORIES: &str = "
-a1.channels.c5.checkpointDir = {checkpoint_dir}
-a1.channels.c5.dataDirs = {data_dir}
-a1.channels.c5.minimumRequiredSpace = 1048576
-";
+/// What the channel may have further.
+const NO_DIRECTORIES: &str = "  checkpointDir = /dev/null/checkpoint, dataDirs = /dev/null/data";
+const DIRECTORIES: &str =
+    "  checkpointDir = {checkpoint_dir}, dataDirs = {data_dir}, minimumRequiredSpace = 1048576";
 
 /// S6 and H5: the channel throws before the source's transaction begins.
 fn c5_a_channel_that_cannot_start_is_an_error_for_append_and_failed_for_a_batch(

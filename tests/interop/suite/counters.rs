@@ -16,46 +16,19 @@ on_every_agent!(SCENARIOS);
 /// Each sink takes one event at a time, and then waits ten minutes for the next one: so even the
 /// attempts to take are known.
 const K1: &str = "
-a1.sources = k1 k2
-a1.channels = k1null k1log k1roll k1avro k2
-a1.sinks = k1null k1log k1roll k1avro
-a1.sources.k1.type = avro
-a1.sources.k1.bind = 127.0.0.1
-a1.sources.k1.port = {k1_port}
-a1.sources.k1.channels = k1null k1log k1roll k1avro
-a1.sources.k2.type = http
-a1.sources.k2.bind = 127.0.0.1
-a1.sources.k2.port = {k2_port}
-a1.sources.k2.channels = k2
-a1.channels.k1null.type = memory
-a1.channels.k1null.keep-alive = 600
-a1.channels.k1log.type = memory
-a1.channels.k1log.keep-alive = 600
-a1.channels.k1roll.type = memory
-a1.channels.k1roll.keep-alive = 600
-a1.channels.k1avro.type = memory
-a1.channels.k1avro.keep-alive = 600
-a1.channels.k2.type = file
-a1.channels.k2.capacity = 1000
-a1.channels.k2.transactionCapacity = 1000
-a1.channels.k2.checkpointDir = {k2checkpoint_dir}
-a1.channels.k2.dataDirs = {k2data_dir}
-a1.channels.k2.minimumRequiredSpace = 1048576
-a1.sinks.k1null.type = null
-a1.sinks.k1null.batchSize = 1
-a1.sinks.k1null.channel = k1null
-a1.sinks.k1log.type = logger
-a1.sinks.k1log.channel = k1log
-a1.sinks.k1roll.type = file_roll
-a1.sinks.k1roll.sink.directory = {k1_dir}
-a1.sinks.k1roll.sink.rollInterval = 0
-a1.sinks.k1roll.sink.batchSize = 1
-a1.sinks.k1roll.channel = k1roll
-a1.sinks.k1avro.type = avro
-a1.sinks.k1avro.hostname = 127.0.0.1
-a1.sinks.k1avro.port = {k1_peer}
-a1.sinks.k1avro.batch-size = 1
-a1.sinks.k1avro.channel = k1avro
+sources.k1: type = avro, port = {k1_port}, channels = k1null k1log k1roll k1avro
+sources.k2: type = http, port = {k2_port}, channels = k2
+channels.k1null: type = memory, keep-alive = 600
+channels.k1log: type = memory, keep-alive = 600
+channels.k1roll: type = memory, keep-alive = 600
+channels.k1avro: type = memory, keep-alive = 600
+channels.k2: type = file, capacity = 1000, transactionCapacity = 1000
+  checkpointDir = {k2checkpoint_dir}, dataDirs = {k2data_dir}, minimumRequiredSpace = 1048576
+sinks.k1null: type = null, batchSize = 1, channel = k1null
+sinks.k1log: type = logger, channel = k1log
+sinks.k1roll: type = file_roll, sink.directory = {k1_dir}, sink.rollInterval = 0
+  sink.batchSize = 1, channel = k1roll
+sinks.k1avro: type = avro, port = {k1_peer}, batch-size = 1, channel = k1avro
 ";
 
 fn k1_every_counter_has_its_name_its_place_and_its_text(agent: &dyn AgentUnderTest) {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::raw::{APPEND_BATCH, Connection, avro_long, bytes, hex};
+use flume_tests::raw::{APPEND_BATCH, Connection, avro_long, bytes, hex};
+use flume_tests::wire::{Reader, Received};
 
 const APPEND: &str = "0c617070656e64";
 
@@ -52,6 +53,15 @@ impl Event {
     }
 }
 
+impl From<Received> for Event {
+    fn from(received: Received) -> Self {
+        Self {
+            headers: received.headers.into_iter().collect(),
+            body: received.body,
+        }
+    }
+}
+
 /// Events without headers, one for each body.
 pub(crate) fn events<T: AsRef<[u8]>>(bodies: impl IntoIterator<Item = T>) -> Vec<Event> {
     bodies.into_iter().map(Event::new).collect()
@@ -95,97 +105,32 @@ fn answer(buffers: &[String]) -> Answer {
         [0, 0, 0] => Answer::Ok,
         [0, 0, 2] => Answer::Failed,
         // No metadata, an error, of the union's first kind: a string.
-        [0, 1, 0, text @ ..] => Answer::Error(
-            Reader(text)
-                .string()
-                .map(|text| String::from_utf8_lossy(&text).into_owned())
-                .unwrap(),
-        ),
+        [0, 1, 0, text @ ..] => Answer::Error(Reader(text).text()),
         other => panic!("an answer nobody knows: {other:02x?}"),
     }
 }
 
-/// Reads a call's bytes from the front; `None` at their end.
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+/// The events of the call that starts here; `None`: there was only a handshake.
+pub(super) fn read_call(reader: &mut Reader) -> Option<Vec<Event>> {
+    assert_eq!(reader.long(), 0, "a call without metadata");
+    let events = match reader.text().as_str() {
+        "append" => vec![reader.event()],
+        "appendBatch" => reader.events(),
+        "" => return None,
+        other => panic!("a call of {other}"),
+    };
+    Some(events.into_iter().map(Event::from).collect())
+}
 
-impl Reader<'_> {
-    /// The events of the call that starts here. `Some(None)`: there was only a handshake.
-    pub(crate) fn call(&mut self) -> Option<Option<Vec<Event>>> {
-        assert_eq!(self.long()?, 0, "a call without metadata");
-        match self.string()?.as_slice() {
-            b"append" => Some(Some(vec![self.event()?])),
-            b"appendBatch" => self.batch().map(Some),
-            b"" => Some(None),
-            other => panic!("a call of {:?}", String::from_utf8_lossy(other)),
-        }
+/// Skips the handshake that a client's first request starts with.
+pub(super) fn skip_handshake(reader: &mut Reader) {
+    const MD5_BYTES: usize = 16;
+    reader.take(MD5_BYTES);
+    if reader.long() == 1 {
+        reader.text();
     }
-
-    /// Skips the handshake that a client's first request starts with.
-    pub(crate) fn handshake(&mut self) -> Option<()> {
-        self.take(16)?;
-        if self.long()? == 1 {
-            self.string()?;
-        }
-        self.take(16)?;
-        if self.long()? == 1 {
-            assert_eq!(self.long()?, 0, "the number of entries in the metadata");
-        }
-        Some(())
-    }
-
-    fn batch(&mut self) -> Option<Vec<Event>> {
-        let mut events = Vec::new();
-        loop {
-            match self.long()? {
-                0 => return Some(events),
-                count => {
-                    for _ in 0..count {
-                        events.push(self.event()?);
-                    }
-                }
-            }
-        }
-    }
-
-    fn event(&mut self) -> Option<Event> {
-        let mut headers = BTreeMap::new();
-        loop {
-            match self.long()? {
-                0 => break,
-                count => {
-                    for _ in 0..count {
-                        let name = String::from_utf8(self.string()?).unwrap();
-                        headers.insert(name, String::from_utf8(self.string()?).unwrap());
-                    }
-                }
-            }
-        }
-        let body = self.string()?;
-        Some(Event { headers, body })
-    }
-
-    fn string(&mut self) -> Option<Vec<u8>> {
-        let length = usize::try_from(self.long()?).unwrap();
-        self.take(length).map(<[u8]>::to_vec)
-    }
-
-    /// Never negative here: nobody writes blocks with their size.
-    fn long(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.take(1)?[0];
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                assert_eq!(number & 1, 0, "a number that is not negative");
-                return Some(number >> 1);
-            }
-        }
-        panic!("a number of more than 64 bits");
-    }
-
-    fn take(&mut self, count: usize) -> Option<&[u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
+    reader.take(MD5_BYTES);
+    if reader.long() == 1 {
+        assert_eq!(reader.long(), 0, "the number of entries in the metadata");
     }
 }

@@ -21,19 +21,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 on_every_agent!(SCENARIOS);
 
 const H1: &str = "
-a1.sources = h1
-a1.channels = h1
-a1.sinks = h1
-a1.sources.h1.type = http
-a1.sources.h1.bind = 127.0.0.1
-a1.sources.h1.port = {h1_port}
-a1.sources.h1.channels = h1
-a1.channels.h1.type = memory
-a1.sinks.h1.type = avro
-a1.sinks.h1.hostname = 127.0.0.1
-a1.sinks.h1.port = {h1_peer}
-a1.sinks.h1.batch-size = 2
-a1.sinks.h1.channel = h1
+sources.h1: type = http, port = {h1_port}, channels = h1
+channels.h1: type = memory
+sinks.h1: type = avro, port = {h1_peer}, batch-size = 2, channel = h1
 ";
 
 /// Two events; the body's characters take one, two, three and four bytes of UTF-8.
@@ -100,13 +90,8 @@ fn h1_bodies_and_headers_are_kept_in_every_charset_that_is_named(agent: &dyn Age
 }
 
 const H2: &str = "
-a1.sources = h2
-a1.channels = h2
-a1.sources.h2.type = http
-a1.sources.h2.bind = 127.0.0.1
-a1.sources.h2.port = {h2_port}
-a1.sources.h2.channels = h2
-a1.channels.h2.type = memory
+sources.h2: type = http, port = {h2_port}, channels = h2
+channels.h2: type = memory
 ";
 
 fn h2_each_kind_of_body_has_its_status_and_its_counter(agent: &dyn AgentUnderTest) {
@@ -156,13 +141,8 @@ fn h2_each_kind_of_body_has_its_status_and_its_counter(agent: &dyn AgentUnderTes
 }
 
 const H3: &str = "
-a1.sources = h3
-a1.channels = h3
-a1.sources.h3.type = http
-a1.sources.h3.bind = 127.0.0.1
-a1.sources.h3.port = {h3_port}
-a1.sources.h3.channels = h3
-a1.channels.h3.type = memory
+sources.h3: type = http, port = {h3_port}, channels = h3
+channels.h3: type = memory
 ";
 
 fn h3_a_batch_over_the_transaction_capacity_is_unavailable_and_not_too_large(
@@ -179,13 +159,8 @@ fn h3_a_batch_over_the_transaction_capacity_is_unavailable_and_not_too_large(
 }
 
 const H6: &str = "
-a1.sources = h6
-a1.channels = h6
-a1.sources.h6.type = http
-a1.sources.h6.bind = 127.0.0.1
-a1.sources.h6.port = {h6_port}
-a1.sources.h6.channels = h6
-a1.channels.h6.type = memory
+sources.h6: type = http, port = {h6_port}, channels = h6
+channels.h6: type = memory
 ";
 
 fn h6_each_method_has_its_status(agent: &dyn AgentUnderTest) {
@@ -215,19 +190,9 @@ fn h6_each_method_has_its_status(agent: &dyn AgentUnderTest) {
 }
 
 const H8: &str = "
-a1.sources = h8
-a1.channels = h8
-a1.sinks = h8
-a1.sources.h8.type = http
-a1.sources.h8.bind = 127.0.0.1
-a1.sources.h8.port = {h8_port}
-a1.sources.h8.channels = h8
-a1.channels.h8.type = memory
-a1.sinks.h8.type = avro
-a1.sinks.h8.hostname = 127.0.0.1
-a1.sinks.h8.port = {h8_peer}
-a1.sinks.h8.batch-size = 1
-a1.sinks.h8.channel = h8
+sources.h8: type = http, port = {h8_port}, channels = h8
+channels.h8: type = memory
+sinks.h8: type = avro, port = {h8_peer}, batch-size = 1, channel = h8
 ";
 
 fn h8_json_is_read_as_leniently_as_by_gson(agent: &dyn AgentUnderTest) {

@@ -16,33 +16,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 on_every_agent!(SCENARIOS);
 
 const I1: &str = "
-a1.sources = i1
-a1.channels = i1
-a1.sinks = i1
-a1.sources.i1.type = avro
-a1.sources.i1.bind = 127.0.0.1
-a1.sources.i1.port = {i1_port}
-a1.sources.i1.channels = i1
-a1.sources.i1.interceptors = first second over time host
-a1.sources.i1.interceptors.first.type = static
-a1.sources.i1.interceptors.first.key = a
-a1.sources.i1.interceptors.first.value = first
-a1.sources.i1.interceptors.second.type = static
-a1.sources.i1.interceptors.second.key = a
-a1.sources.i1.interceptors.second.value = second
-a1.sources.i1.interceptors.over.type = static
-a1.sources.i1.interceptors.over.key = b
-a1.sources.i1.interceptors.over.value = over
-a1.sources.i1.interceptors.over.preserveExisting = false
-a1.sources.i1.interceptors.time.type = timestamp
-a1.sources.i1.interceptors.host.type = host
-a1.sources.i1.interceptors.host.preserveExisting = true
-a1.channels.i1.type = memory
-a1.sinks.i1.type = avro
-a1.sinks.i1.hostname = 127.0.0.1
-a1.sinks.i1.port = {i1_peer}
-a1.sinks.i1.batch-size = 2
-a1.sinks.i1.channel = i1
+sources.i1: type = avro, port = {i1_port}, channels = i1
+  interceptors = first second over time host, interceptors.first.type = static
+  interceptors.first.key = a, interceptors.first.value = first, interceptors.second.type = static
+  interceptors.second.key = a, interceptors.second.value = second
+  interceptors.over.type = static, interceptors.over.key = b, interceptors.over.value = over
+  interceptors.over.preserveExisting = false, interceptors.time.type = timestamp
+  interceptors.host.type = host, interceptors.host.preserveExisting = true
+channels.i1: type = memory
+sinks.i1: type = avro, port = {i1_peer}, batch-size = 2, channel = i1
 ";
 
 fn i1_headers_are_added_in_order_and_kept_where_it_is_so_wanted(agent: &dyn AgentUnderTest) {
@@ -73,25 +55,13 @@ fn i1_headers_are_added_in_order_and_kept_where_it_is_so_wanted(agent: &dyn Agen
 }
 
 const I2: &str = "
-a1.sources = i2 i2only
-a1.channels = i2 i2only
-a1.sources.i2.type = avro
-a1.sources.i2.bind = 127.0.0.1
-a1.sources.i2.port = {i2_port}
-a1.sources.i2.channels = i2
-a1.sources.i2.interceptors = drop
-a1.sources.i2.interceptors.drop.type = regex_filter
-a1.sources.i2.interceptors.drop.regex = ^debug
-a1.sources.i2.interceptors.drop.excludeEvents = true
-a1.sources.i2only.type = avro
-a1.sources.i2only.bind = 127.0.0.1
-a1.sources.i2only.port = {i2only_port}
-a1.sources.i2only.channels = i2only
-a1.sources.i2only.interceptors = pass
-a1.sources.i2only.interceptors.pass.type = regex_filter
-a1.sources.i2only.interceptors.pass.regex = err[0-9]+
-a1.channels.i2.type = memory
-a1.channels.i2only.type = memory
+sources.i2: type = avro, port = {i2_port}, channels = i2, interceptors = drop
+  interceptors.drop.type = regex_filter, interceptors.drop.regex = ^debug
+  interceptors.drop.excludeEvents = true
+sources.i2only: type = avro, port = {i2only_port}, channels = i2only, interceptors = pass
+  interceptors.pass.type = regex_filter, interceptors.pass.regex = err[0-9]+
+channels.i2: type = memory
+channels.i2only: type = memory
 ";
 
 fn i2_what_a_filter_drops_is_accepted_and_stored_nowhere(agent: &dyn AgentUnderTest) {

@@ -20,16 +20,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 on_every_agent!(SCENARIOS);
 
 const M1: &str = "
-a1.sources = m1
-a1.channels = m1
-a1.sources.m1.type = avro
-a1.sources.m1.bind = 127.0.0.1
-a1.sources.m1.port = {m1_port}
-a1.sources.m1.channels = m1
-a1.channels.m1.type = memory
-a1.channels.m1.capacity = 100
-a1.channels.m1.transactionCapacity = 2
-a1.channels.m1.keep-alive = 600
+sources.m1: type = avro, port = {m1_port}, channels = m1
+channels.m1: type = memory, capacity = 100, transactionCapacity = 2, keep-alive = 600
 ";
 
 fn m1_a_batch_over_the_transaction_capacity_fails_at_once_and_leaves_nothing(
@@ -47,16 +39,8 @@ fn m1_a_batch_over_the_transaction_capacity_fails_at_once_and_leaves_nothing(
 }
 
 const M2: &str = "
-a1.sources = m2
-a1.channels = m2
-a1.sources.m2.type = avro
-a1.sources.m2.bind = 127.0.0.1
-a1.sources.m2.port = {m2_port}
-a1.sources.m2.channels = m2
-a1.channels.m2.type = memory
-a1.channels.m2.capacity = 5
-a1.channels.m2.transactionCapacity = 5
-a1.channels.m2.keep-alive = 0
+sources.m2: type = avro, port = {m2_port}, channels = m2
+channels.m2: type = memory, capacity = 5, transactionCapacity = 5, keep-alive = 0
 ";
 
 fn m2_a_commit_without_room_fails_and_what_was_there_stays(agent: &dyn AgentUnderTest) {
@@ -70,16 +54,8 @@ fn m2_a_commit_without_room_fails_and_what_was_there_stays(agent: &dyn AgentUnde
 }
 
 const M4: &str = "
-a1.sources = m4
-a1.channels = m4
-a1.sources.m4.type = avro
-a1.sources.m4.bind = 127.0.0.1
-a1.sources.m4.port = {m4_port}
-a1.sources.m4.channels = m4
-a1.channels.m4.type = memory
-a1.channels.m4.byteCapacity = 2000
-a1.channels.m4.byteCapacityBufferPercentage = 20
-a1.channels.m4.keep-alive = 0
+sources.m4: type = avro, port = {m4_port}, channels = m4
+channels.m4: type = memory, byteCapacity = 2000, byteCapacityBufferPercentage = 20, keep-alive = 0
 ";
 
 fn m4_bodies_are_counted_in_slots_of_a_hundred_bytes_and_headers_are_not(
@@ -97,17 +73,9 @@ fn m4_bodies_are_counted_in_slots_of_a_hundred_bytes_and_headers_are_not(
 }
 
 const M5: &str = "
-a1.sources = m5
-a1.channels = m5
-a1.sources.m5.type = avro
-a1.sources.m5.bind = 127.0.0.1
-a1.sources.m5.port = {m5_port}
-a1.sources.m5.channels = m5
-a1.channels.m5.type = memory
-a1.channels.m5.capacity = 100
-a1.channels.m5.transactionCapacity = 9
-a1.channels.m5.byteCapacity = 1000
-a1.channels.m5.keep-alive = 0
+sources.m5: type = avro, port = {m5_port}, channels = m5
+channels.m5: type = memory, capacity = 100, transactionCapacity = 9, byteCapacity = 1000
+  keep-alive = 0
 ";
 
 fn m5_an_empty_body_takes_one_slot_and_a_refused_batch_none(agent: &dyn AgentUnderTest) {
@@ -124,18 +92,9 @@ fn m5_an_empty_body_takes_one_slot_and_a_refused_batch_none(agent: &dyn AgentUnd
 }
 
 const M7: &str = "
-a1.sources = m7
-a1.channels = m7 m7bytes
-a1.sources.m7.type = avro
-a1.sources.m7.bind = 127.0.0.1
-a1.sources.m7.port = {m7_port}
-a1.sources.m7.channels = m7 m7bytes
-a1.channels.m7.type = memory
-a1.channels.m7.capacity = -1
-a1.channels.m7.transactionCapacity = 0
-a1.channels.m7.keep-alive = 0
-a1.channels.m7bytes.type = memory
-a1.channels.m7bytes.byteCapacity = -1
+sources.m7: type = avro, port = {m7_port}, channels = m7 m7bytes
+channels.m7: type = memory, capacity = -1, transactionCapacity = 0, keep-alive = 0
+channels.m7bytes: type = memory, byteCapacity = -1
 ";
 
 fn m7_sizes_below_one_become_the_defaults(agent: &dyn AgentUnderTest) {

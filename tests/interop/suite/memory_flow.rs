@@ -25,22 +25,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 on_every_agent!(SCENARIOS);
 
 const M3: &str = "
-a1.sources = m3
-a1.channels = m3
-a1.sinks = m3
-a1.sources.m3.type = avro
-a1.sources.m3.bind = 127.0.0.1
-a1.sources.m3.port = {m3_port}
-a1.sources.m3.channels = m3
-a1.channels.m3.type = memory
-a1.channels.m3.capacity = 3
-a1.channels.m3.transactionCapacity = 3
-a1.channels.m3.keep-alive = 0
-a1.sinks.m3.type = avro
-a1.sinks.m3.hostname = 127.0.0.1
-a1.sinks.m3.port = {m3_peer}
-a1.sinks.m3.batch-size = 3
-a1.sinks.m3.channel = m3
+sources.m3: type = avro, port = {m3_port}, channels = m3
+channels.m3: type = memory, capacity = 3, transactionCapacity = 3, keep-alive = 0
+sinks.m3: type = avro, port = {m3_peer}, batch-size = 3, channel = m3
 ";
 
 fn m3_room_comes_back_with_the_sinks_commit_and_not_before(agent: &dyn AgentUnderTest) {
@@ -64,22 +51,9 @@ fn m3_room_comes_back_with_the_sinks_commit_and_not_before(agent: &dyn AgentUnde
 }
 
 const M6: &str = "
-a1.sources = m6
-a1.channels = m6
-a1.sinks = m6
-a1.sources.m6.type = avro
-a1.sources.m6.bind = 127.0.0.1
-a1.sources.m6.port = {m6_port}
-a1.sources.m6.channels = m6
-a1.channels.m6.type = memory
-a1.channels.m6.capacity = 1
-a1.channels.m6.transactionCapacity = 1
-a1.channels.m6.keep-alive = 600
-a1.sinks.m6.type = avro
-a1.sinks.m6.hostname = 127.0.0.1
-a1.sinks.m6.port = {m6_peer}
-a1.sinks.m6.batch-size = 1
-a1.sinks.m6.channel = m6
+sources.m6: type = avro, port = {m6_port}, channels = m6
+channels.m6: type = memory, capacity = 1, transactionCapacity = 1, keep-alive = 600
+sinks.m6: type = avro, port = {m6_peer}, batch-size = 1, channel = m6
 ";
 
 fn m6_a_batch_waits_for_room_as_long_as_keep_alive_allows(agent: &dyn AgentUnderTest) {
@@ -102,19 +76,9 @@ fn m6_a_batch_waits_for_room_as_long_as_keep_alive_allows(agent: &dyn AgentUnder
 }
 
 const M8: &str = "
-a1.sources = m8
-a1.channels = m8
-a1.sinks = m8
-a1.sources.m8.type = avro
-a1.sources.m8.bind = 127.0.0.1
-a1.sources.m8.port = {m8_port}
-a1.sources.m8.channels = m8
-a1.channels.m8.type = memory
-a1.sinks.m8.type = avro
-a1.sinks.m8.hostname = 127.0.0.1
-a1.sinks.m8.port = {m8_peer}
-a1.sinks.m8.batch-size = 3
-a1.sinks.m8.channel = m8
+sources.m8: type = avro, port = {m8_port}, channels = m8
+channels.m8: type = memory
+sinks.m8: type = avro, port = {m8_peer}, batch-size = 3, channel = m8
 ";
 
 fn m8_what_the_next_hop_refuses_comes_again_in_the_same_order(agent: &dyn AgentUnderTest) {
@@ -149,27 +113,11 @@ fn m8_what_the_next_hop_refuses_comes_again_in_the_same_order(agent: &dyn AgentU
 }
 
 const M9: &str = "
-a1.sources = m9a m9b
-a1.channels = m9
-a1.sinks = m9a m9b
-a1.sources.m9a.type = avro
-a1.sources.m9a.bind = 127.0.0.1
-a1.sources.m9a.port = {m9a_port}
-a1.sources.m9a.channels = m9
-a1.sources.m9b.type = avro
-a1.sources.m9b.bind = 127.0.0.1
-a1.sources.m9b.port = {m9b_port}
-a1.sources.m9b.channels = m9
-a1.channels.m9.type = memory
-a1.channels.m9.capacity = 1000
-a1.sinks.m9a.type = file_roll
-a1.sinks.m9a.sink.directory = {m9a_dir}
-a1.sinks.m9a.sink.rollInterval = 0
-a1.sinks.m9a.channel = m9
-a1.sinks.m9b.type = file_roll
-a1.sinks.m9b.sink.directory = {m9b_dir}
-a1.sinks.m9b.sink.rollInterval = 0
-a1.sinks.m9b.channel = m9
+sources.m9a: type = avro, port = {m9a_port}, channels = m9
+sources.m9b: type = avro, port = {m9b_port}, channels = m9
+channels.m9: type = memory, capacity = 1000
+sinks.m9a: type = file_roll, sink.directory = {m9a_dir}, sink.rollInterval = 0, channel = m9
+sinks.m9b: type = file_roll, sink.directory = {m9b_dir}, sink.rollInterval = 0, channel = m9
 ";
 
 fn m9_several_sources_and_sinks_deliver_every_event_once(agent: &dyn AgentUnderTest) {
@@ -197,20 +145,9 @@ fn m9_several_sources_and_sinks_deliver_every_event_once(agent: &dyn AgentUnderT
 }
 
 const M10: &str = "
-a1.sources = m10
-a1.channels = m10
-a1.sinks = m10
-a1.sources.m10.type = avro
-a1.sources.m10.bind = 127.0.0.1
-a1.sources.m10.port = {m10_port}
-a1.sources.m10.channels = m10
-a1.channels.m10.type = memory
-a1.channels.m10.keep-alive = 600
-a1.sinks.m10.type = avro
-a1.sinks.m10.hostname = 127.0.0.1
-a1.sinks.m10.port = {m10_peer}
-a1.sinks.m10.batch-size = 2
-a1.sinks.m10.channel = m10
+sources.m10: type = avro, port = {m10_port}, channels = m10
+channels.m10: type = memory, keep-alive = 600
+sinks.m10: type = avro, port = {m10_peer}, batch-size = 2, channel = m10
 ";
 
 fn m10_a_sink_waits_for_a_full_batch_as_long_as_keep_alive_allows(agent: &dyn AgentUnderTest) {

@@ -9,9 +9,9 @@ use flume_tests::{Metrics, flume_command, free_ports, terminate, wait_until};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::agent::{AgentFactory, AgentUnderTest, Kind, START_ATTEMPTS, TIMEOUT};
 use super::http::request;
 use super::setup::Setup;
-use super::{AgentFactory, AgentUnderTest, Kind, START_ATTEMPTS, TIMEOUT};
 
 /// What the agent says of a port that somebody else has.
 const BIND_CLASH: &str = "Address already in use";

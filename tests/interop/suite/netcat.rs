@@ -53,19 +53,9 @@ impl Cat {
 }
 
 const N1: &str = "
-a1.sources = n1
-a1.channels = n1
-a1.sinks = n1
-a1.sources.n1.type = netcat
-a1.sources.n1.bind = 127.0.0.1
-a1.sources.n1.port = {n1_port}
-a1.sources.n1.channels = n1
-a1.channels.n1.type = memory
-a1.sinks.n1.type = avro
-a1.sinks.n1.hostname = 127.0.0.1
-a1.sinks.n1.port = {n1_peer}
-a1.sinks.n1.batch-size = 1
-a1.sinks.n1.channel = n1
+sources.n1: type = netcat, port = {n1_port}, channels = n1
+channels.n1: type = memory
+sinks.n1: type = avro, port = {n1_peer}, batch-size = 1, channel = n1
 ";
 
 fn n1_each_line_is_an_event_and_answered(agent: &dyn AgentUnderTest) {
@@ -86,22 +76,9 @@ fn n1_each_line_is_an_event_and_answered(agent: &dyn AgentUnderTest) {
 }
 
 const N2: &str = "
-a1.sources = n2
-a1.channels = n2
-a1.sinks = n2
-a1.sources.n2.type = netcat
-a1.sources.n2.bind = 127.0.0.1
-a1.sources.n2.port = {n2_port}
-a1.sources.n2.channels = n2
-a1.channels.n2.type = memory
-a1.channels.n2.capacity = 1
-a1.channels.n2.transactionCapacity = 1
-a1.channels.n2.keep-alive = 0
-a1.sinks.n2.type = avro
-a1.sinks.n2.hostname = 127.0.0.1
-a1.sinks.n2.port = {n2_peer}
-a1.sinks.n2.batch-size = 1
-a1.sinks.n2.channel = n2
+sources.n2: type = netcat, port = {n2_port}, channels = n2
+channels.n2: type = memory, capacity = 1, transactionCapacity = 1, keep-alive = 0
+sinks.n2: type = avro, port = {n2_peer}, batch-size = 1, channel = n2
 ";
 
 fn n2_a_line_without_room_fails_and_the_next_one_may_fit(agent: &dyn AgentUnderTest) {
@@ -123,14 +100,8 @@ fn n2_a_line_without_room_fails_and_the_next_one_may_fit(agent: &dyn AgentUnderT
 }
 
 const N3: &str = "
-a1.sources = n3
-a1.channels = n3
-a1.sources.n3.type = netcat
-a1.sources.n3.bind = 127.0.0.1
-a1.sources.n3.port = {n3_port}
-a1.sources.n3.channels = n3
-a1.sources.n3.max-line-length = 10
-a1.channels.n3.type = memory
+sources.n3: type = netcat, port = {n3_port}, channels = n3, max-line-length = 10
+channels.n3: type = memory
 ";
 
 fn n3_a_line_that_is_too_long_ends_the_connection(agent: &dyn AgentUnderTest) {
@@ -148,17 +119,8 @@ fn n3_a_line_that_is_too_long_ends_the_connection(agent: &dyn AgentUnderTest) {
 }
 
 const N4: &str = "
-a1.sources = n4
-a1.channels = n4
-a1.sources.n4.type = netcat
-a1.sources.n4.bind = 127.0.0.1
-a1.sources.n4.port = {n4_port}
-a1.sources.n4.channels = n4
-a1.sources.n4.ack-every-event = false
-a1.channels.n4.type = memory
-a1.channels.n4.capacity = 1
-a1.channels.n4.transactionCapacity = 1
-a1.channels.n4.keep-alive = 0
+sources.n4: type = netcat, port = {n4_port}, channels = n4, ack-every-event = false
+channels.n4: type = memory, capacity = 1, transactionCapacity = 1, keep-alive = 0
 ";
 
 fn n4_without_acknowledgements_only_failures_are_told(agent: &dyn AgentUnderTest) {

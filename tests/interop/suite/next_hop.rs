@@ -26,20 +26,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 on_every_agent!(SCENARIOS);
 
 const P8: &str = "
-a1.sources = p8
-a1.channels = p8
-a1.sinks = p8
-a1.sources.p8.type = avro
-a1.sources.p8.bind = 127.0.0.1
-a1.sources.p8.port = {p8_port}
-a1.sources.p8.channels = p8
-a1.channels.p8.type = memory
-a1.sinks.p8.type = avro
-a1.sinks.p8.hostname = 127.0.0.1
-a1.sinks.p8.port = {p8_peer}
-a1.sinks.p8.batch-size = 2
-a1.sinks.p8.request-timeout = 1000
-a1.sinks.p8.channel = p8
+sources.p8: type = avro, port = {p8_port}, channels = p8
+channels.p8: type = memory
+sinks.p8: type = avro, port = {p8_peer}, batch-size = 2, request-timeout = 1000, channel = p8
 ";
 
 fn p8_a_next_hop_that_does_not_answer_in_time_is_asked_again_over_a_new_connection(
@@ -67,19 +56,9 @@ fn p8_a_next_hop_that_does_not_answer_in_time_is_asked_again_over_a_new_connecti
 }
 
 const P9: &str = "
-a1.sources = p9
-a1.channels = p9
-a1.sinks = p9
-a1.sources.p9.type = avro
-a1.sources.p9.bind = 127.0.0.1
-a1.sources.p9.port = {p9_port}
-a1.sources.p9.channels = p9
-a1.channels.p9.type = memory
-a1.sinks.p9.type = avro
-a1.sinks.p9.hostname = 127.0.0.1
-a1.sinks.p9.port = {p9_peer}
-a1.sinks.p9.batch-size = 1
-a1.sinks.p9.channel = p9
+sources.p9: type = avro, port = {p9_port}, channels = p9
+channels.p9: type = memory
+sinks.p9: type = avro, port = {p9_peer}, batch-size = 1, channel = p9
 ";
 
 fn p9_a_next_hop_that_is_gone_is_tried_every_five_seconds_and_each_try_counts(
@@ -113,19 +92,9 @@ fn p9_a_next_hop_that_is_gone_is_tried_every_five_seconds_and_each_try_counts(
 }
 
 const P10: &str = "
-a1.sources = p10
-a1.channels = p10
-a1.sinks = p10
-a1.sources.p10.type = avro
-a1.sources.p10.bind = 127.0.0.1
-a1.sources.p10.port = {p10_port}
-a1.sources.p10.channels = p10
-a1.channels.p10.type = memory
-a1.sinks.p10.type = avro
-a1.sinks.p10.hostname = 127.0.0.1
-a1.sinks.p10.port = {p10_peer}
-a1.sinks.p10.batch-size = 1
-a1.sinks.p10.channel = p10
+sources.p10: type = avro, port = {p10_port}, channels = p10
+channels.p10: type = memory
+sinks.p10: type = avro, port = {p10_peer}, batch-size = 1, channel = p10
 ";
 
 fn p10_a_next_hop_that_was_away_in_between_is_connected_to_again_unseen(
@@ -157,18 +126,9 @@ fn p10_a_next_hop_that_was_away_in_between_is_connected_to_again_unseen(
 }
 
 const P11: &str = "
-a1.sources = p11
-a1.channels = p11
-a1.sinks = p11
-a1.sources.p11.type = avro
-a1.sources.p11.bind = 127.0.0.1
-a1.sources.p11.port = {p11_port}
-a1.sources.p11.channels = p11
-a1.channels.p11.type = memory
-a1.sinks.p11.type = avro
-a1.sinks.p11.hostname = 127.0.0.1
-a1.sinks.p11.port = {p11nobody_port}
-a1.sinks.p11.channel = p11
+sources.p11: type = avro, port = {p11_port}, channels = p11
+channels.p11: type = memory
+sinks.p11: type = avro, port = {p11_nobody}, channel = p11
 ";
 
 fn p11_a_next_hop_that_never_was_fails_once_more_than_it_is_tried(agent: &dyn AgentUnderTest) {

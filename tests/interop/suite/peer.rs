@@ -1,12 +1,15 @@
 //! An Avro source made of raw bytes: where an agent's avro sinks deliver, and which refuses at will.
 
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use super::event::{Event, Reader};
+use flume_tests::Port;
+use flume_tests::wire::{Frame, Reader, read_frame};
+
+use super::event::{Event, read_call, skip_handshake};
 
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// `00000000` for the handshake: BOTH, no protocol, no hash, no metadata.
@@ -41,40 +44,39 @@ struct State {
 
 #[derive(Debug)]
 pub(crate) struct Peer {
-    addr: SocketAddr,
+    /// Ours while nobody listens on it, too: a sink that tries it then is refused.
+    port: Port,
     shared: Arc<(Mutex<State>, Condvar)>,
 }
 
 impl Peer {
     /// Listens on a port of its own and accepts everything.
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let state = State {
             mode: Mode::Accept,
-            open: true,
+            open: false,
             calls: Vec::new(),
             accepted: Vec::new(),
             streams: Vec::new(),
             connections: 0,
         };
         let peer = Self {
-            addr: listener.local_addr().unwrap(),
+            port: Port::reserve(),
             shared: Arc::new((Mutex::new(state), Condvar::new())),
         };
-        let shared = Arc::clone(&peer.shared);
-        thread::spawn(move || listen(&listener, &shared));
+        peer.reopen();
         peer
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.addr
+        self.port.addr()
     }
 
     pub(crate) fn set(&self, mode: Mode) {
         self.change(|state| state.mode = mode);
     }
 
-    /// Closes the listener and all connections; the port is free when this returns.
+    /// Closes the listener and all connections; nobody listens when this returns.
     pub(crate) fn close(&self) {
         self.shut(Shutdown::Both);
     }
@@ -94,12 +96,12 @@ impl Peer {
             }
         });
         // Wakes the listener, which then looks whether it is still wanted.
-        while TcpStream::connect(self.addr).is_ok() {}
+        while TcpStream::connect(self.addr()).is_ok() {}
     }
 
     /// Listens again at the old address; what was accepted is not forgotten.
     pub(crate) fn reopen(&self) {
-        let listener = TcpListener::bind(self.addr).unwrap();
+        let listener = TcpListener::bind(self.addr()).unwrap();
         self.change(|state| state.open = true);
         let shared = Arc::clone(&self.shared);
         thread::spawn(move || listen(&listener, &shared));
@@ -180,15 +182,15 @@ fn listen(listener: &TcpListener, shared: &Arc<(Mutex<State>, Condvar)>) {
 fn serve(mut stream: TcpStream, shared: &(Mutex<State>, Condvar)) {
     let mut greeted = false;
     // An error is the end of the connection, which is the other side's affair.
-    while let Ok((serial, request)) = read_frame(&mut stream) {
-        let mut reader = Reader(&request);
+    while let Ok(Frame { serial, payload }) = read_frame(&mut stream) {
+        let mut reader = Reader(&payload);
         let mut reply = Vec::new();
         if !greeted {
-            reader.handshake().unwrap();
+            skip_handshake(&mut reader);
             reply.extend(GREETING);
             greeted = true;
         }
-        if let Some(events) = reader.call().unwrap() {
+        if let Some(events) = read_call(&mut reader) {
             let Some(status) = decide(shared, events) else {
                 drop(stream.shutdown(Shutdown::Both));
                 return;
@@ -221,23 +223,4 @@ fn decide((state, changed): &(Mutex<State>, Condvar), events: Vec<Event>) -> Opt
         changed.notify_all();
     }
     Some(status)
-}
-
-fn read_frame(stream: &mut TcpStream) -> io::Result<(u32, Vec<u8>)> {
-    let serial = read_number(stream)?;
-    let buffers = read_number(stream)?;
-    let mut payload = Vec::new();
-    for _ in 0..buffers {
-        let length = read_number(stream)? as usize;
-        let start = payload.len();
-        payload.resize(start + length, 0);
-        stream.read_exact(&mut payload[start..])?;
-    }
-    Ok((serial, payload))
-}
-
-fn read_number(stream: &mut TcpStream) -> io::Result<u32> {
-    let mut number = [0; 4];
-    stream.read_exact(&mut number)?;
-    Ok(u32::from_be_bytes(number))
 }

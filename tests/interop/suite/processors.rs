@@ -32,36 +32,13 @@ fn accepted(peers: [&Peer; 3]) -> [usize; 3] {
 }
 
 const P1: &str = "
-a1.sources = p1
-a1.channels = p1
-a1.sinks = p1b p1a p1c
-a1.sinkgroups = p1
-a1.sources.p1.type = avro
-a1.sources.p1.bind = 127.0.0.1
-a1.sources.p1.port = {p1_port}
-a1.sources.p1.channels = p1
-a1.channels.p1.type = memory
-a1.sinkgroups.p1.sinks = p1b p1a p1c
-a1.sinkgroups.p1.processor.type = failover
-a1.sinkgroups.p1.processor.priority.p1a = 30
-a1.sinkgroups.p1.processor.priority.p1b = 20
-a1.sinkgroups.p1.processor.priority.p1c = 10
-a1.sinkgroups.p1.processor.maxpenalty = 1000
-a1.sinks.p1a.type = avro
-a1.sinks.p1a.hostname = 127.0.0.1
-a1.sinks.p1a.port = {p1a_peer}
-a1.sinks.p1a.batch-size = 1
-a1.sinks.p1a.channel = p1
-a1.sinks.p1b.type = avro
-a1.sinks.p1b.hostname = 127.0.0.1
-a1.sinks.p1b.port = {p1b_peer}
-a1.sinks.p1b.batch-size = 1
-a1.sinks.p1b.channel = p1
-a1.sinks.p1c.type = avro
-a1.sinks.p1c.hostname = 127.0.0.1
-a1.sinks.p1c.port = {p1c_peer}
-a1.sinks.p1c.batch-size = 1
-a1.sinks.p1c.channel = p1
+sources.p1: type = avro, port = {p1_port}, channels = p1
+channels.p1: type = memory
+sinks.p1b: type = avro, port = {p1b_peer}, batch-size = 1, channel = p1
+sinks.p1a: type = avro, port = {p1a_peer}, batch-size = 1, channel = p1
+sinks.p1c: type = avro, port = {p1c_peer}, batch-size = 1, channel = p1
+sinkgroups.p1: sinks = p1b p1a p1c, processor.type = failover, processor.maxpenalty = 1000
+  processor.priority.p1a = 30, processor.priority.p1b = 20, processor.priority.p1c = 10
 ";
 
 fn p1_failover_takes_the_highest_priority_that_works_and_returns_to_it(agent: &dyn AgentUnderTest) {
@@ -90,32 +67,12 @@ fn p1_failover_takes_the_highest_priority_that_works_and_returns_to_it(agent: &d
 }
 
 const P4: &str = "
-a1.sources = p4
-a1.channels = p4
-a1.sinks = p4a p4c p4b
-a1.sinkgroups = p4
-a1.sources.p4.type = avro
-a1.sources.p4.bind = 127.0.0.1
-a1.sources.p4.port = {p4_port}
-a1.sources.p4.channels = p4
-a1.channels.p4.type = memory
-a1.sinkgroups.p4.sinks = p4a p4c p4b
-a1.sinkgroups.p4.processor.type = load_balance
-a1.sinks.p4a.type = avro
-a1.sinks.p4a.hostname = 127.0.0.1
-a1.sinks.p4a.port = {p4a_peer}
-a1.sinks.p4a.batch-size = 1
-a1.sinks.p4a.channel = p4
-a1.sinks.p4b.type = avro
-a1.sinks.p4b.hostname = 127.0.0.1
-a1.sinks.p4b.port = {p4b_peer}
-a1.sinks.p4b.batch-size = 1
-a1.sinks.p4b.channel = p4
-a1.sinks.p4c.type = avro
-a1.sinks.p4c.hostname = 127.0.0.1
-a1.sinks.p4c.port = {p4c_peer}
-a1.sinks.p4c.batch-size = 1
-a1.sinks.p4c.channel = p4
+sources.p4: type = avro, port = {p4_port}, channels = p4
+channels.p4: type = memory
+sinks.p4a: type = avro, port = {p4a_peer}, batch-size = 1, channel = p4
+sinks.p4c: type = avro, port = {p4c_peer}, batch-size = 1, channel = p4
+sinks.p4b: type = avro, port = {p4b_peer}, batch-size = 1, channel = p4
+sinkgroups.p4: sinks = p4a p4c p4b, processor.type = load_balance
 ";
 
 fn p4_round_robin_gives_each_sink_its_turn(agent: &dyn AgentUnderTest) {
@@ -128,35 +85,13 @@ fn p4_round_robin_gives_each_sink_its_turn(agent: &dyn AgentUnderTest) {
 }
 
 const P5: &str = "
-a1.sources = p5
-a1.channels = p5
-a1.sinks = p5b p5a p5c
-a1.sinkgroups = p5
-a1.sources.p5.type = avro
-a1.sources.p5.bind = 127.0.0.1
-a1.sources.p5.port = {p5_port}
-a1.sources.p5.channels = p5
-a1.channels.p5.type = memory
-a1.sinkgroups.p5.sinks = p5b p5a p5c
-a1.sinkgroups.p5.processor.type = failover
-a1.sinkgroups.p5.processor.priority.p5a = 30
-a1.sinkgroups.p5.processor.priority.p5b = 20
-a1.sinkgroups.p5.processor.priority.p5c = 10
-a1.sinks.p5a.type = avro
-a1.sinks.p5a.hostname = 127.0.0.1
-a1.sinks.p5a.port = {p5a_peer}
-a1.sinks.p5a.batch-size = 1
-a1.sinks.p5a.channel = p5
-a1.sinks.p5b.type = avro
-a1.sinks.p5b.hostname = 127.0.0.1
-a1.sinks.p5b.port = {p5b_peer}
-a1.sinks.p5b.batch-size = 1
-a1.sinks.p5b.channel = p5
-a1.sinks.p5c.type = avro
-a1.sinks.p5c.hostname = 127.0.0.1
-a1.sinks.p5c.port = {p5c_peer}
-a1.sinks.p5c.batch-size = 1
-a1.sinks.p5c.channel = p5
+sources.p5: type = avro, port = {p5_port}, channels = p5
+channels.p5: type = memory
+sinks.p5b: type = avro, port = {p5b_peer}, batch-size = 1, channel = p5
+sinks.p5a: type = avro, port = {p5a_peer}, batch-size = 1, channel = p5
+sinks.p5c: type = avro, port = {p5c_peer}, batch-size = 1, channel = p5
+sinkgroups.p5: sinks = p5b p5a p5c, processor.type = failover
+  processor.priority.p5a = 30, processor.priority.p5b = 20, processor.priority.p5c = 10
 ";
 
 fn p5_while_all_sinks_fail_the_events_stay_in_the_channel(agent: &dyn AgentUnderTest) {
@@ -182,33 +117,12 @@ fn p5_while_all_sinks_fail_the_events_stay_in_the_channel(agent: &dyn AgentUnder
 }
 
 const P6: &str = "
-a1.sources = p6
-a1.channels = p6
-a1.sinks = p6a p6c p6b
-a1.sinkgroups = p6
-a1.sources.p6.type = avro
-a1.sources.p6.bind = 127.0.0.1
-a1.sources.p6.port = {p6_port}
-a1.sources.p6.channels = p6
-a1.channels.p6.type = memory
-a1.sinkgroups.p6.sinks = p6a p6c p6b
-a1.sinkgroups.p6.processor.type = load_balance
-a1.sinkgroups.p6.processor.backoff = true
-a1.sinks.p6a.type = avro
-a1.sinks.p6a.hostname = 127.0.0.1
-a1.sinks.p6a.port = {p6a_peer}
-a1.sinks.p6a.batch-size = 1
-a1.sinks.p6a.channel = p6
-a1.sinks.p6b.type = avro
-a1.sinks.p6b.hostname = 127.0.0.1
-a1.sinks.p6b.port = {p6b_peer}
-a1.sinks.p6b.batch-size = 1
-a1.sinks.p6b.channel = p6
-a1.sinks.p6c.type = avro
-a1.sinks.p6c.hostname = 127.0.0.1
-a1.sinks.p6c.port = {p6c_peer}
-a1.sinks.p6c.batch-size = 1
-a1.sinks.p6c.channel = p6
+sources.p6: type = avro, port = {p6_port}, channels = p6
+channels.p6: type = memory
+sinks.p6a: type = avro, port = {p6a_peer}, batch-size = 1, channel = p6
+sinks.p6c: type = avro, port = {p6c_peer}, batch-size = 1, channel = p6
+sinks.p6b: type = avro, port = {p6b_peer}, batch-size = 1, channel = p6
+sinkgroups.p6: sinks = p6a p6c p6b, processor.type = load_balance, processor.backoff = true
 ";
 
 fn p6_with_backoff_a_failed_sink_is_left_out_and_rejoins(agent: &dyn AgentUnderTest) {
@@ -234,32 +148,12 @@ fn p6_with_backoff_a_failed_sink_is_left_out_and_rejoins(agent: &dyn AgentUnderT
 }
 
 const P7: &str = "
-a1.sources = p7
-a1.channels = p7
-a1.sinks = p7b p7a p7c
-a1.sinkgroups = p7
-a1.sources.p7.type = avro
-a1.sources.p7.bind = 127.0.0.1
-a1.sources.p7.port = {p7_port}
-a1.sources.p7.channels = p7
-a1.channels.p7.type = memory
-a1.sinkgroups.p7.sinks = p7b p7a p7c
-a1.sinkgroups.p7.processor.type = load_balance
-a1.sinks.p7a.type = avro
-a1.sinks.p7a.hostname = 127.0.0.1
-a1.sinks.p7a.port = {p7a_peer}
-a1.sinks.p7a.batch-size = 1
-a1.sinks.p7a.channel = p7
-a1.sinks.p7b.type = avro
-a1.sinks.p7b.hostname = 127.0.0.1
-a1.sinks.p7b.port = {p7b_peer}
-a1.sinks.p7b.batch-size = 1
-a1.sinks.p7b.channel = p7
-a1.sinks.p7c.type = avro
-a1.sinks.p7c.hostname = 127.0.0.1
-a1.sinks.p7c.port = {p7c_peer}
-a1.sinks.p7c.batch-size = 1
-a1.sinks.p7c.channel = p7
+sources.p7: type = avro, port = {p7_port}, channels = p7
+channels.p7: type = memory
+sinks.p7b: type = avro, port = {p7b_peer}, batch-size = 1, channel = p7
+sinks.p7a: type = avro, port = {p7a_peer}, batch-size = 1, channel = p7
+sinks.p7c: type = avro, port = {p7c_peer}, batch-size = 1, channel = p7
+sinkgroups.p7: sinks = p7b p7a p7c, processor.type = load_balance
 ";
 
 fn p7_without_backoff_a_dead_sink_is_asked_every_turn_and_the_next_one_works_for_it(
@@ -275,34 +169,13 @@ fn p7_without_backoff_a_dead_sink_is_asked_every_turn_and_the_next_one_works_for
 }
 
 const P7R: &str = "
-a1.sources = p7r
-a1.channels = p7r
-a1.sinks = p7ra p7rb p7rc
-a1.sinkgroups = p7rg
-a1.sources.p7r.type = avro
-a1.sources.p7r.bind = 127.0.0.1
-a1.sources.p7r.port = {p7r_port}
-a1.sources.p7r.channels = p7r
-a1.channels.p7r.type = memory
-a1.sinkgroups.p7rg.sinks = p7ra p7rb p7rc
-a1.sinkgroups.p7rg.processor.type = load_balance
-a1.sinkgroups.p7rg.processor.selector = random
-a1.sinkgroups.p7rg.processor.backoff = true
-a1.sinks.p7ra.type = avro
-a1.sinks.p7ra.hostname = 127.0.0.1
-a1.sinks.p7ra.port = {p7ra_peer}
-a1.sinks.p7ra.batch-size = 1
-a1.sinks.p7ra.channel = p7r
-a1.sinks.p7rb.type = avro
-a1.sinks.p7rb.hostname = 127.0.0.1
-a1.sinks.p7rb.port = {p7rb_peer}
-a1.sinks.p7rb.batch-size = 1
-a1.sinks.p7rb.channel = p7r
-a1.sinks.p7rc.type = avro
-a1.sinks.p7rc.hostname = 127.0.0.1
-a1.sinks.p7rc.port = {p7rc_peer}
-a1.sinks.p7rc.batch-size = 1
-a1.sinks.p7rc.channel = p7r
+sources.p7r: type = avro, port = {p7r_port}, channels = p7r
+channels.p7r: type = memory
+sinks.p7ra: type = avro, port = {p7ra_peer}, batch-size = 1, channel = p7r
+sinks.p7rb: type = avro, port = {p7rb_peer}, batch-size = 1, channel = p7r
+sinks.p7rc: type = avro, port = {p7rc_peer}, batch-size = 1, channel = p7r
+sinkgroups.p7rg: sinks = p7ra p7rb p7rc, processor.type = load_balance
+  processor.selector = random, processor.backoff = true
 ";
 
 fn p7_random_with_backoff_gives_everything_to_the_sink_that_is_left_and_to_nobody_after_it(

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use flume_tests::{Clashes, RealFlume, Reload, Version, wait_until};
 use serde_json::Value;
 
+use super::agent::{AgentFactory, AgentUnderTest, Kind, START_ATTEMPTS, TIMEOUT};
 use super::setup::Setup;
-use super::{AgentFactory, AgentUnderTest, Kind, START_ATTEMPTS, TIMEOUT};
 
 pub(crate) struct RealFactory(pub(crate) Version);
 

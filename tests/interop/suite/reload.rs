@@ -15,72 +15,29 @@ on_every_agent!(SCENARIOS);
 /// Both channels, and nobody who takes from them. The directories are for later.
 const BOTH: &str = "
 # {keep_dir} {away_dir}
-a1.sources = r1 size
-a1.channels = keep away size
-a1.sources.r1.type = avro
-a1.sources.r1.bind = 127.0.0.1
-a1.sources.r1.port = {r1_port}
-a1.sources.r1.channels = keep away
-a1.channels.keep.type = memory
-a1.channels.away.type = memory
-a1.sources.size.type = avro
-a1.sources.size.bind = 127.0.0.1
-a1.sources.size.port = {size_port}
-a1.sources.size.channels = size
-a1.channels.size.type = memory
-a1.channels.size.capacity = 2
-a1.channels.size.transactionCapacity = 2
-a1.channels.size.keep-alive = 0
+sources.r1: type = avro, port = {r1_port}, channels = keep away
+sources.size: type = avro, port = {size_port}, channels = size
+channels.keep: type = memory
+channels.away: type = memory
+channels.size: type = memory, capacity = 2, transactionCapacity = 2, keep-alive = 0
 ";
 
 /// One of them is gone, the other one has a sink.
 const ONE: &str = "
-a1.sources = r1 size
-a1.channels = keep size
-a1.sinks = keep
-a1.sources.r1.type = avro
-a1.sources.r1.bind = 127.0.0.1
-a1.sources.r1.port = {r1_port}
-a1.sources.r1.channels = keep
-a1.channels.keep.type = memory
-a1.channels.keep.keep-alive = 0
-a1.sinks.keep.type = file_roll
-a1.sinks.keep.sink.directory = {keep_dir}
-a1.sinks.keep.sink.rollInterval = 0
-a1.sinks.keep.channel = keep
-a1.sources.size.type = avro
-a1.sources.size.bind = 127.0.0.1
-a1.sources.size.port = {size_port}
-a1.sources.size.channels = size
-a1.channels.size.type = memory
-a1.channels.size.capacity = 4
-a1.channels.size.transactionCapacity = 2
-a1.channels.size.keep-alive = 0
+sources.r1: type = avro, port = {r1_port}, channels = keep
+sources.size: type = avro, port = {size_port}, channels = size
+channels.keep: type = memory, keep-alive = 0
+channels.size: type = memory, capacity = 4, transactionCapacity = 2, keep-alive = 0
+sinks.keep: type = file_roll, sink.directory = {keep_dir}, sink.rollInterval = 0, channel = keep
 ";
 
 /// It is back, with a sink, and the other one is gone.
 const OTHER: &str = "
-a1.sources = r1 size
-a1.channels = away size
-a1.sinks = away
-a1.sources.r1.type = avro
-a1.sources.r1.bind = 127.0.0.1
-a1.sources.r1.port = {r1_port}
-a1.sources.r1.channels = away
-a1.channels.away.type = memory
-a1.channels.away.keep-alive = 0
-a1.sinks.away.type = file_roll
-a1.sinks.away.sink.directory = {away_dir}
-a1.sinks.away.sink.rollInterval = 0
-a1.sinks.away.channel = away
-a1.sources.size.type = avro
-a1.sources.size.bind = 127.0.0.1
-a1.sources.size.port = {size_port}
-a1.sources.size.channels = size
-a1.channels.size.type = memory
-a1.channels.size.capacity = 1
-a1.channels.size.transactionCapacity = 1
-a1.channels.size.keep-alive = 0
+sources.r1: type = avro, port = {r1_port}, channels = away
+sources.size: type = avro, port = {size_port}, channels = size
+channels.away: type = memory, keep-alive = 0
+channels.size: type = memory, capacity = 1, transactionCapacity = 1, keep-alive = 0
+sinks.away: type = file_roll, sink.directory = {away_dir}, sink.rollInterval = 0, channel = away
 ";
 
 fn c3_m6_a_memory_channel_keeps_its_events_over_a_reload_unless_it_was_away(

@@ -26,40 +26,22 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 on_every_agent!(SCENARIOS);
 
 const S1: &str = "
-a1.sources = s1
-a1.channels = s1one s1two s1rest s1also
-a1.sinks = s1one s1two s1rest s1also
-a1.sources.s1.type = avro
-a1.sources.s1.bind = 127.0.0.1
-a1.sources.s1.port = {s1_port}
-a1.sources.s1.channels = s1one s1two s1rest s1also
-a1.sources.s1.selector.type = multiplexing
-a1.sources.s1.selector.header = kind
-a1.sources.s1.selector.mapping.one = s1one
-a1.sources.s1.selector.mapping.both = s1one s1two
-a1.sources.s1.selector.optional.one = s1one s1also
-a1.sources.s1.selector.optional.also = s1also
-a1.sources.s1.selector.default = s1rest
-a1.channels.s1one.type = memory
-a1.channels.s1two.type = memory
-a1.channels.s1rest.type = memory
-a1.channels.s1also.type = memory
-a1.sinks.s1one.type = file_roll
-a1.sinks.s1one.sink.directory = {s1one_dir}
-a1.sinks.s1one.sink.rollInterval = 0
-a1.sinks.s1one.channel = s1one
-a1.sinks.s1two.type = file_roll
-a1.sinks.s1two.sink.directory = {s1two_dir}
-a1.sinks.s1two.sink.rollInterval = 0
-a1.sinks.s1two.channel = s1two
-a1.sinks.s1rest.type = file_roll
-a1.sinks.s1rest.sink.directory = {s1rest_dir}
-a1.sinks.s1rest.sink.rollInterval = 0
-a1.sinks.s1rest.channel = s1rest
-a1.sinks.s1also.type = file_roll
-a1.sinks.s1also.sink.directory = {s1also_dir}
-a1.sinks.s1also.sink.rollInterval = 0
-a1.sinks.s1also.channel = s1also
+sources.s1: type = avro, port = {s1_port}, channels = s1one s1two s1rest s1also
+  selector.type = multiplexing, selector.header = kind, selector.default = s1rest
+  selector.mapping.one = s1one, selector.mapping.both = s1one s1two
+  selector.optional.one = s1one s1also, selector.optional.also = s1also
+channels.s1one: type = memory
+channels.s1two: type = memory
+channels.s1rest: type = memory
+channels.s1also: type = memory
+sinks.s1one: type = file_roll, sink.directory = {s1one_dir}, sink.rollInterval = 0
+  channel = s1one
+sinks.s1two: type = file_roll, sink.directory = {s1two_dir}, sink.rollInterval = 0
+  channel = s1two
+sinks.s1rest: type = file_roll, sink.directory = {s1rest_dir}, sink.rollInterval = 0
+  channel = s1rest
+sinks.s1also: type = file_roll, sink.directory = {s1also_dir}, sink.rollInterval = 0
+  channel = s1also
 ";
 
 fn s1_a_header_chooses_channels_and_what_nobody_mapped_goes_to_the_default(
@@ -87,21 +69,11 @@ fn s1_a_header_chooses_channels_and_what_nobody_mapped_goes_to_the_default(
 }
 
 const S3: &str = "
-a1.sources = s3
-a1.channels = s3one s3also
-a1.sources.s3.type = avro
-a1.sources.s3.bind = 127.0.0.1
-a1.sources.s3.port = {s3_port}
-a1.sources.s3.channels = s3one s3also
-a1.sources.s3.selector.type = multiplexing
-a1.sources.s3.selector.header = kind
-a1.sources.s3.selector.mapping.one = s3one
-a1.sources.s3.selector.optional.also = s3also
-a1.channels.s3one.type = memory
-a1.channels.s3also.type = memory
-a1.channels.s3also.capacity = 1
-a1.channels.s3also.transactionCapacity = 1
-a1.channels.s3also.keep-alive = 0
+sources.s3: type = avro, port = {s3_port}, channels = s3one s3also
+  selector.type = multiplexing, selector.header = kind
+  selector.mapping.one = s3one, selector.optional.also = s3also
+channels.s3one: type = memory
+channels.s3also: type = memory, capacity = 1, transactionCapacity = 1, keep-alive = 0
 ";
 
 fn s3_without_a_default_an_unmapped_event_is_dropped_and_still_ok(agent: &dyn AgentUnderTest) {
@@ -123,20 +95,11 @@ fn s3_without_a_default_an_unmapped_event_is_dropped_and_still_ok(agent: &dyn Ag
 }
 
 const S5: &str = "
-a1.sources = s5
-a1.channels = s5one s5two s5three
-a1.sources.s5.type = avro
-a1.sources.s5.bind = 127.0.0.1
-a1.sources.s5.port = {s5_port}
-a1.sources.s5.channels = s5one s5two s5three s5three
-a1.sources.s5.selector.type = replicating
-a1.sources.s5.selector.optional = s5two s5three s5two
-a1.channels.s5one.type = memory
-a1.channels.s5one.capacity = 1000
-a1.channels.s5two.type = memory
-a1.channels.s5two.capacity = 1000
-a1.channels.s5three.type = memory
-a1.channels.s5three.keep-alive = 0
+sources.s5: type = avro, port = {s5_port}, channels = s5one s5two s5three s5three
+  selector.type = replicating, selector.optional = s5two s5three s5two
+channels.s5one: type = memory, capacity = 1000
+channels.s5two: type = memory, capacity = 1000
+channels.s5three: type = memory, keep-alive = 0
 ";
 
 fn s5_replicating_gives_every_channel_one_copy_even_one_listed_twice(agent: &dyn AgentUnderTest) {
@@ -150,27 +113,11 @@ fn s5_replicating_gives_every_channel_one_copy_even_one_listed_twice(agent: &dyn
 }
 
 const S7: &str = "
-a1.sources = s7
-a1.channels = s7a s7b
-a1.sinks = s7a s7b
-a1.sources.s7.type = avro
-a1.sources.s7.bind = 127.0.0.1
-a1.sources.s7.port = {s7_port}
-a1.sources.s7.channels = s7a s7b
-a1.channels.s7a.type = memory
-a1.channels.s7b.type = memory
-a1.channels.s7b.capacity = 2
-a1.channels.s7b.transactionCapacity = 2
-a1.channels.s7b.keep-alive = 0
-a1.sinks.s7a.type = file_roll
-a1.sinks.s7a.sink.directory = {s7_dir}
-a1.sinks.s7a.sink.rollInterval = 0
-a1.sinks.s7a.channel = s7a
-a1.sinks.s7b.type = avro
-a1.sinks.s7b.hostname = 127.0.0.1
-a1.sinks.s7b.port = {s7_peer}
-a1.sinks.s7b.batch-size = 2
-a1.sinks.s7b.channel = s7b
+sources.s7: type = avro, port = {s7_port}, channels = s7a s7b
+channels.s7a: type = memory
+channels.s7b: type = memory, capacity = 2, transactionCapacity = 2, keep-alive = 0
+sinks.s7a: type = file_roll, sink.directory = {s7_dir}, sink.rollInterval = 0, channel = s7a
+sinks.s7b: type = avro, port = {s7_peer}, batch-size = 2, channel = s7b
 ";
 
 fn s7_a_batch_that_one_of_two_channels_takes_is_failed_and_doubled_by_the_retry(

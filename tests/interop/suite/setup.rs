@@ -1,16 +1,30 @@
-//! What a scenario's properties file is filled with.
+//! What a scenario's properties file is written in, and filled with.
+//!
+//! A line tells all of a component of `a1`, and may go on in indented ones:
+//!
+//! ```text
+//! sources.r1: type = avro, port = {r1_port}, channels = c1
+//! channels.c1: type = memory, capacity = 100, transactionCapacity = 100
+//!   keep-alive = 0
+//! ```
+//!
+//! The agent gets a line for each setting, `a1.sources.r1.type = avro`, and the lists of what it has,
+//! `a1.sources = r1`. A source or a sink with a port is on 127.0.0.1 if it names no host. Lines that
+//! are in Flume's own form stay as they are. No value has `, ` in it, and no line in Flume's own form
+//! has `: `.
 //!
 //! | placeholder | becomes |
 //! |---|---|
 //! | `{x_port}` | a free port, for a source that has to come up |
 //! | `{x_peer}` | the port of a [`Peer`] of the harness, which listens before the agent starts |
+//! | `{x_nobody}` | a port on which nobody ever listens |
 //! | `{x_dir}` | an empty directory |
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use flume_tests::free_ports;
+use flume_tests::{Port, free_ports};
 use tempfile::TempDir;
 
 use super::peer::Peer;
@@ -23,6 +37,7 @@ pub(crate) struct Setup {
     pub(crate) properties: String,
     ports: BTreeMap<String, u16>,
     peers: BTreeMap<String, Peer>,
+    nobodys: BTreeMap<String, Port>,
     dir: TempDir,
 }
 
@@ -32,13 +47,14 @@ impl Setup {
             properties: String::new(),
             ports: BTreeMap::new(),
             peers: BTreeMap::new(),
+            nobodys: BTreeMap::new(),
             dir: TempDir::with_prefix("flume-suite-").unwrap(),
         };
         let names = placeholders(template);
+        setup.properties = written_out(template);
         let listening = names.iter().filter(|name| name.ends_with("_port"));
         let free = free_ports(listening.clone().count()).unwrap();
         setup.ports = listening.cloned().zip(free).collect();
-        setup.properties = template.to_owned();
         for name in names {
             let value = setup.value(&name);
             setup.properties = setup.properties.replace(&format!("{{{name}}}"), &value);
@@ -48,11 +64,12 @@ impl Setup {
 
     /// Other properties with the same placeholders.
     pub(crate) fn filled(&self, template: &str) -> String {
-        let mut properties = template.to_owned();
+        let mut properties = written_out(template);
         for name in placeholders(template) {
             let value = match name.rsplit_once('_') {
                 Some((_, "port")) => self.ports[&name].to_string(),
                 Some((_, "peer")) => self.peers[&name].addr().port().to_string(),
+                Some((_, "nobody")) => self.nobodys[&name].addr().port().to_string(),
                 _ => self.dir(&name).display().to_string(),
             };
             properties = properties.replace(&format!("{{{name}}}"), &value);
@@ -116,6 +133,12 @@ impl Setup {
             self.peers.insert(name.to_owned(), peer);
             return port.to_string();
         }
+        if name.ends_with("_nobody") {
+            let port = Port::reserve();
+            let number = port.addr().port();
+            self.nobodys.insert(name.to_owned(), port);
+            return number.to_string();
+        }
         assert!(name.ends_with("_dir"), "the placeholder {{{name}}}");
         let dir = self.dir(name);
         std::fs::create_dir(&dir).unwrap();
@@ -127,11 +150,9 @@ impl Setup {
 pub(crate) fn merge<'a>(flows: impl IntoIterator<Item = &'a str>) -> String {
     let mut lists: BTreeMap<&str, String> = BTreeMap::new();
     let mut rest: BTreeMap<&str, &str> = BTreeMap::new();
-    for line in flows.into_iter().flat_map(str::lines) {
-        let Some((key, value)) = line.split_once('=') else {
-            assert_eq!(line.trim(), "", "a line without a value");
-            continue;
-        };
+    let flows: String = flows.into_iter().map(written_out).collect();
+    for line in flows.lines() {
+        let (key, value) = line.split_once('=').expect("a line with a value");
         let (key, value) = (key.trim(), value.trim());
         if LISTS.contains(&key) {
             let list = lists.entry(key).or_default();
@@ -144,6 +165,35 @@ pub(crate) fn merge<'a>(flows: impl IntoIterator<Item = &'a str>) -> String {
     let lists = lists.iter().map(|(key, value)| format!("{key} ={value}\n"));
     let rest = rest.iter().map(|(key, value)| format!("{key} = {value}\n"));
     lists.chain(rest).collect()
+}
+
+/// The same as Flume reads it: a line for each setting, and the lists of the components.
+fn written_out(template: &str) -> String {
+    let mut lists: BTreeMap<&str, String> = BTreeMap::new();
+    let mut lines = Vec::new();
+    let template = template.replace("\n  ", ", ");
+    for line in template.lines().filter(|line| !line.is_empty()) {
+        let Some((component, settings)) = line.split_once(": ") else {
+            lines.push(line.to_owned());
+            continue;
+        };
+        let (kind, name) = component.split_once('.').expect("a kind and a name");
+        let list = lists.entry(kind).or_default();
+        *list = format!("{list} {name}");
+        let host = match kind {
+            "sources" => "bind = ",
+            _ => "hostname = ",
+        };
+        let has = |key: &str| settings.split(", ").any(|it| it.starts_with(key));
+        if has("port = ") && !has(host) {
+            lines.push(format!("a1.{component}.{host}127.0.0.1"));
+        }
+        let settings = settings.split(", ");
+        lines.extend(settings.map(|setting| format!("a1.{component}.{setting}")));
+    }
+    let lists = lists.iter();
+    lines.extend(lists.map(|(kind, names)| format!("a1.{kind} ={names}")));
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// The names between braces, each once.

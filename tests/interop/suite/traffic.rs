@@ -37,119 +37,42 @@ fn the_same_traffic_gives_the_same_metrics() {
 /// | sink `idle` in a group with sink `busy` | one of two sinks is never used |
 /// | sink `poll` | an empty channel, again and again |
 const TRAFFIC: &str = "
-a1.sources = fan web cat split twice retry group
-a1.channels = null log roll send disk small one also roomy tight retry group poll
-a1.sinks = null log roll send disk retry busy idle poll
-a1.sinkgroups = pair
-a1.sources.fan.type = avro
-a1.sources.fan.bind = 127.0.0.1
-a1.sources.fan.port = {fan_port}
-a1.sources.fan.channels = null log roll send
-a1.sources.web.type = http
-a1.sources.web.bind = 127.0.0.1
-a1.sources.web.port = {web_port}
-a1.sources.web.channels = disk
-a1.sources.cat.type = netcat
-a1.sources.cat.bind = 127.0.0.1
-a1.sources.cat.port = {cat_port}
-a1.sources.cat.channels = small
-a1.sources.split.type = avro
-a1.sources.split.bind = 127.0.0.1
-a1.sources.split.port = {split_port}
-a1.sources.split.channels = one also
-a1.sources.split.selector.type = multiplexing
-a1.sources.split.selector.header = to
-a1.sources.split.selector.mapping.one = one
-a1.sources.split.selector.optional.one = also
-a1.sources.twice.type = avro
-a1.sources.twice.bind = 127.0.0.1
-a1.sources.twice.port = {twice_port}
-a1.sources.twice.channels = roomy tight
-a1.sources.retry.type = avro
-a1.sources.retry.bind = 127.0.0.1
-a1.sources.retry.port = {retry_port}
-a1.sources.retry.channels = retry
-a1.sources.group.type = avro
-a1.sources.group.bind = 127.0.0.1
-a1.sources.group.port = {group_port}
-a1.sources.group.channels = group
-a1.channels.null.type = memory
-a1.channels.null.keep-alive = 600
-a1.channels.log.type = memory
-a1.channels.log.keep-alive = 600
-a1.channels.roll.type = memory
-a1.channels.roll.keep-alive = 600
-a1.channels.send.type = memory
-a1.channels.send.keep-alive = 600
-a1.channels.disk.type = file
-a1.channels.disk.capacity = 1000
-a1.channels.disk.transactionCapacity = 10
-a1.channels.disk.checkpointDir = {checkpoint_dir}
-a1.channels.disk.dataDirs = {data_dir}
-a1.channels.disk.minimumRequiredSpace = 1048576
-a1.channels.small.type = memory
-a1.channels.small.capacity = 1
-a1.channels.small.transactionCapacity = 1
-a1.channels.small.keep-alive = 0
-a1.channels.one.type = memory
-a1.channels.also.type = memory
-a1.channels.also.capacity = 3
-a1.channels.also.transactionCapacity = 2
-a1.channels.also.keep-alive = 0
-a1.channels.roomy.type = memory
-a1.channels.tight.type = memory
-a1.channels.tight.capacity = 3
-a1.channels.tight.transactionCapacity = 3
-a1.channels.tight.keep-alive = 0
-a1.channels.retry.type = memory
-a1.channels.retry.keep-alive = 600
-a1.channels.group.type = memory
-a1.channels.group.keep-alive = 600
-a1.channels.poll.type = memory
-a1.channels.poll.keep-alive = 0
-a1.sinks.null.type = null
-a1.sinks.null.batchSize = 1
-a1.sinks.null.channel = null
-a1.sinks.log.type = logger
-a1.sinks.log.channel = log
-a1.sinks.roll.type = file_roll
-a1.sinks.roll.sink.directory = {roll_dir}
-a1.sinks.roll.sink.rollInterval = 0
-a1.sinks.roll.sink.batchSize = 1
-a1.sinks.roll.channel = roll
-a1.sinks.send.type = avro
-a1.sinks.send.hostname = 127.0.0.1
-a1.sinks.send.port = {send_peer}
-a1.sinks.send.batch-size = 1
-a1.sinks.send.channel = send
-a1.sinks.disk.type = file_roll
-a1.sinks.disk.sink.directory = {disk_dir}
-a1.sinks.disk.sink.rollInterval = 0
-a1.sinks.disk.sink.batchSize = 10
-a1.sinks.disk.channel = disk
-a1.sinks.retry.type = avro
-a1.sinks.retry.hostname = 127.0.0.1
-a1.sinks.retry.port = {retry_peer}
-a1.sinks.retry.batch-size = 2
-a1.sinks.retry.channel = retry
-a1.sinks.busy.type = avro
-a1.sinks.busy.hostname = 127.0.0.1
-a1.sinks.busy.port = {busy_peer}
-a1.sinks.busy.batch-size = 1
-a1.sinks.busy.channel = group
-a1.sinks.idle.type = avro
-a1.sinks.idle.hostname = 127.0.0.1
-a1.sinks.idle.port = {idle_peer}
-a1.sinks.idle.batch-size = 1
-a1.sinks.idle.channel = group
-a1.sinks.poll.type = avro
-a1.sinks.poll.hostname = 127.0.0.1
-a1.sinks.poll.port = {poll_peer}
-a1.sinks.poll.channel = poll
-a1.sinkgroups.pair.sinks = busy idle
-a1.sinkgroups.pair.processor.type = failover
-a1.sinkgroups.pair.processor.priority.busy = 2
-a1.sinkgroups.pair.processor.priority.idle = 1
+sources.fan: type = avro, port = {fan_port}, channels = null log roll send
+sources.web: type = http, port = {web_port}, channels = disk
+sources.cat: type = netcat, port = {cat_port}, channels = small
+sources.split: type = avro, port = {split_port}, channels = one also
+  selector.type = multiplexing, selector.header = to
+  selector.mapping.one = one, selector.optional.one = also
+sources.twice: type = avro, port = {twice_port}, channels = roomy tight
+sources.retry: type = avro, port = {retry_port}, channels = retry
+sources.group: type = avro, port = {group_port}, channels = group
+channels.null: type = memory, keep-alive = 600
+channels.log: type = memory, keep-alive = 600
+channels.roll: type = memory, keep-alive = 600
+channels.send: type = memory, keep-alive = 600
+channels.disk: type = file, capacity = 1000, transactionCapacity = 10
+  checkpointDir = {checkpoint_dir}, dataDirs = {data_dir}, minimumRequiredSpace = 1048576
+channels.small: type = memory, capacity = 1, transactionCapacity = 1, keep-alive = 0
+channels.one: type = memory
+channels.also: type = memory, capacity = 3, transactionCapacity = 2, keep-alive = 0
+channels.roomy: type = memory
+channels.tight: type = memory, capacity = 3, transactionCapacity = 3, keep-alive = 0
+channels.retry: type = memory, keep-alive = 600
+channels.group: type = memory, keep-alive = 600
+channels.poll: type = memory, keep-alive = 0
+sinks.null: type = null, batchSize = 1, channel = null
+sinks.log: type = logger, channel = log
+sinks.roll: type = file_roll, sink.directory = {roll_dir}, sink.rollInterval = 0
+  sink.batchSize = 1, channel = roll
+sinks.send: type = avro, port = {send_peer}, batch-size = 1, channel = send
+sinks.disk: type = file_roll, sink.directory = {disk_dir}, sink.rollInterval = 0
+  sink.batchSize = 10, channel = disk
+sinks.retry: type = avro, port = {retry_peer}, batch-size = 2, channel = retry
+sinks.busy: type = avro, port = {busy_peer}, batch-size = 1, channel = group
+sinks.idle: type = avro, port = {idle_peer}, batch-size = 1, channel = group
+sinks.poll: type = avro, port = {poll_peer}, channel = poll
+sinkgroups.pair: sinks = busy idle, processor.type = failover
+  processor.priority.busy = 2, processor.priority.idle = 1
 ";
 
 /// Why a counter is compared by its form only, if it is.

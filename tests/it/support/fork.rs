@@ -1,12 +1,12 @@
 //! Processes that are forked from the test's own, or from another one of it.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio, exit};
-use std::time::Duration;
+use std::process::{Command, exit};
+use std::time::{Duration, Instant};
 
 use ::fork::{Fork, waitpid, waitpid_nohang};
-use flume_tests::wait_until;
+use flume_tests::{Child, Heard, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a child may take to end, on a machine that has much else to do.
@@ -62,12 +62,7 @@ impl Drop for Forked {
 const ROLE: &str = "FLUME_TEST_FORK";
 
 /// This test in a process of its own, to be killed. It ends when its input does.
-pub(crate) struct Other {
-    process: Child,
-    /// Not in `process`, which would close it with the wait for its end.
-    input: ChildStdin,
-    lines: BufReader<ChildStdout>,
-}
+pub(crate) struct Other(Child);
 
 impl Other {
     /// What the other process was started with, if this is it.
@@ -86,22 +81,19 @@ impl Other {
         command.args(["--exact", test, "--nocapture"]);
         command.env(ROLE, role);
         how(&mut command);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap());
-        Self {
-            input: process.stdin.take().unwrap(),
-            process,
-            lines,
-        }
+        Self(Child::start(&mut command).unwrap())
     }
 
     /// The number that it printed with [`tell`].
+    #[track_caller]
     pub(crate) fn told(&mut self) -> u32 {
+        let deadline = Instant::now() + HANGS_AFTER;
         loop {
-            let mut line = String::new();
-            assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "it ended");
-            if let Some((_, number)) = line.split_once("told: ") {
+            let heard = self.0.hear(deadline);
+            let Heard::Line(line) = heard else {
+                unreachable!("it told nothing: {heard:?}");
+            };
+            if let Some((_, number)) = line.text.split_once("told: ") {
                 return number.trim().parse().unwrap();
             }
         }
@@ -109,20 +101,13 @@ impl Other {
 
     /// Gives it these bytes to read.
     pub(crate) fn say(&mut self, bytes: &[u8]) {
-        self.input.write_all(bytes).unwrap();
+        self.0.say(bytes).unwrap();
     }
 
     /// Kills it, and nobody that was forked from it.
     pub(crate) fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.0.strike().unwrap();
+        self.0.wait().unwrap();
     }
 }
 

@@ -1,34 +1,28 @@
 //! What the scenarios share.
 
-mod agent;
 mod block_on;
 #[cfg(target_os = "linux")]
 mod fork;
-mod port;
 mod process;
-mod script;
-#[cfg(target_os = "linux")]
-mod small_disk;
-mod wire;
 
 use std::time::Duration;
 
 use flume_client::{Backoff, Client, ClientBuilder, Event, Receipt, Report, Stats};
 
-pub(crate) use agent::{Agent, Request};
+pub(crate) use flume_tests::scripted::{
+    Agent, Answer, GOOD, Greeting, Request, Script, answers, first_answers, greets, number_of,
+};
+#[cfg(target_os = "linux")]
+pub(crate) use flume_tests::small_disk::{
+    btrfs, on_btrfs, on_disk, on_small_disk, stuff, with_silent_name_server,
+};
+pub(crate) use flume_tests::wire::Received;
+pub(crate) use flume_tests::{NO_HOST, Port, alone, alone_as_nobody, alone_under};
+
 pub(crate) use block_on::{block_on, current_thread, one_worker, run_in};
 #[cfg(target_os = "linux")]
 pub(crate) use fork::{Other, in_child, tell, wait_for_end};
-pub(crate) use port::Port;
-pub(crate) use process::{
-    alone, alone_as_nobody, alone_under, open_files, resident_bytes, threads,
-};
-pub(crate) use script::{Answer, GOOD, Greeting, Script, answers, first_answers, greets};
-#[cfg(target_os = "linux")]
-pub(crate) use small_disk::{
-    btrfs, on_btrfs, on_disk, on_small_disk, stuff, with_silent_name_server,
-};
-pub(crate) use wire::Received;
+pub(crate) use process::{effort, open_files, resident_bytes, threads};
 
 /// How long to wait for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,13 +42,7 @@ pub(crate) fn assert_balanced(stats: &Stats) {
     );
 }
 
-/// A client that does not rest for long, for these agents.
-pub(crate) fn client_of(agents: &[&Agent]) -> ClientBuilder {
-    let urls = agents.iter().map(|agent| agent.url());
-    client_at(urls.collect::<Vec<_>>())
-}
-
-/// The same by address. What its events are named is left to those who ask for it.
+/// A client that does not rest for long, at these addresses. What its events are named is left to those who ask for it.
 pub(crate) fn client_at(urls: impl IntoIterator<Item = String>) -> ClientBuilder {
     let backoff = Backoff::default()
         .base(Duration::from_millis(5))
@@ -66,16 +54,15 @@ pub(crate) fn client_at(urls: impl IntoIterator<Item = String>) -> ClientBuilder
         .backoff(backoff)
 }
 
-/// The event with this number.
-pub(crate) fn event(number: u64) -> Event {
-    Event::new(format!("event {number}"))
+/// A client of these agents, see [`client_at`].
+pub(crate) fn client_of(agents: &[&Agent]) -> ClientBuilder {
+    let urls = agents.iter().map(|agent| agent.url());
+    client_at(urls.collect::<Vec<_>>())
 }
 
-/// The number of an event that was made with [`event`].
-pub(crate) fn number_of(received: &Received) -> u64 {
-    let body = std::str::from_utf8(&received.body).unwrap();
-    let number = body.strip_prefix("event ").unwrap().split(' ').next();
-    number.unwrap().parse().unwrap()
+/// The event with this number, as [`number_of`] reads it.
+pub(crate) fn event(number: u64) -> Event {
+    Event::new(format!("event {number}"))
 }
 
 /// Appends events with these numbers.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::PATIENCE;
+use super::plan::PATIENCE;
 use crate::{Channel, HarnessError, RealFlume, Result, Sink, Version, wait_until};
 
 const CHANNEL_EVENTS: usize = 100_000;

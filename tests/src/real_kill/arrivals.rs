@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
-use super::sender::{SenderLife, body};
+use super::child::body;
+use super::sender::SenderLife;
 use crate::{HarnessError, Result};
 
 /// Findings that an error lists; further ones are counted.

@@ -20,12 +20,13 @@ use std::{io, process};
 
 use flume_client::{Backoff, Client, Event, Receipt};
 
-use super::PATIENCE;
-use super::sender::body;
+use super::plan::PATIENCE;
 use crate::{HarnessError, Result};
 
 /// The first argument of a program that is to be a sender.
 pub const SENDER: &str = "sender";
+/// What the service would put into it, and what the header adds to it in the agent's file.
+const BODY_BYTES: usize = 200;
 const EVENT_BYTES_MAX: usize = 4096;
 /// An agent that is back is found within a second.
 const BACKOFF_CAP: Duration = Duration::from_secs(1);
@@ -66,6 +67,14 @@ impl Orders {
             spool_bytes: arguments.next()?.parse().ok()?,
         })
     }
+}
+
+/// The body of an event, which names it.
+pub(super) fn body(life: usize, number: u64) -> String {
+    format!("{life} {number} {:x<BODY_BYTES$}", "")
+        .chars()
+        .take(BODY_BYTES)
+        .collect()
 }
 
 /// Is a sender, as [`run`](super::run) starts it, with the arguments behind [`SENDER`].

@@ -4,6 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | here | the course of a run |
+//! | `plan` | how much is sent, and how often it goes wrong |
 //! | `sender` | the sender's lives, as the run sees them |
 //! | `child` | the sender itself, a process |
 //! | `agent` | the agent's lives |
@@ -17,12 +18,13 @@ mod agent;
 mod arrivals;
 mod child;
 mod outcome;
+mod plan;
 mod sender;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fastrand::Rng;
 use tempfile::TempDir;
@@ -31,31 +33,18 @@ pub use agent::{AgentCounters, AgentLife};
 pub use arrivals::Tally;
 pub use child::{SENDER, send};
 pub use outcome::Outcome;
+pub use plan::Plan;
 pub use sender::{SenderEnd, SenderLife};
 
 use crate::{HarnessError, Result};
 use agent::Agent;
 use arrivals::Arrivals;
 use child::Orders;
+use plan::lengths;
 
-/// How long anything may take: a life of the sender or the agent, with the JVM's starts.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// The spool holds about an eighth of the events, so that the sender waits for the agent.
 const SPOOL_BYTES_PER_EVENT: u64 = 32;
 const SPOOL_BYTES_MIN: u64 = 8 * 1024 * 1024;
-
-/// How much is sent, and how often it goes wrong.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    /// Different numbers.
-    pub events: u64,
-    /// Kills of the agent.
-    pub agent_kills: usize,
-    /// Kills of the sender.
-    pub sender_kills: usize,
-    /// Of the places where they are killed.
-    pub seed: u64,
-}
 
 /// Runs a plan. `program` calls [`send`] when its first argument is [`SENDER`].
 ///
@@ -106,37 +95,10 @@ fn run_seeded(program: &Path, plan: &Plan) -> Result<Outcome> {
     })
 }
 
-/// How many events each life is given that ends with a kill. The kills are anywhere in the first
-/// four fifths, so that there is something left for the last life: an agent accepts some more
-/// events between the last look at it and its kill.
-fn lengths(rng: &mut Rng, events: u64, kills: usize) -> Vec<u64> {
-    let mut places: Vec<u64> = (0..kills)
-        .map(|_| rng.u64(..(events * 4 / 5).max(1)))
-        .collect();
-    places.sort_unstable();
-    let mut before = 0;
-    let length = |place| place - std::mem::replace(&mut before, place);
-    places.into_iter().map(length).collect()
-}
-
 /// One side's failure ends the other's waits.
 fn stopping<T>(stop: &AtomicBool, result: Result<T>) -> Result<T> {
     if result.is_err() {
         stop.store(true, Ordering::Relaxed);
     }
     result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_life_that_is_ended_leaves_events_for_the_next_one() {
-        for seed in 0..100 {
-            let lengths = lengths(&mut Rng::with_seed(seed), 1_000, 5);
-            assert_eq!(lengths.len(), 5);
-            assert!(lengths.iter().sum::<u64>() < 800);
-        }
-    }
 }

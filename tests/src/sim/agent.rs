@@ -2,24 +2,30 @@
 
 use std::collections::VecDeque;
 
-use flume_client::delivery::Epoch;
+use flume_client::delivery::{CallId, Epoch};
+use flume_client::seq::SeqRange;
 
-use super::Nanos;
 use super::fault::Fault;
-use super::options::{AgentShape, SECOND};
+use super::options::AgentShape;
+use super::time::{Nanos, SECOND};
 
 /// A batch on its way to or in an agent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     pub(super) agent: usize,
     pub(super) epoch: Epoch,
-    pub(super) serial: i32,
-    pub(super) first: u64,
-    pub(super) events: u32,
+    pub(super) id: CallId,
+    pub(super) range: SeqRange,
     /// When its last byte was written.
     pub(super) written: Nanos,
     /// What will go wrong with it.
     pub(super) fault: Option<Fault>,
+}
+
+impl Call {
+    pub(super) fn events(&self) -> u32 {
+        self.range.len() as u32
+    }
 }
 
 #[derive(Debug)]
@@ -95,7 +101,7 @@ impl Agent {
     /// Takes a call out of work. False if the agent healed meanwhile.
     pub(super) fn finish(&mut self, call: &Call) {
         self.in_work
-            .retain(|other| (other.epoch, other.serial) != (call.epoch, call.serial));
+            .retain(|other| (other.epoch, other.id) != (call.epoch, call.id));
     }
 
     pub(super) fn service_time(&self, now: Nanos, rng: &mut fastrand::Rng) -> Nanos {

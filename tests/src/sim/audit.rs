@@ -1,10 +1,10 @@
 //! Promises that are checked after each step, and those about time from outside.
 
-use flume_client::delivery::WindowMode;
+use flume_client::delivery::{AgentId, WindowMode};
 
-use super::options::{MS, SECOND, log_uniform};
+use super::time::{MS, Nanos, SECOND, log_uniform};
+use super::violation::{Check, ensure};
 use super::world::{Happening, Stage, World};
-use super::{Check, Nanos, ensure};
 
 impl World {
     /// What holds after each step of the core.
@@ -28,7 +28,7 @@ impl World {
 
     /// After a refusal the window is halved, but only once for calls that were in flight together.
     pub(super) fn check_refused(&self, agent: usize, before: u32, is_news: bool) -> Check {
-        let after = self.core.window(agent);
+        let after = self.window(agent);
         if is_news {
             return ensure(
                 after <= (before / 2).max(1),
@@ -80,7 +80,7 @@ impl World {
         };
         for agent in &self.sent_to {
             let in_flight = self.in_flight(*agent);
-            let window = self.core.window(*agent).min(max) as usize;
+            let window = self.window(*agent).min(max) as usize;
             ensure(in_flight <= window, "window", || {
                 format!("{in_flight} calls in flight to agent {agent}, allowed are {window}")
             })?;
@@ -137,7 +137,7 @@ impl World {
             if is_taken {
                 return Ok(());
             }
-            let is_full = self.in_flight(agent) >= self.core.window(agent) as usize;
+            let is_full = self.in_flight(agent) >= self.window(agent) as usize;
             if is_full && self.pace.agents[agent].failures == 0 {
                 return Ok(());
             }
@@ -171,6 +171,11 @@ impl World {
             })?;
         }
         Ok(())
+    }
+
+    /// How many calls may be in flight to an agent now.
+    pub(super) fn window(&self, agent: usize) -> u32 {
+        self.core.window(AgentId::new(agent))
     }
 
     fn is_open(&self, agent: usize) -> bool {

@@ -1,9 +1,13 @@
 //! The simulator's own book of every event, kept without looking into the core.
 
+use std::ops::Range;
+
 use flume_client::Reliability;
 use flume_client::delivery::{Backoff, Batch, Counters, Loss, Outcome, Settings, WindowMode};
+use flume_client::seq::{Seq, SeqRange};
 
-use super::{Check, Nanos, broken, ensure};
+use super::time::Nanos;
+use super::violation::{Check, broken, ensure};
 
 /// How a call came to its end, as far as the client can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +25,7 @@ pub(super) enum Ending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Acked {
     pub(super) agent: usize,
-    pub(super) first: u64,
-    pub(super) events: u32,
+    pub(super) range: SeqRange,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +71,9 @@ pub(super) struct Book {
     pub(super) shedding: Option<u64>,
     pub(super) calm: bool,
     /// In a calm ordered run: the event that must be stored next.
-    next_stored: Option<u64>,
-    /// Numbers that no event has: first, and the one behind the last.
-    skipped: Vec<(u64, u64)>,
+    next_stored: Option<Seq>,
+    /// Numbers that no event has.
+    skipped: Vec<SeqRange>,
 }
 
 impl Book {
@@ -91,7 +94,7 @@ impl Book {
             abandoned: false,
             shedding: None,
             calm,
-            next_stored: (calm && is_ordered).then_some(0),
+            next_stored: (calm && is_ordered).then_some(Seq::ZERO),
             skipped: Vec::new(),
         }
     }
@@ -114,7 +117,7 @@ impl Book {
     }
 
     /// Leaves out the numbers of so many events, and says which one comes next.
-    pub(super) fn skip(&mut self, events: usize) -> u64 {
+    pub(super) fn skip(&mut self, events: usize) -> Seq {
         let first = self.records.len();
         let nobody = Record {
             accepted_at: 0,
@@ -128,9 +131,10 @@ impl Book {
             stored_by: 0,
         };
         self.records.resize(first + events, nobody);
-        self.skipped.push((first as u64, self.records.len() as u64));
+        let skipped = SeqRange::of(Seq::new(first as u64), events as u64);
+        self.skipped.push(skipped);
         self.advance_watermark();
-        self.records.len() as u64
+        skipped.end
     }
 
     /// Events that are in no call.
@@ -144,8 +148,8 @@ impl Book {
         (events, self.pending_bytes)
     }
 
-    pub(super) fn watermark(&self) -> u64 {
-        self.watermark as u64
+    pub(super) fn watermark(&self) -> Seq {
+        Seq::new(self.watermark as u64)
     }
 
     /// When the event that waits longest in order was accepted.
@@ -175,8 +179,7 @@ impl Book {
 
     /// A batch leaves for an agent.
     pub(super) fn send(&mut self, now: Nanos, batch: &Batch) -> Check {
-        let first = batch.first as usize;
-        let end = first + batch.events as usize;
+        let Range { start: first, end } = indices(batch.range());
         ensure(
             batch.events > 0 && end <= self.records.len(),
             "send",
@@ -226,11 +229,12 @@ impl Book {
     }
 
     /// A call ended without an acknowledgement.
-    pub(super) fn end_call(&mut self, now: Nanos, first: u64, events: u32, ending: Ending) {
+    pub(super) fn end_call(&mut self, now: Nanos, range: SeqRange, ending: Ending) {
         let backoff = self.backoff;
-        let first = first as usize;
+        let indices = indices(range);
         self.in_flight_calls -= 1;
-        for record in &mut self.records[first..first + events as usize] {
+        self.low = self.low.min(indices.start);
+        for record in &mut self.records[indices] {
             record.state = State::Waiting;
             record.last_end = Some(ending);
             match ending {
@@ -248,32 +252,28 @@ impl Book {
                 record.rest_end_max = now + rest_max(&backoff, record.attempts);
             }
         }
-        self.waiting += u64::from(events);
-        self.low = self.low.min(first);
+        self.waiting += range.len();
     }
 
     /// An agent commits events.
-    pub(super) fn store(&mut self, agent: usize, first: u64, events: u32) -> Check {
+    pub(super) fn store(&mut self, agent: usize, range: SeqRange) -> Check {
         if let Some(next) = &mut self.next_stored {
-            for (start, end) in &self.skipped {
-                if next == start {
-                    *next = *end;
+            for skipped in &self.skipped {
+                if *next == skipped.first {
+                    *next = skipped.end;
                 }
             }
-            ensure(first == *next, "order", || {
-                format!("event {first} is stored, {next} is missing")
+            ensure(range.first == *next, "order", || {
+                format!("event {} is stored, {next} is missing", range.first)
             })?;
-            *next += u64::from(events);
+            *next = range.end;
         }
-        let first = first as usize;
-        for (place, record) in self.records[first..first + events as usize]
-            .iter_mut()
-            .enumerate()
-        {
+        let records = &mut self.records[indices(range)];
+        for (event, record) in range.iter().zip(records) {
             if record.stored_by != 0 {
                 self.duplicates += 1;
                 ensure(record.excused, "duplicate without a cause", || {
-                    format!("event {} is stored again", first + place)
+                    format!("event {event} is stored again")
                 })?;
             }
             record.stored_by |= 1 << agent;
@@ -284,28 +284,27 @@ impl Book {
     /// The core is done with events. `acked` is the call that the present input acknowledges.
     pub(super) fn retire(
         &mut self,
-        first: u64,
-        events: u32,
+        range: SeqRange,
         bytes: u32,
         outcome: Outcome,
         acked: Option<Acked>,
     ) -> Check {
-        let from = first as usize;
-        let end = from + events as usize;
-        ensure(end <= self.records.len(), "retire", || {
-            format!("{first}+{events} was not accepted")
+        let (indices, events) = (indices(range), range.len());
+        ensure(indices.end <= self.records.len(), "retire", || {
+            format!("{}+{events} was not accepted", range.first)
         })?;
         if let Outcome::Lost(loss) = outcome {
-            self.check_loss(first, loss)?;
+            self.check_loss(range.first, loss)?;
         }
         let mut sum = 0;
-        for (place, record) in self.records[from..end].iter_mut().enumerate() {
-            let event = from + place;
+        for (event, record) in range.iter().zip(&mut self.records[indices]) {
             ensure(record.state != State::Retired, "retired twice", || {
                 format!("event {event}")
             })?;
             if let Outcome::Delivered { agent } = outcome {
-                ensure(record.stored_by & (1 << agent) != 0, "false ack", || {
+                let agent = agent.index();
+                let is_stored = record.stored_by & (1 << agent) != 0;
+                ensure(is_stored, "false ack", || {
                     format!("event {event} is not stored by agent {agent}")
                 })?;
             }
@@ -314,25 +313,22 @@ impl Book {
             sum += record.bytes;
         }
         if let (Outcome::Lost(_), Some(left)) = (outcome, &mut self.shedding) {
-            ensure(*left > 0, "shed too much", || format!("{first}+{events}"))?;
+            ensure(*left > 0, "shed too much", || format!("{range:?}"))?;
             *left = left.saturating_sub(u64::from(bytes));
         }
         ensure(sum == bytes, "retired bytes", || {
-            format!("{first}+{events}: {bytes}, not {sum}")
+            format!("{range:?}: {bytes}, not {sum}")
         })?;
         if let Outcome::Delivered { agent } = outcome {
-            let this = Acked {
-                agent,
-                first,
-                events,
-            };
+            let agent = agent.index();
+            let this = Acked { agent, range };
             ensure(acked == Some(this), "ack of another call", || {
                 format!("{this:?} is retired, acknowledged is {acked:?}")
             })?;
             self.in_flight_calls -= 1;
         }
         self.pending_bytes -= u64::from(bytes);
-        self.count(u64::from(events), outcome);
+        self.count(events, outcome);
         self.advance_watermark();
         Ok(())
     }
@@ -345,8 +341,9 @@ impl Book {
         }
     }
 
-    fn check_loss(&self, first: u64, loss: Loss) -> Check {
-        let record = &self.records[first as usize];
+    fn check_loss(&self, first: Seq, loss: Loss) -> Check {
+        let index = first.number() as usize;
+        let record = &self.records[index];
         let is_kept = self.reliability == Reliability::InMemory || self.calm;
         if is_kept && !self.abandoned && self.shedding.is_none() {
             return broken("lost", format!("event {first} is lost: {loss:?}"));
@@ -355,9 +352,7 @@ impl Book {
             Loss::Unreachable => !self.abandoned && record.attempts == 0,
             Loss::Rejected => !self.abandoned && record.last_end == Some(Ending::Refused),
             Loss::Unknown if self.abandoned || self.shedding.is_some() => record.attempts > 0,
-            Loss::Shed => {
-                self.shedding.is_some() && record.attempts == 0 && first as usize == self.oldest()
-            }
+            Loss::Shed => self.shedding.is_some() && record.attempts == 0 && index == self.oldest(),
             Loss::Unknown => matches!(record.last_end, Some(Ending::Unknown { .. })),
             Loss::Closed => self.abandoned && record.attempts == 0,
             Loss::Corrupt => false,
@@ -372,16 +367,21 @@ impl Book {
     fn count(&mut self, events: u64, outcome: Outcome) {
         let counter = match outcome {
             Outcome::Delivered { .. } => &mut self.counters.delivered,
-            Outcome::Lost(Loss::Unreachable) => &mut self.counters.unreachable,
-            Outcome::Lost(Loss::Rejected) => &mut self.counters.rejected,
-            Outcome::Lost(Loss::Unknown) => &mut self.counters.unknown,
-            Outcome::Lost(Loss::Closed) => &mut self.counters.closed,
-            Outcome::Lost(Loss::Shed) => &mut self.counters.shed,
+            Outcome::Lost(Loss::Unreachable) => &mut self.counters.lost.unreachable,
+            Outcome::Lost(Loss::Rejected) => &mut self.counters.lost.rejected,
+            Outcome::Lost(Loss::Unknown) => &mut self.counters.lost.unknown,
+            Outcome::Lost(Loss::Closed) => &mut self.counters.lost.closed,
+            Outcome::Lost(Loss::Shed) => &mut self.counters.lost.shed,
             // Found out by check_loss.
             Outcome::Lost(Loss::Corrupt) => return,
         };
         *counter += events;
     }
+}
+
+/// Where the records of these events are.
+fn indices(range: SeqRange) -> Range<usize> {
+    range.first.number() as usize..range.end.number() as usize
 }
 
 /// The longest rest after so many sends in vain.

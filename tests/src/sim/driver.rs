@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use flume_client::delivery::{AgentIndex, Batch, Disconnect, Epoch, Input, Output, WindowMode};
+use flume_client::delivery::{Batch, CallId, Disconnect, Epoch, Input, Output, WindowMode};
 
 use super::agent::Call;
 use super::book::{Acked, Ending};
 use super::fault::Fault;
+use super::time::Nanos;
+use super::violation::{Check, broken, ensure};
 use super::world::{Connection, Happening, Heard, Stage, World};
-use super::{Check, Nanos, broken, ensure};
 
 impl World {
     /// One step of the core, its outputs, and a look at everything afterwards.
@@ -27,28 +28,22 @@ impl World {
 
     fn execute(&mut self, output: Output) -> Check {
         match output {
-            Output::Connect { agent, epoch } => self.connect(agent, epoch),
-            Output::Send {
-                epoch,
-                serial,
-                batch,
-            } => self.send(epoch, serial, &batch),
+            Output::Connect { agent, epoch } => self.connect(agent.index(), epoch),
+            Output::Send { epoch, call, batch } => self.send(epoch, call, &batch),
             Output::Disconnect {
                 agent,
                 epoch,
                 cause,
-            } => self.disconnect(agent, epoch, cause),
+            } => self.disconnect(agent.index(), epoch, cause),
             Output::Retire {
-                first,
-                events,
+                range,
                 bytes,
                 outcome,
             } => {
-                self.trace
-                    .note(self.now, "  retire {}+{}", [first, u64::from(events)]);
+                let args = [range.first.number(), range.len()];
+                self.trace.note(self.now, "  retire {}+{}", args);
                 self.retired_at = self.now;
-                self.book
-                    .retire(first, events, bytes, outcome, self.acked)?;
+                self.book.retire(range, bytes, outcome, self.acked)?;
                 if matches!(outcome, flume_client::delivery::Outcome::Delivered { .. }) {
                     self.acked = None;
                 }
@@ -57,7 +52,7 @@ impl World {
         }
     }
 
-    fn connect(&mut self, agent: AgentIndex, epoch: Epoch) -> Check {
+    fn connect(&mut self, agent: usize, epoch: Epoch) -> Check {
         let args = [agent as u64, epoch];
         self.trace
             .note(self.now, "  connect agent {} epoch {}", args);
@@ -80,7 +75,7 @@ impl World {
             lost: false,
             closed: false,
             incarnation: 0,
-            next_serial: 1,
+            next_call: CallId::FIRST,
             calls: BTreeMap::new(),
             writer_free: 0,
             request_last: 0,
@@ -92,10 +87,12 @@ impl World {
         Ok(())
     }
 
-    fn send(&mut self, epoch: Epoch, serial: i32, batch: &Batch) -> Check {
-        let args = [epoch, serial as u64, batch.first, u64::from(batch.events)];
+    fn send(&mut self, epoch: Epoch, id: CallId, batch: &Batch) -> Check {
+        let range = batch.range();
+        let number = id.number() as u64;
+        let args = [epoch, number, range.first.number(), range.len()];
         self.trace
-            .note(self.now, "  send epoch {} serial {} events {}+{}", args);
+            .note(self.now, "  send epoch {} call {} events {}+{}", args);
         let Some(connection) = self.connections.get_mut(&epoch) else {
             return broken("send on a closed connection", format!("epoch {epoch}"));
         };
@@ -103,10 +100,10 @@ impl World {
         ensure(is_open, "send on a closed connection", || {
             format!("epoch {epoch} is {:?}", connection.stage)
         })?;
-        ensure(serial == connection.next_serial, "serial", || {
-            format!("{serial} instead of {}", connection.next_serial)
+        ensure(id == connection.next_call, "serial", || {
+            format!("{id} instead of {}", connection.next_call)
         })?;
-        connection.next_serial += 1;
+        connection.next_call = id.next();
         let settings = &self.scenario.settings;
         let fits = batch.events <= settings.batch_events_max
             && (batch.bytes <= settings.batch_bytes_max || batch.events == 1);
@@ -120,13 +117,13 @@ impl World {
         let agent = connection.agent;
         self.pace.on_use(agent, self.now)?;
         self.book.send(self.now, batch)?;
-        self.write(epoch, serial, batch);
+        self.write(epoch, id, batch);
         self.sent_to.push(agent);
         Ok(())
     }
 
     /// A call goes through the connection's writer, one after the other, and to the agent.
-    fn write(&mut self, epoch: Epoch, serial: i32, batch: &Batch) {
+    fn write(&mut self, epoch: Epoch, id: CallId, batch: &Batch) {
         let connection = self
             .connections
             .get_mut(&epoch)
@@ -143,21 +140,19 @@ impl World {
         let written = begin + agent.write_time(batch.bytes);
         connection.writer_free = written;
         let flight = super::world::Flight {
-            first: batch.first,
-            events: batch.events,
+            range: batch.range(),
             sent: self.now,
             begin,
         };
-        connection.calls.insert(serial, flight);
+        connection.calls.insert(id, flight);
         let at = written + agent.travel_time(&mut self.rng);
         let at = at.max(connection.request_last);
         connection.request_last = at;
         let call = Call {
             agent: connection.agent,
             epoch,
-            serial,
-            first: batch.first,
-            events: batch.events,
+            id,
+            range: batch.range(),
             written,
             fault: None,
         };
@@ -166,7 +161,7 @@ impl World {
         }
     }
 
-    fn disconnect(&mut self, agent: AgentIndex, epoch: Epoch, cause: Disconnect) -> Check {
+    fn disconnect(&mut self, agent: usize, epoch: Epoch, cause: Disconnect) -> Check {
         let args = [agent as u64, epoch];
         self.trace
             .note(self.now, "  disconnect agent {} epoch {}", args);
@@ -185,7 +180,7 @@ impl World {
             })?;
             self.pace.on_failure(agent, self.now);
         }
-        self.forget(epoch, i32::MAX);
+        self.forget(epoch, None);
         Ok(())
     }
 
@@ -206,14 +201,14 @@ impl World {
                 let mut sent = connection.calls.values().map(|flight| flight.sent);
                 sent.any(|sent| since(sent) >= settings.request_timeout)
             }
-            Disconnect::UnexpectedSerial(_) => self.is_unexpected,
+            Disconnect::UnknownCall(_) => self.is_unexpected,
             Disconnect::Spare => connection.calls.is_empty() && agent > 0,
             Disconnect::Closing => self.book.abandoned,
         }
     }
 
     /// The client lets go of a connection, and what was in flight on it is over.
-    fn forget(&mut self, epoch: Epoch, unsent_from: i32) {
+    fn forget(&mut self, epoch: Epoch, unsent_from: Option<CallId>) {
         let now = self.now;
         let connection = self
             .connections
@@ -222,14 +217,14 @@ impl World {
         connection.forgotten = Some(now);
         connection.reset = self.rng.bool();
         self.pace.agents[connection.agent].epoch = None;
-        for (serial, flight) in std::mem::take(&mut connection.calls) {
-            let ending = if serial >= unsent_from {
+        for (id, flight) in std::mem::take(&mut connection.calls) {
+            let ending = if unsent_from.is_some_and(|from| id >= from) {
                 Ending::Unsent
             } else {
                 let begun = flight.begin <= now;
                 Ending::Unknown { begun }
             };
-            self.book.end_call(now, flight.first, flight.events, ending);
+            self.book.end_call(now, flight.range, ending);
         }
     }
 
@@ -258,12 +253,12 @@ impl World {
                 self.enter(epoch, Stage::Open);
                 self.step(Input::Opened { epoch })
             }
-            Heard::Replied { serial, committed } if is_stale => self.step(Input::Replied {
+            Heard::Replied { call, committed } if is_stale => self.step(Input::Replied {
                 epoch,
-                serial,
+                call,
                 committed,
             }),
-            Heard::Replied { serial, committed } => self.on_replied(epoch, serial, committed),
+            Heard::Replied { call, committed } => self.on_replied(epoch, call, committed),
             Heard::Closed => self.on_closed(epoch, is_stale),
         }
     }
@@ -277,13 +272,11 @@ impl World {
 
     fn on_closed(&mut self, epoch: Epoch, is_stale: bool) -> Check {
         let connection = &self.connections[&epoch];
-        let mut unsent_from = connection.next_serial;
-        let unsent = |flight: &super::world::Flight| flight.begin > self.now;
-        if let Some((serial, _)) = connection.calls.iter().find(|(_, flight)| unsent(flight)) {
-            unsent_from = *serial;
-        }
+        let mut calls = connection.calls.iter();
+        let unsent = calls.find(|(_, flight)| flight.begin > self.now);
+        let mut unsent_from = unsent.map(|(id, _)| *id);
         if self.scenario.racy && self.rng.u32(0..4) == 0 {
-            unsent_from = i32::MAX;
+            unsent_from = None;
         }
         if !is_stale {
             self.pace.on_failure(connection.agent, self.now);
@@ -292,10 +285,10 @@ impl World {
         self.step(Input::Closed { epoch, unsent_from })
     }
 
-    fn on_replied(&mut self, epoch: Epoch, serial: i32, committed: bool) -> Check {
+    fn on_replied(&mut self, epoch: Epoch, call: CallId, committed: bool) -> Check {
         let input = Input::Replied {
             epoch,
-            serial,
+            call,
             committed,
         };
         let connection = self
@@ -303,32 +296,30 @@ impl World {
             .get_mut(&epoch)
             .expect("it was looked up before");
         let agent = connection.agent;
-        let Some(flight) = connection.calls.remove(&serial) else {
+        let Some(flight) = connection.calls.remove(&call) else {
             self.is_unexpected = true;
             self.step(input)?;
             self.is_unexpected = false;
             let is_over = self.connections[&epoch].forgotten.is_some();
-            return ensure(is_over, "wrong serial accepted", || format!("{serial}"));
+            return ensure(is_over, "wrong serial accepted", || format!("{call}"));
         };
         if committed {
             self.acked = Some(Acked {
                 agent,
-                first: flight.first,
-                events: flight.events,
+                range: flight.range,
             });
             self.pace.on_ack(agent);
             self.step(input)?;
             return ensure(self.acked.is_none(), "ack ignored", || {
-                format!("serial {serial} on epoch {epoch}")
+                format!("call {call} on epoch {epoch}")
             });
         }
-        let before = self.core.window(agent);
+        let before = self.window(agent);
         let is_news = self.pace.is_news(agent, flight.sent);
         if is_news {
             self.pace.on_failure(agent, self.now);
         }
-        self.book
-            .end_call(self.now, flight.first, flight.events, Ending::Refused);
+        self.book.end_call(self.now, flight.range, Ending::Refused);
         self.step(input)?;
         self.check_refused(agent, before, is_news)
     }
@@ -344,9 +335,10 @@ impl World {
                 let args = [epoch, stale];
                 self.trace.note(self.now, "opened {} stale {}", args);
             }
-            Heard::Replied { serial, committed } => {
-                let args = [epoch, serial as u64, u64::from(committed), stale];
-                let text = "replied {} serial {} committed {} stale {}";
+            Heard::Replied { call, committed } => {
+                let number = call.number() as u64;
+                let args = [epoch, number, u64::from(committed), stale];
+                let text = "replied {} call {} committed {} stale {}";
                 self.trace.note(self.now, text, args);
             }
             Heard::Closed => {

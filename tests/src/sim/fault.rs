@@ -1,7 +1,6 @@
 //! The faults, and when they strike.
 
-use super::Nanos;
-use super::options::{MS, SECOND, log_uniform};
+use super::time::{MS, Nanos, SECOND, log_uniform};
 
 /// Everything that can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

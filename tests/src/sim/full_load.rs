@@ -8,9 +8,9 @@
 //! | 7 to 8 | the window must have closed |
 //! | 130 to 140 | if calls are slow but still parallel, it must be open again |
 
-use super::options::{MS, SECOND};
+use super::time::{MS, Nanos, SECOND};
+use super::violation::{Check, ensure};
 use super::world::{Happening, World};
-use super::{Check, Nanos, ensure};
 
 const BACKLOG_BATCHES: u64 = 40;
 const EVENT_BYTES: u32 = 100;
@@ -34,28 +34,6 @@ const CLOSED_MEAN: f64 = 7.0;
 /// Smallest window seen after calls became slow.
 const CLOSED_SMALLEST: u32 = 6;
 const SLOWER: Nanos = 15;
-
-#[derive(Debug, Default)]
-pub(super) struct FullLoad {
-    looked_at: Nanos,
-    /// Looks at the window since the last check, the sum of its sizes, and the smallest.
-    looks: u32,
-    sum: u32,
-    smallest: u32,
-    is_sequential: bool,
-    shrinks: bool,
-}
-
-impl FullLoad {
-    fn mean(&self) -> f64 {
-        f64::from(self.sum) / f64::from(self.looks.max(1))
-    }
-
-    fn forget(&mut self) {
-        self.looks = 0;
-        self.sum = 0;
-    }
-}
 
 impl World {
     pub(super) fn plan_full_load(&mut self) {
@@ -91,7 +69,7 @@ impl World {
         if passes(OPEN_FROM) || passes(CLOSED_FROM) || passes(REOPENED_FROM) {
             self.full_load.forget();
         }
-        let window = self.core.window(0);
+        let window = self.window(0);
         let load = &mut self.full_load;
         load.looks += 1;
         load.sum += window;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flume_client::Reliability;
-use flume_client::delivery::{Backoff, Core, Input, Output, Settings, WindowMode};
+use flume_client::delivery::{Backoff, CallId, Core, Input, Output, Settings, WindowMode};
 
-use super::options::{MS, SECOND};
-use super::stats::Stats;
-use super::{Nanos, Run, Violation, ensure};
+use super::stats::{Run, Stats};
+use super::time::{MS, Nanos, SECOND};
+use super::violation::{Violation, ensure};
 
 const CLIENTS: usize = 500;
 const CUT_AT: Nanos = SECOND;
@@ -27,7 +27,7 @@ enum Message {
     Closed(u64),
     Connected(u64),
     Opened(u64),
-    Replied(u64, i32),
+    Replied(u64, CallId),
     Tick,
 }
 
@@ -108,13 +108,13 @@ impl Herd {
             Message::Append => Input::Append { ends: &[100] },
             Message::Closed(epoch) => Input::Closed {
                 epoch: epoch.min(current),
-                unsent_from: i32::MAX,
+                unsent_from: None,
             },
             Message::Connected(epoch) => Input::Connected { epoch },
             Message::Opened(epoch) => Input::Opened { epoch },
-            Message::Replied(epoch, serial) => Input::Replied {
+            Message::Replied(epoch, call) => Input::Replied {
                 epoch,
-                serial,
+                call,
                 committed: true,
             },
             Message::Tick => {
@@ -151,8 +151,8 @@ impl Herd {
                     self.schedule(at + TRAVEL, index, Message::Opened(epoch));
                 }
             }
-            Output::Send { epoch, serial, .. } => {
-                self.schedule(at, index, Message::Replied(epoch, serial));
+            Output::Send { epoch, call, .. } => {
+                self.schedule(at, index, Message::Replied(epoch, call));
             }
             Output::Retire { .. } => self.clients[index].delivered_at = self.now,
             Output::Disconnect { .. } => {}

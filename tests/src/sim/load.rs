@@ -2,9 +2,10 @@
 
 use flume_client::delivery::Input;
 
-use super::options::{Kind, MS};
+use super::options::Kind;
+use super::time::MS;
+use super::violation::{Check, ensure};
 use super::world::{Happening, World};
-use super::{Check, ensure};
 
 const BURST_EVENTS_MAX: usize = 1_000;
 /// Batches that may wait before the application is held back, as by a bounded buffer.
@@ -35,7 +36,7 @@ impl World {
             19 => {
                 let events = self.rng.usize(1..=1_000);
                 let next = self.book.skip(events);
-                self.trace.note(self.now, "skip to {}", [next]);
+                self.trace.note(self.now, "skip to {}", [next.number()]);
                 self.step(Input::Skip { next })?;
             }
             _ => {}

@@ -5,6 +5,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `time`, `violation` | virtual time; a promise that was broken |
 //! | `options` | what a seed decides before the run |
 //! | `fault` | the kinds of faults |
 //! | `world` | the queue of happenings, and what each of them does |
@@ -12,7 +13,7 @@
 //! | `service` | what agents do with messages |
 //! | `agent` | one agent's workers, channel and faults |
 //! | `load` | what the application does |
-//! | `full_load` | does the window follow what an agent can do? |
+//! | `looks`, `full_load` | does the window follow what an agent can do? |
 //! | `book` | every event's fate; promises about acknowledgements, losses and duplicates |
 //! | `pace` | each agent's rests; promises about back-off |
 //! | `audit` | promises about time: linger, timeouts, fail-back, windows |
@@ -32,34 +33,25 @@ mod fault;
 mod full_load;
 mod herd;
 mod load;
+mod looks;
 mod options;
 mod pace;
 mod service;
 mod stats;
+mod time;
 mod trace;
+mod violation;
 mod world;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use self::stats::Stats;
+pub use self::stats::{Run, Stats};
+pub use self::violation::Violation;
 
 use self::options::{Kind, Scenario};
+use self::violation::broken;
 use self::world::World;
-
-/// Virtual time.
-type Nanos = u64;
-
-type Check = Result<(), Violation>;
-
-/// A promise that was broken.
-#[derive(Clone, Debug)]
-pub struct Violation {
-    /// The promise.
-    pub name: &'static str,
-    /// How it was broken.
-    pub detail: String,
-}
 
 /// A run that broke a promise, and all that is needed to look into it.
 #[derive(Clone, Debug)]
@@ -92,15 +84,6 @@ impl fmt::Display for Failure {
             "replay: cargo run --release --bin sim -- --seed {seed} --trace"
         )
     }
-}
-
-/// A run that kept every promise.
-#[derive(Clone, Debug)]
-pub struct Run {
-    /// What was simulated.
-    pub stats: Stats,
-    /// Equal for equal runs.
-    pub hash: u64,
 }
 
 /// Runs one seed, and prints what happens if `prints`.
@@ -154,18 +137,4 @@ pub fn differs(seed: u64) -> Failure {
         scenario: String::new(),
         tail: Vec::new(),
     }
-}
-
-fn broken<T>(name: &'static str, detail: impl Into<String>) -> Result<T, Violation> {
-    Err(Violation {
-        name,
-        detail: detail.into(),
-    })
-}
-
-fn ensure(holds: bool, name: &'static str, detail: impl FnOnce() -> String) -> Check {
-    if holds {
-        return Ok(());
-    }
-    broken(name, detail())
 }

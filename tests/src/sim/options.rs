@@ -5,13 +5,8 @@ use std::time::Duration;
 use flume_client::Reliability;
 use flume_client::delivery::{Backoff, Settings, WindowMode};
 
-use super::Nanos;
 use super::fault::Fault;
-
-pub(super) const MICRO: Nanos = 1_000;
-pub(super) const MS: Nanos = 1_000_000;
-pub(super) const SECOND: Nanos = 1_000_000_000;
-pub(super) const MINUTE: Nanos = 60 * SECOND;
+use super::time::{MICRO, MINUTE, MS, Nanos, SECOND, log_uniform};
 
 /// What the scenario is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,12 +79,6 @@ pub(super) struct Scenario {
 /// Spreads small seeds over the generator's state.
 pub(super) fn generator(seed: u64) -> fastrand::Rng {
     fastrand::Rng::with_seed((seed ^ 0x5eed).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-}
-
-/// A draw whose logarithm is uniform: as often between 1 and 10 as between 10 and 100.
-pub(super) fn log_uniform(rng: &mut fastrand::Rng, low: Nanos, high: Nanos) -> Nanos {
-    let (low, high) = ((low.max(1) as f64).ln(), (high.max(1) as f64).ln());
-    (low + (high - low) * rng.f64()).exp() as Nanos
 }
 
 fn pick<T: Copy>(rng: &mut fastrand::Rng, choices: &[T]) -> T {

@@ -2,7 +2,8 @@
 
 use flume_client::delivery::{Epoch, Settings};
 
-use super::{Check, Nanos, ensure};
+use super::time::Nanos;
+use super::violation::{Check, ensure};
 
 /// What the outside can know of one agent's standing with the client.
 #[derive(Clone, Debug, Default)]

@@ -1,12 +1,12 @@
 //! What agents do with messages, and the way between them and the client.
 
-use flume_client::delivery::Epoch;
+use flume_client::delivery::{CallId, Epoch};
 
 use super::agent::Call;
 use super::fault::Fault;
-use super::options::MS;
+use super::time::{MS, Nanos};
+use super::violation::Check;
 use super::world::{Happening, Heard, World};
-use super::{Check, Nanos};
 
 /// Share of calls that fail while the agent is [`Fault::Flaky`].
 const FLAKY_SHARE: f64 = 0.5;
@@ -116,7 +116,7 @@ impl World {
         while let Some(call) = self.agents[index].next_call(now) {
             let agent = &mut self.agents[index];
             let mut at = now + agent.service_time(now, &mut self.rng);
-            if !agent.has_room(now, call.events) {
+            if !agent.has_room(now, call.events()) {
                 at += agent.shape.keep_alive;
             }
             let incarnation = agent.incarnation;
@@ -130,7 +130,7 @@ impl World {
             return Ok(());
         }
         self.agents[call.agent].finish(&call);
-        let is_full = !self.agents[call.agent].has_room(self.now, call.events);
+        let is_full = !self.agents[call.agent].has_room(self.now, call.events());
         let fault = if is_full {
             self.stats.count(Fault::ChannelFull);
             Some(Fault::ChannelFull)
@@ -139,36 +139,37 @@ impl World {
         };
         let events = match fault {
             Some(Fault::ChannelFull | Fault::FailNone | Fault::DropHangup) => 0,
-            Some(Fault::FailPart) => self.rng.u32(0..call.events),
-            _ => call.events,
+            Some(Fault::FailPart) => self.rng.u32(0..call.events()),
+            _ => call.events(),
         };
         self.agents[call.agent].fill(events);
-        let args = [call.agent as u64, call.first, u64::from(events)];
+        let first = call.range.first.number();
+        let args = [call.agent as u64, first, u64::from(events)];
         self.trace.note(self.now, "agent {} stores {}+{}", args);
-        self.book.store(call.agent, call.first, events)?;
+        self.book.store(call.agent, call.range)?;
         self.answer(&call, fault);
         self.pump(call.agent);
         Ok(())
     }
 
     fn answer(&mut self, call: &Call, fault: Option<Fault>) {
-        let serial = call.serial;
-        let epoch = call.epoch;
-        let ok = Heard::Replied {
-            serial,
-            committed: true,
-        };
+        let (id, epoch) = (call.id, call.epoch);
+        let replied = |call, committed| Heard::Replied { call, committed };
+        let ok = replied(id, true);
         match fault {
             Some(Fault::ChannelFull | Fault::FailNone | Fault::FailPart | Fault::FailAll) => {
-                let committed = false;
-                self.say(epoch, Heard::Replied { serial, committed });
+                self.say(epoch, replied(id, false));
             }
             Some(Fault::CommitHangup | Fault::DropHangup) => self.hang_up(epoch),
             Some(Fault::NoReply) => {}
             Some(Fault::WrongSerial) => {
-                let serial = if self.rng.bool() { -serial } else { i32::MAX };
+                let wrong = if self.rng.bool() {
+                    -id.number()
+                } else {
+                    i32::MAX
+                };
                 let committed = self.rng.bool();
-                self.say(epoch, Heard::Replied { serial, committed });
+                self.say(epoch, replied(CallId::new(wrong), committed));
             }
             Some(Fault::DoubleReply) => {
                 self.say(epoch, ok);
@@ -198,7 +199,7 @@ impl World {
     fn crash(&mut self, agent: usize) -> Check {
         for call in self.agents[agent].crash() {
             if self.rng.bool() {
-                self.book.store(agent, call.first, call.events)?;
+                self.book.store(agent, call.range)?;
             }
         }
         let Some(epoch) = self.pace.agents[agent].epoch else {

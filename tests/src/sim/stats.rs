@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Nanos;
 use super::fault::Fault;
+use super::time::Nanos;
 
 /// What was simulated.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,15 @@ pub struct Stats {
     /// Connection attempts.
     pub connects: u64,
     faults: [u64; Fault::ALL.len()],
+}
+
+/// A run that kept every promise.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What was simulated.
+    pub stats: Stats,
+    /// Equal for equal runs.
+    pub hash: u64,
 }
 
 impl Stats {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-use super::Nanos;
+use super::time::Nanos;
 
 /// Lines kept for the report of a violation.
 const TAIL_NOTES: usize = 160;

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use flume_client::delivery::{Core, Epoch, Input};
+use flume_client::delivery::{CallId, Core, Epoch, Input};
+use flume_client::seq::SeqRange;
 
 use super::agent::{Agent, Call};
 use super::book::{Acked, Book};
 use super::fault::{self, Fault};
-use super::full_load::FullLoad;
-use super::options::{Kind, MINUTE, SECOND, Scenario};
+use super::looks::FullLoad;
+use super::options::{Kind, Scenario};
 use super::pace::Pace;
-use super::stats::Stats;
+use super::stats::{Run, Stats};
+use super::time::{MINUTE, Nanos, SECOND};
 use super::trace::Trace;
-use super::{Check, Nanos, Run, broken, ensure};
+use super::violation::{Check, broken, ensure};
 
 /// No scenario comes near this; a core that never comes to rest does.
 const HAPPENINGS_MAX: u64 = 10_000_000;
@@ -66,7 +68,7 @@ pub(super) enum Happening {
 pub(super) enum Heard {
     Connected,
     Opened,
-    Replied { serial: i32, committed: bool },
+    Replied { call: CallId, committed: bool },
     Closed,
 }
 
@@ -80,8 +82,7 @@ pub(super) enum Stage {
 /// A call the client waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
-    pub(super) first: u64,
-    pub(super) events: u32,
+    pub(super) range: SeqRange,
     pub(super) sent: Nanos,
     /// When its first byte is written.
     pub(super) begin: Nanos,
@@ -102,8 +103,8 @@ pub(super) struct Connection {
     /// The agent closed it.
     pub(super) closed: bool,
     pub(super) incarnation: u32,
-    pub(super) next_serial: i32,
-    pub(super) calls: BTreeMap<i32, Flight>,
+    pub(super) next_call: CallId,
+    pub(super) calls: BTreeMap<CallId, Flight>,
     pub(super) writer_free: Nanos,
     pub(super) request_last: Nanos,
     pub(super) reply_last: Nanos,

@@ -8,7 +8,6 @@
 //! | here | the rounds, and what they must come to |
 //! | `plan` | what a seed makes of a round. Pure |
 //! | `writer` | the process that is killed |
-//! | `process` | the same as its parent sees it |
 //! | `book` | what was reported stored, what arrived, what is not as promised. Pure |
 //!
 //! # What must hold
@@ -27,12 +26,12 @@
 
 mod book;
 mod plan;
-mod process;
 mod writer;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -40,10 +39,9 @@ use flume_client::spool::{Directory, FileName, Storage, Survey, places};
 use flume_mini_agent::{Fault, FaultGuard, MiniAgent, Received, Stored};
 use tempfile::TempDir;
 
-use crate::{HarnessError, Result};
+use crate::{Child, HarnessError, Heard, Line, Result};
 use book::{Book, Sums};
 use plan::{CURSOR_INTERVAL, Kill, Mood, Plan};
-use process::{Heard, Process};
 use writer::{Job, Word, client_of};
 
 pub use writer::write;
@@ -194,18 +192,18 @@ impl<'a> Scene<'a> {
             true => Some(self.start_companion(&job)?),
             false => None,
         };
-        let mut process = Process::start(self.program, &job)?;
+        let mut process = self.start(&job)?;
         let mut life = self.watch(&plan, round, &process)?;
         // At one moment, so that neither adopts what the other one left.
         process.strike()?;
         if let Some((companion, life)) = &mut companion {
             companion.strike()?;
-            for (word, at) in companion.kill()? {
-                self.hear(round, 1, word, at, life);
+            for line in companion.kill()? {
+                self.hear(round, 1, &line, life)?;
             }
         }
-        for (word, at) in process.kill()? {
-            self.hear(round, 0, word, at, &mut life);
+        for line in process.kill()? {
+            self.hear(round, 0, &line, &mut life)?;
         }
         self.early += u32::from(!life.has_stored);
         self.adoption.offered += u32::from(is_offered);
@@ -228,19 +226,23 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
+    fn start(&self, job: &Job) -> Result<Child> {
+        Child::start(Command::new(self.program).arg("write").args(job.args()))
+    }
+
     /// A process that is in its place before the other one comes.
-    fn start_companion(&mut self, job: &Job) -> Result<(Process, Life)> {
+    fn start_companion(&mut self, job: &Job) -> Result<(Child, Life)> {
         let job = Job {
             process: 1,
             ..job.clone()
         };
-        let process = Process::start(self.program, &job)?;
+        let process = self.start(&job)?;
         let started = Instant::now();
         let mut life = Life::new(started);
         loop {
-            match process.hear(started + FIRST_TIMEOUT)? {
-                Heard::Word(word, at) => {
-                    self.hear(job.round, 1, word, at, &mut life);
+            match process.hear(started + FIRST_TIMEOUT) {
+                Heard::Line(line) => {
+                    let word = self.hear(job.round, 1, &line, &mut life)?;
                     if matches!(word, Word::Opened { .. }) {
                         return Ok((process, life));
                     }
@@ -290,7 +292,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Listens until it is time to kill.
-    fn watch(&mut self, plan: &Plan, round: u32, process: &Process) -> Result<Life> {
+    fn watch(&mut self, plan: &Plan, round: u32, process: &Child) -> Result<Life> {
         let works = plan.agent == Mood::Works;
         let started = Instant::now();
         let mut kill_at = match plan.kill {
@@ -302,12 +304,12 @@ impl<'a> Scene<'a> {
         let mut life = Life::new(started);
         loop {
             let deadline = vanish_at.map_or(kill_at, |at: Instant| at.min(kill_at));
-            let heard = process.hear(deadline)?;
+            let heard = process.hear(deadline);
             let now = Instant::now();
             match heard {
-                Heard::Word(word, at) => {
+                Heard::Line(line) => {
                     let had_stored = life.has_stored;
-                    self.hear(round, 0, word, at, &mut life);
+                    self.hear(round, 0, &line, &mut life)?;
                     if life.has_stored && !had_stored {
                         if let Kill::AfterStored(wait) = plan.kill {
                             kill_at = now + wait;
@@ -335,7 +337,13 @@ impl<'a> Scene<'a> {
     }
 
     /// Enters what a process of the round tells.
-    fn hear(&mut self, round: u32, process: u32, word: Word, at: Instant, life: &mut Life) {
+    fn hear(&mut self, round: u32, process: u32, line: &Line, life: &mut Life) -> Result<Word> {
+        let word = line.text.parse()?;
+        self.enter(round, process, word, line.at, life);
+        Ok(word)
+    }
+
+    fn enter(&mut self, round: u32, process: u32, word: Word, at: Instant, life: &mut Life) {
         match word {
             // Not when it is open: by then what was in it may be delivered, and not noted yet.
             Word::Opening => life.opening = at,
@@ -387,7 +395,7 @@ impl<'a> Scene<'a> {
         let client = client.map_err(|e| HarnessError::doing("opening the spool at the end", e))?;
         let mut life = Life::new(Instant::now());
         let opened = Word::opened(&client);
-        self.hear(round, 0, opened, Instant::now(), &mut life);
+        self.enter(round, 0, opened, Instant::now(), &mut life);
         let flushed = client.flush(DRAIN_TIMEOUT).wait();
         flushed.map_err(|e| HarnessError::doing("sending what is left at the end", e))?;
         // A flush does not wait for what is adopted.

@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
+use flume_client::seq::{Seq, SeqRange};
+
 /// Every event that was ever pushed, by its client and its number.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     /// Whose events the spool has taken since the last start.
     client: u64,
-    events: BTreeMap<u64, Entry>,
+    events: BTreeMap<Seq, Entry>,
     /// Told to be missing, since the first start.
-    missing: BTreeSet<u64>,
+    missing: BTreeSet<Seq>,
     /// Read since the last start.
-    read: BTreeSet<u64>,
+    read: BTreeSet<Seq>,
     /// The events and the missing ones of other clients.
-    others: BTreeMap<u64, (BTreeMap<u64, Entry>, BTreeSet<u64>)>,
+    others: BTreeMap<u64, (BTreeMap<Seq, Entry>, BTreeSet<Seq>)>,
 }
 
 #[derive(Debug)]
@@ -29,7 +31,7 @@ struct Entry {
 type Broken = (&'static str, String);
 
 impl Book {
-    pub(super) fn push(&mut self, number: u64, datum: Vec<u8>) -> Result<(), Broken> {
+    pub(super) fn push(&mut self, number: Seq, datum: Vec<u8>) -> Result<(), Broken> {
         let entry = Entry {
             datum,
             stored: false,
@@ -47,9 +49,9 @@ impl Book {
     /// Everything that was pushed in this run is reported durable, but for what agents took before
     /// it was: a run of nothing else leaves no trace, and its numbers are given again, by a run of
     /// another id. Returns how many are new.
-    pub(super) fn store(&mut self, from: u64, upto: u64) -> u64 {
+    pub(super) fn store(&mut self, range: SeqRange) -> u64 {
         let mut new = 0;
-        for (_, entry) in self.events.range_mut(from..upto) {
+        for (_, entry) in self.events.range_mut(range.first..range.end) {
             if !entry.stored && !entry.retired {
                 entry.stored = true;
                 new += 1;
@@ -78,7 +80,7 @@ impl Book {
     }
 
     /// `late`: events behind it may have been read before.
-    pub(super) fn read(&mut self, number: u64, datum: &[u8], late: bool) -> Result<(), Broken> {
+    pub(super) fn read(&mut self, number: Seq, datum: &[u8], late: bool) -> Result<(), Broken> {
         let Some(entry) = self.events.get(&number) else {
             return Err(("only events are read", format!("{number} was never pushed")));
         };
@@ -100,15 +102,15 @@ impl Book {
     }
 
     /// In order.
-    pub(super) fn read_since_start(&self) -> impl Iterator<Item = u64> {
+    pub(super) fn read_since_start(&self) -> impl Iterator<Item = Seq> {
         self.read.iter().copied()
     }
 
     /// Marks a range as missing; returns whether an event that was stored is in it, and its file
     /// was not taken away.
-    pub(super) fn miss(&mut self, first: u64, end: u64) -> bool {
+    pub(super) fn miss(&mut self, range: SeqRange) -> bool {
         let mut lost = false;
-        for (number, entry) in self.events.range(first..end) {
+        for (number, entry) in self.events.range(range.first..range.end) {
             lost |= entry.stored && !entry.retired && !entry.taken;
             self.missing.insert(*number);
         }
@@ -116,31 +118,31 @@ impl Book {
     }
 
     /// Events in a file that somebody takes away.
-    pub(super) fn take_away(&mut self, first: u64, end: u64) {
-        for (_, entry) in self.events.range_mut(first..end) {
+    pub(super) fn take_away(&mut self, range: SeqRange) {
+        for (_, entry) in self.events.range_mut(range.first..range.end) {
             entry.taken = true;
         }
     }
 
     /// Of the numbers of a range: those that were given to events, and those of events that were
     /// stored and are not done with.
-    pub(super) fn count(&self, first: u64, end: u64) -> (u64, u64) {
-        let events = self.events.range(first..end);
-        let open = |(_, entry): &(&u64, &Entry)| entry.stored && !entry.retired && !entry.taken;
+    pub(super) fn count(&self, range: SeqRange) -> (u64, u64) {
+        let events = self.events.range(range.first..range.end);
+        let open = |(_, entry): &(&Seq, &Entry)| entry.stored && !entry.retired && !entry.taken;
         (
             events.clone().count() as u64,
             events.filter(open).count() as u64,
         )
     }
 
-    pub(super) fn retire(&mut self, first: u64, end: u64) {
-        for (_, entry) in self.events.range_mut(first..end) {
+    pub(super) fn retire(&mut self, range: SeqRange) {
+        for (_, entry) in self.events.range_mut(range.first..range.end) {
             entry.retired = true;
         }
     }
 
     /// What was read since the start and not retired.
-    pub(super) fn unretired(&self) -> Vec<u64> {
+    pub(super) fn unretired(&self) -> Vec<Seq> {
         let read = self.read.iter().copied();
         read.filter(|number| self.events.get(number).is_some_and(|it| !it.retired))
             .collect()

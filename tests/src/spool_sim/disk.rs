@@ -93,9 +93,9 @@ impl SimDisk {
         }
     }
 
-    /// From now on things go wrong so often.
-    pub fn set_faults(&self, faults: Faults) {
-        self.lock().faults = faults;
+    /// From now on things go wrong so often. Gives back how often they did before.
+    pub fn set_faults(&self, faults: Faults) -> Faults {
+        std::mem::replace(&mut self.lock().faults, faults)
     }
 
     /// From now on the disk has so many bytes. Files keep what they have.

@@ -12,7 +12,7 @@
 //! | `plan` | the sizes, and what may go wrong |
 //! | `promises` | what is checked when all is over, and about the disk |
 //! | `reading` | the reader's work, in order and late |
-//! | `obstacles` | files that cannot be read for a while, and what people do to files |
+//! | `unread`, `obstacles` | files that cannot be read for a while, and what people do to files |
 //! | `book` | what was promised to whom |
 
 #![expect(
@@ -27,6 +27,7 @@ mod obstacles;
 mod plan;
 mod promises;
 mod reading;
+mod unread;
 mod world;
 
 use std::fmt;

@@ -1,76 +1,16 @@
 //! Files that cannot be read for a while, and what people do to a spool's files.
 
-use std::collections::BTreeMap;
-
+use flume_client::seq::{Seq, SeqRange};
 use flume_client::spool::{
     FileName, FrameHeader, Gap, HeaderBlock, Log, Missing, Place, SEGMENT_HEADER_BYTES,
     SegmentHeader,
 };
 
+use super::unread::{EVENT_BYTES_MIN, Obstacle, Sums};
 use super::world::{Broken, World};
-
-/// What keeps a file from being read, until it is lifted.
-#[derive(Clone, Debug)]
-pub(super) enum Obstacle {
-    /// Nobody has the permission.
-    Denied(FileName),
-    /// A block of it.
-    BadBlock(FileName),
-    /// Its header is of another version. What it held before, and holds now.
-    OtherVersion(FileName, Vec<u8>, Vec<u8>),
-}
-
-/// Gaps of what cannot be read, since the last start.
-#[derive(Debug, Default)]
-pub(super) struct ToldUnread {
-    /// Of the reader, and of the one that tries again.
-    first: Sums,
-    pub(super) late: Sums,
-    /// Bytes of the files that could not be read.
-    files: BTreeMap<FileName, u64>,
-}
-
-/// Events of gaps: so many were told at most, so many numbers were given to events, and so many
-/// events are stored and not done with.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sums {
-    told: u64,
-    given: u64,
-    open: u64,
-}
-
-impl ToldUnread {
-    /// One more gap. What a file can hold is told with the first one, so only sums can be checked.
-    fn add(&mut self, gap: Sums, log: &Log, late: bool) -> Sums {
-        for unread in log.segments().unread {
-            self.note(FileName::Segment(unread.id), unread.bytes);
-        }
-        let sums = if late {
-            &mut self.late
-        } else {
-            &mut self.first
-        };
-        sums.told += gap.told;
-        sums.given += gap.given;
-        sums.open += gap.open;
-        *sums
-    }
-
-    pub(super) fn note(&mut self, file: FileName, bytes: u64) {
-        let known = self.files.entry(file).or_default();
-        *known = bytes.max(*known);
-    }
-
-    /// Events that all these files can hold.
-    fn room(&self) -> u64 {
-        self.files.values().sum::<u64>() / EVENT_BYTES_MIN
-    }
-}
 
 /// Numbers of a run, as they are in the format.
 const RUN: u64 = 1 << 32;
-/// An event takes at least so many bytes of a segment.
-const EVENT_BYTES_MIN: u64 = 6;
 /// Files that a run of the simulator never has more of.
 const FILES_MAX: u64 = 1_000;
 
@@ -212,14 +152,14 @@ impl World {
                 offset: offset as u64,
             };
             if let Some(frame) = FrameHeader::read(place, &content[offset..]) {
-                self.book.take_away(frame.first, frame.end());
+                self.book.take_away(frame.range());
             }
         }
     }
 
     /// As many as can have been there are told, and never the distance between two runs.
     pub(super) fn check_bound(&mut self, gap: &Gap, log: &Log, late: bool) -> Result<(), Broken> {
-        let (given, open) = self.book.count(gap.first, gap.end);
+        let (given, open) = self.book.count(gap.range);
         let this = Sums {
             told: gap.events_max,
             given,
@@ -252,7 +192,8 @@ impl World {
     /// gave a file that cannot be read another name: then only the reader finds that more is missing
     /// elsewhere.
     pub(super) fn check_backlog(&self, log: &Log) -> Result<(), Broken> {
-        let (given, open) = self.book.count(0, log.readable_upto());
+        let stored = SeqRange::new(Seq::ZERO, log.readable_upto());
+        let (given, open) = self.book.count(stored);
         let told = log.backlog();
         let is_elsewhere = self.swapped && !log.unread().is_empty();
         if told < open && !self.damaged && !is_elsewhere {

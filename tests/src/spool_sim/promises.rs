@@ -1,6 +1,7 @@
 //! What is checked about the disk, and when all is over.
 
-use flume_client::spool::{ALIGNMENT, FileName, FrameHeader, Log, Place, Trouble};
+use flume_client::seq::{Seq, SeqRange};
+use flume_client::spool::{ALIGNMENT, FileName, FrameHeader, Log, Place, SpoolError};
 
 use super::disk::Faults;
 use super::world::{Broken, World};
@@ -85,10 +86,10 @@ impl World {
         let Some(log) = &mut self.log else {
             return Ok(());
         };
-        log.retire(0, log.readable_upto());
+        log.retire(SeqRange::new(Seq::ZERO, log.readable_upto()));
         match log.save().and_then(|()| log.reserve()) {
             // What was set aside takes room too.
-            Err(Trouble::Quota) if self.damaged => {}
+            Err(SpoolError::Quota) if self.damaged => {}
             Err(error) => {
                 return Err((
                     "a sound disk is no trouble",

@@ -1,8 +1,9 @@
 //! What a spool's reader does: events in order, and late those that could not be read.
 
+use flume_client::seq::{Seq, SeqRange};
 use flume_client::spool::{FileName, Gap, Log, Missing, ReadFailure, Reader, Step};
 
-use super::obstacles::Sums;
+use super::unread::Sums;
 use super::world::{Broken, World};
 
 impl World {
@@ -27,12 +28,12 @@ impl World {
 
     /// `false` at the end or after an error of the disk.
     pub(super) fn read_step(&mut self, log: &mut Log) -> Result<bool, Broken> {
-        let mut reader = std::mem::replace(&mut self.reader, Reader::new(0, 0));
+        let mut reader = std::mem::replace(&mut self.reader, Reader::new(Seq::ZERO, Seq::ZERO));
         let (next, upto) = (reader.next(), log.readable_upto());
         let more = self.step(&mut reader, log, upto, false);
         // What is nobody's is done with when it is passed.
         let passed = self.step_first.unwrap_or(reader.next().min(upto));
-        log.retire(next, passed);
+        log.retire(SeqRange::new(next, passed));
         self.reader = reader;
         more
     }
@@ -43,26 +44,26 @@ impl World {
             return Ok(());
         };
         let mut outcome = Ok(());
-        for (first, end) in std::mem::take(&mut self.left_out) {
-            outcome = outcome.and_then(|()| self.read_range(first, end, &mut log));
+        for range in std::mem::take(&mut self.left_out) {
+            outcome = outcome.and_then(|()| self.read_range(range, &mut log));
         }
         self.log = Some(log);
         outcome
     }
 
-    fn read_range(&mut self, first: u64, end: u64, log: &mut Log) -> Result<(), Broken> {
-        let mut reader = Reader::new(first, self.opened_witnessed);
-        let mut next = first;
+    fn read_range(&mut self, range: SeqRange, log: &mut Log) -> Result<(), Broken> {
+        let mut reader = Reader::new(range.first, self.opened_durable_upto);
+        let mut rest = range;
         self.unread.late = Sums::default();
-        while self.step(&mut reader, log, end, true)? {
+        while self.step(&mut reader, log, range.end, true)? {
             // What is nobody's among it is done with, too.
-            log.retire(next, self.step_first.take().unwrap_or(next));
-            next = reader.next();
+            log.retire(rest.below(self.step_first.take().unwrap_or(rest.first)));
+            rest.first = reader.next();
         }
-        if next < end && reader.next() < end {
-            self.left_out.push((next, end));
+        if !rest.is_empty() && reader.next() < range.end {
+            self.left_out.push(rest);
         } else {
-            log.retire(next, end);
+            log.retire(rest);
         }
         Ok(())
     }
@@ -71,7 +72,7 @@ impl World {
         &mut self,
         reader: &mut Reader,
         log: &mut Log,
-        upto: u64,
+        upto: Seq,
         late: bool,
     ) -> Result<bool, Broken> {
         self.step_first = None;
@@ -82,7 +83,7 @@ impl World {
                 Ok(true)
             }
             Ok(Step::Gap(gap)) => {
-                self.step_first = Some(gap.first);
+                self.step_first = Some(gap.range.first);
                 self.meet_gap(&gap, log, late)?;
                 Ok(true)
             }
@@ -116,17 +117,10 @@ impl World {
         let Some(frame) = reader.frame() else {
             return Err(("a frame that was found is there", String::new()));
         };
-        self.step_first = Some(frame.header.first + u64::from(frame.skip));
-        let mut start = 0;
-        let numbered = (frame.header.first..).zip(frame.payload.ends());
-        for (index, (number, end)) in numbered.enumerate() {
-            let datum = &frame.payload.datums()[start..end as usize];
-            start = end as usize;
-            let from = frame.skip as usize;
-            if (from..from + frame.take as usize).contains(&index) {
-                self.book.read(number, datum, late)?;
-                self.stats.read += 1;
-            }
+        self.step_first = Some(frame.wanted().first);
+        for (number, datum) in frame.events() {
+            self.book.read(number, datum, late)?;
+            self.stats.read += 1;
         }
         Ok(())
     }
@@ -138,10 +132,10 @@ impl World {
                 return Err(("a sound disk can be read", format!("{gap:?}")));
             }
             self.stats.left_out += 1;
-            self.left_out.push((gap.first, gap.end));
+            self.left_out.push(gap.range);
             return Ok(());
         }
-        let lost = self.book.miss(gap.first, gap.end);
+        let lost = self.book.miss(gap.range);
         if lost && !self.damaged {
             let details = format!("{gap:?}");
             return Err(("a stored event is read after any crash", details));
@@ -155,18 +149,18 @@ impl World {
         }
         // What nothing later bears witness of looks like a write that was never finished. That a run
         // stores events tells nothing of those before it.
-        let witnessed = match gap.first < self.first {
+        let witnessed = match gap.range.first < self.first {
             true => self.witnessed_before,
             false => self.witnessed,
         };
-        if lost && !is_lost && gap.first < witnessed {
+        if lost && !is_lost && gap.range.first < witnessed {
             return Err(("damage is told as such", format!("{gap:?}")));
         }
         self.stats.gaps += u64::from(lost);
         if let (Missing::Lost, Some(segment)) = (gap.missing, gap.segment) {
             log.mark_damaged(segment);
         }
-        log.retire(gap.first, gap.end);
+        log.retire(gap.range);
         Ok(())
     }
 }

@@ -5,14 +5,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use fastrand::Rng;
+use flume_client::seq::{Seq, SeqRange};
 use flume_client::spool::{
-    CursorState, FileName, Level, Log, Reader, Settings, Survey, Trouble, frame_bytes,
+    CursorState, FileName, Level, Log, Reader, Settings, SpoolError, Survey, frame_bytes,
 };
 
 use super::book::Book;
 use super::disk::{SimDisk, Tally};
-use super::obstacles::{Obstacle, ToldUnread};
 use super::plan::{Plan, settings};
+use super::unread::{Obstacle, ToldUnread};
 use super::{Failure, Stats};
 
 pub(super) type Broken = (&'static str, String);
@@ -29,27 +30,27 @@ pub(super) struct World {
     runs: BTreeSet<u64>,
     pub(super) reader: Reader,
     /// The first number of this run.
-    pub(super) first: u64,
+    pub(super) first: Seq,
     /// Errors of the disk before this run are forgotten.
     pub(super) tally: Tally,
     /// Whether a stored event may be missing, because bytes were damaged.
     pub(super) damaged: bool,
     pub(super) syncs_fail: bool,
     /// The events that a look at the files before the last start found.
-    pub(super) surveyed: Option<Vec<u64>>,
+    pub(super) surveyed: Option<Vec<Seq>>,
     /// A saved cursor says that everything below was durable.
-    pub(super) witnessed: u64,
+    pub(super) witnessed: Seq,
     /// What the cursor said of it when this run began.
-    pub(super) witnessed_before: u64,
+    pub(super) witnessed_before: Seq,
     /// What could not be read since the last start.
-    pub(super) left_out: Vec<(u64, u64)>,
+    pub(super) left_out: Vec<SeqRange>,
     /// How much of it was told.
     pub(super) unread: ToldUnread,
     pub(super) obstacles: Vec<Obstacle>,
     /// All events below were durable when the spool was opened.
-    pub(super) opened_witnessed: u64,
+    pub(super) opened_durable_upto: Seq,
     /// The first event of the last step.
-    pub(super) step_first: Option<u64>,
+    pub(super) step_first: Option<Seq>,
     /// Somebody has taken a file away.
     pub(super) took_away: bool,
     /// Somebody has given files each other's names.
@@ -107,18 +108,18 @@ impl World {
             },
             log: None,
             runs: BTreeSet::new(),
-            reader: Reader::new(0, 0),
-            first: 0,
+            reader: Reader::new(Seq::ZERO, Seq::ZERO),
+            first: Seq::ZERO,
             tally: Tally::default(),
             damaged: false,
             syncs_fail: plan.faults.syncs > 0,
             surveyed: None,
-            witnessed: 0,
-            witnessed_before: 0,
+            witnessed: Seq::ZERO,
+            witnessed_before: Seq::ZERO,
             left_out: Vec::new(),
             unread: ToldUnread::default(),
             obstacles: Vec::new(),
-            opened_witnessed: 0,
+            opened_durable_upto: Seq::ZERO,
             step_first: None,
             took_away: false,
             swapped: false,
@@ -221,13 +222,13 @@ impl World {
         }
         self.damaged |= opened.cursor == CursorState::Damaged;
         self.tally = self.disk.tally();
-        self.reader = Reader::new(log.retired().watermark(), opened.witnessed);
+        self.reader = Reader::new(log.retired().watermark(), opened.known_durable_upto);
         self.first = log.next();
         if !self.runs.insert(log.run_id()) {
             let details = format!("{:x} again", log.run_id());
             return Err(("each run names events in its own way", details));
         }
-        self.opened_witnessed = opened.witnessed;
+        self.opened_durable_upto = opened.known_durable_upto;
         self.witnessed_before = self.witnessed;
         self.began_unread |= !log.unread().is_empty() || !opened.unreadable.is_empty();
         self.left_out.clear();
@@ -252,7 +253,8 @@ impl World {
             let first = log.push(&ends, &datums, Level::EndToEnd);
             frames += 1;
             let mut start = 0;
-            for (number, end) in (first..).zip(ends) {
+            let range = SeqRange::of(first, ends.len() as u64);
+            for (number, end) in range.iter().zip(ends) {
                 self.book
                     .push(number, datums[start..end as usize].to_vec())?;
                 start = end as usize;
@@ -273,7 +275,8 @@ impl World {
         let begun = after.begun - self.tally.begun;
         match flushed {
             Ok(()) => {
-                self.stats.stored += self.book.store(self.first, log.next());
+                let of_this_run = SeqRange::new(self.first, log.next());
+                self.stats.stored += self.book.store(of_this_run);
                 if log.durable_upto() < log.next() && frames > 0 {
                     let details = format!("{} of {}", log.durable_upto(), log.next());
                     return Err(("a flush makes everything durable", details));
@@ -284,7 +287,7 @@ impl World {
                     return Err(("a commit is one sync", format!("{syncs} syncs")));
                 }
             }
-            Err(Trouble::Quota) if self.is_calm() && !self.damaged => {
+            Err(SpoolError::Quota) if self.is_calm() && !self.damaged => {
                 return Err(("what there is room for is taken", String::new()));
             }
             Err(error) if self.is_calm() && !self.damaged => {
@@ -320,16 +323,17 @@ impl World {
         let Some(log) = &mut self.log else {
             return;
         };
-        let (first, next) = (log.settled_upto(), log.next());
-        if first < next && self.random.bool() {
-            let upto = match self.random.bool() {
-                true => next,
-                false => self.random.u64(first..=next),
+        let unstored = SeqRange::new(log.settled_upto(), log.next());
+        if !unstored.is_empty() && self.random.bool() {
+            let taken = match self.random.bool() {
+                true => unstored.len(),
+                false => self.random.u64(0..=unstored.len()),
             };
-            log.retire(first, upto);
-            self.book.retire(first, upto);
+            let taken = SeqRange::of(unstored.first, taken);
+            log.retire(taken);
+            self.book.retire(taken);
             log.forget_retired();
-            self.stats.unstored += log.settled_upto() - first;
+            self.stats.unstored += log.settled_upto().since(unstored.first);
         }
         // Whether the disk takes events is tried when there are none to try it with. Not drawn, so
         // that known seeds go on to show what they showed.
@@ -356,8 +360,9 @@ impl World {
         let most = if self.random.bool() { 30 } else { 300 };
         let count = self.random.usize(1..most);
         for number in unretired.iter().skip(from).take(count) {
-            log.retire(*number, number + 1);
-            self.book.retire(*number, number + 1);
+            let one = SeqRange::of(*number, 1);
+            log.retire(one);
+            self.book.retire(one);
         }
     }
 
@@ -370,7 +375,7 @@ impl World {
             self.witnessed = log.durable_upto();
         }
         match saved.and_then(|()| log.reserve()) {
-            Err(error) if self.is_calm() && !matches!(error, Trouble::Quota) => {
+            Err(error) if self.is_calm() && !matches!(error, SpoolError::Quota) => {
                 Err(("a sound disk is no trouble", error.to_string()))
             }
             _ => Ok(()),
@@ -433,7 +438,7 @@ impl World {
         }
         let (file, bytes) = files[self.random.usize(0..files.len())];
         if file == FileName::Cursor {
-            self.witnessed = 0;
+            self.witnessed = Seq::ZERO;
         }
         if bytes > 0 {
             let bit = self.random.u64(0..bytes * 8);

@@ -119,6 +119,11 @@ impl Running {
         assert!(status.success());
     }
 
+    /// `kill -9`: the process is gone when this returns.
+    pub(crate) fn kill(self) {
+        drop(self);
+    }
+
     /// Waits for the end. Standard input stays open if it was not taken.
     pub(crate) fn finish(mut self) -> Run {
         let stdout = self.stdout.rest();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -22,6 +22,17 @@ pub(crate) struct Agent {
     pub(crate) running: Running,
     ready: PathBuf,
     urls: BTreeMap<String, String>,
+}
+
+/// The channel `c1` of the agent `a1`, on the disk.
+pub(crate) fn file_channel(directory: &Path) -> String {
+    let directory = directory.display();
+    format!(
+        "a1.channels.c1.type = file\n\
+         a1.channels.c1.dataDirs = {directory}\n\
+         a1.channels.c1.checkpointDir = {directory}\n\
+         a1.channels.c1.minimumRequiredSpace = 1048576\n"
+    )
 }
 
 impl PropertyFile {

@@ -3,15 +3,17 @@
 pub(crate) mod bad_server;
 pub(crate) mod command;
 pub(crate) mod configured;
-pub(crate) mod crafted;
 #[cfg(unix)]
 pub(crate) mod nobody;
 pub(crate) mod spool;
 pub(crate) mod web;
 
-use flume_mini_agent::{MiniAgent, Received};
-use std::net::TcpListener;
 use std::time::Duration;
+
+use flume_mini_agent::{MiniAgent, Received};
+use flume_tests::Port;
+
+pub(crate) use flume_tests::NO_HOST;
 
 /// Longer than anything here takes on a slow machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,8 +24,7 @@ pub(crate) fn agent() -> MiniAgent {
 
 /// An address nobody listens on.
 pub(crate) fn closed_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("avro://{}", listener.local_addr().unwrap())
+    Port::reserve().url()
 }
 
 /// The arguments that send to an agent through a spool, and give up after this time.

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 /// When the first events are stored; each further write is a second later.
 pub(crate) const TIME_MS: u64 = 1_700_000_000_000;
 
-const SETTINGS: Settings = Settings {
+pub(crate) const SETTINGS: Settings = Settings {
     segment_bytes: 16 * 1024,
     frame_bytes_max: 4 * 1024,
     bytes_max: 64 * 16 * 1024 + CURSOR_BYTES as u64,
@@ -46,6 +46,21 @@ impl TestSpool {
         let spool = Self::new();
         spool.log().write_numbered(0..events);
         spool
+    }
+
+    /// A spool of which some events are delivered, a frame and a whole segment are damaged, and most
+    /// can be read. With the file of the segment.
+    pub(crate) fn damaged() -> (Self, String) {
+        let spool = Self::new();
+        let mut log = spool.log();
+        log.write_numbered(0..400);
+        log.log.retire((20..30).into());
+        log.deliver(0..7);
+        drop(log);
+        spool.damage_text("<event 157>");
+        let gone = spool.damage_text("<event 333>");
+        spool.damage(&gone, 0..SEGMENT_HEADER_BYTES);
+        (spool, gone)
     }
 
     /// Where it is: a directory of its own in [`home`](Self::home).
@@ -161,9 +176,9 @@ impl Writer {
         }
     }
 
-    /// Events from `first` up to `end` were delivered.
-    pub(crate) fn deliver(&mut self, first: u64, end: u64) {
-        self.log.retire(first, end);
+    /// These events were delivered.
+    pub(crate) fn deliver(&mut self, numbers: std::ops::Range<u64>) {
+        self.log.retire(numbers.into());
         self.log.save().unwrap();
     }
 }

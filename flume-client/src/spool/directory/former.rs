@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 
-use super::{FileName, Handle, Place};
+use super::super::handle::Handle;
+use super::super::storage::FileName;
+use super::place::Place;
 
 /// Former directories that are kept open to be read, two descriptors each.
 pub(super) const FORMER_MAX: usize = 4;

@@ -47,7 +47,7 @@ pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// What [`put_long`] does, at the start of `room`. Returns the room behind it.
+/// What [`put_long`] does, at the start of `room`. Returns the room after it.
 pub(crate) fn fill_long(room: &mut [u8], value: i64) -> &mut [u8] {
     let (place, behind) = room.split_at_mut(long_len(value));
     let mut rest = zigzag(value);
@@ -59,7 +59,7 @@ pub(crate) fn fill_long(room: &mut [u8], value: i64) -> &mut [u8] {
     behind
 }
 
-/// What [`put_bytes`] does, at the start of `room`. Returns the room behind it.
+/// What [`put_bytes`] does, at the start of `room`. Returns the room after it.
 pub(crate) fn fill_bytes<'a>(room: &'a mut [u8], bytes: &[u8]) -> &'a mut [u8] {
     let (place, behind) = fill_long(room, as_long(bytes.len())).split_at_mut(bytes.len());
     place.copy_from_slice(bytes);
@@ -236,7 +236,7 @@ impl<'a> EventRef<'a> {
         Self::parse_whole(datum, PEER_HEADERS_MAX)
     }
 
-    /// Reads one event and leaves `reader` behind it.
+    /// Reads one event and leaves `reader` after it.
     pub fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Self::read_bounded(reader, PEER_HEADERS_MAX)
     }

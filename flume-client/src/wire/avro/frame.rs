@@ -141,7 +141,7 @@ pub struct Frame<'a> {
 
 /// Cuts a stream of bytes into frames, with any split of the stream into reads.
 ///
-/// Keeps at most one unfinished frame plus what was pushed behind it; a frame over the limits is
+/// Keeps at most one unfinished frame plus what was pushed after it; a frame over the limits is
 /// refused as soon as its length is known, before its bytes arrive.
 #[derive(Debug)]
 pub struct FrameDecoder {
@@ -167,7 +167,7 @@ impl FrameDecoder {
         self.buffer_mut().extend_from_slice(bytes);
     }
 
-    /// The buffer behind the last unread byte, for reads straight into it. Only append to it.
+    /// The buffer after the last unread byte, for reads straight into it. Only append to it.
     pub fn buffer_mut(&mut self) -> &mut Vec<u8> {
         if self.start == self.buffer.len() {
             self.buffer.clear();
@@ -260,7 +260,7 @@ struct Extent {
     bytes: usize,
 }
 
-/// Moves the buffers of the frame at the start of `frame` together, behind the first one's length.
+/// Moves the buffers of the frame at the start of `frame` together, after the first one's length.
 /// Returns the length of the joined payload.
 fn join_buffers(frame: &mut [u8], buffers: usize) -> usize {
     let mut joined = HEAD_BYTES;

@@ -77,8 +77,8 @@ pub enum Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// Reads a call behind the handshake, or the whole payload when there is none. Fails if bytes
-    /// are left over behind an `append`; for a batch see [`Events`].
+    /// Reads a call after the handshake, or the whole payload when there is none. Fails if bytes
+    /// are left over after an `append`; for a batch see [`Events`].
     pub fn read(mut reader: Reader<'a>) -> Result<Self, DecodeError> {
         skip_metadata(&mut reader)?;
         match reader.string("message name", NAME_BYTES_MAX)? {
@@ -94,7 +94,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// The events of an `appendBatch`, one by one. Ends after the first error; bytes behind the array
+/// The events of an `appendBatch`, one by one. Ends after the first error; bytes after the array
 /// are an error too.
 #[derive(Clone, Debug)]
 pub struct Events<'a> {
@@ -154,7 +154,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// Reads a reply behind the handshake, or the whole payload when there is none.
+    /// Reads a reply after the handshake, or the whole payload when there is none.
     pub fn read(mut reader: Reader<'_>) -> Result<Self, DecodeError> {
         skip_metadata(&mut reader)?;
         let what = "error flag";

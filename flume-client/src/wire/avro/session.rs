@@ -1,6 +1,6 @@
 //! The client's side of one connection, from its first byte on.
 //!
-//! A session greets with a handshake that carries no call (an empty message name) and opens when
+//! A session begins with a handshake that carries no call (an empty message name) and opens when
 //! that is answered. So nothing is ever sent before the first reply, which Flume 1.10 and later
 //! answer with broken calls, and a peer that is no Flume agent is found out before it gets data.
 
@@ -13,7 +13,7 @@ use super::rpc::{self, Reply};
 /// What came of received bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionEvent {
-    /// Send these bytes: the second greeting, to a server that did not know our protocol's MD5.
+    /// Send these bytes: the second handshake, to a server that did not know our protocol's MD5.
     Send(Vec<u8>),
     /// The handshake is through; calls may be sent, their frames without a handshake.
     Open,
@@ -66,7 +66,7 @@ enum Phase {
     Open,
 }
 
-/// Serial numbers of the two greetings. Calls count from 1.
+/// Serial numbers of the two handshakes. Calls count from 1.
 const GREETING_SERIAL: i32 = 0;
 const GREETING_WITH_TEXT_SERIAL: i32 = -1;
 

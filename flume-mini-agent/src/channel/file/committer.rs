@@ -5,11 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use flume_client::seq::Seq;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::TransactionError;
 use super::log::{Change, Log};
-use super::storage::Storage;
 use super::transaction::{Queue, Transaction};
 
 /// Commits that wait for the thread; further callers wait for a place.
@@ -26,8 +26,8 @@ pub(super) struct Commit {
 }
 
 /// Starts the thread. It ends when the sender is dropped, after the commits that are waiting.
-pub(super) fn start<S: Storage>(
-    log: Log<S>,
+pub(super) fn start(
+    log: Log,
     queue: Arc<Queue>,
 ) -> io::Result<(mpsc::Sender<Commit>, JoinHandle<()>)> {
     let (sender, commits) = mpsc::channel(COMMITS_MAX);
@@ -36,7 +36,7 @@ pub(super) fn start<S: Storage>(
     Ok((sender, thread))
 }
 
-fn run<S: Storage>(mut log: Log<S>, queue: &Queue, mut commits: mpsc::Receiver<Commit>) {
+fn run(mut log: Log, queue: &Queue, mut commits: mpsc::Receiver<Commit>) {
     while let Some(first) = commits.blocking_recv() {
         let mut bytes = first.transaction.put_bytes();
         let mut round = vec![first];
@@ -48,19 +48,21 @@ fn run<S: Storage>(mut log: Log<S>, queue: &Queue, mut commits: mpsc::Receiver<C
             round.push(next);
         }
         commit(&mut log, queue, round);
-        log.tidy();
         report_poison(&log, queue);
     }
-    // Nobody is left to tell of an error, and the close record is a help for replay only.
+    // Nobody is left to tell of an error, and what the cursor says then is a help for the next open
+    // only.
     let _ = log.close();
 }
 
-fn commit<S: Storage>(log: &mut Log<S>, queue: &Queue, round: Vec<Commit>) {
+fn commit(log: &mut Log, queue: &Queue, round: Vec<Commit>) {
     let changes: Vec<_> = round.iter().map(|it| change(&it.transaction)).collect();
     match log.commit(&changes) {
         Ok(first) => publish(queue, round, first),
         // What is too much for the disk together may fit one by one; takes are small.
-        Err(TransactionError::Write(_)) if round.len() > 1 => {
+        Err(TransactionError::Write(_) | TransactionError::SegmentSpace { .. })
+            if round.len() > 1 =>
+        {
             for single in round {
                 commit(log, queue, vec![single]);
             }
@@ -76,12 +78,12 @@ fn commit<S: Storage>(log: &mut Log<S>, queue: &Queue, round: Vec<Commit>) {
     }
 }
 
-fn publish(queue: &Queue, round: Vec<Commit>, first: u64) {
+fn publish(queue: &Queue, round: Vec<Commit>, first: Seq) {
     let mut sequence = first;
     for Commit { transaction, reply } in round {
         let puts = transaction.put_count() as u64;
         queue.publish(transaction, sequence);
-        sequence += puts;
+        sequence = sequence.plus(puts);
         let _ = reply.send(Ok(()));
     }
 }
@@ -94,7 +96,7 @@ fn change(transaction: &Transaction) -> Change<'_> {
     }
 }
 
-fn report_poison<S>(log: &Log<S>, queue: &Queue) {
+fn report_poison(log: &Log, queue: &Queue) {
     if let Some(reason) = log.poisoned() {
         queue.poison(Arc::clone(reason));
     }

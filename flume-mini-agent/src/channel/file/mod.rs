@@ -15,13 +15,9 @@
 //! | here | the channel as sources and sinks see it |
 //! | [`transaction`] | what is visible, taken and put between commits |
 //! | [`committer`] | the thread that writes and syncs |
-//! | [`log`] | rounds of transactions to segments; removal of segments |
-//! | [`ledger`] | which events are live and in which segment. Pure |
-//! | [`record`] | the format. Pure |
-//! | [`replay`] | opening |
-//! | [`storage`], [`disk`], [`scripted`] | what is done to a disk, the real one, and one under faults |
-//! | [`fuzz`] | what must hold for any bytes in a log |
-//! | [`store`] | the channel over the stops and starts of an agent |
+//! | [`log`] | rounds of transactions to a [spool](flume_client::spool), which is the format |
+//! | [`replay`] | what a directory holds, and whether all of it is there |
+//! | [`guarded`] | the disk, which stops at its first failure, and fails as scripted faults want it |
 //!
 //! # What happens when...
 //!
@@ -30,61 +26,53 @@
 //! | the process is killed | what was committed is there after the next open, the rest is not; a transaction whose commit had not returned may be either, but whole |
 //! | the machine loses power | the same, as far as the disk honours a flush |
 //! | the disk is full | a transaction that cannot be written fails and is undone; the channel works on |
-//! | less than `minimum_required_space` is free | puts are refused, takes go on; once all events are taken the log starts anew, which frees the disk. Flume refuses both and so cannot drain |
+//! | less than `minimum_required_space` is free | puts are refused, takes go on; segments go with their events except three, at most 3 MiB. Flume refuses both and so cannot drain |
 //! | a sync fails | that commit and everything after it fails with the reason until the channel is opened again |
-//! | a record is damaged | the channel does not open; the error names file and offset. Flume notices at the take |
+//! | events or the cursor are damaged | the channel does not open; the error names file and offset, and nothing is changed. Flume notices at the take |
 //! | a second channel opens the directory | it is refused with the pid of the holder; the first goes on |
+//! | a directory that Flume or an earlier mini-agent wrote | it is refused |
+//! | a directory that everybody may write to, or that another user but root owns | it is refused |
 //! | `capacity` was lowered below what the log holds | the channel does not open |
-//! | a sink holds on to an old event while others go on | its segment would keep all later ones: when dead events outweigh live ones it is rewritten |
+//! | a sink holds on to an old event while others go on | its segment stays, the later ones go with their events |
+//! | what was taken lies in more than 64 places between events that are left, as after as many restarts with events left in between | the cursor keeps the oldest 64: what was taken in the others, or put and undone, may come again after the next open |
 //!
 //! Events stay in memory as well until their take is committed; Flume keeps a pointer for each and
 //! reads them again. Not here: checkpoints (an open reads the whole log), several data
 //! directories, `fsyncPerTransaction = false`, encryption.
 
 mod committer;
-mod disk;
 mod error;
-pub(crate) mod fuzz;
-mod ledger;
+mod guarded;
 mod log;
-mod record;
 mod replay;
-mod scripted;
-mod storage;
-mod store;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use flume_client::spool::{Access, Directory, ForeignOwner, NetworkFileSystem, Storage};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::channel::StoredEvent;
 use crate::fault::guard::FaultBoard;
 use committer::Commit;
-use disk::Disk;
-use scripted::Scripted;
-use storage::{SpaceProbe, Storage};
+use guarded::Guarded;
+use log::{Limits, Log};
 use transaction::Queue;
 
 pub(crate) use error::{OpenError, TransactionError};
-pub(crate) use replay::Replay;
-pub(crate) use store::FileStore;
 pub(crate) use transaction::Transaction;
 
 /// The smallest `minimum_required_space`, as in Flume.
 const MINIMUM_REQUIRED_SPACE_MIN: u64 = 1 << 20;
 
-/// The smallest `max_file_size`: smaller segments would be headers for the most part.
-const MAX_FILE_SIZE_MIN: u64 = 4 << 10;
-
-/// What a file channel is told, under Flume's names and with its defaults but for
-/// `max_file_size`.
+/// What a file channel is told, under Flume's names and with its defaults except `max_file_size`.
 #[derive(Clone, Debug)]
 pub(crate) struct FileSettings {
     /// The channel's own directory: `dataDirs` and `checkpointDir` in one. Made if need be.
@@ -95,8 +83,8 @@ pub(crate) struct FileSettings {
     pub(crate) transaction_capacity: usize,
     /// How long a put waits for a slot.
     pub(crate) keep_alive: Duration,
-    /// Bytes after which a segment of the log is followed by the next; a round of transactions may
-    /// go beyond it. At least 4 KiB. Dead events take up to four segments of the disk.
+    /// Bytes of a segment of the log. Taken as 16 KiB if less and as 1 MiB if more, but a
+    /// transaction of more than half a segment makes it and those after it larger.
     pub(crate) max_file_size: u64,
     /// Bytes that puts leave free on the disk, at least 1 MiB.
     pub(crate) minimum_required_space: u64,
@@ -109,13 +97,14 @@ pub(crate) struct FileChannel {
     queue: Arc<Queue>,
     /// `None` once it is closed.
     committer: Mutex<Option<Committer>>,
-    space_probe: SpaceProbe,
     settings: FileSettings,
 }
 
 struct Committer {
     commits: mpsc::Sender<Commit>,
     thread: JoinHandle<()>,
+    /// For looks at its free space.
+    disk: Arc<Guarded>,
 }
 
 impl FileSettings {
@@ -141,38 +130,44 @@ impl FileChannel {
     pub(crate) fn open(
         settings: FileSettings,
         faults: Option<Arc<FaultBoard>>,
-    ) -> Result<(Self, Replay), OpenError> {
-        let disk = Disk::open(&settings.directory)?;
-        match faults {
-            Some(faults) => Self::open_on(Scripted::new(disk, faults), settings),
-            None => Self::open_on(disk, settings),
-        }
+    ) -> Result<Self, OpenError> {
+        refuse_other_formats(&settings.directory)?;
+        let access = Access {
+            network: NetworkFileSystem::Allowed,
+            owner: ForeignOwner::AllowedToRoot,
+        };
+        let opened = Directory::open(&settings.directory, access);
+        let directory = opened.map_err(OpenError::of_directory)?;
+        Self::open_on(Arc::new(directory), faults, settings)
     }
 
-    fn open_on(storage: impl Storage, settings: FileSettings) -> Result<(Self, Replay), OpenError> {
+    fn open_on(
+        disk: Arc<dyn Storage>,
+        faults: Option<Arc<FaultBoard>>,
+        settings: FileSettings,
+    ) -> Result<Self, OpenError> {
         debug_assert!((1..=settings.capacity).contains(&settings.transaction_capacity));
-        let max_file_size = settings.max_file_size.max(MAX_FILE_SIZE_MIN);
         let capacity = settings.capacity.min(Semaphore::MAX_PERMITS);
-        let (mut log, replay) = replay::open(storage, max_file_size)?;
-        log.leave_free(settings.required_space());
-        if replay.events > capacity {
-            return Err(OpenError::OverCapacity {
-                events: replay.events,
-                capacity,
-            });
-        }
-        let events = log.ledger().events().collect();
+        let disk = Arc::new(Guarded::new(disk, faults));
+        let limits = Limits {
+            capacity,
+            segment_bytes: settings.max_file_size,
+            free_bytes: settings.required_space(),
+        };
+        let (log, events) = Log::open(Arc::clone(&disk), limits)?;
         let queue = Arc::new(Queue::new(events, capacity, settings.transaction_capacity));
-        let space_probe = log.space_probe();
         let (commits, thread) = committer::start(log, Arc::clone(&queue))
             .map_err(OpenError::io("start the channel's thread"))?;
-        let channel = Self {
-            queue,
-            committer: Mutex::new(Some(Committer { commits, thread })),
-            space_probe,
-            settings,
+        let committer = Committer {
+            commits,
+            thread,
+            disk,
         };
-        Ok((channel, replay))
+        Ok(Self {
+            queue,
+            committer: Mutex::new(Some(committer)),
+            settings,
+        })
     }
 
     /// Opens a transaction.
@@ -206,9 +201,14 @@ impl FileChannel {
         Ok(())
     }
 
-    /// Takes the oldest event into `transaction`. `false` when the channel is empty.
-    pub(crate) fn take(&self, transaction: &mut Transaction) -> Result<bool, TransactionError> {
-        self.queue.take(transaction)
+    /// Takes the oldest events into `transaction`, up to so many of those that are there. Says how
+    /// many attempts that were, the one that found nothing among them.
+    pub(crate) fn take(
+        &self,
+        transaction: &mut Transaction,
+        events_max: usize,
+    ) -> Result<usize, TransactionError> {
+        self.queue.take(transaction, events_max)
     }
 
     /// Makes the transaction final; it is on disk when this returns. After an error it is rolled
@@ -237,9 +237,14 @@ impl FileChannel {
         drop(transaction);
     }
 
-    /// Events that can be taken.
+    /// Events that can be taken: none once it is closed.
     pub(crate) fn len(&self) -> usize {
-        self.queue.len()
+        self.committer().as_ref().map_or(0, |_| self.queue.len())
+    }
+
+    /// How long a put waits for a slot.
+    pub(crate) fn keep_alive(&self) -> Duration {
+        self.settings.keep_alive
     }
 
     /// Events in slots: those that open transactions have taken or put, too.
@@ -259,9 +264,14 @@ impl FileChannel {
     /// on every transaction fails.
     pub(crate) fn close(&self) {
         let committer = self.committer().take();
-        if let Some(Committer { commits, thread }) = committer {
+        if let Some(Committer {
+            commits,
+            thread,
+            disk,
+        }) = committer
+        {
             self.queue.poison("it was closed".into());
-            drop(commits);
+            drop((commits, disk));
             // If it has panicked, the commits it left have been answered with that.
             let _ = thread.join();
         }
@@ -292,7 +302,7 @@ impl FileChannel {
     ) -> Result<(), TransactionError> {
         let usable = match *transaction.usable_bytes() {
             Some(usable) => usable,
-            None => (self.space_probe)().map_err(|error| TransactionError::Write(error.into()))?,
+            None => self.free_bytes()?,
         };
         *transaction.usable_bytes() = Some(usable);
         let required = self.settings.required_space();
@@ -301,6 +311,20 @@ impl FileChannel {
             return Err(TransactionError::SpaceLow { usable, required });
         }
         Ok(())
+    }
+}
+
+impl FileChannel {
+    /// Not with a handle of its own, which would keep the directory from being let go of.
+    fn free_bytes(&self) -> Result<u64, TransactionError> {
+        let committer = self.committer();
+        let free = committer.as_ref().map(|open| open.disk.free_bytes());
+        drop(committer);
+        match free {
+            Some(free) => free.map_err(|error| TransactionError::Write(error.into())),
+            // It was closed just now.
+            None => self.queue.check().map(|()| u64::MAX),
+        }
     }
 }
 
@@ -317,4 +341,34 @@ impl fmt::Debug for FileChannel {
             .field("queue", &self.queue)
             .finish_non_exhaustive()
     }
+}
+
+/// Segments of Flume's file channel, and of this one before it was a spool, are `log-1`, `log-2`, ...
+fn refuse_other_formats(directory: &Path) -> Result<(), OpenError> {
+    // What cannot be read is told when it is opened.
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("log-"));
+        if let Some(number) = number
+            && number
+                .parse::<u64>()
+                .is_ok_and(|it| it.to_string() == number)
+        {
+            let file = entry.path();
+            return Err(OpenError::OtherFormat { file });
+        }
+    }
+    Ok(())
+}
+
+/// The events in a log, for the crate's fuzz checks.
+pub(crate) fn read_log(disk: Arc<dyn Storage>) -> Result<Vec<Vec<u8>>, OpenError> {
+    let limits = Limits {
+        capacity: usize::MAX,
+        segment_bytes: 0,
+        free_bytes: 0,
+    };
+    let (_, events) = Log::open(Arc::new(Guarded::new(disk, None)), limits)?;
+    let datums = events.values().map(|event| event.datum().to_vec());
+    Ok(datums.collect())
 }

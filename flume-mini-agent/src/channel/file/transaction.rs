@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use flume_client::seq::{Seq, SeqRange};
 use tokio::sync::{Notify, Semaphore};
 
 use super::error::TransactionError;
@@ -24,7 +25,7 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct State {
     /// By sequence number, which is the order of the commits.
-    events: BTreeMap<u64, StoredEvent>,
+    events: BTreeMap<Seq, StoredEvent>,
     poison: Option<Arc<str>>,
 }
 
@@ -37,7 +38,7 @@ pub(crate) struct Transaction {
     puts: Vec<StoredEvent>,
     takes: Vec<StoredEvent>,
     /// Sequence numbers of `takes`.
-    taken: Vec<u64>,
+    taken: Vec<Seq>,
     put_bytes: usize,
     /// Free bytes of the disk at the first put.
     usable_bytes: Option<u64>,
@@ -46,7 +47,7 @@ pub(crate) struct Transaction {
 impl Queue {
     /// A queue of committed `events`, which are not more than `capacity`.
     pub(super) fn new(
-        events: BTreeMap<u64, StoredEvent>,
+        events: BTreeMap<Seq, StoredEvent>,
         capacity: usize,
         transaction_capacity: usize,
     ) -> Self {
@@ -72,28 +73,38 @@ impl Queue {
         }
     }
 
-    /// Takes the oldest event. `false` when there is none.
-    pub(super) fn take(&self, transaction: &mut Transaction) -> Result<bool, TransactionError> {
+    /// Takes the oldest events, up to so many. All at once: what two sinks take in turns would be
+    /// as many ranges for the cursor, which keeps few. Says how many attempts that were, the one
+    /// that found nothing among them.
+    pub(super) fn take(
+        &self,
+        transaction: &mut Transaction,
+        events_max: usize,
+    ) -> Result<usize, TransactionError> {
         self.check()?;
         if !transaction.puts.is_empty() {
             return Err(TransactionError::PutsAndTakes);
         }
-        transaction.check_count(transaction.takes.len())?;
-        let Some((sequence, event)) = self.state().events.pop_first() else {
-            return Ok(false);
-        };
-        transaction.taken.push(sequence);
-        transaction.takes.push(event);
-        Ok(true)
+        let mut state = self.state();
+        for attempts in 1..=events_max {
+            transaction.check_count(transaction.takes.len())?;
+            let Some((sequence, event)) = state.events.pop_first() else {
+                return Ok(attempts);
+            };
+            transaction.taken.push(sequence);
+            transaction.takes.push(event);
+        }
+        Ok(events_max)
     }
 
     /// A committed transaction takes effect; its first put has the sequence number `first`.
-    pub(super) fn publish(&self, mut transaction: Transaction, first: u64) {
+    pub(super) fn publish(&self, mut transaction: Transaction, first: Seq) {
         let puts = std::mem::take(&mut transaction.puts);
         transaction.taken.clear();
         let takes = std::mem::take(&mut transaction.takes);
         if !puts.is_empty() {
-            self.state().events.extend((first..).zip(puts));
+            let numbers = SeqRange::of(first, puts.len() as u64);
+            self.state().events.extend(numbers.iter().zip(puts));
             self.arrivals.notify_one();
         }
         self.slots.add_permits(takes.len());
@@ -140,7 +151,7 @@ impl Transaction {
     }
 
     /// Sequence numbers of the events taken so far.
-    pub(super) fn taken_sequences(&self) -> &[u64] {
+    pub(super) fn taken_sequences(&self) -> &[Seq] {
         &self.taken
     }
 

@@ -7,13 +7,13 @@ use flume_client::wire::avro::DecodeError;
 use flume_client::wire::avro::datum::EventRef;
 use flume_client::wire::avro::rpc::Reply;
 
-use super::AvroSource;
 use super::responder::{self, Content};
-use crate::agent::log::Stored;
-use crate::agent::tally::{Gauge, Stats};
+use super::shared::AvroSource;
 use crate::channel::StoredEvent;
 use crate::fault::Fault;
 use crate::fault::engine::{CallView, Place};
+use crate::log::Stored;
+use crate::observed::{Gauge, Stats};
 use crate::processor::{ProcessError, Progress};
 
 /// A call to be worked on.
@@ -63,12 +63,17 @@ impl Call {
         let work = self.work(content, fault.as_ref()).await;
         let source = &self.source;
         let request = self.place.request;
-        source.watch.log.stored(request, work.events, work.stored);
+        source
+            .recorder
+            .log
+            .stored(request, work.events, work.stored);
         let events = match work.stored {
             Stored::No => 0,
             _ => work.events as u64,
         };
-        source.tally.count(|stats| stats.events_accepted += events);
+        source
+            .observed
+            .count(|stats| stats.events_accepted += events);
         if let Some(Fault::AnswerLate(late)) = fault {
             tokio::time::sleep(late).await;
         }
@@ -87,7 +92,7 @@ impl Call {
             return None;
         }
         let has_headers = |wanted: &[(String, String)]| content.has_headers(wanted);
-        self.source.watch.faults.on_call(&CallView {
+        self.source.recorder.faults.on_call(&CallView {
             at: self.place,
             framed: true,
             payload_bytes: self.payload.len(),
@@ -216,7 +221,7 @@ impl Call {
     }
 
     fn gauge(&self) -> Gauge {
-        Gauge::up(&self.source.tally, |stats| &mut stats.batches_waiting)
+        Gauge::up(&self.source.observed, |stats| &mut stats.batches_waiting)
     }
 }
 

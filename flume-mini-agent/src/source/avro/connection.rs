@@ -17,13 +17,14 @@ use tokio::task::coop;
 use tokio::time::{Instant, timeout};
 
 use super::call::{Call, Finished, count_reply};
+use super::reply;
 use super::responder::{self, Greeting};
-use super::{AvroSource, IN_FLIGHT_MAX, NAME, ReplyMode, reply};
-use crate::agent::log::{OpenConnection, Told};
-use crate::agent::tally::Gauge;
+use super::shared::{AvroSource, IN_FLIGHT_MAX, NAME, ReplyMode};
 use crate::counters;
 use crate::fault::Fault;
 use crate::fault::engine::Place;
+use crate::log::{Answered, OpenConnection};
+use crate::observed::Gauge;
 use crate::source::stream::{End, Pace, REQUEST_TIMEOUT};
 
 /// Least and most bytes read at once. The size grows while reads fill it.
@@ -90,11 +91,11 @@ enum Turn {
 impl Connection {
     pub(super) fn new(source: Arc<AvroSource>, socket: TcpStream, peer: SocketAddr) -> Self {
         let (finished_sender, finished) = mpsc::channel(IN_FLIGHT_MAX);
-        let opened = source.watch.open(NAME, Some(peer));
-        let open = Gauge::up(&source.tally, |stats| &mut stats.connections_open);
-        source.tally.count(|stats| stats.connections_opened += 1);
+        let opened = source.recorder.open(NAME, Some(peer));
+        let open = Gauge::up(&source.observed, |stats| &mut stats.connections_open);
+        source.observed.count(|stats| stats.connections_opened += 1);
         let mut pace = Pace::default();
-        let fault = source.watch.faults.on_connection(opened.number(), true);
+        let fault = source.recorder.faults.on_connection(opened.number(), true);
         if let Some(fault) = &fault {
             pace.slow_down(fault);
         }
@@ -230,7 +231,9 @@ impl Connection {
                 payload: Bytes::copy_from_slice(frame.payload),
             })),
             Err(error) => {
-                self.source.tally.count(|stats| stats.frames_refused += 1);
+                self.source
+                    .observed
+                    .count(|stats| stats.frames_refused += 1);
                 Err(io::Error::new(io::ErrorKind::InvalidData, error))
             }
         }
@@ -244,15 +247,15 @@ impl Connection {
     fn begin(&mut self, frame: Frame) -> Option<Call> {
         let Frame { serial, payload } = frame;
         let source = &self.source;
-        let log = &source.watch.log;
+        let log = &source.recorder.log;
         let request = log.begin(NAME, self.opened.number(), payload.len());
-        source.tally.count(|stats| stats.requests += 1);
+        source.observed.count(|stats| stats.requests += 1);
         let place = Place {
             connection: self.opened.number(),
             connection_bytes: self.received,
             request,
         };
-        let fault = || source.watch.faults.on_handshake(&place);
+        let fault = || source.recorder.faults.on_handshake(&place);
         let greeting = responder::greet(payload, &mut self.established, &source.protocols, fault);
         // Handshakes that come to nothing do not win their peer time.
         if self.established {
@@ -267,13 +270,13 @@ impl Connection {
                 payload,
             }),
             Greeting::Refused { handshake } => {
-                log.told(request, Told::Handshake);
+                log.answered(request, Answered::Handshake);
                 reply::put_handshake(&mut self.replies, serial, &handshake);
                 None
             }
             Greeting::Nonsense { reply } => {
-                log.told(request, reply::told(&reply));
-                source.tally.count(|stats| count_reply(stats, &reply));
+                log.answered(request, reply::answered(&reply));
+                source.observed.count(|stats| count_reply(stats, &reply));
                 reply::put_reply(&mut self.replies, serial, &[], &reply);
                 None
             }
@@ -296,20 +299,22 @@ impl Connection {
                 self.end = self.end.or(End::of(fault));
             }
         }
-        let log = &self.source.watch.log;
+        let log = &self.source.recorder.log;
         match (reply, fault) {
             (Some(reply), Some(fault)) if fault.breaks_answer() => {
-                log.told(request, Told::Broken);
+                log.answered(request, Answered::Broken);
                 reply::put_broken(&mut self.replies, serial, &handshake, &reply, &fault);
             }
             (Some(reply), _) => {
                 // In the log first, since who waits for a counter looks there next.
-                log.told(request, reply::told(&reply));
-                self.source.tally.count(|stats| count_reply(stats, &reply));
+                log.answered(request, reply::answered(&reply));
+                self.source
+                    .observed
+                    .count(|stats| count_reply(stats, &reply));
                 reply::put_reply(&mut self.replies, serial, &handshake, &reply);
             }
             (None, None) => {
-                log.told(request, Told::Handshake);
+                log.answered(request, Answered::Handshake);
                 reply::put_handshake(&mut self.replies, serial, &handshake);
             }
             (None, Some(_)) => {}
@@ -320,7 +325,7 @@ impl Connection {
     fn meet_bytes(&mut self, bytes: usize) {
         let before = self.received;
         self.received += bytes as u64;
-        let faults = &self.source.watch.faults;
+        let faults = &self.source.recorder.faults;
         let Some((kept, fault)) = faults.on_bytes(self.opened.number(), (before, bytes)) else {
             return;
         };

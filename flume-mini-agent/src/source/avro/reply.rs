@@ -6,8 +6,8 @@
 
 use flume_client::wire::avro::rpc::Reply;
 
-use crate::agent::log::Told;
 use crate::fault::Fault;
+use crate::log::Answered;
 
 /// A frame with the handshake part only.
 pub(super) fn put_handshake(out: &mut Vec<u8>, serial: i32, handshake: &[u8]) {
@@ -63,12 +63,12 @@ pub(super) fn put_broken(
 }
 
 /// What a reply tells.
-pub(super) fn told(reply: &Reply) -> Told {
+pub(super) fn answered(reply: &Reply) -> Answered {
     match reply {
-        Reply::Ok => Told::Ok,
-        Reply::Failed => Told::Failed,
-        Reply::Unknown => Told::Unknown,
-        Reply::Error(text) => Told::Error(text.clone()),
+        Reply::Ok => Answered::Ok,
+        Reply::Failed => Answered::Failed,
+        Reply::Unknown => Answered::Unknown,
+        Reply::Error(text) => Answered::Error(text.clone()),
     }
 }
 

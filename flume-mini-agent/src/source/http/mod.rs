@@ -27,17 +27,14 @@ use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::intake::{Answer, Intake, Visit};
+use super::intake::{Answer, Connection, Intake};
 use super::listen::serve;
 use super::stream::End;
-use crate::agent::log::Told;
 use crate::channel::StoredEvent;
-use crate::web::{self, BodyError, NoAnswer};
+use crate::log::Answered;
+use crate::web::{self, BodyError};
 use charset::Charset;
 use json::JsonError;
-
-/// The source's type in a Flume configuration.
-pub(crate) const NAME: &str = "http";
 
 /// The events of a request take no more memory than so many times its bytes, in any charset.
 pub(crate) fn check_body(bytes: &[u8]) {
@@ -68,6 +65,11 @@ pub(crate) struct HttpSource {
     body_bytes_max: usize,
 }
 
+/// A request that is not answered: the connection ends.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection ends without an answer")]
+struct NoAnswer;
+
 impl HttpSource {
     pub(crate) fn new(intake: Intake, body_bytes_max: usize) -> Self {
         Self {
@@ -79,15 +81,18 @@ impl HttpSource {
     /// Accepts connections until dropped.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
         let connect = |socket, peer| Arc::clone(&self).connection(socket, peer);
-        serve(listener, connections_max, &self.intake.tally, connect).await;
+        serve(listener, connections_max, &self.intake.observed, connect).await;
     }
 
     async fn connection(self: Arc<Self>, mut socket: TcpStream, peer: SocketAddr) {
-        let visit = self.intake.open(peer);
+        let connection = self.intake.open(peer);
         let _ = socket.set_nodelay(true);
-        let end = Mutex::new(visit.end);
-        if visit.end.is_none() {
-            web::serve(&mut socket, |request| self.answer(&visit, request, &end)).await;
+        let end = Mutex::new(connection.end);
+        if connection.end.is_none() {
+            web::serve(&mut socket, |request| {
+                self.answer(&connection, request, &end)
+            })
+            .await;
         }
         let end = end.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(end) = end {
@@ -98,33 +103,33 @@ impl HttpSource {
 
     async fn answer(
         &self,
-        visit: &Visit,
+        connection: &Connection,
         request: Request<Incoming>,
         end: &Mutex<Option<End>>,
     ) -> Result<web::Answer, NoAnswer> {
         let bytes = request.body().size_hint().lower() as usize;
-        let number = self.intake.begin(visit, bytes);
+        let number = self.intake.begin(connection, bytes);
         if let Some(status) = refused(request.method()) {
             self.intake
-                .turned_away(number, Told::Status(status.as_u16()));
+                .turned_away(number, Answered::Status(status.as_u16()));
             return Ok(web::text(status, ""));
         }
         let (events, bytes) = match self.read(request).await {
             Ok(read) => read,
             Err(answer) => {
                 self.intake
-                    .refused(number, Told::Status(answer.status().as_u16()));
+                    .refused(number, Answered::Status(answer.status().as_u16()));
                 return Ok(answer);
             }
         };
         self.intake.counters.batches_received.increment();
         let count = events.len();
-        let taken = self.intake.take(visit, (number, bytes), events).await;
+        let taken = self.intake.take(connection, (number, bytes), events).await;
         let answer = self.tell(&taken);
-        let told = answer
+        let answered = answer
             .as_ref()
-            .map(|answer| Told::Status(answer.status().as_u16()));
-        self.intake.answered(number, &taken, told, count);
+            .map(|answer| Answered::Status(answer.status().as_u16()));
+        self.intake.answered(number, &taken, answered, count);
         match (answer, taken) {
             (Some(answer), _) => Ok(answer),
             (None, Answer::End(how @ Some(_))) => {

@@ -23,12 +23,12 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
-use super::intake::{Answer, Intake, Visit};
+use super::intake::{self, Answer, Intake};
 use super::listen::serve;
 use super::stream::{End, REQUEST_TIMEOUT, write_all};
-use crate::agent::log::Told;
 use crate::channel::StoredEvent;
 use crate::config::{Encoding, NetcatSourceConfig};
+use crate::log::Answered;
 use line::{LineDecoder, Next};
 
 /// The source's type in a Flume configuration.
@@ -76,7 +76,7 @@ pub(crate) struct NetcatSource {
 struct Connection {
     source: Arc<NetcatSource>,
     socket: TcpStream,
-    visit: Visit,
+    connection: intake::Connection,
     lines: LineDecoder,
     /// Since when a line is on its way.
     line_since: Option<Instant>,
@@ -90,7 +90,7 @@ impl NetcatSource {
     /// Accepts connections until dropped.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
         let connect = |socket, peer| Connection::new(Arc::clone(&self), socket, peer).run();
-        serve(listener, connections_max, &self.intake.tally, connect).await;
+        serve(listener, connections_max, &self.intake.observed, connect).await;
     }
 }
 
@@ -98,7 +98,7 @@ impl Connection {
     fn new(source: Arc<NetcatSource>, socket: TcpStream, peer: SocketAddr) -> Self {
         let settings = &source.settings;
         Self {
-            visit: source.intake.open(peer),
+            connection: source.intake.open(peer),
             lines: LineDecoder::new(settings.encoding, settings.max_line_length),
             line_since: None,
             source,
@@ -109,7 +109,7 @@ impl Connection {
     /// Serves until one side ends the connection.
     async fn run(mut self) {
         let _ = self.socket.set_nodelay(true);
-        let end = match self.visit.end {
+        let end = match self.connection.end {
             Some(end) => end,
             None => match self.serve().await {
                 Ok(end) => end,
@@ -179,17 +179,17 @@ impl Connection {
     async fn store(&mut self, line: &str) -> io::Result<Option<End>> {
         let source = Arc::clone(&self.source);
         let intake = &source.intake;
-        let request = intake.begin(&self.visit, line.len());
+        let request = intake.begin(&self.connection, line.len());
         intake.counters.appends_received.increment();
         let event = StoredEvent::from_parts(&[], line.as_bytes());
         let size = (request, line.len());
-        let answer = intake.take(&self.visit, size, vec![event]).await;
-        let told = match &answer {
-            Answer::Ok => source.settings.ack_every_event.then_some(Told::Ok),
-            Answer::Failed(_) => Some(Told::Failed),
+        let answer = intake.take(&self.connection, size, vec![event]).await;
+        let answered = match &answer {
+            Answer::Ok => source.settings.ack_every_event.then_some(Answered::Ok),
+            Answer::Failed(_) => Some(Answered::Failed),
             Answer::Error(_) | Answer::End(_) => None,
         };
-        intake.answered(request, &answer, told, 1);
+        intake.answered(request, &answer, answered, 1);
         Ok(match answer {
             Answer::Ok => {
                 intake.counters.appends_accepted.increment();

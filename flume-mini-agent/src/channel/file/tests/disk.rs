@@ -2,18 +2,20 @@
 
 use std::fs;
 
+use flume_client::spool::frame_bytes;
+
 use super::*;
 
 fn settings(directory: &TestDirectory) -> FileSettings {
     FileSettings {
-        capacity: 1000,
+        capacity: 10_000,
         transaction_capacity: 100,
         max_file_size: 4096,
         ..FileSettings::new(directory.path())
     }
 }
 
-fn open(directory: &TestDirectory) -> (FileChannel, Replay) {
+fn open(directory: &TestDirectory) -> FileChannel {
     FileChannel::open(settings(directory), None).unwrap()
 }
 
@@ -26,57 +28,68 @@ fn names(directory: &TestDirectory) -> Vec<String> {
     names
 }
 
+fn segments(directory: &TestDirectory) -> Vec<String> {
+    let mut names = names(directory);
+    names.retain(|name| name.starts_with("seg-"));
+    names
+}
+
 #[test]
 fn a_channel_keeps_its_events_in_a_directory_that_it_makes_with_its_parents() {
     run(async {
         let parent = TestDirectory::new();
         let settings = FileSettings::new(parent.path().join("a/b"));
-        let (channel, replay) = FileChannel::open(settings.clone(), None).unwrap();
-        assert_eq!((replay.events, replay.segments), (0, 1));
+        let channel = FileChannel::open(settings.clone(), None).unwrap();
+        assert_eq!(channel.len(), 0);
         commit_puts(&channel, &[1, 2, 3]).await.unwrap();
         let transaction = take(&channel, 1);
         channel.commit(transaction).await.unwrap();
         drop(channel);
-        let (channel, replay) = FileChannel::open(settings, None).unwrap();
+        let channel = FileChannel::open(settings, None).unwrap();
         assert_eq!(content(&channel), [2, 3]);
-        assert_eq!((replay.events, replay.cut, replay.closed), (2, None, true));
     });
 }
 
 #[test]
-fn segments_follow_one_another_and_are_deleted_when_they_are_drained() {
+fn segments_follow_one_another_and_are_used_again_when_they_are_drained() {
     run(async {
         let directory = TestDirectory::new();
-        let (channel, _) = open(&directory);
+        let channel = open(&directory);
         let numbers: Vec<u64> = (0..50).collect();
-        for _ in 0..10 {
+        for _ in 0..60 {
             commit_puts(&channel, &numbers).await.unwrap();
         }
-        assert_eq!(names(&directory), ["in_use.lock", "log-1", "log-2"]);
+        let filled = segments(&directory);
+        assert!(filled.len() > 3, "{filled:?}");
         while channel.len() > 0 {
             let transaction = take(&channel, 100);
             channel.commit(transaction).await.unwrap();
         }
         drop(channel);
-        assert_eq!(names(&directory), ["in_use.lock", "log-2"]);
-        assert_eq!(open(&directory).1.events, 0);
+        let left = names(&directory);
+        assert_eq!(segments(&directory), filled[filled.len() - 1..]);
+        let spares = left.iter().filter(|name| name.starts_with("spare-"));
+        assert!(spares.count() <= 2, "{left:?}");
+        assert_eq!(open(&directory).len(), 0);
     });
 }
 
 #[test]
-fn a_torn_tail_is_cut_and_reported_and_an_unfinished_segment_is_ignored() {
+fn a_torn_tail_is_cut_and_an_unfinished_segment_is_ignored() {
     run(async {
         let directory = TestDirectory::new();
-        commit_puts(&open(&directory).0, &[1, 2]).await.unwrap();
-        let log = directory.path().join("log-1");
-        let whole = fs::read(&log).unwrap();
-        fs::write(&log, [&whole[..], b"torn"].concat()).unwrap();
-        fs::write(directory.path().join("log-2.new"), b"half a header").unwrap();
-        let (channel, replay) = open(&directory);
+        commit_puts(&open(&directory), &[1, 2]).await.unwrap();
+        let segment = directory.path().join(&segments(&directory)[0]);
+        let mut whole = fs::read(&segment).unwrap();
+        // The header, and a frame of two events.
+        whole.truncate(4096 + frame_bytes(2, 2 * event(1).datum().len()));
+        fs::write(&segment, [&whole[..], b"torn"].concat()).unwrap();
+        let unfinished = directory.path().join("spare-00000000000000ff.flb");
+        fs::write(unfinished, b"half a header").unwrap();
+        let channel = open(&directory);
         assert_eq!(content(&channel), [1, 2]);
-        assert_eq!(replay.cut.unwrap().bytes, 4);
         drop(channel);
-        assert!(fs::read(&log).unwrap().starts_with(&whole));
+        assert!(fs::read(&segment).unwrap().starts_with(&whole));
     });
 }
 
@@ -88,7 +101,7 @@ fn the_free_space_of_the_disk_is_asked_for() {
             minimum_required_space: u64::MAX / 2,
             ..settings(&directory)
         };
-        let (channel, _) = FileChannel::open(settings, None).unwrap();
+        let channel = FileChannel::open(settings, None).unwrap();
         let mut transaction = channel.begin();
         let error = channel.put(&mut transaction, event(1)).await.unwrap_err();
         let TransactionError::SpaceLow { usable, .. } = error else {
@@ -102,7 +115,7 @@ fn the_free_space_of_the_disk_is_asked_for() {
 fn a_second_channel_on_the_directory_is_refused_and_the_first_is_unharmed() {
     run(async {
         let directory = TestDirectory::new();
-        let (channel, _) = open(&directory);
+        let channel = open(&directory);
         commit_puts(&channel, &[1]).await.unwrap();
         let error = FileChannel::open(settings(&directory), None).unwrap_err();
         let expected = format!(
@@ -113,20 +126,57 @@ fn a_second_channel_on_the_directory_is_refused_and_the_first_is_unharmed() {
         assert_eq!(error.to_string(), expected);
         commit_puts(&channel, &[2]).await.unwrap();
         drop(channel);
-        assert_eq!(content(&open(&directory).0), [1, 2]);
+        assert_eq!(content(&open(&directory)), [1, 2]);
     });
+}
+
+#[test]
+fn a_closed_channel_lets_go_of_its_directory_though_somebody_has_a_handle() {
+    let directory = TestDirectory::new();
+    let channel = open(&directory);
+    channel.close();
+    drop(open(&directory));
+    drop(channel);
 }
 
 #[test]
 fn names_that_are_no_segments_are_left_alone() {
     let directory = TestDirectory::new();
     drop(open(&directory));
-    for name in ["log-", "log-01", "log-+2", "log-x", "log-1.meta", "notes"] {
+    for name in [
+        "log-",
+        "log-01",
+        "log-+2",
+        "log-x",
+        "log-1.meta",
+        "notes",
+        "seg-1.flb",
+    ] {
         fs::write(directory.path().join(name), name).unwrap();
     }
     let before = names(&directory);
     drop(open(&directory));
     assert_eq!(names(&directory), before);
+}
+
+#[test]
+fn a_directory_that_flume_or_an_earlier_mini_agent_wrote_is_refused_and_left_alone() {
+    let directory = TestDirectory::new();
+    fs::create_dir(directory.path()).unwrap();
+    let log = directory.path().join("log-17");
+    fs::write(&log, "flumelog").unwrap();
+    let error = FileChannel::open(settings(&directory), None).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{} is of another format, that of an earlier mini-agent or of Flume itself: give the \
+             channel a directory of its own, or let what wrote that one empty it, and move it away",
+            log.display()
+        )
+    );
+    assert_eq!(names(&directory), ["log-17"]);
+    fs::remove_file(log).unwrap();
+    assert_eq!(open(&directory).len(), 0);
 }
 
 #[cfg(unix)]
@@ -136,12 +186,12 @@ fn a_link_in_place_of_a_file_of_the_channel_leads_nowhere() {
 
     run(async {
         let directory = TestDirectory::new();
-        commit_puts(&open(&directory).0, &[1, 2]).await.unwrap();
+        commit_puts(&open(&directory), &[1, 2]).await.unwrap();
         let home = TestDirectory::new();
         fs::create_dir(home.path()).unwrap();
         let victim = home.path().join("victim");
         let path = |name: &str| directory.path().join(name);
-        for name in ["in_use.lock", "log-1"] {
+        for name in ["LOCK", &segments(&directory)[0]] {
             fs::rename(path(name), path("away")).unwrap();
             fs::write(&victim, "somebody's").unwrap();
             symlink(&victim, path(name)).unwrap();
@@ -154,14 +204,16 @@ fn a_link_in_place_of_a_file_of_the_channel_leads_nowhere() {
             assert_eq!(fs::read(&victim).unwrap(), b"somebody's", "{name}");
             fs::rename(path("away"), path(name)).unwrap();
         }
-        // The name that the next segment has while it has no header.
-        symlink(&victim, path("log-2.new")).unwrap();
-        let (channel, _) = open(&directory);
+        // The name that a next segment may have while it has no header.
+        symlink(&victim, path("spare-00000000000000ff.flb")).unwrap();
+        let channel = open(&directory);
         let numbers: Vec<u64> = (0..50).collect();
-        for _ in 0..10 {
+        for _ in 0..60 {
             commit_puts(&channel, &numbers).await.unwrap();
         }
-        assert!(path("log-2").symlink_metadata().unwrap().is_file());
+        for name in segments(&directory) {
+            assert!(path(&name).symlink_metadata().unwrap().is_file(), "{name}");
+        }
         assert_eq!(fs::read(&victim).unwrap(), b"somebody's");
     });
 }
@@ -171,13 +223,14 @@ fn a_link_in_place_of_a_file_of_the_channel_leads_nowhere() {
 fn a_pipe_in_place_of_a_segment_is_told_and_not_waited_for() {
     let directory = TestDirectory::new();
     drop(open(&directory));
+    let name = "seg-0000000000000007.flb";
     let mut mkfifo = std::process::Command::new("mkfifo");
-    mkfifo.arg(directory.path().join("log-7"));
+    mkfifo.arg(directory.path().join(name));
     assert!(mkfifo.status().unwrap().success());
     let error = FileChannel::open(settings(&directory), None).unwrap_err();
     let told = error.to_string();
     assert!(
-        told.contains("log-7") && told.contains("not a regular file"),
+        told.contains(name) && told.contains("not a regular file"),
         "{told}"
     );
 }

@@ -15,18 +15,19 @@ fn after_a_failed_sync_nothing_goes_any_more_until_the_channel_is_opened_again()
         let channel = open(&disk);
         commit_puts(&channel, &[1, 2]).await.unwrap();
         let mut early = put(&channel, &[4]).await;
+        let segment = disk.segments()[0];
         disk.fail_after(1, Fault::Error);
         let error = commit_puts(&channel, &[3]).await.unwrap_err();
         let expected = format!(
             "the channel is out of order until it is opened again: \
-             could not sync log-1: {NO_SPACE}"
+             could not sync {segment}: {NO_SPACE}"
         );
         assert_eq!(error.to_string(), expected);
         let syncs = disk.syncs();
         let mut late = channel.begin();
         let errors = [
             channel.put(&mut early, event(5)).await.unwrap_err(),
-            channel.take(&mut late).unwrap_err(),
+            channel.take(&mut late, 1).unwrap_err(),
             channel.commit(early).await.unwrap_err(),
             channel.commit(late).await.unwrap_err(),
         ];
@@ -73,26 +74,70 @@ fn all_commits_of_a_round_whose_sync_fails_are_told_so() {
 fn on_a_full_disk_a_transaction_fails_whole_and_the_channel_works_on() {
     run(async {
         let disk = SimDisk::new(1);
-        let channel = open(&disk);
+        let large = FileSettings {
+            capacity: 10_000,
+            ..settings()
+        };
+        let channel = open_with(&disk, large.clone());
         commit_puts(&channel, &[1, 2]).await.unwrap();
         disk.set_full(true);
+        // Into the room that the segment has.
+        let mut expected = vec![1, 2];
+        let error = loop {
+            match commit_puts(&channel, &[3, 4, 5]).await {
+                Ok(()) => expected.extend([3, 4, 5]),
+                Err(error) => break error,
+            }
+        };
+        let error = error.to_string();
+        assert!(error.starts_with("could not write to the log: "), "{error}");
         for _ in 0..20 {
+            let error = commit_puts(&channel, &[3, 4, 5]).await.unwrap_err();
+            assert!(matches!(error, TransactionError::Write(_)), "{error}");
+            // Takes need no room.
+            channel.commit(take(&channel, 1)).await.unwrap();
+            expected.remove(0);
+        }
+        let copy = disk.copy();
+        assert_eq!(content(&open_with(&copy, large.clone())), expected);
+        disk.set_full(false);
+        commit_puts(&channel, &[6]).await.unwrap();
+        expected.push(6);
+        assert_eq!(content(&channel), expected);
+        drop(channel);
+        disk.lose_power();
+        assert_eq!(content(&open_with(&disk, large)), expected);
+    });
+}
+
+#[test]
+fn a_write_that_fails_undoes_its_transaction_whole_be_it_of_puts_or_of_takes() {
+    run(async {
+        let disk = SimDisk::new(1);
+        let channel = open(&disk);
+        commit_puts(&channel, &[1, 2]).await.unwrap();
+        for _ in 0..20 {
+            disk.fail_after(0, Fault::Error);
             let error = commit_puts(&channel, &[3, 4, 5]).await.unwrap_err();
             assert_eq!(
                 error.to_string(),
                 format!("could not write to the log: {NO_SPACE}")
             );
-            let transaction = take(&channel, 1);
-            channel.commit(transaction).await.unwrap_err();
+            commit_puts(&channel, &[6]).await.unwrap();
+            disk.fail_after(0, Fault::Error);
+            let failed = channel.commit(take(&channel, 1)).await;
+            // All of it may have been written before the write failed.
+            if failed.is_err() {
+                channel.commit(take(&channel, 1)).await.unwrap();
+            }
         }
         let copy = disk.copy();
-        assert_eq!(content(&open(&copy)), [1, 2]);
-        disk.set_full(false);
-        commit_puts(&channel, &[6]).await.unwrap();
-        assert_eq!(content(&channel), [1, 2, 6]);
+        assert_eq!(content(&open(&copy)), [6, 6]);
+        commit_puts(&channel, &[7]).await.unwrap();
+        assert_eq!(content(&channel), [6, 6, 7]);
         drop(channel);
         disk.lose_power();
-        assert_eq!(content(&open(&disk)), [1, 2, 6]);
+        assert_eq!(content(&open(&disk)), [6, 6, 7]);
     });
 }
 
@@ -124,24 +169,27 @@ fn of_commits_that_are_too_much_for_the_disk_together_those_that_fit_go_through(
 #[test]
 fn a_new_segment_that_cannot_be_made_fails_the_transaction_only() {
     run(async {
-        // The operations of a rotation that are no sync: create, write, publish.
-        for operation in [0, 1, 3] {
+        // Of a new segment: its header is written, and it is given its name.
+        for operation in [1, 3] {
             let disk = SimDisk::new(1);
             let settings = FileSettings {
-                capacity: 1000,
+                capacity: 10_000,
                 ..settings()
             };
             let channel = open_with(&disk, settings.clone());
-            let mut committed = 0;
-            while disk.content(1).len() < 4096 {
+            commit_puts(&channel, &[1, 2, 3, 4, 5]).await.unwrap();
+            let mut committed = 5;
+            // A frame of 5 events of 10 bytes.
+            for _ in 1..(16384 - 4096) / 120 {
                 commit_puts(&channel, &[1, 2, 3, 4, 5]).await.unwrap();
                 committed += 5;
             }
+            assert_eq!(disk.segments().len(), 1);
             disk.fail_after(operation, Fault::Error);
-            let error = commit_puts(&channel, &[6]).await.unwrap_err();
+            let error = commit_puts(&channel, &[1, 2, 3, 4, 5]).await.unwrap_err();
             assert!(matches!(error, TransactionError::Write(_)));
             commit_puts(&channel, &[7]).await.unwrap();
-            assert_eq!(disk.segments(), [1, 2]);
+            assert_eq!(disk.segments().len(), 2);
             drop(channel);
             disk.lose_power();
             assert_eq!(open_with(&disk, settings).len(), committed + 1);
@@ -176,33 +224,59 @@ fn below_the_floor_of_free_space_puts_are_refused_and_takes_are_not_until_space_
 }
 
 #[test]
-fn on_a_scarce_disk_an_emptied_channel_gives_its_dead_bytes_back() {
-    for (free_bytes, segments) in [(20 << 20, vec![1]), (6 << 20, vec![2])] {
-        run(async {
-            let disk = SimDisk::new(1);
-            let large = FileSettings {
-                minimum_required_space: 5 << 20,
-                max_file_size: 64 << 20,
-                capacity: 20,
-                ..settings()
-            };
-            let channel = open_with(&disk, large.clone());
-            for number in 0..20 {
-                let mut transaction = channel.begin();
-                let padded = padded_event(number, 4 << 10);
-                channel.put(&mut transaction, padded).await.unwrap();
-                channel.commit(transaction).await.unwrap();
+fn an_emptied_channel_gives_its_room_back_but_for_three_segments() {
+    run(async {
+        let disk = SimDisk::new(1);
+        let large = FileSettings {
+            max_file_size: 64 << 20,
+            capacity: 2000,
+            ..settings()
+        };
+        let channel = open_with(&disk, large.clone());
+        for number in 0..2000 {
+            let mut transaction = channel.begin();
+            let padded = padded_event(number, 4 << 10);
+            channel.put(&mut transaction, padded).await.unwrap();
+            channel.commit(transaction).await.unwrap();
+        }
+        assert!(disk.used_bytes() > 8 << 20);
+        while channel.len() > 0 {
+            channel.commit(take(&channel, 5)).await.unwrap();
+        }
+        // The thread has done all it does after a commit.
+        drop(channel);
+        assert!(disk.used_bytes() < (3 << 20) + (64 << 10));
+        assert_eq!(content(&open_with(&disk, large)), [0; 0]);
+    });
+}
+
+#[test]
+fn a_segment_that_would_leave_less_than_the_floor_is_not_begun() {
+    run(async {
+        let disk = SimDisk::new(1);
+        let settings = FileSettings {
+            minimum_required_space: 5 << 20,
+            capacity: 10_000,
+            ..settings()
+        };
+        let channel = open_with(&disk, settings);
+        commit_puts(&channel, &[1]).await.unwrap();
+        disk.set_free_bytes((5 << 20) + (20 << 10));
+        let error = loop {
+            if let Err(error) = commit_puts(&channel, &[2]).await {
+                break error;
             }
-            disk.set_free_bytes(free_bytes);
-            for _ in 0..20 {
-                channel.commit(take(&channel, 1)).await.unwrap();
-            }
-            // The thread has done all it does after a commit.
-            drop(channel);
-            assert_eq!(disk.segments(), segments, "{free_bytes}");
-            assert_eq!(content(&open_with(&disk, large)), [0; 0]);
-        });
-    }
+        };
+        assert_eq!(
+            error.to_string(),
+            "only 5263360 bytes are free on the disk, of which the channel needs 32768 for more \
+             events and leaves 5242880 untouched: make room there, or lower minimumRequiredSpace"
+        );
+        let taken = take(&channel, 1);
+        channel.commit(taken).await.unwrap();
+        disk.set_free_bytes(6 << 20);
+        commit_puts(&channel, &[3]).await.unwrap();
+    });
 }
 
 #[test]
@@ -232,15 +306,17 @@ fn a_flipped_byte_of_an_event_keeps_the_channel_from_opening_and_the_error_says_
         commit_puts(&channel, &[1]).await.unwrap();
         commit_puts(&channel, &[2]).await.unwrap();
         drop(channel);
-        let mut bytes = disk.content(1);
-        bytes[80] ^= 4;
-        disk.set_content(1, &bytes);
+        let segment = disk.segments()[0];
+        let mut bytes = disk.content(segment);
+        bytes[4096 + 55] ^= 4;
+        disk.set_content(segment, &bytes);
         let error = refusal(&disk).to_string();
         assert!(
-            error.starts_with("log-1 is damaged at offset 48: "),
+            error.starts_with(&format!("{segment} is damaged at offset 4096: ")),
             "{error}"
         );
-        assert_eq!(disk.content(1), bytes, "the evidence is left as it is");
+        let left = disk.content(segment);
+        assert_eq!(left, bytes, "the evidence is left as it is");
     });
 }
 
@@ -249,13 +325,11 @@ fn a_start_that_fails_says_why_and_the_next_one_may_succeed() {
     let disk = SimDisk::new(1);
     disk.fail_after(0, Fault::Error);
     let error = refusal(&disk).to_string();
-    assert_eq!(
-        error,
-        format!("could not list the segments of the log: {NO_SPACE}")
-    );
-    disk.fail_after(2, Fault::Error);
+    assert_eq!(error, format!("could not read the log: {NO_SPACE}"));
+    // Behind the listings and the looks for a cursor: its creation.
+    disk.fail_after(5, Fault::Error);
     let error = refusal(&disk).to_string();
-    assert_eq!(error, format!("could not make log-1: {NO_SPACE}"));
+    assert_eq!(error, format!("could not make cursor: {NO_SPACE}"));
     assert_eq!(open(&disk).len(), 0);
 }
 
@@ -265,11 +339,25 @@ fn a_committer_that_dies_takes_the_channel_out_of_order() {
         let disk = SimDisk::new(1);
         let channel = open(&disk);
         commit_puts(&channel, &[1]).await.unwrap();
-        disk.delete(1);
+        disk.fail_after(0, Fault::Panic);
         let error = commit_puts(&channel, &[2]).await.unwrap_err();
         assert!(matches!(error, TransactionError::Poisoned(_)));
         let mut transaction = channel.begin();
         let error = channel.put(&mut transaction, event(3)).await.unwrap_err();
         assert!(matches!(error, TransactionError::Poisoned(_)), "{error}");
+    });
+}
+
+#[test]
+fn segments_that_somebody_removes_do_not_take_the_channel_down_unnoticed() {
+    run(async {
+        let disk = SimDisk::new(1);
+        let channel = open(&disk);
+        commit_puts(&channel, &[1]).await.unwrap();
+        disk.delete(disk.segments()[0]);
+        commit_puts(&channel, &[2]).await.unwrap();
+        drop(channel);
+        let error = refusal(&disk).to_string();
+        assert!(error.contains("the segment is missing"), "{error}");
     });
 }

@@ -3,6 +3,7 @@
 //! A folder of its own although it is one deeper than elsewhere: the simulated disk and the
 //! process tests are no part of the channel.
 
+mod booked;
 mod crash;
 mod damage;
 mod disk;
@@ -13,14 +14,14 @@ mod semantics;
 mod sim;
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use flume_client::spool::FileName;
 
-use super::ledger::Ledger;
 use super::*;
+use booked::{Booked, Step};
 use sim::SimDisk;
 
 /// Far beyond what any wait takes.
@@ -45,17 +46,9 @@ fn event(number: u64) -> StoredEvent {
     padded_event(number, 0)
 }
 
-fn events(numbers: &[u64]) -> Vec<StoredEvent> {
-    numbers.iter().map(|number| event(*number)).collect()
-}
-
 /// The number in an event's body.
 fn number(event: &StoredEvent) -> u64 {
     u64::from_le_bytes(*event.view().body().first_chunk().unwrap())
-}
-
-fn numbers(ledger: &Ledger) -> Vec<u64> {
-    ledger.events().map(|(_, event)| number(&event)).collect()
 }
 
 /// Ten slots, five events a transaction; a full channel is told at once.
@@ -74,11 +67,11 @@ fn open(disk: &SimDisk) -> FileChannel {
 }
 
 fn open_with(disk: &SimDisk, settings: FileSettings) -> FileChannel {
-    FileChannel::open_on(disk.clone(), settings).unwrap().0
+    FileChannel::open_on(disk.storage(), None, settings).unwrap()
 }
 
 fn refusal(disk: &SimDisk) -> OpenError {
-    FileChannel::open_on(disk.clone(), settings()).unwrap_err()
+    FileChannel::open_on(disk.storage(), None, settings()).unwrap_err()
 }
 
 fn run<T>(test: impl Future<Output = T>) -> T {
@@ -102,11 +95,7 @@ async fn commit_puts(channel: &FileChannel, numbers: &[u64]) -> Result<(), Trans
 /// A transaction that has taken up to `count` events.
 fn take(channel: &FileChannel, count: usize) -> Transaction {
     let mut transaction = channel.begin();
-    for _ in 0..count {
-        if !channel.take(&mut transaction).unwrap() {
-            break;
-        }
-    }
+    channel.take(&mut transaction, count).unwrap();
     transaction
 }
 
@@ -144,6 +133,6 @@ impl TestDirectory {
 
 impl Drop for TestDirectory {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -48,7 +48,7 @@ fn settings(directory: &Path) -> FileSettings {
 }
 
 fn open(directory: &Path) -> FileChannel {
-    FileChannel::open(settings(directory), None).unwrap().0
+    FileChannel::open(settings(directory), None).unwrap()
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn a_take_whose_segment_was_followed_before_its_commit_is_not_delivered_again() 
         let channel = open_with(
             &disk,
             FileSettings {
-                capacity: 1000,
+                capacity: 10_000,
                 ..settings()
             },
         );
@@ -73,7 +73,7 @@ fn a_take_whose_segment_was_followed_before_its_commit_is_not_delivered_again() 
         let channel = open_with(
             &disk,
             FileSettings {
-                capacity: 1000,
+                capacity: 10_000,
                 ..settings()
             },
         );
@@ -202,7 +202,7 @@ fn a_transaction_holds_as_many_events_as_its_capacity_and_fails_beyond_at_once()
         channel.commit(transaction).await.unwrap();
         commit_puts(&channel, &[6]).await.unwrap();
         let mut transaction = take(&channel, 5);
-        let error = channel.take(&mut transaction).unwrap_err();
+        let error = channel.take(&mut transaction, 1).unwrap_err();
         assert_eq!(error.to_string(), expected);
         assert_eq!(
             (taken(&transaction), channel.len()),
@@ -219,7 +219,10 @@ fn a_transaction_puts_or_takes() {
         let mut puts = put(&channel, &[2]).await;
         let mut takes = take(&channel, 1);
         let expected = "a transaction of a file channel puts or takes, not both";
-        assert_eq!(channel.take(&mut puts).unwrap_err().to_string(), expected);
+        assert_eq!(
+            channel.take(&mut puts, 1).unwrap_err().to_string(),
+            expected
+        );
         let error = channel.put(&mut takes, event(3)).await.unwrap_err();
         assert_eq!(error.to_string(), expected);
     });
@@ -238,7 +241,8 @@ fn a_take_from_an_empty_channel_returns_at_once_and_an_empty_commit_touches_no_d
         );
         let before = disk.operations();
         let mut transaction = channel.begin();
-        assert!(!channel.take(&mut transaction).unwrap());
+        assert_eq!(channel.take(&mut transaction, 3).unwrap(), 1);
+        assert!(transaction.taken().is_empty());
         channel.commit(transaction).await.unwrap();
         assert_eq!(disk.operations(), before);
     });
@@ -378,7 +382,7 @@ fn a_log_with_more_events_than_the_capacity_is_refused_and_opens_with_more_room(
             transaction_capacity: 2,
             ..settings()
         };
-        let error = FileChannel::open_on(disk.clone(), small).unwrap_err();
+        let error = FileChannel::open_on(disk.storage(), None, small).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the log holds 3 events, more than the channel's capacity 2: raise it"

@@ -1,0 +1,340 @@
+//! [`ClientBuilder`]: every setting with its default and its cost.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Client;
+use crate::agent_url::AgentUrl;
+use crate::config::{CommonHeaders, Config, Overflow, SpoolConfig, SyncMode};
+use crate::delivery::{Backoff, WindowMode};
+use crate::error::BuildError;
+use crate::health::change::{Change, OnChange};
+use crate::reliability::Reliability;
+use crate::spool::{ForeignOwner, NetworkFileSystem};
+
+/// Sets up a [`Client`]. Start with [`Client::builder`]; only an agent is required.
+///
+/// ```
+/// use std::time::Duration;
+/// use flume_client::{Client, Reliability};
+///
+/// let client = Client::builder()
+///     .agent("avro://collector-1:4141")
+///     .agent("avro://collector-2:4141")
+///     .linger(Duration::from_millis(5))
+///     .reliability(Reliability::BestEffort)
+///     .build()?;
+/// # Ok::<(), flume_client::BuildError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct ClientBuilder {
+    agents: Vec<String>,
+    reliability: Option<Reliability>,
+    event_ids: Option<bool>,
+    headers: CommonHeaders,
+    directory: Option<PathBuf>,
+    spool: SpoolConfig,
+    /// The first setting of the spool that was chosen.
+    spool_setting: Option<&'static str>,
+    config: Config,
+}
+
+// Beside what it makes: the client itself knows nothing of its builder.
+impl Client {
+    /// Starts to set up a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+}
+
+impl ClientBuilder {
+    /// Adds an agent, as `avro://HOST:PORT`; each one once. The order is the order of preference:
+    /// the first one that works gets everything; a preferred one that comes back takes over again.
+    pub fn agent(mut self, url: impl Into<String>) -> Self {
+        self.agents.push(url.into());
+        self
+    }
+
+    /// Adds several agents.
+    pub fn agents(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.agents.extend(urls.into_iter().map(Into::into));
+        self
+    }
+
+    /// What to do with events that an agent did not take. Default [`Reliability::InMemory`], or
+    /// [`Reliability::EndToEnd`] with a [`spool`](Self::spool).
+    pub fn reliability(mut self, reliability: Reliability) -> Self {
+        self.reliability = Some(reliability);
+        self
+    }
+
+    /// The directory that keeps events until they are acknowledged, for [`Reliability::EndToEnd`].
+    /// It is made if need be, for its owner alone. One that belongs to neither this process's user
+    /// nor root, or that every user may write to, is refused. What an earlier client left in it is
+    /// delivered first. Of several processes or clients that name the same directory each gets a
+    /// [place](Self::spool_shared) of its own in it, with a quota of its own, and what a dead one
+    /// left is delivered by another within 30 s. [`build`](Self::build) opens it, which is a few
+    /// milliseconds of disk work however much there is in it. If files in it cannot be read, it
+    /// reads up to 64 MiB more, and waits for each error of a disk that fails.
+    ///
+    /// A relative path is taken from the current directory as it is when the client is built.
+    ///
+    /// ```no_run
+    /// use flume_client::{Client, Event};
+    ///
+    /// async fn place_order(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let receipt = client.append_async(Event::new("order 17 placed")).await?;
+    ///     receipt.stored().await?; // on the disk, whether or not an agent is there
+    ///     Ok(())
+    /// }
+    ///
+    /// let client = Client::builder()
+    ///     .agent("avro://collector-1:4141")
+    ///     .spool("/var/spool/orders")
+    ///     .build()?;
+    /// # Ok::<(), flume_client::BuildError>(())
+    /// ```
+    pub fn spool(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Most bytes that the spool's files take together. Default 1 GiB, or half of the disk if that
+    /// is less. When they are used up, [`Client::append`] hands events back, until agents
+    /// acknowledge older ones. Space is taken and given back in segments of 16 MiB, or a quarter of
+    /// this if that is less, or as large as this process may write a file (`RLIMIT_FSIZE`). Damaged
+    /// segments that are set aside take up to a quarter of it, until somebody removes them.
+    pub fn spool_bytes(mut self, bytes: u64) -> Self {
+        self.spool.bytes_max = Some(bytes);
+        self.spool_setting.get_or_insert("spool_bytes");
+        self
+    }
+
+    /// Bytes that stay free on the spool's disk: the spool does not grow into them. Default
+    /// 512 MiB, as with Flume's file channel (`minimumRequiredSpace`), or an eighth of the disk if
+    /// that is less. A file system without a size (ramfs, some in user space) has always room.
+    pub fn spool_free_bytes(mut self, bytes: u64) -> Self {
+        self.spool.free_bytes_min = Some(bytes);
+        self.spool_setting.get_or_insert("spool_free_bytes");
+        self
+    }
+
+    /// When what is written reaches the device. Default [`SyncMode::Always`]. It decides which
+    /// accidents a stored event survives.
+    pub fn sync(mut self, mode: SyncMode) -> Self {
+        self.spool.sync = mode;
+        self.spool_setting.get_or_insert("sync");
+        self
+    }
+
+    /// Whether the directory is shared with other processes and clients. Default yes: each has a
+    /// place of its own, which is the directory itself or `process-2`, `process-3`, ... in it, and
+    /// events of a dead process are sent from its own directory by one of the others, which looks
+    /// for them when it starts and then every 30 s. Adopted events do not count against
+    /// `spool_bytes`; the client's own events, flush and close do not wait for them. They cost up
+    /// to 8 MiB of memory (or 4 of the largest batches) and one more connection.
+    ///
+    /// If the directory is not shared, it is the directory itself or nothing:
+    /// [`build`](Self::build) fails with
+    /// [`DirectoryError::Locked`](crate::error::DirectoryError::Locked) when another one has it,
+    /// and what lies in further places of it is left alone.
+    pub fn spool_shared(mut self, shared: bool) -> Self {
+        self.spool.shared = shared;
+        self.spool_setting.get_or_insert("spool_shared");
+        self
+    }
+
+    /// Whether the spool may be in a directory of another user, if this process is root's. Default
+    /// no: its owner could read and replace what is written there. For those who look after other
+    /// people's spools.
+    pub fn spool_of_other_owner(mut self, owner: ForeignOwner) -> Self {
+        self.spool.access.owner = owner;
+        self.spool_setting.get_or_insert("spool_of_other_owner");
+        self
+    }
+
+    /// Whether the spool may be on a network file system. Default no.
+    pub fn spool_on_network(mut self, network: NetworkFileSystem) -> Self {
+        self.spool.access.network = network;
+        self.spool_setting.get_or_insert("spool_on_network");
+        self
+    }
+
+    /// Whether each event gets a header that names it, see [`event_id`](crate::event_id), so that a
+    /// consumer can tell copies. Default: on, except with [`Reliability::BestEffort`], which makes
+    /// no copies. Costs 39 bytes of each event.
+    pub fn event_ids(mut self, on: bool) -> Self {
+        self.event_ids = Some(on);
+        self
+    }
+
+    /// A header for every event that does not have one of this key. A key that is given again gets
+    /// the new value. Written into the event by [`Client::append`] and its like; one that is handed
+    /// back has it. Costs its bytes, and a look through the event's headers: some tens of
+    /// nanoseconds. [`Client::append_encoded`] takes events as they are.
+    ///
+    /// ```
+    /// # use flume_client::Client;
+    /// // What an HDFS sink needs for a path like `/logs/%{service}/%{host}/%Y-%m-%d`.
+    /// let builder = Client::builder().header("service", "orders").host().timestamp();
+    /// ```
+    pub fn header(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.set(key.into(), value.into());
+        self
+    }
+
+    /// The header `timestamp` for every event that does not have one: milliseconds since 1970 at
+    /// its [`append`](Client::append), as Flume's `TimestampInterceptor` writes it. Without it an HDFS
+    /// sink cannot put events into files by date.
+    pub fn timestamp(mut self) -> Self {
+        self.headers.add_timestamp();
+        self
+    }
+
+    /// The header `host` for every event that does not have one: this host's
+    /// [name](crate::host_name). (Flume's `HostInterceptor` writes its address by default, and the
+    /// name with `useIP = false`.)
+    pub fn host(mut self) -> Self {
+        self.headers.add_host();
+        self
+    }
+
+    /// Most events in one batch. Default 100, the `transactionCapacity` that a Flume memory
+    /// channel has by default: an agent refuses larger batches for ever.
+    pub fn batch_events(mut self, events: u32) -> Self {
+        self.config.delivery.batch_events_max = events;
+        self
+    }
+
+    /// Most bytes in one batch; a larger event travels alone. Default 256 KiB, and never more than
+    /// a quarter of the buffer.
+    pub fn batch_bytes(mut self, bytes: u32) -> Self {
+        self.config.delivery.batch_bytes_max = bytes;
+        self
+    }
+
+    /// How long the first event of a batch waits for others. Default 20 ms: the most that batching
+    /// adds to an event's way. Zero sends at once, at the price of small batches.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.config.delivery.linger = linger;
+        self
+    }
+
+    /// How many batches may be under way at once. Default [`WindowMode::ADAPTIVE`]; with
+    /// [`WindowMode::Ordered`] events arrive in order, at one batch per round trip.
+    pub fn window(mut self, window: WindowMode) -> Self {
+        self.config.delivery.window = window;
+        self
+    }
+
+    /// How long name look-up and connecting may take, over all addresses of the agent.
+    /// Default 5 s: what a silent host costs before the next agent is tried.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.config.delivery.connect_timeout = timeout;
+        self
+    }
+
+    /// How long an agent may take to answer a batch. Default 20 s, as in Flume's own client. A
+    /// batch that times out is sent again and can arrive twice; keep it above the sum of the
+    /// `keep-alive` times of the agent's channels (3 s each by default, taken twice when full).
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.config.delivery.request_timeout = timeout;
+        self
+    }
+
+    /// How long an agent rests after a failure; also how long a batch that was not acknowledged
+    /// waits. See [`Backoff`].
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.config.delivery.backoff = backoff;
+        self
+    }
+
+    /// Most bytes of events that wait for their acknowledgement. Default 32 MiB. When they are
+    /// used up, [`Client::append`] hands events back. Those that are read from a spool are beside
+    /// them: four batches of the largest size, or 8 MiB if that is more.
+    pub fn buffer_bytes(mut self, bytes: usize) -> Self {
+        self.config.buffer_bytes_max = bytes;
+        self
+    }
+
+    /// What [`Client::append`] does when there is no room. Default [`Overflow::Refuse`]: the service
+    /// goes on, whatever becomes of its log.
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.config.overflow = overflow;
+        self
+    }
+
+    /// Largest event accepted, headers included, as encoded. Default 1 MiB.
+    pub fn event_bytes(mut self, bytes: usize) -> Self {
+        self.config.event_bytes_max = bytes;
+        self
+    }
+
+    /// Calls `listener` with each [`Change`] of the client's health: when a problem begins and when
+    /// it is over, never per event. It is called from a thread of its own, which it may block. The
+    /// same goes to the `log` crate, with the target `flume_client`. Default: only that.
+    ///
+    /// ```no_run
+    /// use flume_client::{Change, Client};
+    ///
+    /// let client = Client::builder()
+    ///     .agent("avro://collector-1:4141")
+    ///     .on_change(|change| match change {
+    ///         Change::Began(problem) => eprintln!("{}: {problem}", problem.kind()),
+    ///         change => eprintln!("{change}"),
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), flume_client::BuildError>(())
+    /// ```
+    pub fn on_change(mut self, listener: impl Fn(&Change) + Send + Sync + 'static) -> Self {
+        self.config.on_change = OnChange(Some(Arc::new(listener)));
+        self
+    }
+
+    /// Checks the settings and starts the client's threads: four at the most, and `flume-changes`
+    /// for as long as it has something to say. No other is started later, so a system that is short
+    /// of threads then holds up nothing that delivers. Each sleeps while it has nothing to do, and
+    /// ends with the client.
+    ///
+    /// | thread | does | is there |
+    /// |---|---|---|
+    /// | `flume-client` | delivers | always |
+    /// | `flume-spool` | writes the spool | with a spool |
+    /// | `flume-read` | reads from it what does not fit into memory | with a spool |
+    /// | `flume-dns` | looks up agents' names, which may take as long as the system's resolver likes | one for each agent that is given by name, three at the most; with a spool, one for all of them |
+    /// | `flume-changes` | calls the logger and [`on_change`](Self::on_change), which may block | only while there is something to say; if it cannot be started, that is said later |
+    ///
+    /// Needs no runtime, and connects with the first event, of this run or an earlier one.
+    pub fn build(self) -> Result<Client, BuildError> {
+        Client::start(self.check()?)
+    }
+
+    pub(crate) fn check(self) -> Result<Config, BuildError> {
+        let mut config = self.config;
+        if self.agents.is_empty() {
+            return Err(BuildError::NoAgent);
+        }
+        for url in self.agents {
+            let agent: AgentUrl = url.parse()?;
+            if config.agents.iter().any(|known| known.is_same(&agent)) {
+                return Err(BuildError::AgentTwice(agent));
+            }
+            config.agents.push(agent);
+        }
+        if let (None, Some(setting)) = (&self.directory, self.spool_setting) {
+            return Err(BuildError::NothingToSet { setting });
+        }
+        config.spool =
+            self.spool
+                .of_level(self.directory, self.reliability, &mut config.delivery)?;
+        let may_double = config.delivery.reliability != Reliability::BestEffort;
+        config.event_ids = self.event_ids.unwrap_or(may_double);
+        config.headers = self.headers.checked()?;
+        config.delivery.agents = config.agents.len();
+        config.bound_times();
+        config.check()?;
+        Ok(config)
+    }
+}

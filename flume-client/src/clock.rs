@@ -1,0 +1,29 @@
+//! [`Clock`]: what tells the time, so that a simulator can.
+
+use std::fmt;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Tells the time to a thread whose work itself takes long, so that one look at the beginning would
+/// not do.
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// For waits: it never goes back.
+    fn now(&self) -> Instant;
+
+    /// For people: milliseconds since 1970, by the system's word.
+    fn unix_ms(&self) -> u64;
+}
+
+/// The system's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn unix_ms(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        since.map_or(0, |since| since.as_millis() as u64)
+    }
+}

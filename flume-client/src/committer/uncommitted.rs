@@ -1,0 +1,161 @@
+//! [`Uncommitted`]: chunks that were taken from callers and are not durable, and when agents are
+//! given them all the same. Pure: time is an argument.
+//!
+//! A chunk is sent once it is stored. If the disk takes nothing for [`DELIVER_UNSTORED_AFTER`], or
+//! the client is closed meanwhile, chunks are handed on from memory: an event that an agent has is
+//! safe from the end of this process, one that waits here is not. They stay to be stored until they
+//! are acknowledged, whichever comes first.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::queue::Chunk;
+use crate::seq::Seq;
+
+/// How long events wait for a disk that takes none before they are delivered from memory. What it
+/// costs: if the process is killed or the power fails before an agent has acknowledged them, they
+/// are lost, as they would be while they wait. In this time a disk is tried half a dozen times.
+pub(crate) const DELIVER_UNSTORED_AFTER: Duration = Duration::from_secs(2);
+
+/// Oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Uncommitted {
+    chunks: VecDeque<Taken>,
+    /// The first failure since the disk took something last.
+    failing_since: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    end: Seq,
+    bytes: usize,
+    /// `None`: it was handed on unstored.
+    chunk: Option<Chunk>,
+}
+
+impl Uncommitted {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Takes in a chunk that follows the last one.
+    pub(crate) fn push(&mut self, chunk: Chunk) {
+        self.chunks.push_back(Taken {
+            end: chunk.range().end,
+            bytes: chunk.bytes.len(),
+            chunk: Some(chunk),
+        });
+    }
+
+    /// Whether more chunks are of use: those before are stored, or handed on.
+    pub(crate) fn takes_more(&self) -> bool {
+        self.chunks.iter().all(|taken| taken.chunk.is_none())
+    }
+
+    /// The disk took nothing.
+    pub(crate) fn fail(&mut self, now: Instant) {
+        self.failing_since.get_or_insert(now);
+    }
+
+    /// The disk took everything.
+    pub(crate) fn recover(&mut self) {
+        self.failing_since = None;
+    }
+
+    /// Lets go of events below `upto`, which are stored or retired. Says how many bytes they
+    /// were; chunks that were not handed on go to `chunks`.
+    pub(crate) fn settle(&mut self, upto: Seq, chunks: &mut Vec<Chunk>) -> usize {
+        let settled = self.chunks.partition_point(|taken| taken.end <= upto);
+        let mut bytes = 0;
+        for taken in self.chunks.drain(..settled) {
+            bytes += taken.bytes;
+            chunks.extend(taken.chunk);
+        }
+        bytes
+    }
+
+    /// When chunks are to be handed on unstored, if some wait for it.
+    pub(crate) fn hand_on_at(&self, is_closed: bool) -> Option<Instant> {
+        let since = self.failing_since?;
+        let at = match is_closed {
+            true => since,
+            false => since + DELIVER_UNSTORED_AFTER,
+        };
+        (!self.takes_more()).then_some(at)
+    }
+
+    /// Hands chunks to `takes` until it gives one back.
+    pub(crate) fn hand_on(&mut self, mut takes: impl FnMut(Chunk) -> Result<(), Chunk>) {
+        for taken in &mut self.chunks {
+            if let Some(chunk) = taken.chunk.take()
+                && let Err(chunk) = takes(chunk)
+            {
+                taken.chunk = Some(chunk);
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(first: u64, events: u32) -> Chunk {
+        Chunk {
+            first: Seq::new(first),
+            bytes: vec![0; events as usize * 10],
+            ends: (1..=events).map(|event| event * 10).collect(),
+        }
+    }
+
+    /// Three chunks of ten events each.
+    fn three() -> Uncommitted {
+        let mut uncommitted = Uncommitted::default();
+        for first in [0, 10, 20] {
+            uncommitted.push(chunk(first, 10));
+        }
+        uncommitted
+    }
+
+    #[test]
+    fn chunks_wait_for_the_disk_two_seconds_from_its_first_failure_and_no_more_once_closed() {
+        let (mut uncommitted, start) = (three(), Instant::now());
+        assert_eq!(uncommitted.hand_on_at(true), None, "nothing has failed");
+        uncommitted.fail(start);
+        uncommitted.fail(start + Duration::from_secs(1));
+        let later = start + DELIVER_UNSTORED_AFTER;
+        assert_eq!(uncommitted.hand_on_at(false), Some(later));
+        assert_eq!(uncommitted.hand_on_at(true), Some(start));
+        uncommitted.recover();
+        assert_eq!(uncommitted.hand_on_at(true), None);
+    }
+
+    #[test]
+    fn what_was_handed_on_is_let_go_of_without_its_chunk_and_more_is_taken_then() {
+        let (mut uncommitted, start) = (three(), Instant::now());
+        uncommitted.fail(start);
+        let mut handed_on = Vec::new();
+        uncommitted.hand_on(|chunk| match chunk.first.number() {
+            20 => Err(chunk),
+            first => {
+                handed_on.push(first);
+                Ok(())
+            }
+        });
+        assert_eq!(handed_on, [0, 10]);
+        assert!(!uncommitted.takes_more(), "the third has no room yet");
+        let mut left = Vec::new();
+        let upto = Seq::new(19);
+        assert_eq!(uncommitted.settle(upto, &mut left), 100, "the first");
+        assert!(left.is_empty());
+        uncommitted.hand_on(|_| Ok(()));
+        assert!(uncommitted.takes_more() && !uncommitted.is_empty());
+        assert_eq!(uncommitted.hand_on_at(true), None);
+        uncommitted.push(chunk(30, 1));
+        assert_eq!(uncommitted.settle(Seq::new(31), &mut left), 210);
+        let left: Vec<Seq> = left.iter().map(|chunk| chunk.first).collect();
+        assert_eq!(left, [Seq::new(30)], "one that was never handed on");
+        assert!(uncommitted.is_empty());
+    }
+}

@@ -1,0 +1,95 @@
+//! [`Settings`]: what a core is built from.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::backoff::Backoff;
+use super::window::WindowMode;
+use crate::reliability::Reliability;
+
+/// Time since a start that the driver chooses. It must never run backwards.
+pub type Time = Duration;
+
+/// An agent. Its id is never given to another one.
+///
+/// Today the id is the agent's position in the failover order, from 0, because there are none but
+/// those that the client was built with. Nobody but `select` may rely on that for which agent comes
+/// before which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentId(usize);
+
+impl AgentId {
+    /// The agent that was given at this place.
+    #[must_use]
+    pub const fn new(index: usize) -> Self {
+        Self(index)
+    }
+
+    /// Where it stands in a list of all agents that there ever were.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// A call on a connection, which has a number of its own on it. Flume's protocols, Avro and Thrift,
+/// carry 32 bits with a sign for it and give them back with the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(i32);
+
+impl CallId {
+    /// That of the first call on a connection, as in Java's client.
+    pub const FIRST: Self = Self(1);
+
+    /// The call that a peer calls so.
+    #[must_use]
+    pub const fn new(number: i32) -> Self {
+        Self(number)
+    }
+
+    /// As it travels.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        self.0
+    }
+
+    /// That of the call after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        self.0.checked_add(1).map_or(Self::FIRST, Self)
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One connection attempt and the connection that came of it. Never used twice.
+pub type Epoch = u64;
+
+/// What a [`Core`](super::Core) is built from. See [`ClientBuilder`](crate::ClientBuilder) for the
+/// meaning and the defaults.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many there are.
+    pub agents: usize,
+    /// Most events of a batch.
+    pub batch_events_max: u32,
+    /// Most bytes of a batch, unless one event has more.
+    pub batch_bytes_max: u32,
+    /// The longest that an event waits for its batch to fill.
+    pub linger: Duration,
+    /// Batches under way at once.
+    pub window: WindowMode,
+    /// For the look-up of a host name and connecting.
+    pub connect_timeout: Duration,
+    /// For the answer to a handshake or a batch.
+    pub request_timeout: Duration,
+    /// How long an agent rests after a failure; also how long a batch that was not acknowledged
+    /// waits.
+    pub backoff: Backoff,
+    /// What becomes of events that an agent did not take.
+    pub reliability: Reliability,
+}

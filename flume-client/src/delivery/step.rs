@@ -1,0 +1,134 @@
+//! [`Input`] and [`Output`]: what the core is told in a step, and what it answers.
+
+use super::batch::Batch;
+use super::outcome::Outcome;
+use super::settings::{AgentId, CallId, Epoch};
+use crate::seq::{Seq, SeqRange};
+
+/// What happened outside.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Events were accepted; they take the next sequence numbers.
+    Append {
+        /// For each event, its size and those of the events before it in this input, added up.
+        ends: &'a [u32],
+    },
+    /// No events have the sequence numbers from here up to `next`: they were lost or retired
+    /// before. The open batch is closed.
+    Skip {
+        /// The sequence number of the next event.
+        next: Seq,
+    },
+    /// The events from here up to `next` cannot be had now. Those after them go first; the open
+    /// batch is closed.
+    Leave {
+        /// The sequence number of the next event.
+        next: Seq,
+    },
+    /// Events that were left out have come. They go before those after them.
+    Insert {
+        /// The first one's sequence number.
+        first: Seq,
+        /// As in `Append`.
+        ends: &'a [u32],
+    },
+    /// No events have these sequence numbers, which were left out.
+    Forget {
+        /// The numbers.
+        range: SeqRange,
+    },
+    /// A connection stands and a handshake was sent; also when a second one is.
+    Connected {
+        /// The attempt.
+        epoch: Epoch,
+    },
+    /// The handshake was answered; calls may be sent.
+    Opened {
+        /// The connection.
+        epoch: Epoch,
+    },
+    /// A call was answered.
+    Replied {
+        /// The connection.
+        epoch: Epoch,
+        /// The call.
+        call: CallId,
+        /// Whether the agent committed the batch. Every other answer is a refusal.
+        committed: bool,
+    },
+    /// A connection attempt failed, or a connection ended, for whatever reason.
+    Closed {
+        /// The connection.
+        epoch: Epoch,
+        /// This call and those after it were not begun to be written. `None`: all were.
+        unsent_from: Option<CallId>,
+    },
+    /// Close the open batch now.
+    Flush,
+    /// Give up the oldest events that wait, until `bytes` of them are gone or none wait. Those in
+    /// flight stay.
+    Shed {
+        /// Bytes of events.
+        bytes: u64,
+    },
+    /// Give up everything that is pending.
+    Abandon,
+    /// Time has passed.
+    Tick,
+}
+
+/// What to do outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Connect to an agent and begin the handshake.
+    Connect {
+        /// The agent.
+        agent: AgentId,
+        /// The attempt's number.
+        epoch: Epoch,
+    },
+    /// Send a batch.
+    Send {
+        /// The connection.
+        epoch: Epoch,
+        /// The call.
+        call: CallId,
+        /// The batch.
+        batch: Batch,
+    },
+    /// Close a connection or give up an attempt. Nothing more is expected from it.
+    Disconnect {
+        /// The agent.
+        agent: AgentId,
+        /// The connection.
+        epoch: Epoch,
+        /// Why.
+        cause: Disconnect,
+    },
+    /// Events are retired and can be forgotten.
+    Retire {
+        /// Their sequence numbers.
+        range: SeqRange,
+        /// Their bytes.
+        bytes: u32,
+        /// What became of them.
+        outcome: Outcome,
+    },
+}
+
+/// Why the core ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disconnect {
+    /// No connection within the connect timeout.
+    ConnectTimeout,
+    /// No answer to the handshake within the request timeout.
+    HandshakeTimeout,
+    /// No answer to a call within the request timeout.
+    RequestTimeout,
+    /// The peer answered a call that is not in flight.
+    UnknownCall(CallId),
+    /// A preferred agent took over.
+    Spare,
+    /// The client closes.
+    Closing,
+}

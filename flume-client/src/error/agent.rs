@@ -1,0 +1,240 @@
+//! [`AgentError`]: why an agent is not used, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::agent_url::AgentUrl;
+use crate::wire::avro::frame::FrameError;
+use crate::wire::avro::session::SessionError;
+
+/// Why an agent is not used, or was not.
+#[derive(thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The host name could not be resolved.
+    #[error("the host {host:?} cannot be resolved: {}", said(error))]
+    Resolve {
+        /// The host.
+        host: String,
+        /// What the resolver said.
+        error: io::Error,
+    },
+    /// The host name was not resolved within the connect timeout: no word from the name server.
+    #[error(
+        "the host {host:?} was not resolved within {waited:?}: the name server does not answer, \
+         which says nothing about the agent"
+    )]
+    ResolveTimeout {
+        /// The host.
+        host: String,
+        /// The connect timeout.
+        waited: Duration,
+    },
+    /// No address of the host accepted a connection.
+    #[error("no connection: {}", tried(.0, None))]
+    Connect(Vec<(SocketAddr, io::Error)>),
+    /// No connection within the connect timeout, to a host whose address is known.
+    #[error("no connection within {0:?}: the host does not answer")]
+    ConnectTimeout(Duration),
+    /// A connection was accepted, and the handshake was not answered within the request timeout.
+    #[error(
+        "the agent accepted the connection and did not answer the handshake within {0:?}: it hangs, \
+         or the port is not that of an Avro source"
+    )]
+    HandshakeTimeout(Duration),
+    /// The peer closed the connection, or reset it, instead of answering the handshake. Flume does
+    /// so at each of its ports that is no plain Avro source.
+    #[error(
+        "the peer closed the connection before it answered the handshake: the port may be that of \
+         another kind of source (Thrift, netcat, syslog), of an Avro source with TLS (ssl = true) or \
+         compression (compression-type = deflate), neither of which this client speaks, or of one \
+         whose ipFilter refuses this host"
+    )]
+    ClosedInHandshake,
+    /// A batch was not answered within the request timeout. It may be stored.
+    #[error("the agent did not answer a batch within {0:?}")]
+    RequestTimeout(Duration),
+    /// The peer does not speak Avro RPC as Flume does.
+    #[error("{}{}", .0, where_to_look(.0))]
+    Protocol(#[from] SessionError),
+    /// The agent answered a call that is not under way.
+    #[error(
+        "the agent answered call {serial}, which is not under way; check that the port belongs to \
+         an Avro source"
+    )]
+    UnexpectedSerial {
+        /// The serial number of the reply.
+        serial: i32,
+    },
+    /// The agent closed the connection.
+    #[error("the agent closed the connection")]
+    ConnectionClosed,
+    /// The connection broke.
+    #[error("the connection broke: {}", said(.0))]
+    Io(#[from] io::Error),
+    /// The agent answered FAILED or UNKNOWN.
+    #[error(
+        "the agent refused a batch with {status}: its channel is full, takes no batch of that size \
+         (transactionCapacity, 100 by default), or an interceptor failed; its log tells which"
+    )]
+    Refused {
+        /// `FAILED` or `UNKNOWN`.
+        status: &'static str,
+    },
+    /// The agent answered with an exception.
+    #[error("the agent refused a batch with an exception: {0}")]
+    Exception(PeerText),
+}
+
+impl AgentError {
+    /// The message, to stand after the agent's address: it does not name that once more.
+    #[must_use]
+    pub fn said_of(&self, agent: &AgentUrl) -> String {
+        match self {
+            Self::Connect(attempts) => format!("no connection: {}", tried(attempts, Some(agent))),
+            error => error.to_string(),
+        }
+    }
+}
+
+/// Text that came from a peer, made fit for logs and terminals: at most [`PeerText::BYTES_MAX`]
+/// bytes of it, control characters and others that cannot be seen escaped as in Rust.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PeerText(String);
+
+impl PeerText {
+    /// Most bytes that are kept, escapes included. More says nothing new: the text of a Java
+    /// exception begins with its class.
+    pub const BYTES_MAX: usize = 1024;
+
+    /// The text as it is shown.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for PeerText {
+    fn from(text: &str) -> Self {
+        let mut shown = String::new();
+        for (at, letter) in text.char_indices() {
+            let before = shown.len();
+            match letter {
+                // They cannot hide or move anything, and are common in messages.
+                '"' | '\'' => shown.push(letter),
+                letter => shown.extend(letter.escape_debug()),
+            }
+            if shown.len() > Self::BYTES_MAX {
+                shown.truncate(before);
+                shown += &format!("... ({} more bytes)", text.len() - at);
+                break;
+            }
+        }
+        Self(shown)
+    }
+}
+
+impl fmt::Display for PeerText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for PeerText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The message, since that is what `main` and `unwrap` print.
+impl fmt::Debug for AgentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What is to be done about a peer that does not speak as it should, if it did not say that itself.
+fn where_to_look(error: &SessionError) -> &'static str {
+    match error {
+        SessionError::Frame(FrameError::Foreign(_)) | SessionError::Reply(_) => "",
+        _ => "; check that the port belongs to an Avro source",
+    }
+}
+
+/// What came of each address, named unless it is what the agent was `named` by.
+fn tried(attempts: &[(SocketAddr, io::Error)], named: Option<&AgentUrl>) -> String {
+    let attempts = attempts.iter().map(|(address, error)| {
+        match named.is_some_and(|agent| agent.is_at(*address)) {
+            true => said(error),
+            false => format!("{address}: {}", said(error)),
+        }
+    });
+    attempts.collect::<Vec<_>>().join("; ")
+}
+
+/// What the system said, as a part of a sentence: without its number, which is in the error.
+fn said(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn each_address_is_named_with_what_the_system_said_and_without_its_number() {
+        let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let refused = || (address, io::Error::from_raw_os_error(111));
+        let one = AgentError::Connect(vec![refused()]);
+        let expected = "no connection: 127.0.0.1:1: connection refused";
+        assert_eq!(one.to_string(), expected);
+        let by_address = "avro://127.0.0.1:1".parse().unwrap();
+        assert_eq!(
+            one.said_of(&by_address),
+            "no connection: connection refused"
+        );
+        let by_name = "avro://localhost:1".parse().unwrap();
+        assert_eq!(one.said_of(&by_name), expected);
+        let two = AgentError::Connect(vec![refused(), refused()]);
+        let expected = format!("{expected}; 127.0.0.1:1: connection refused");
+        assert_eq!(two.to_string(), expected);
+    }
+
+    #[test]
+    fn what_a_peer_says_cannot_move_a_cursor_or_begin_a_line() {
+        for (said, shown) in [
+            ("java.io.IOException: \"no\"", "java.io.IOException: \"no\""),
+            ("a\u{1b}[31mb\r\nc\0", r"a\u{1b}[31mb\r\nc\0"),
+            // The control sequence introducer of eight bits, and the override of directions.
+            ("\u{9b}2J\u{202e}x\u{200b}", r"\u{9b}2J\u{202e}x\u{200b}"),
+            ("\\u{1b}", r"\\u{1b}"),
+            ("größer", "größer"),
+        ] {
+            assert_eq!(PeerText::from(said).as_str(), shown);
+        }
+    }
+
+    #[test]
+    fn what_a_peer_says_is_cut_at_a_kibibyte_and_says_how_much_more_there_was() {
+        let text = PeerText::from("ä".repeat(30_000).as_str());
+        let rest = 60_000 - PeerText::BYTES_MAX;
+        assert_eq!(
+            text.as_str(),
+            "ä".repeat(512) + &format!("... ({rest} more bytes)")
+        );
+        // Escapes count as what they take.
+        let text = PeerText::from("\u{1b}".repeat(60_000).as_str());
+        assert!(text.as_str().len() <= PeerText::BYTES_MAX + 30, "{text}");
+        assert_eq!(
+            PeerText::from("x".repeat(1024).as_str()).as_str().len(),
+            1024
+        );
+    }
+}

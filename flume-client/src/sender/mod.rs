@@ -1,0 +1,475 @@
+//! [`Sender`]: the network thread. It takes events from the queue or the disk, and does with them
+//! what the delivery core says.
+//!
+//! One thread, one current-thread runtime, one future. Each turn takes what callers appended, lets
+//! connections and the clock speak to the core of each lane, and does what the core says, until
+//! nothing is left to do; then it sleeps until bytes, time or callers wake it. A turn asks once what
+//! time it is.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `route` | the way of one lane's events to the agents |
+//! | `dispatch` | what is done with them. Told the time; touches no socket |
+//! | `adopted` | the lane of a place that was adopted |
+//! | `backlog`, `reading` | the next events, from memory or from the disk |
+//! | `updates` | what callers are to be told |
+//! | `requests` | flush and close |
+//! | `watch`, `speaker` | when health is looked at, and who is told of changes |
+
+mod adopted;
+mod backlog;
+mod dispatch;
+mod reading;
+mod requests;
+mod route;
+mod speaker;
+mod updates;
+mod watch;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use adopted::Adopted;
+use backlog::Backlog;
+use fastrand::Rng;
+use requests::{Closing, FINISH_TIMEOUT, Flush, deadline_after};
+use route::Route;
+use speaker::Speaker;
+use tokio::time::{Sleep, sleep_until};
+use updates::Updates;
+use watch::Watch;
+
+use crate::config::{Config, Overflow};
+use crate::delivery::Input;
+use crate::error::FlushError;
+use crate::own_thread;
+use crate::queue::{Amount, Guard, Intake, OpenedSpool, Promise, Request, Turn, wakeup};
+use crate::random;
+use crate::situations::reached;
+use crate::stats::report::Report;
+use crate::transport::{ClientRuntime, Means, Network, Sockets};
+
+/// The body of the client's thread, which holds the guard: works until the client is closed, then
+/// ends. The last thread that ends tells every caller what became of its events.
+pub(crate) fn run(
+    runtime: &ClientRuntime,
+    config: &Arc<Config>,
+    means: Means,
+    intake: &Arc<Intake>,
+    spool: Option<OpenedSpool>,
+    guard: Guard,
+) {
+    own_thread::let_clients_wait_for_it();
+    let network = Sockets::new(config.clone(), means);
+    let running = || {
+        let (seed, now) = (random::draw(), Instant::now());
+        Running {
+            sender: Sender::new(config, network, intake.clone(), spool, seed, now),
+            timer: Box::pin(sleep_until(now.into())),
+        }
+    };
+    // A timer is made where the runtime is.
+    runtime.block_on(async { running().await });
+    guard.end();
+}
+
+/// Turns in a row before the runtime looks at the sockets again, at the price of a system call.
+/// Without that, callers who never pause would keep the answers from being read.
+const TURNS_MAX: u32 = 8;
+
+pub(crate) struct Sender<N: Network> {
+    own: Route<N>,
+    /// Events of a dead process, sent from its own directory.
+    adopted: Option<Adopted<N>>,
+    config: Arc<Config>,
+    network: N,
+    random: Rng,
+    /// Bytes of events above which the oldest are given up.
+    shed_above: Option<usize>,
+    intake: Arc<Intake>,
+    flushes: Vec<Flush>,
+    closing: Option<Closing>,
+    /// The other thread has panicked.
+    has_failed: bool,
+    updates: Updates,
+    watch: Watch,
+}
+
+impl<N: Network> Sender<N> {
+    /// The `seed` decides how long agents are not tried after a failure.
+    pub(crate) fn new(
+        config: &Arc<Config>,
+        network: N,
+        intake: Arc<Intake>,
+        spool: Option<OpenedSpool>,
+        seed: u64,
+        now: Instant,
+    ) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let mut watch = Watch::new(Speaker::new(config.on_change.clone()), config.limits());
+        let notes = intake
+            .lock()
+            .stats
+            .spool
+            .as_ref()
+            .map(|it| it.notes.clone());
+        watch.note(&notes.unwrap_or_default());
+        Self {
+            own: Route::new(config, &network, random.u64(..), now, spool),
+            adopted: None,
+            config: config.clone(),
+            network,
+            random,
+            shed_above: (config.overflow == Overflow::DropOldest)
+                .then_some(config.buffer_bytes_max / 4 * 3),
+            intake,
+            flushes: Vec::new(),
+            closing: None,
+            has_failed: false,
+            updates: Updates::default(),
+            watch,
+        }
+    }
+
+    /// Exchanges with the callers under one lock. `true`: something came in.
+    fn exchange(&mut self, now: Instant) -> bool {
+        let wanted = self.wanted(now);
+        let intake = self.intake.clone();
+        let mut state = intake.lock();
+        let adopted = self.adopted.as_mut().map(|adopted| &mut adopted.route);
+        // What came of the last turn is told first: it makes the room that callers wait for.
+        self.updates.settle(&mut self.own, adopted, &mut state, now);
+        intake.offer_room(&mut state, &mut self.updates.wakers);
+        state.take_requests(&mut self.updates.requests);
+        // A flush asks for all that came in before it, however little that is.
+        let is_asked = !self.updates.requests.is_empty();
+        let takes = self.own.dispatch.takes_from_callers();
+        if takes && (is_asked || state.has_come_in(wanted)) {
+            state.take_chunks(&mut self.updates.chunks, usize::MAX, now);
+        }
+        self.has_failed = state.stats.failed.is_some();
+        let pending_bytes = state.stats.pending_bytes;
+        let (has_news, has_pending) = (state.take_news(), state.stats.pending > 0);
+        let is_due = self.watch.is_due(has_news, has_pending, now);
+        let stats = is_due.then(|| state.snapshot(now));
+        drop(state);
+        if let Some(stats) = stats {
+            self.watch.look(&stats, now);
+        }
+        // Not under the lock: wakers are the callers' code.
+        wakeup::wake(self.updates.wakers.drain(..));
+        let came_in = !self.updates.chunks.is_empty() || !self.updates.requests.is_empty();
+        let mut chunks = std::mem::take(&mut self.updates.chunks);
+        for chunk in chunks.drain(..) {
+            self.own.take_in(now, chunk);
+        }
+        self.updates.chunks = chunks;
+        self.shed(now, pending_bytes);
+        // After the chunks, so that the core has the events that a flush asks for when it is told.
+        let mut requests = std::mem::take(&mut self.updates.requests);
+        for request in requests.drain(..) {
+            self.on_request(now, request);
+        }
+        self.updates.requests = requests;
+        came_in
+    }
+
+    /// Gives up the oldest events if there are more than may be, and that was chosen.
+    fn shed(&mut self, now: Instant, pending_bytes: usize) {
+        if let Some(most) = self.shed_above
+            && pending_bytes > most
+        {
+            let bytes = (pending_bytes - most) as u64;
+            self.own.step(now, Input::Shed { bytes });
+        }
+    }
+
+    /// Exchanges with the callers, and lets the lanes work with their spools and agents. `true`:
+    /// something came of it.
+    fn work(&mut self, now: Instant, context: &mut Context<'_>) -> bool {
+        // Asked before the exchange: events that come in now still join the batch whose linger time
+        // is over.
+        let is_due = self.own.dispatch.is_due(now);
+        let mut progressed = self.exchange(now);
+        self.end_adopted(now);
+        // Callers may have held this up, and their wakers.
+        let now = self.network.now();
+        progressed |= self.own.work(now, context, is_due, self.is_urgent());
+        if let Some(adopted) = &mut self.adopted {
+            let is_due = adopted.route.dispatch.is_due(now);
+            progressed |= adopted.route.work(now, context, is_due, false);
+        }
+        progressed
+    }
+
+    /// Whether batches are not to wait until they are full.
+    fn is_urgent(&self) -> bool {
+        !self.flushes.is_empty() || self.closing.is_some()
+    }
+
+    /// How many events, or bytes of them, are worth taking: each look costs the callers their lock,
+    /// and a wake-up is a system call of theirs. While no agent takes a batch that is a chunk, or a part
+    /// of the buffer if old events have to make room in it; with a batch open, what fills it, until its
+    /// linger time is over.
+    fn wanted(&self, now: Instant) -> Amount {
+        let settings = &self.config.delivery;
+        if self.is_urgent() {
+            return Amount::SOME;
+        }
+        if self.own.dispatch.core.is_held_up() {
+            return Amount {
+                events: usize::MAX,
+                bytes: self
+                    .config
+                    .sizes
+                    .chunk
+                    .min(self.config.buffer_bytes_max / 8),
+            };
+        }
+        match self.own.dispatch.core.open_batch() {
+            Some(open) if !self.own.dispatch.is_due(now) => Amount {
+                events: (settings.batch_events_max - open.events) as usize,
+                bytes: (settings.batch_bytes_max - open.bytes) as usize,
+            },
+            _ => Amount::SOME,
+        }
+    }
+
+    /// What was lost by the end is told too.
+    fn say_last(&mut self, now: Instant) {
+        if self.watch.is_heard() {
+            let stats = self.intake.lock().snapshot(now);
+            self.watch.look(&stats, now);
+        }
+    }
+
+    fn on_request(&mut self, now: Instant, request: Request) {
+        match request {
+            Request::Adopt(spool) => return self.adopt(now, spool),
+            Request::Flush {
+                upto,
+                timeout,
+                promise,
+            } => {
+                let deadline = deadline_after(now, timeout);
+                self.flushes.push(Flush {
+                    upto,
+                    deadline,
+                    promise,
+                });
+            }
+            Request::Close { timeout, promise } => {
+                let deadline = deadline_after(now, timeout);
+                let closing = self.closing.get_or_insert_with(|| Closing {
+                    deadline,
+                    promises: Vec::new(),
+                    finishing: false,
+                });
+                closing.deadline = closing.deadline.min(deadline);
+                closing.promises.push((deadline + FINISH_TIMEOUT, promise));
+                let deadline = closing.deadline;
+                if let Some(adopted) = &mut self.adopted {
+                    reached!("a close comes while a place is adopted");
+                    adopted.stop(now, deadline);
+                }
+            }
+        }
+        self.own.step(now, Input::Flush);
+    }
+
+    /// Ends flushes that are through or out of time. `true`: something came in meanwhile.
+    fn end_flushes(&mut self, now: Instant) -> bool {
+        let watermark = self.own.dispatch.core.watermark();
+        let ended = |flush: &mut Flush| {
+            flush.upto <= watermark || flush.deadline <= now || flush.promise.is_given_up()
+        };
+        let ended: Vec<Flush> = self.flushes.extract_if(.., ended).collect();
+        if ended.is_empty() {
+            return false;
+        }
+        let came_in = self.exchange(now);
+        for flush in ended {
+            let result = match flush.upto.since(watermark) {
+                0 => {
+                    reached!("a flush is through");
+                    Ok(())
+                }
+                unfinished => Err({
+                    reached!("a flush is out of time");
+                    FlushError {
+                        // Some of them may be acknowledged ahead of the watermark.
+                        pending: unfinished.min(self.intake.lock().stats.own_pending()),
+                        last_error: self.updates.last_error.clone(),
+                        forked_from: None,
+                        failed: None,
+                    }
+                }),
+            };
+            wakeup::wake(flush.promise.fulfil(result));
+        }
+        came_in
+    }
+
+    /// Whether the client is closed and nothing is left to do; gives up the rest at the deadline.
+    fn is_done(&mut self, now: Instant, waker: &Waker) -> bool {
+        let Some(closing) = &mut self.closing else {
+            return false;
+        };
+        if self.adopted.is_some() {
+            return false;
+        }
+        let is_late = closing.deadline <= now;
+        let is_idle = self.own.dispatch.core.pending_events() == 0;
+        let Some(backlog) = &mut self.own.dispatch.backlog else {
+            if is_late && !is_idle {
+                reached!("what is in memory is given up at the end");
+                self.own.step(now, Input::Abandon);
+            }
+            return is_late || is_idle;
+        };
+        if !closing.finishing {
+            if !(is_late || is_idle && backlog.is_through()) {
+                return false;
+            }
+            // What is not acknowledged stays in the spool.
+            if !is_idle {
+                reached!("the sender ends with events in the spool");
+            }
+            closing.finishing = true;
+            self.own.dispatch.stop();
+            self.own.disconnect();
+        }
+        let has_ended = self.own.finish(waker);
+        if !has_ended {
+            reached!("the sender waits for the end of the committer");
+            self.report_early(now);
+        }
+        has_ended
+    }
+
+    /// Those who still wait get their answer when the client has ended: only then is it known.
+    fn hand_back_requests(&mut self) {
+        let timeout = Duration::ZERO;
+        let closing = self.closing.take().map(|closing| closing.promises);
+        let closes = closing.into_iter().flatten();
+        let closes = closes.map(|(_, promise)| Request::Close { timeout, promise });
+        let flushes = self.flushes.drain(..).map(|flush| Request::Flush {
+            upto: flush.upto,
+            timeout,
+            promise: flush.promise,
+        });
+        self.intake.hand_back(closes.chain(flushes));
+    }
+
+    /// Answers those who cannot wait for the disk any longer.
+    fn report_early(&mut self, now: Instant) {
+        let Some(closing) = &mut self.closing else {
+            return;
+        };
+        let is_late = |(until, _): &mut (Instant, Promise<Report>)| *until <= now;
+        let late: Vec<_> = closing.promises.extract_if(.., is_late).collect();
+        if late.is_empty() {
+            return;
+        }
+        self.exchange(now);
+        let report = Report::of(&self.intake.lock().snapshot(now));
+        for (_, promise) in late {
+            wakeup::wake(promise.fulfil(report.clone()));
+        }
+    }
+
+    fn adopt(&mut self, now: Instant, spool: OpenedSpool) {
+        assert!(self.adopted.is_none(), "one place is adopted at a time");
+        if self.closing.is_some() {
+            spool.handover.finish(Waker::noop());
+            return;
+        }
+        let seed = self.random.u64(..);
+        let route = Route::new(&self.config, &self.network, seed, now, Some(spool));
+        self.adopted = Some(Adopted::new(route));
+    }
+
+    /// Lets go of what is through, or stopped and answered. Callers must know all of it already.
+    fn end_adopted(&mut self, now: Instant) {
+        if let Some(mut adopted) = self.adopted.take_if(|it| it.is_over(now)) {
+            reached!("an adopted place is over");
+            self.updates.keep_counters(&adopted.route);
+            let backlog = &mut adopted.route.dispatch.backlog;
+            backlog.iter_mut().for_each(Backlog::let_go);
+        }
+    }
+
+    /// Until when there is nothing to do, if nothing comes in before.
+    fn sleep(&mut self, now: Instant, waker: &Waker) -> Turn {
+        let adopted = self.adopted.as_ref().and_then(Adopted::deadline);
+        let lanes = [self.own.dispatch.deadline(), adopted];
+        let lanes = lanes.into_iter().flatten();
+        let flushes = self.flushes.iter().map(|flush| flush.deadline);
+        let closing = self.closing.as_ref().and_then(Closing::next_deadline);
+        let look = self.watch.deadline();
+        let deadlines = lanes.chain(flushes).chain(closing).chain(look);
+        let until = deadlines.min();
+        if until.is_some_and(|at| at <= now) {
+            return Turn::Again;
+        }
+        let wanted = self.wanted(now);
+        let mut state = self.intake.lock();
+        let takes = self.own.dispatch.takes_from_callers();
+        let sleeps = state.listen(waker) && (!takes || state.sleep(waker, wanted));
+        match sleeps {
+            true => Turn::Sleep { until },
+            false => Turn::Again,
+        }
+    }
+
+    /// Does what is to be done, once. The context is woken when there is more.
+    pub(crate) fn turn(&mut self, now: Instant, context: &mut Context<'_>) -> Turn {
+        let mut progressed = self.work(now, context);
+        progressed |= self.end_flushes(now);
+        if self.has_failed || self.is_done(now, context.waker()) {
+            self.exchange(now);
+            self.say_last(now);
+            self.hand_back_requests();
+            return Turn::End;
+        }
+        match progressed {
+            true => Turn::Again,
+            false => self.sleep(now, context.waker()),
+        }
+    }
+}
+
+/// The sender on the runtime's clock.
+struct Running<N: Network> {
+    sender: Sender<N>,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl<N: Network + Unpin> Future for Running<N>
+where
+    N::Link: Unpin,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { sender, timer } = self.get_mut();
+        for _ in 0..TURNS_MAX {
+            match sender.turn(Instant::now(), context) {
+                Turn::Again => {}
+                Turn::End => return Poll::Ready(()),
+                Turn::Sleep { until: None } => return Poll::Pending,
+                Turn::Sleep { until: Some(at) } => {
+                    timer.as_mut().reset(at.into());
+                    if timer.as_mut().poll(context).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,285 @@
+//! [`Route`]: the way of one lane's events to the agents: what is done with them, and the
+//! connections that do it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use super::dispatch::Dispatch;
+use crate::config::Config;
+use crate::delivery::{AgentId, Disconnect, Epoch, Input, Output};
+use crate::error::AgentError;
+use crate::queue::{Chunk, OpenedSpool};
+use crate::situations::reached;
+use crate::transport::{Link, Network, Progress, Verdict};
+
+pub(super) struct Route<N: Network> {
+    pub(super) dispatch: Dispatch,
+    attempts: BTreeMap<Epoch, Attempt<N::Link>>,
+    config: Arc<Config>,
+    network: N,
+    /// Kept for its buffer.
+    orders: Vec<Output>,
+}
+
+/// A connection, or an attempt.
+struct Attempt<L> {
+    agent: AgentId,
+    link: L,
+    /// The handshake was answered.
+    is_open: bool,
+    /// Calls that were handed to it and not answered.
+    unanswered: usize,
+}
+
+impl<N: Network> Route<N> {
+    pub(super) fn new(
+        config: &Arc<Config>,
+        network: &N,
+        seed: u64,
+        epoch: Instant,
+        spool: Option<OpenedSpool>,
+    ) -> Self {
+        Self {
+            dispatch: Dispatch::new(config, seed, epoch, spool),
+            attempts: BTreeMap::new(),
+            config: config.clone(),
+            network: network.clone(),
+            orders: Vec::new(),
+        }
+    }
+
+    pub(super) fn step(&mut self, now: Instant, input: Input<'_>) {
+        self.dispatch.step(now, input);
+        self.carry_out();
+    }
+
+    /// Takes in events, which are the next ones.
+    pub(super) fn take_in(&mut self, now: Instant, chunk: Chunk) {
+        self.dispatch.take_in(now, chunk);
+        self.carry_out();
+    }
+
+    /// Works with spool, agents and clock. `true`: something came of it.
+    pub(super) fn work(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        is_due: bool,
+        is_urgent: bool,
+    ) -> bool {
+        let came_in = self.dispatch.poll_backlog(now, context.waker());
+        self.carry_out();
+        if came_in && is_urgent {
+            reached!("events come in while a flush waits");
+            self.step(now, Input::Flush);
+        }
+        let progressed = self.poll_links(context);
+        let now = self.network.now();
+        if is_due {
+            self.step(now, Input::Tick);
+        }
+        came_in | progressed | is_due
+    }
+
+    /// Lets every connection work. `true`: something came of it.
+    fn poll_links(&mut self, context: &mut Context<'_>) -> bool {
+        let mut progressed = false;
+        let epochs: Vec<Epoch> = self.attempts.keys().copied().collect();
+        for epoch in epochs {
+            while let Some(attempt) = self.attempts.get_mut(&epoch)
+                && let Poll::Ready(progress) = attempt.link.poll(context, &self.dispatch.unacked)
+            {
+                progressed = true;
+                self.on_progress(self.network.now(), epoch, progress);
+            }
+        }
+        progressed
+    }
+
+    /// Whether a connection to this agent is open.
+    pub(super) fn is_connected(&self, agent: AgentId) -> bool {
+        let mut attempts = self.attempts.values();
+        attempts.any(|it| it.agent == agent && it.is_open)
+    }
+
+    /// Whether an agent owes an answer.
+    pub(super) fn awaits_answers(&self) -> bool {
+        self.attempts.values().any(|it| it.unanswered > 0)
+    }
+
+    /// Tells the committer to let go of the spool. `true`: it has.
+    pub(super) fn finish(&mut self, waker: &Waker) -> bool {
+        let backlog = self.dispatch.backlog.as_mut();
+        backlog.is_none_or(|backlog| backlog.finish(waker))
+    }
+
+    /// Waits for no more answers.
+    pub(super) fn disconnect(&mut self) {
+        self.attempts.clear();
+    }
+
+    fn carry_out(&mut self) {
+        let mut orders =
+            std::mem::replace(&mut self.dispatch.orders, std::mem::take(&mut self.orders));
+        for order in orders.drain(..) {
+            self.carry_out_one(order);
+        }
+        self.orders = orders;
+    }
+
+    fn carry_out_one(&mut self, order: Output) {
+        match order {
+            Output::Connect { agent, epoch } => {
+                let attempt = self.network.connect(agent).map(|link| Attempt {
+                    agent,
+                    link,
+                    is_open: false,
+                    unanswered: 0,
+                });
+                self.attempts.extend(attempt.map(|it| (epoch, it)));
+            }
+            Output::Send { epoch, call, batch } => {
+                if let Some(attempt) = self.attempts.get_mut(&epoch) {
+                    attempt.link.send(call, batch);
+                    attempt.unanswered += 1;
+                }
+            }
+            Output::Disconnect {
+                agent,
+                epoch,
+                cause,
+            } => {
+                let attempt = self.attempts.remove(&epoch);
+                let owes_answer = attempt.as_ref().is_some_and(|it| it.unanswered > 0);
+                if self.dispatch.is_stopped() && !owes_answer {
+                    // The core waits for what was never asked of the agent.
+                    reached!("a stopped lane hangs up");
+                    return;
+                }
+                let error = self.disconnect_error(cause, attempt.as_ref());
+                let errors = &mut self.dispatch.news.errors;
+                errors.extend(error.map(|error| (agent, error)));
+            }
+            Output::Retire { .. } => {}
+        }
+    }
+
+    fn disconnect_error(
+        &self,
+        cause: Disconnect,
+        attempt: Option<&Attempt<N::Link>>,
+    ) -> Option<AgentError> {
+        let waited = self.config.delivery.request_timeout;
+        match cause {
+            Disconnect::ConnectTimeout => Some(self.connect_timeout(attempt)),
+            Disconnect::HandshakeTimeout => Some(AgentError::HandshakeTimeout(waited)),
+            Disconnect::RequestTimeout => Some(AgentError::RequestTimeout(waited)),
+            Disconnect::UnknownCall(call) => Some(AgentError::UnexpectedSerial {
+                serial: call.number(),
+            }),
+            Disconnect::Spare | Disconnect::Closing => None,
+        }
+    }
+
+    /// A name server that is silent says nothing about the agent.
+    fn connect_timeout(&self, attempt: Option<&Attempt<N::Link>>) -> AgentError {
+        let waited = self.config.delivery.connect_timeout;
+        let resolving = attempt.filter(|it| it.link.is_resolving());
+        let host = resolving.and_then(|it| self.config.agents.get(it.agent.index()));
+        host.map_or(AgentError::ConnectTimeout(waited), |agent| {
+            let host = agent.host().to_owned();
+            AgentError::ResolveTimeout { host, waited }
+        })
+    }
+
+    fn on_progress(&mut self, now: Instant, epoch: Epoch, progress: Progress) {
+        let Some(attempt) = self.attempts.get_mut(&epoch) else {
+            return;
+        };
+        let (agent, news) = (attempt.agent, &mut self.dispatch.news);
+        match progress {
+            Progress::Connected => self.step(now, Input::Connected { epoch }),
+            Progress::Opened => {
+                attempt.is_open = true;
+                self.step(now, Input::Opened { epoch });
+            }
+            Progress::Answered { call, verdict } => {
+                // A reply to nothing ends the connection, by the core's word.
+                attempt.unanswered = attempt.unanswered.saturating_sub(1);
+                let committed = matches!(verdict, Verdict::Committed);
+                if let Verdict::Refused(error) = verdict {
+                    reached!("an agent refuses a batch");
+                    news.errors.push((agent, error));
+                }
+                self.step(
+                    now,
+                    Input::Replied {
+                        epoch,
+                        call,
+                        committed,
+                    },
+                );
+            }
+            Progress::Ended { error, unsent_from } => {
+                match attempt.is_open && attempt.unanswered == 0 {
+                    true => {
+                        reached!("an idle connection ends");
+                        news.quiet_ends.push((agent, error));
+                    }
+                    false => {
+                        reached!("a connection ends with calls under way");
+                        news.errors.push((agent, error));
+                    }
+                }
+                self.attempts.remove(&epoch);
+                self.step(now, Input::Closed { epoch, unsent_from });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::client::Client;
+    use crate::transport::{Means, Names, Sockets};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// The way of an event that is to be sent to an agent which is being connected to.
+    fn connecting(now: Instant) -> Route<Sockets> {
+        let builder = Client::builder().agent("avro://127.0.0.1:1");
+        let config = Arc::new(builder.connect_timeout(HOUR).check().unwrap());
+        let names = Names::start(&config.agents, 0).unwrap();
+        let means = Means { names, spool: None };
+        let network = Sockets::new(config.clone(), means);
+        let mut route = Route::new(&config, &network, 1, now, None);
+        let chunk = Chunk {
+            first: crate::seq::Seq::ZERO,
+            bytes: vec![0; 10],
+            ends: vec![10],
+        };
+        route.take_in(now, chunk);
+        route.step(now, Input::Flush);
+        assert_eq!(route.attempts.len(), 1);
+        route
+    }
+
+    #[test]
+    fn an_agent_that_was_hung_up_on_is_told_no_failure_of() {
+        let now = Instant::now();
+        let mut route = connecting(now);
+        route.step(now + HOUR, Input::Tick);
+        assert_eq!(route.dispatch.news.errors.len(), 1, "nothing was answered");
+        let mut route = connecting(now);
+        route.dispatch.stop();
+        route.disconnect();
+        route.step(now + HOUR, Input::Tick);
+        let errors = &route.dispatch.news.errors;
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+}

@@ -1,0 +1,60 @@
+//! [`Network`] and [`Link`]: how the sender reaches agents, whatever they speak.
+
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::delivery::{AgentId, Batch, CallId};
+use crate::error::AgentError;
+use crate::queue::Unacked;
+
+/// Makes connections to agents.
+pub(crate) trait Network: Clone {
+    /// One connection, or an attempt.
+    type Link: Link;
+
+    /// What time it is: an answer is as old as the moment when it is read, not as the turn in which
+    /// that is.
+    fn now(&self) -> Instant;
+
+    /// Begins to connect to an agent. `None`: there is none with this id.
+    fn connect(&self, agent: AgentId) -> Option<Self::Link>;
+}
+
+/// A connection to an agent, from look-up to its end. It is closed when it is dropped. What the
+/// core knows of the agent is `delivery`'s `Link`.
+pub(crate) trait Link {
+    /// Queues a batch. Only after [`Progress::Opened`].
+    fn send(&mut self, call: CallId, batch: Batch);
+
+    /// Works until something comes of it or nothing more can be done now. Not to be called again
+    /// after [`Progress::Ended`].
+    fn poll(&mut self, context: &mut Context<'_>, unacked: &Unacked) -> Poll<Progress>;
+
+    /// Whether the name server has not answered yet.
+    fn is_resolving(&self) -> bool;
+}
+
+/// What came of a connection.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// The connection stands and the handshake is on its way.
+    Connected,
+    /// The handshake was answered.
+    Opened,
+    /// A call was answered.
+    Answered { call: CallId, verdict: Verdict },
+    /// It is over. Calls from `unsent_from` on were not begun to be written; `None`: all were.
+    Ended {
+        error: AgentError,
+        unsent_from: Option<CallId>,
+    },
+}
+
+/// What an agent says of a batch.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It has it.
+    Committed,
+    /// It does not, or nobody knows; others may be tried.
+    Refused(AgentError),
+}

@@ -1,0 +1,77 @@
+//! [`Stream`]: the bytes of a connection, both ways.
+//!
+//! Sending raises no signal if the peer is gone. A vectored write to a socket whose peer has closed
+//! it raises `SIGPIPE`, which ends a process that has not said otherwise, as services in C and C++
+//! do. So it is sent as a message, which can be told not to: one call for many slices, as they lie
+//! in memory, like a vectored write.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::fork::NotInherited;
+
+/// What carries the bytes of a connection to an agent. A forked process has none of it.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(NotInherited<TcpStream>),
+}
+
+impl Stream {
+    pub(super) fn of_socket(socket: TcpStream) -> Self {
+        Self::Tcp(NotInherited::of(socket))
+    }
+
+    /// Sends as much as it takes, and says how many bytes. If that is none, the context is woken
+    /// when it takes some.
+    pub(super) fn poll_send(
+        &self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Self::Tcp(socket) = self;
+        loop {
+            ready!(socket.poll_write_ready(context))?;
+            match socket.try_io(Interest::WRITABLE, || send(socket, slices)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
+    /// Reads what has come; nothing if the peer has ended it.
+    pub(super) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self::Tcp(socket) = self;
+        Pin::new(&mut **socket).poll_read(context, buffer)
+    }
+}
+
+#[cfg(unix)]
+fn send(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    use rustix::io::retry_on_intr;
+    use rustix::net::{SendAncillaryBuffer, sendmsg};
+    let mut nothing = SendAncillaryBuffer::default();
+    Ok(retry_on_intr(|| {
+        sendmsg(stream, slices, &mut nothing, NO_SIGNAL)
+    })?)
+}
+
+#[cfg(all(unix, not(target_vendor = "apple")))]
+const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::NOSIGNAL;
+
+/// Sockets are made so that they raise none there.
+#[cfg(all(unix, target_vendor = "apple"))]
+const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::empty();
+
+/// There are no signals.
+#[cfg(not(unix))]
+fn send(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    stream.try_write_vectored(slices)
+}

@@ -1,0 +1,166 @@
+//! The bugs of what lies between callers, disk and agents, each one replacement in one of its files.
+
+use crate::planted::Bug;
+
+const fn bug(
+    name: &'static str,
+    folder: &'static str,
+    file: &'static str,
+    find: &'static str,
+    replace: &'static str,
+) -> Bug {
+    Bug {
+        name,
+        folder,
+        file,
+        find,
+        replace,
+    }
+}
+
+pub(crate) const BUGS: &[Bug] = &[
+    // Wake-ups that are lost.
+    bug(
+        "an event wakes nobody",
+        "queue",
+        "intake.rs",
+        "    let waker = state.waker_if_due();\n",
+        "    let waker = state.waker_if_due().filter(|_| false);\n",
+    ),
+    bug(
+        "what is stored wakes nobody",
+        "queue",
+        "handover.rs",
+        "            state.segments = segments.into();\n        }\n        wake(state, |state| state.sender.take());",
+        "            state.segments = segments.into();\n        }",
+    ),
+    bug(
+        "what is retired wakes nobody",
+        "queue",
+        "handover.rs",
+        "if events >= *wanted);",
+        "if events >= *wanted && false);",
+    ),
+    bug(
+        "a commit wakes nobody",
+        "queue",
+        "stored.rs",
+        "        wakeup::wake(woken.into_values());",
+        "        drop(woken);",
+    ),
+    bug(
+        "room wakes nobody",
+        "queue",
+        "intake.rs",
+        "            wakers.extend(wait.promise.fulfil(()));",
+        "            drop(wait.promise.fulfil(()));",
+    ),
+    bug(
+        "the end of a flush wakes nobody",
+        "sender",
+        "mod.rs",
+        "            wakeup::wake(flush.promise.fulfil(result));",
+        "            drop(flush.promise.fulfil(result));",
+    ),
+    bug(
+        "the sender sleeps past its next read",
+        "sender",
+        "dispatch.rs",
+        "        core.into_iter().chain(backlog).min()",
+        "        let _ = backlog;\n        core",
+    ),
+    bug(
+        "the committer sleeps past its next try",
+        "committer",
+        "mod.rs",
+        "        let retry = self.retry.map(|(at, _)| at);",
+        "        let retry = None;",
+    ),
+    // Order and durability.
+    bug(
+        "told to be stored before the flush",
+        "committer",
+        "mod.rs",
+        "            self.partners.mark.advance(self.log.settled_upto());",
+        "            self.partners.mark.advance(self.log.next());",
+    ),
+    bug(
+        "chunks forgotten before they can be read",
+        "queue",
+        "handover.rs",
+        "        state.readable_upto = state.readable_upto.max(upto);\n",
+        "",
+    ),
+    bug(
+        "events in memory overtake those on the disk",
+        "queue",
+        "handover.rs",
+        "            Some(chunk) if chunk.first == position => {",
+        "            Some(_) => {",
+    ),
+    bug(
+        "new segments are not told",
+        "committer",
+        "mod.rs",
+        "        let changed = self.saved || self.newest_segment != self.log.newest_segment();",
+        "        let changed = false;",
+    ),
+    bug(
+        "the sender never learns that all is stored",
+        "committer",
+        "mod.rs",
+        "            self.partners.handover.drained();\n",
+        "",
+    ),
+    // Numbers.
+    bug(
+        "retired across a gap",
+        "queue",
+        "handover.rs",
+        "            Some(last) if last.end == range.first => last.end = range.end,",
+        "            Some(last) if last.end <= range.first => last.end = range.end,",
+    ),
+    bug(
+        "adopted events retired under the client's own numbers",
+        "sender",
+        "updates.rs",
+        "            for (range, _, outcome) in adopted.news.retired.drain(..) {\n                state.retire_adopted(range.len(), outcome, now);",
+        "            for (range, bytes, outcome) in adopted.news.retired.drain(..) {\n                state.retire(range, bytes, outcome, now, &mut self.wakers);",
+    ),
+    bug(
+        "what is retired of an adopted place is not noted",
+        "committer",
+        "adoption.rs",
+        "            self.log.retire(*range);",
+        "            let _ = range;",
+    ),
+    bug(
+        "the cursor is not saved",
+        "committer",
+        "mod.rs",
+        "            self.save_within(SAVE_AFTER);\n",
+        "",
+    ),
+    // Sizes.
+    bug(
+        "room counted twice",
+        "queue",
+        "room.rs",
+        "        self.uncounted -= report.counted;\n",
+        "",
+    ),
+    bug(
+        "room of what came in not counted",
+        "queue",
+        "room.rs",
+        "            room.uncounted += frame_bytes;\n",
+        "            let _ = (room, frame_bytes);\n",
+    ),
+    bug(
+        "what was retired is held for ever",
+        "sender",
+        "backlog.rs",
+        "        self.held -= bytes;\n",
+        "        let _ = bytes;\n",
+    ),
+];

@@ -1,0 +1,155 @@
+//! [`Plan`]: what a seed decides before the run.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use flume_client::delivery::{Settings as Delivery, WindowMode};
+use flume_client::spool::{
+    CURSOR_BYTES, SEGMENT_HEADER_BYTES, SEGMENTS_MIN, Settings, frame_bytes,
+};
+use flume_client::{Backoff, Reliability};
+
+use crate::spool_sim::disk::Faults;
+
+/// Bytes of the largest event.
+const EVENT_BYTES_MAX: usize = 1200;
+
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) delivery: Delivery,
+    pub(super) buffer_bytes: usize,
+    pub(super) chunk_bytes: usize,
+    pub(super) event_bytes: usize,
+    /// With a spool.
+    pub(super) spool: Option<Settings>,
+    /// Happenings before everything heals.
+    pub(super) happenings: u32,
+    /// Between two doings of callers.
+    pub(super) load_gap: Duration,
+    /// Between two things that go wrong.
+    pub(super) trouble_gap: Duration,
+    pub(super) faults: Faults,
+    /// One sync in so many takes up to some seconds.
+    pub(super) slow_syncs: u32,
+    pub(super) full_disk: bool,
+    pub(super) read_only: bool,
+    pub(super) unreadable: bool,
+    pub(super) kills: bool,
+    pub(super) power_losses: bool,
+    pub(super) closes: bool,
+    pub(super) bad_agents: bool,
+    /// Events that others left, in places beside the spool's.
+    pub(super) left: Vec<u64>,
+}
+
+/// Spreads small seeds over the generator's state.
+fn generator(seed: u64) -> Rng {
+    Rng::with_seed((seed ^ 0xa11).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+impl Plan {
+    pub(super) fn of(seed: u64) -> Self {
+        let mut random = generator(seed);
+        let random = &mut random;
+        let is_calm = random.u32(0..5) == 0;
+        let mut may = |one_in: u32| !is_calm && random.u32(0..one_in) == 0;
+        let (full_disk, read_only, unreadable) = (may(4), may(6), may(5));
+        let (kills, power_losses, closes) = (may(2), may(3), may(3));
+        let bad_agents = may(4) || may(2);
+        let flaky = [may(4), may(3), may(3), may(4)];
+        let mut one_in = |is: bool| if is { random.u32(5..60) } else { 0 };
+        let faults = Faults {
+            reads: one_in(flaky[0]),
+            writes: one_in(flaky[1]),
+            syncs: one_in(flaky[2]),
+            names: one_in(flaky[3]),
+        };
+        let is_spooled = random.u32(0..8) > 0;
+        let chunk_bytes = *random.choice(&[256, 512, 2048]).expect("there are some");
+        let event_bytes = random.usize(20..EVENT_BYTES_MAX.min(chunk_bytes * 2));
+        let others = if is_spooled { random.u32(0..3) } else { 0 };
+        let gap = |random: &mut Rng, low: u64, high: u64| {
+            let (low, high) = ((low as f64).ln(), (high as f64).ln());
+            Duration::from_micros((low + (high - low) * random.f64()).exp() as u64)
+        };
+        Self {
+            seed,
+            buffer_bytes: random.usize(4..40) * chunk_bytes.max(event_bytes),
+            spool: is_spooled.then(|| settings(random, chunk_bytes.max(event_bytes + 16))),
+            delivery: delivery(random, is_spooled),
+            chunk_bytes,
+            event_bytes,
+            happenings: random.u32(200..1500),
+            load_gap: gap(random, 50, 300_000),
+            trouble_gap: gap(random, 20_000, 10_000_000),
+            faults,
+            slow_syncs: *random.choice(&[0, 0, 5, 40]).expect("there are some"),
+            full_disk,
+            read_only,
+            unreadable,
+            kills,
+            power_losses,
+            closes,
+            bad_agents,
+            left: (0..others.saturating_sub(u32::from(random.bool())))
+                .map(|_| random.u64(1..60))
+                .collect(),
+        }
+    }
+
+    /// Nothing is planned to go wrong with the disk.
+    pub(super) fn is_disk_sound(&self) -> bool {
+        let Faults {
+            reads,
+            writes,
+            syncs,
+            names,
+        } = self.faults;
+        let fails = reads + writes + syncs + names > 0;
+        !(fails || self.full_disk || self.read_only || self.unreadable)
+    }
+}
+
+fn settings(random: &mut Rng, chunk: usize) -> Settings {
+    let frame_bytes_max = frame_bytes(1, chunk) as u64 + 512;
+    let least = SEGMENT_HEADER_BYTES as u64 + 2 * frame_bytes_max;
+    let segment_bytes = (least + 512 * random.u64(0..40)).next_multiple_of(512);
+    let segments = random.u64(SEGMENTS_MIN..12);
+    Settings {
+        segment_bytes,
+        frame_bytes_max,
+        bytes_max: segment_bytes * segments + CURSOR_BYTES as u64 + random.u64(0..4096),
+        free_bytes_min: 0,
+    }
+}
+
+fn delivery(random: &mut Rng, is_spooled: bool) -> Delivery {
+    let window = match random.u32(0..3) {
+        0 => WindowMode::Ordered,
+        1 => WindowMode::ADAPTIVE,
+        _ => WindowMode::Adaptive {
+            max: random.u32(1..6),
+        },
+    };
+    let ms = |random: &mut Rng, range| Duration::from_millis(random.u64(range));
+    Delivery {
+        agents: random.usize(1..4),
+        batch_events_max: *random.choice(&[1, 3, 10, 100]).expect("there are some"),
+        batch_bytes_max: *random
+            .choice(&[300, 2_000, 20_000])
+            .expect("there are some"),
+        linger: ms(random, 0..100),
+        window,
+        connect_timeout: ms(random, 500..3000),
+        request_timeout: ms(random, 1000..5000),
+        backoff: Backoff::default()
+            .base(ms(random, 20..200))
+            .cap(ms(random, 500..5000))
+            .floor(ms(random, 1..20)),
+        reliability: match is_spooled {
+            true => Reliability::EndToEnd,
+            false => Reliability::InMemory,
+        },
+    }
+}
