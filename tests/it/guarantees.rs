@@ -44,7 +44,7 @@ fn client_and_appender_are_held_to_the_lints_of_the_workspace_but_for_one_module
     };
     let mut all = lints("Cargo.toml", "workspace.lints");
     assert_eq!(all.remove(0), "unsafe_code = \"forbid\"");
-    for file in ["flume-client/Cargo.toml"] {
+    for file in ["flume-client/Cargo.toml", "flume-appender/Cargo.toml"] {
         let ours = lints(file, "lints");
         assert_eq!(ours[0], "unsafe_code = \"deny\"", "{file}");
         assert_eq!(ours[1..], all, "{file}");
