@@ -1,0 +1,157 @@
+//! Key-values of `log`.
+
+use std::fmt;
+
+use log::kv::{self, Source, VisitSource};
+use serde_json::json;
+
+use crate::only;
+
+fn captured() -> flume_log::test::LogCapture {
+    flume_log::test::capture().expect("no other logger is installed")
+}
+
+#[test]
+fn numbers_stay_exact() {
+    let captured = captured();
+    log::info!(
+        least = i64::MIN, greatest = u64::MAX, wide = u128::MAX, deep = i128::MIN, half = 0.5,
+        yes = true, letter = 'ß', nan = f64::NAN;
+        "numbers"
+    );
+    let expected = concat!(
+        r#""fields":{"least":-9223372036854775808,"greatest":18446744073709551615,"#,
+        r#""wide":340282366920938463463374607431768211455,"#,
+        r#""deep":-170141183460469231731687303715884105728,"half":0.5,"yes":true,"#,
+        r#""letter":"ß","nan":null}}"#
+    );
+    let text = captured.take_bodies().remove(0);
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the order failed")]
+struct Failed(#[source] std::num::ParseIntError);
+
+#[test]
+fn an_error_comes_with_its_causes() {
+    let captured = captured();
+    let error = Failed("x".parse::<i32>().unwrap_err());
+    log::error!(cause:err = error; "bad");
+    let seen = only(&captured.take());
+    let expected = json!({
+        "cause": "the order failed",
+        "cause.chain": ["invalid digit found in string"],
+    });
+    assert_eq!(seen["fields"], expected);
+}
+
+#[test]
+fn lists_and_structures_are_json_and_not_text() {
+    let captured = captured();
+    let list = vec![1, 2];
+    log::info!(list:sval = list, text:sval = "[1]"; "nested");
+    let seen = only(&captured.take());
+    assert_eq!(seen["fields"], json!({"list": [1, 2], "text": "[1]"}));
+}
+
+#[test]
+fn a_key_that_comes_twice_has_its_last_value_and_one_without_a_value_is_left_out() {
+    let captured = captured();
+    let pairs: &[(&str, Option<i32>)] = &[("a", Some(1)), ("none", None), ("a", Some(2))];
+    let mut record = log::Record::builder();
+    record.level(log::Level::Info).args(format_args!("twice"));
+    record.key_values(&pairs);
+    log::logger().log(&record.build());
+    let event = &captured.take()[0];
+    let text = std::str::from_utf8(event.body()).unwrap();
+    assert!(
+        text.ends_with(r#""msg":"twice","fields":{"a":2}}"#),
+        "{text}"
+    );
+}
+
+#[test]
+fn keys_that_do_not_last_are_copied() {
+    let captured = captured();
+    {
+        let key = format!("key {}", 1);
+        let pairs = [(key.as_str(), 1)];
+        let mut record = log::Record::builder();
+        record.level(log::Level::Info).key_values(&pairs);
+        log::logger().log(&record.build());
+    }
+    let seen = only(&captured.take());
+    assert_eq!(seen["fields"], json!({"key 1": 1}));
+}
+
+#[test]
+fn a_key_called_message_is_a_field_and_does_not_shadow_the_text() {
+    let captured = captured();
+    log::info!(message = "a field", level = "low", msg = 3; "the text");
+    let seen = only(&captured.take());
+    assert_eq!(seen["msg"], "the text");
+    assert_eq!(seen["level"], "INFO");
+    let expected = json!({"message": "a field", "level": "low", "msg": 3});
+    assert_eq!(seen["fields"], expected);
+}
+
+/// A source that gives a pair and then panics.
+struct Breaks;
+
+impl Source for Breaks {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), kv::Error> {
+        visitor.visit_pair(kv::Key::from_str("kept"), kv::Value::from(1))?;
+        std::panic::resume_unwind(Box::new(()))
+    }
+}
+
+#[test]
+fn what_a_source_gave_before_it_panicked_is_kept_and_counted() {
+    let captured = captured();
+    let mut record = log::Record::builder();
+    record.level(log::Level::Info).key_values(&Breaks);
+    log::logger().log(&record.build());
+    let seen = only(&captured.take());
+    assert_eq!(seen["fields"]["kept"], 1);
+    assert_eq!(captured.guard().stats().broken_values, 1);
+}
+
+/// A value that panics when it is shown.
+struct Panics;
+
+impl fmt::Debug for Panics {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        std::panic::resume_unwind(Box::new(()))
+    }
+}
+
+#[test]
+fn fields_behind_a_value_that_panics_are_kept() {
+    let captured = captured();
+    log::info!(bad:? = Panics, good = 1; "{:?}", Panics);
+    let seen = only(&captured.take());
+    assert_eq!(seen["fields"]["good"], 1);
+    assert_eq!(captured.guard().stats().broken_values, 2);
+}
+
+#[test]
+fn a_value_is_shown_once() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    struct Counts<'a>(&'a AtomicUsize);
+    impl fmt::Debug for Counts<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            f.write_str("shown")
+        }
+    }
+    let shown = AtomicUsize::new(0);
+    let captured = captured();
+    log::info!(value:? = Counts(&shown); "{:?}", Counts(&shown));
+    let seen = only(&captured.take());
+    assert_eq!(
+        (&seen["msg"], &seen["fields"]["value"]),
+        (&json!("shown"), &json!("shown"))
+    );
+    assert_eq!(shown.load(Ordering::SeqCst), 2);
+}
