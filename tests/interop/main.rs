@@ -12,6 +12,7 @@
     reason = "clippy.toml allows them in #[test] functions; their helpers are tests too"
 )]
 
+mod appender;
 mod chain;
 mod config;
 mod deliver;

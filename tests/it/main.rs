@@ -11,6 +11,7 @@
 )]
 
 mod adoption;
+mod appender;
 mod batches;
 mod buffer;
 mod chain;
