@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Client, Parts, assemble};
 pub use crate::clock::Clock;
 use crate::committer::Committer;
-use crate::config::{Config, Sizes, SpoolConfig, SyncMode};
+use crate::config::{Config, Overflow, Sizes, SpoolConfig, SyncMode};
 use crate::delivery::{self, AgentId, Batch, CallId};
 use crate::error::{AgentError, BuildError, ClientThread, FlushError};
 use crate::event::Event;
@@ -38,6 +38,8 @@ pub struct Plan {
     pub buffer_bytes: usize,
     /// As [`ClientBuilder::event_bytes`](crate::ClientBuilder::event_bytes).
     pub event_bytes: usize,
+    /// As [`ClientBuilder::overflow`](crate::ClientBuilder::overflow).
+    pub overflow: Overflow,
     /// `None`: events are in memory alone.
     pub spool: Option<Spool>,
     /// At which a chunk is closed and the next one begun. Other sizes follow from it.
@@ -351,6 +353,7 @@ fn config(plan: &Plan) -> Result<Config, BuildError> {
     let urls = (1..=plan.delivery.agents).map(|agent| format!("avro://agent-{agent}:4141"));
     let builder = Client::builder().agents(urls);
     let builder = builder.event_bytes(plan.event_bytes).event_ids(false);
+    let builder = builder.overflow(plan.overflow);
     let mut config: Config = builder.buffer_bytes(plan.buffer_bytes).check()?;
     config.delivery = plan.delivery.clone();
     let chunk = plan.chunk_bytes;

@@ -16,6 +16,8 @@ mod names;
 #[cfg(unix)]
 mod replaced;
 #[cfg(test)]
+mod room;
+#[cfg(test)]
 mod unread;
 
 use std::time::{SystemTime, UNIX_EPOCH};

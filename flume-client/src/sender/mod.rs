@@ -134,7 +134,8 @@ impl<N: Network> Sender<N> {
         }
     }
 
-    /// Exchanges with the callers under one lock. `true`: something came in.
+    /// Exchanges with the callers under one lock. `true`: something came in, or there is something to
+    /// tell.
     fn exchange(&mut self, now: Instant) -> bool {
         let wanted = self.wanted(now);
         let intake = self.intake.clone();
@@ -167,24 +168,26 @@ impl<N: Network> Sender<N> {
             self.own.take_in(now, chunk);
         }
         self.updates.chunks = chunks;
-        self.shed(now, pending_bytes);
+        let has_shed = self.shed(now, pending_bytes);
         // After the chunks, so that the core has the events that a flush asks for when it is told.
         let mut requests = std::mem::take(&mut self.updates.requests);
         for request in requests.drain(..) {
             self.on_request(now, request);
         }
         self.updates.requests = requests;
-        came_in
+        came_in || has_shed
     }
 
-    /// Gives up the oldest events if there are more than may be, and that was chosen.
-    fn shed(&mut self, now: Instant, pending_bytes: usize) {
-        if let Some(most) = self.shed_above
-            && pending_bytes > most
-        {
-            let bytes = (pending_bytes - most) as u64;
-            self.own.step(now, Input::Shed { bytes });
-        }
+    /// Gives up the oldest events if there are more than may be, and that was chosen. `true`: some
+    /// were, which is told in the next exchange: who waits for their room sleeps until then.
+    fn shed(&mut self, now: Instant, pending_bytes: usize) -> bool {
+        let Some(most) = self.shed_above.filter(|most| pending_bytes > *most) else {
+            return false;
+        };
+        let before = self.own.dispatch.news.retired.len();
+        let bytes = (pending_bytes - most) as u64;
+        self.own.step(now, Input::Shed { bytes });
+        self.own.dispatch.news.retired.len() > before
     }
 
     /// Exchanges with the callers, and lets the lanes work with their spools and agents. `true`:

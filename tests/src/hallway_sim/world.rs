@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use flume_client::hallway::{CommitterByHand, Hallway, Plan as Parts, Spool};
 use flume_client::spool::{FileName, Level, Log, Storage};
-use flume_client::{SyncMode, WindowMode};
+use flume_client::{Overflow, SyncMode, WindowMode};
 
 use super::agents::{Mood, Net};
 use super::book::{Book, event};
@@ -212,6 +212,7 @@ impl World {
             delivery: self.plan.delivery.clone(),
             buffer_bytes: self.plan.buffer_bytes,
             event_bytes: self.plan.event_bytes + 16,
+            overflow: Overflow::Refuse,
             spool,
             chunk_bytes: self.plan.chunk_bytes,
             clock: self.clock.clone(),
