@@ -23,6 +23,12 @@ const SITE_TEXT_BYTES_MAX: usize = 1024;
 /// Most bytes of a key that is not one of a call site's.
 const KEY_BYTES_MAX: usize = 256;
 
+/// Most bytes of a value of a fixed length.
+const FIXED_BYTES_MAX: usize = 16;
+
+/// How far before a value of its own length its kind stands.
+const KIND_BEFORE: usize = 5;
+
 /// What went wrong while fields were written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Faults {
@@ -52,51 +58,50 @@ impl<'a> FieldWriter<'a> {
 
     /// A field without a value.
     pub fn null(&mut self, key: Key<'_>) {
-        self.put(key, NULL, &[]);
+        self.put(key, NULL, []);
     }
 
     /// A field whose value could not be had: the code that was to make it failed. It is counted.
     pub fn broken(&mut self, key: Key<'_>) {
         self.faults.broken += 1;
-        self.put(key, BROKEN, &[0; 4]);
+        self.put(key, BROKEN, [0; 4]);
     }
 
     /// A truth value.
     pub fn bool(&mut self, key: Key<'_>, value: bool) {
-        self.put(key, if value { TRUE } else { FALSE }, &[]);
+        self.put(key, if value { TRUE } else { FALSE }, []);
     }
 
     /// A number.
     pub fn i64(&mut self, key: Key<'_>, value: i64) {
-        self.put(key, I64, &value.to_le_bytes());
+        self.put(key, I64, value.to_le_bytes());
     }
 
     /// A number.
     pub fn u64(&mut self, key: Key<'_>, value: u64) {
-        self.put(key, U64, &value.to_le_bytes());
+        self.put(key, U64, value.to_le_bytes());
     }
 
     /// A number.
     pub fn i128(&mut self, key: Key<'_>, value: i128) {
-        self.put(key, I128, &value.to_le_bytes());
+        self.put(key, I128, value.to_le_bytes());
     }
 
     /// A number.
     pub fn u128(&mut self, key: Key<'_>, value: u128) {
-        self.put(key, U128, &value.to_le_bytes());
+        self.put(key, U128, value.to_le_bytes());
     }
 
     /// A number.
     pub fn f64(&mut self, key: Key<'_>, value: f64) {
-        self.put(key, F64, &value.to_le_bytes());
+        self.put(key, F64, value.to_le_bytes());
     }
 
     /// A text.
     pub fn text(&mut self, key: Key<'_>, value: &str) {
-        if !self.begin(key, TEXT) {
+        let Some(at) = self.begin(key, TEXT) else {
             return;
-        }
-        let at = self.begin_sized();
+        };
         self.put_text(value);
         self.end_sized(at);
     }
@@ -113,10 +118,9 @@ impl<'a> FieldWriter<'a> {
 
     /// Bytes.
     pub fn bytes(&mut self, key: Key<'_>, value: &[u8]) {
-        if !self.begin(key, BYTES) {
+        let Some(at) = self.begin(key, BYTES) else {
             return;
-        }
-        let at = self.begin_sized();
+        };
         let room = self.room().min(value.len());
         self.faults.cut += u32::from(room < value.len());
         self.out.extend(value.iter().take(room));
@@ -129,8 +133,7 @@ impl<'a> FieldWriter<'a> {
             self.faults.cut += 1;
             return;
         }
-        if self.begin(key, JSON) {
-            let at = self.begin_sized();
+        if let Some(at) = self.begin(key, JSON) {
             self.out.extend_from_slice(value.as_bytes());
             self.end_sized(at);
         }
@@ -138,10 +141,9 @@ impl<'a> FieldWriter<'a> {
 
     /// An error with its causes.
     pub fn error(&mut self, key: Key<'_>, value: &(dyn Error + 'static)) {
-        if !self.begin(key, ERROR) {
+        let Some(at) = self.begin(key, ERROR) else {
             return;
-        }
-        let at = self.begin_sized();
+        };
         let mut next = Some(value);
         for _ in 0..CHAIN_MAX {
             let Some(error) = next else { break };
@@ -162,13 +164,11 @@ impl<'a> FieldWriter<'a> {
     }
 
     fn formatted(&mut self, key: Key<'_>, write: impl FnOnce(&mut TextSink<'_>) -> fmt::Result) {
-        if !self.begin(key, TEXT) {
+        let Some(at) = self.begin(key, TEXT) else {
             return;
-        }
-        let kind_at = self.out.len() - 1;
-        let at = self.begin_sized();
+        };
         if self.write_guarded(write).is_err()
-            && let Some(kind) = self.out.get_mut(kind_at)
+            && let Some(kind) = self.out.get_mut(at - KIND_BEFORE)
         {
             *kind = BROKEN;
         }
@@ -180,10 +180,7 @@ impl<'a> FieldWriter<'a> {
         &mut self,
         write: impl FnOnce(&mut TextSink<'_>) -> fmt::Result,
     ) -> fmt::Result {
-        let mut sink = TextSink {
-            out: self.out,
-            is_cut: false,
-        };
+        let mut sink = TextSink::new(self.out);
         let written = catch_unwind(AssertUnwindSafe(|| write(&mut sink)));
         self.faults.cut += u32::from(sink.is_cut);
         match written {
@@ -196,43 +193,57 @@ impl<'a> FieldWriter<'a> {
     }
 
     fn put_text(&mut self, text: &str) {
-        let mut sink = TextSink {
-            out: self.out,
-            is_cut: false,
-        };
+        let mut sink = TextSink::new(self.out);
         sink.put(text);
         self.faults.cut += u32::from(sink.is_cut);
     }
 
-    fn put(&mut self, key: Key<'_>, kind: u8, value: &[u8]) {
-        if self.begin(key, kind) {
-            self.out.extend_from_slice(value);
-        }
-    }
-
-    /// Writes the key and the kind. `false`: there is no room for the field.
+    /// Writes the key, the kind, and the value or what of it has a fixed length. `false`: there is no
+    /// room for the field.
     #[inline]
-    fn begin(&mut self, key: Key<'_>, kind: u8) -> bool {
+    fn put<const N: usize>(&mut self, key: Key<'_>, kind: u8, value: [u8; N]) -> bool {
         if self.room() < KEY_BYTES_MAX + 32 {
             self.faults.cut += 1;
             return false;
         }
         match key {
-            Key::Index(index) if index < SITE_FIELDS_MAX => self.out.push(index as u8),
+            Key::Index(index) if index < SITE_FIELDS_MAX => {
+                // Written at once, so that its place is looked for once.
+                let mut all = [0; 2 + FIXED_BYTES_MAX];
+                let [at_key, at_kind, rest @ ..] = &mut all;
+                (*at_key, *at_kind) = (index as u8, kind);
+                if let Some(place) = rest.first_chunk_mut() {
+                    *place = value;
+                }
+                self.out
+                    .extend_from_slice(all.get(..2 + N).unwrap_or_default());
+            }
             Key::Index(_) => {
                 self.faults.cut += 1;
                 return false;
             }
             Key::Name(name) => {
-                let name = cut(name, KEY_BYTES_MAX);
-                self.out.push(KEY_IS_TEXT);
-                self.out
-                    .extend_from_slice(&(name.len() as u16).to_le_bytes());
-                self.out.extend_from_slice(name.as_bytes());
+                self.put_name(name);
+                self.out.push(kind);
+                self.out.extend_from_slice(&value);
             }
         }
-        self.out.push(kind);
         true
+    }
+
+    fn put_name(&mut self, name: &str) {
+        let name = cut(name, KEY_BYTES_MAX);
+        self.out.push(KEY_IS_TEXT);
+        self.out
+            .extend_from_slice(&(name.len() as u16).to_le_bytes());
+        self.out.extend_from_slice(name.as_bytes());
+    }
+
+    /// Begins a value of a length that is known at its [end](Self::end_sized). Returns where it
+    /// begins, unless there is no room for the field.
+    #[inline]
+    fn begin(&mut self, key: Key<'_>, kind: u8) -> Option<usize> {
+        self.put(key, kind, [0; 4]).then_some(self.out.len())
     }
 
     fn room(&self) -> usize {
@@ -268,22 +279,41 @@ pub(crate) fn cut(text: &str, most: usize) -> &str {
 /// error here might panic over it.
 struct TextSink<'a> {
     out: &'a mut Vec<u8>,
+    /// Bytes that still fit.
+    room: usize,
     is_cut: bool,
 }
 
-impl TextSink<'_> {
-    fn put(&mut self, text: &str) {
-        if self.is_cut {
-            return;
+impl<'a> TextSink<'a> {
+    fn new(out: &'a mut Vec<u8>) -> Self {
+        Self {
+            room: RECORD_BYTES_MAX.saturating_sub(out.len()),
+            out,
+            is_cut: false,
         }
-        let room = RECORD_BYTES_MAX.saturating_sub(self.out.len());
-        let fits = cut(text, room);
-        self.is_cut = fits.len() < text.len();
+    }
+
+    #[inline]
+    fn put(&mut self, text: &str) {
+        if text.len() > self.room {
+            return self.put_beginning(text);
+        }
+        self.room -= text.len();
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    #[cold]
+    fn put_beginning(&mut self, text: &str) {
+        let fits = cut(text, self.room);
         self.out.extend_from_slice(fits.as_bytes());
+        self.is_cut = true;
+        // A shorter text that comes later would stand behind a gap.
+        self.room = 0;
     }
 }
 
 impl Write for TextSink<'_> {
+    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.put(text);
         Ok(())

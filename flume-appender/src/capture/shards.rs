@@ -147,22 +147,23 @@ impl Shards {
     /// Takes a record, or says why not.
     #[inline]
     pub(crate) fn offer(&self, thread: u32, draft: &Draft<'_>) -> Offered {
-        let own = self.own(thread);
+        let (own, limit) = (self.own(thread), self.limit(draft.level));
         for (distance, shard) in self.from(own).enumerate() {
-            let state = match shard.state.try_lock() {
+            let mut state = match shard.state.try_lock() {
                 Ok(state) => state,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => continue,
             };
+            if state.records.used() < limit {
+                return self.take(shard, &mut state, draft);
+            }
             // That there is no room only the thread's own shard says.
-            if distance == 0 || state.records.used() < self.limit(draft.level) {
-                return self.offer_to(shard, state, draft);
+            if distance == 0 {
+                drop(state);
+                return self.offer_anywhere(draft);
             }
         }
-        match self.shards.get(own) {
-            Some(shard) => self.offer_to(shard, lock(shard), draft),
-            None => Offered::NoRoom,
-        }
+        self.wait_to_offer(own, draft)
     }
 
     /// Counts a record that came and was refused.
@@ -178,17 +179,22 @@ impl Shards {
         }
     }
 
-    fn offer_to(
-        &self,
-        shard: &Shard,
-        mut state: MutexGuard<'_, ShardState>,
-        draft: &Draft<'_>,
-    ) -> Offered {
+    #[cold]
+    fn wait_to_offer(&self, own: usize, draft: &Draft<'_>) -> Offered {
+        let Some(shard) = self.shards.get(own) else {
+            return Offered::NoRoom;
+        };
+        let mut state = lock(shard);
         if state.records.used() < self.limit(draft.level) {
             return self.take(shard, &mut state, draft);
         }
-        // The last ones to be let go of go wherever there is room.
         drop(state);
+        self.offer_anywhere(draft)
+    }
+
+    /// The last records to be let go of go wherever there is room.
+    #[cold]
+    fn offer_anywhere(&self, draft: &Draft<'_>) -> Offered {
         if draft.level == Level::Error {
             for other in &self.shards {
                 let mut state = lock(other);

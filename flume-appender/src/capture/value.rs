@@ -391,4 +391,27 @@ mod tests {
         assert!(long.starts_with(kept) && kept.len() > RECORD_BYTES_MAX - 64);
         assert_eq!(faults, Faults { broken: 0, cut: 2 });
     }
+
+    struct LongThenShort;
+
+    impl fmt::Display for LongThenShort {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a")?;
+            f.write_str(&"ü".repeat(RECORD_BYTES_MAX))?;
+            f.write_str("b")
+        }
+    }
+
+    #[test]
+    fn what_comes_after_a_cut_is_left_out_also_if_it_would_fit() {
+        let (bytes, faults) = written(|fields| fields.display(Key::Index(0), &LongThenShort));
+        // One byte is free where half a letter would stand.
+        assert_eq!(bytes.len(), RECORD_BYTES_MAX - 1);
+        let value = Fields::new(&bytes).next().map(|field| field.value);
+        let Some(Value::Text(kept)) = value else {
+            panic!("{value:?}");
+        };
+        assert!(kept.ends_with('ü'));
+        assert_eq!(faults, Faults { broken: 0, cut: 1 });
+    }
 }

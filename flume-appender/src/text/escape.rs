@@ -12,9 +12,10 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, text: &[u8]) {
     // What is short and plain, as most is, is looked at and copied by words of a fixed length, which
     // saves the call that copies any length.
     let copied = match text.len() {
-        4..8 => put_short::<4>(out, text),
-        8..16 => put_short::<8>(out, text),
-        16..=32 => put_short::<16>(out, text),
+        4..8 => put_short::<4, 5>(out, text),
+        8..16 => put_short::<8, 9>(out, text),
+        16..32 => put_short::<16, 17>(out, text),
+        32..=64 => put_short::<32, 33>(out, text),
         _ => false,
     };
     if !copied {
@@ -25,31 +26,42 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// Writes a text of `N` to `2 * N` bytes in quotes, if it needs no escape: its first and its last `N`
-/// bytes, which overlap. `false`: it does, and nothing is written.
+/// bytes, which overlap, the last ones with the quote, `QUOTED` bytes. `false`: it does, and nothing is
+/// written.
 #[inline]
-fn put_short<const N: usize>(out: &mut Vec<u8>, text: &[u8]) -> bool {
+fn put_short<const N: usize, const QUOTED: usize>(out: &mut Vec<u8>, text: &[u8]) -> bool {
     let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else {
+        return false;
+    };
+    let mut end = [b'"'; QUOTED];
+    let Some(before_quote) = end.first_chunk_mut() else {
         return false;
     };
     if !(is_plain(first) && is_plain(last)) {
         return false;
     }
+    *before_quote = *last;
     out.push(b'"');
     let start = out.len();
     out.extend_from_slice(first);
     out.truncate(start + text.len() - N);
-    out.extend_from_slice(last);
-    out.push(b'"');
+    out.extend_from_slice(&end);
     true
 }
 
 /// Whether none of so many bytes needs an escape.
 #[inline]
 fn is_plain<const N: usize>(bytes: &[u8; N]) -> bool {
-    // Without an early end, so that the compiler looks at all of them at once.
-    let needs = bytes
-        .iter()
-        .fold(false, |before, byte| before | needs_escape(*byte));
+    // Each question is put to all bytes, without an early end: the compiler makes one of it then.
+    let any = |is: fn(u8) -> bool| {
+        let bytes = bytes.iter();
+        bytes.fold(false, |before, byte| before | is(*byte))
+    };
+    let needs = any(|byte| byte < 0x20)
+        | any(|byte| byte == b'"')
+        | any(|byte| byte == b'\\')
+        | any(|byte| byte == 0x7f)
+        | any(|byte| byte == LEAD);
     !needs
 }
 
@@ -171,6 +183,21 @@ mod tests {
                 })
                 .collect();
             check(&text);
+        }
+    }
+
+    #[test]
+    fn what_needs_an_escape_is_found_wherever_it_stands() {
+        for length in 1..=70 {
+            let plain = "x".repeat(length);
+            check(&plain);
+            for special in ["\"", "\\", "\u{1f}", "\u{7f}", "\u{85}", "\u{e9}"] {
+                for at in 0..length {
+                    let mut text = plain.clone();
+                    text.replace_range(at..=at, special);
+                    check(&text);
+                }
+            }
         }
     }
 }
