@@ -3,7 +3,11 @@
 mod endings;
 #[cfg(target_os = "linux")]
 mod fork;
+mod front_ends;
 mod limits;
+#[cfg(target_os = "linux")]
+mod stuck;
+mod traps;
 mod ways_out;
 
 use std::time::Duration;
