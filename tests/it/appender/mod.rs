@@ -9,6 +9,7 @@ mod limits;
 mod stuck;
 mod traps;
 mod ways_out;
+mod words;
 
 use std::time::Duration;
 
