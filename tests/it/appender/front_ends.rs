@@ -9,8 +9,10 @@ use tracing_subscriber::layer::SubscriberExt;
 /// Logs `event N` at a level. None of them logs at the level `TRACE`, which slog takes out of programs.
 pub(super) type Call = Box<dyn Fn(Level, u64) + Send + Sync>;
 
-pub(super) const FRONT_ENDS: [(&str, fn(&Appender) -> Call); 3] =
-    [("tracing", tracing), ("log", log), ("slog", slog)];
+/// Its name, and how its calls are made.
+type FrontEnd = (&'static str, fn(&Appender) -> Call);
+
+pub(super) const FRONT_ENDS: [FrontEnd; 3] = [("tracing", tracing), ("log", log), ("slog", slog)];
 
 fn tracing(appender: &Appender) -> Call {
     let layer = FlumeLayer::new(appender);

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -70,13 +70,14 @@ fn check(command: &mut Command) {
     let child = Child::start(command).unwrap();
     let deadline = Instant::now() + LIMIT;
     let mut told = Vec::new();
-    loop {
+    let has_ended = loop {
         match child.hear(deadline) {
             Heard::Line(line) => told.push(line.text),
-            Heard::End => break,
-            Heard::Nothing => panic!("it hangs, after {told:?}"),
+            Heard::End => break true,
+            Heard::Nothing => break false,
         }
-    }
+    };
+    assert!(has_ended, "it hangs, after {told:?}");
     let all = format!("closed, {LINES} lost or pending");
     assert!(told.contains(&all), "{told:?}");
     assert!(told.iter().any(|line| line == "dropped"), "{told:?}");
@@ -97,14 +98,7 @@ fn close_stuck(agent: &str, disk: Option<&Path>) {
         };
         builder.build().unwrap()
     });
-    if let Some(disk) = disk {
-        // Should this process hang, the disk does not for ever: nothing could end it.
-        let thaw = format!("sleep 30; fsfreeze -u '{}' 2>/dev/null", disk.display());
-        let mut thaw_later = Command::new("sh");
-        let quiet = thaw_later.args(["-c", &thaw]).stdout(Stdio::null());
-        quiet.stderr(Stdio::null()).spawn().unwrap();
-        freeze(disk, "-f");
-    }
+    let frozen = disk.map(freeze);
     fill_stderr();
     log(&closed.0, Level::Info, 0..LINES);
     log(&dropped.0, Level::Info, 0..LINES);
@@ -114,16 +108,24 @@ fn close_stuck(agent: &str, disk: Option<&Path>) {
     println!("\nclosed, {left} lost or pending");
     run_in(&current_thread(), async move { drop(dropped.1) });
     println!("dropped");
-    if let Some(disk) = disk {
-        freeze(disk, "-u");
+    if let Some(mut frozen) = frozen {
+        drop(frozen.stdin.take());
+        assert!(frozen.wait().unwrap().success(), "fsfreeze -u");
     }
     // Nothing that hangs is waited for.
-    std::process::exit(0);
+    process::exit(0);
 }
 
-fn freeze(disk: &Path, how: &str) {
-    let status = Command::new("fsfreeze").arg(how).arg(disk).status();
-    assert!(status.unwrap().success(), "fsfreeze {how}");
+/// From now on nothing can be written to the disk, until the input of this process ends: half a minute
+/// at the most, since a process that waits for such a disk cannot even be killed.
+fn freeze(disk: &Path) -> process::Child {
+    let status = Command::new("fsfreeze").arg("-f").arg(disk).status();
+    assert!(status.unwrap().success(), "fsfreeze -f");
+    let mut thaw = Command::new("bash");
+    thaw.args(["-c", "read -t 30; fsfreeze -u \"$0\""])
+        .arg(disk);
+    let quiet = thaw.stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.stdin(Stdio::piped()).spawn().unwrap()
 }
 
 /// Writes until the pipe is full, and keeps the lock of stderr for ever after.
