@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use flume_client::Report;
+use flume_client::{Client, Problem, Report};
 
 use crate::appender::Appender;
 use crate::filter::Filter;
@@ -44,6 +44,8 @@ pub struct CloseReport {
     pub records: Stats,
     /// Events from there on.
     pub events: Report,
+    /// What kept events from flowing at the end, the worst of it: agents, or the disk.
+    pub problem: Option<Problem>,
 }
 
 /// Something was lost, or is left in memory.
@@ -65,12 +67,33 @@ impl fmt::Debug for Lost {
 fn lost(report: &CloseReport) -> String {
     let records = report.records.total();
     let events = report.events.lost.total() + report.events.pending;
-    let cause = report.events.last_error.as_ref();
-    let cause = cause.map(|error| format!(" ({error})")).unwrap_or_default();
-    format!(
-        "{} records were lost before they became events, and {events} events after that{cause}",
-        records.lost() + records.captured
-    )
+    let before = records.lost() - records.nested + records.captured;
+    let parts = [
+        (before, "records were lost before they became events"),
+        (
+            records.nested,
+            "records were left out, logged from within too many other log calls",
+        ),
+        (events, "events were lost or are left in memory"),
+    ];
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = parts
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    let cause = report.problem.as_ref().map(ToString::to_string);
+    let last_error = || report.events.last_error.as_ref().map(ToString::to_string);
+    let cause = cause.or_else(last_error);
+    // What is too deep has its cause in itself.
+    let cause = cause.filter(|_| before + events > 0);
+    let cause = cause.map(|cause| format!(" ({cause})"));
+    parts.join(", and ") + &cause.unwrap_or_default()
+}
+
+/// What keeps a client's events from flowing. That it was closed, and that it lost events, is told
+/// without it.
+fn problem_of(client: &Client) -> Option<Problem> {
+    let mut problems = client.health().problems.into_iter();
+    problems.find(|it| !matches!(it, Problem::Closed | Problem::Losing { .. }))
 }
 
 impl CloseReport {
@@ -202,7 +225,7 @@ enum Step {
     /// Until the records are with the client.
     Records(Ending),
     /// Until its events are delivered.
-    Events(Appender, flume_client::Close),
+    Events(Appender, Closing),
     Over,
 }
 
@@ -213,7 +236,7 @@ impl Close {
     pub fn wait(self) -> CloseReport {
         match self.step {
             Step::Records(ending) => ending.wait(),
-            Step::Events(appender, close) => report(&appender, close.wait()),
+            Step::Events(appender, closing) => closing.wait(&appender),
             Step::Over => panic!("it was awaited to its end before"),
         }
     }
@@ -227,14 +250,14 @@ impl Future for Close {
         let step = &mut self.get_mut().step;
         if let Step::Records(ending) = step {
             match ending.poll(context) {
-                Some(close) => *step = Step::Events(ending.appender.clone(), close),
+                Some(closing) => *step = Step::Events(ending.appender.clone(), closing),
                 None => return Poll::Pending,
             }
         }
         match step {
-            Step::Events(appender, close) => {
-                let closed = Pin::new(close).poll(context);
-                let closed = closed.map(|events| report(appender, events));
+            Step::Events(appender, closing) => {
+                let closed = Pin::new(&mut closing.close).poll(context);
+                let closed = closed.map(|events| closing.report(appender, events));
                 if closed.is_ready() {
                     *step = Step::Over;
                 }
@@ -243,6 +266,40 @@ impl Future for Close {
             Step::Records(_) => Poll::Pending,
             Step::Over => panic!("it was polled after its end"),
         }
+    }
+}
+
+/// A client that takes no more events.
+#[derive(Debug)]
+struct Closing {
+    close: flume_client::Close,
+    /// As it was before: afterwards there may be none who could have it.
+    problem: Option<Problem>,
+}
+
+impl Closing {
+    fn begin(client: &Client, timeout: Duration) -> Self {
+        Self {
+            problem: problem_of(client),
+            close: client.close(timeout),
+        }
+    }
+
+    fn wait(self, appender: &Appender) -> CloseReport {
+        let Self { close, problem } = self;
+        report(appender, close.wait(), problem)
+    }
+
+    fn report(&mut self, appender: &Appender, events: Report) -> CloseReport {
+        report(appender, events, self.problem.take())
+    }
+}
+
+fn report(appender: &Appender, events: Report, before: Option<Problem>) -> CloseReport {
+    CloseReport {
+        records: appender.stats(),
+        events,
+        problem: before.or_else(|| problem_of(appender.client())),
     }
 }
 
@@ -270,12 +327,12 @@ impl Ending {
     }
 
     fn wait(self) -> CloseReport {
-        let events = self.wait_for_records().close(left_until(self.deadline));
-        report(&self.appender, events.wait())
+        let client = self.wait_for_records();
+        Closing::begin(client, left_until(self.deadline)).wait(&self.appender)
     }
 
     /// Waits until the records are with the client, or given up.
-    fn wait_for_records(&self) -> &flume_client::Client {
+    fn wait_for_records(&self) -> &Client {
         let passes = &self.appender.core().passes;
         if let Some(pass) = self.pass
             && !passes.wait(pass, Stage::Done, self.deadline)
@@ -287,7 +344,7 @@ impl Ending {
         self.appender.client()
     }
 
-    fn poll(&self, context: &mut Context<'_>) -> Option<flume_client::Close> {
+    fn poll(&self, context: &mut Context<'_>) -> Option<Closing> {
         let passes = &self.appender.core().passes;
         if let Some(pass) = self.pass {
             let waited = passes.poll(pass, Stage::Done, self.deadline, context.waker());
@@ -295,7 +352,8 @@ impl Ending {
                 self.appender.give_up();
             }
         }
-        Some(self.appender.client().close(left_until(self.deadline)))
+        let client = self.appender.client();
+        Some(Closing::begin(client, left_until(self.deadline)))
     }
 
     /// The end by a drop, which nobody waits for longer than it is of use.
@@ -323,19 +381,12 @@ impl Ending {
             true => Duration::ZERO,
             false => left_until(self.deadline),
         };
-        let report = report(&self.appender, client.close(left).wait());
+        let report = Closing::begin(client, left).wait(&self.appender);
         if let Err(lost) = report.into_result() {
             stderr::say(&format!(
                 "flume-appender: {lost} when the guard was dropped, within {timeout:?}; \
                  Guard::close waits longer and reports"
             ));
         }
-    }
-}
-
-fn report(appender: &Appender, events: Report) -> CloseReport {
-    CloseReport {
-        records: appender.stats(),
-        events,
     }
 }

@@ -24,7 +24,7 @@ fn log(appender: &Appender, text: &str) {
 }
 
 #[test]
-fn what_was_shed_is_told_once_to_the_readers_when_there_is_room_again() {
+fn drops_are_counted_by_level_and_told_once_to_the_readers_when_there_is_room_again() {
     let mut agent = MiniAgent::builder().start().unwrap();
     let url = agent.url();
     agent.stop();

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use flume_appender::{BuildError, Builder, Filter, Guard};
-use flume_client::Reliability;
+use flume_client::{AgentUrl, AgentUrlError, Reliability};
 use tracing_core::Dispatch;
 use tracing_core::dispatcher::{self, SetGlobalDefaultError};
 use tracing_subscriber::layer::SubscriberExt;
@@ -95,9 +95,17 @@ pub enum InitError {
         /// What it is.
         value: String,
     },
+    /// An agent's address cannot be read.
+    #[error("{AGENTS} cannot be read: {0}")]
+    Agent(#[source] AgentUrlError),
     /// The appender could not be set up.
-    #[error(transparent)]
-    Build(#[from] BuildError),
+    #[error("{source}; the settings: {settings}")]
+    Build {
+        /// All settings, and where each one comes from.
+        settings: String,
+        /// What is wrong with them.
+        source: BuildError,
+    },
     /// The program's calls go elsewhere already.
     #[error(
         "another subscriber of `tracing` is installed; add `flume_tracing::layer()` to it instead"
@@ -134,7 +142,7 @@ impl EnvConfig {
         let filter = get(LOG)?.map(parsed).transpose()?;
         Ok(Self {
             agents: match get(AGENTS)? {
-                Some(agents) => Setting::of(AGENTS, read_agents(&agents)),
+                Some(agents) => Setting::of(AGENTS, read_agents(&agents)?),
                 None => Setting::default_of(Vec::new()),
             },
             spool: Setting::of_optional(SPOOL, spool),
@@ -196,7 +204,11 @@ impl EnvConfig {
         if self.agents.value.is_empty() {
             return Err(InitError::NoAgent);
         }
-        let (layer, guard) = self.builder().alone(true).build()?;
+        let built = self.builder().alone(true).build();
+        let (layer, guard) = built.map_err(|source| InitError::Build {
+            settings: self.to_string().replace('\n', ", "),
+            source,
+        })?;
         let registry = tracing_subscriber::registry().with(layer);
         dispatcher::set_global_default(Dispatch::new(registry)).map_err(InitError::Taken)?;
         Ok(guard)
@@ -210,8 +222,8 @@ impl EnvConfig {
 
 impl fmt::Display for EnvConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let agents = self.agents.value.join(",");
-        let agents = Some(agents).filter(|it| !it.is_empty());
+        let agents = self.agents.value.iter().map(|agent| without_secrets(agent));
+        let agents = Some(agents.collect::<Vec<_>>().join(",")).filter(|it| !it.is_empty());
         let spool = self.spool.value.as_ref();
         let reliability = self.reliability.value.or(self.default_reliability());
         let rows = [
@@ -280,13 +292,32 @@ impl<T> Setting<Option<T>> {
     }
 }
 
-fn read_agents(text: &str) -> Vec<String> {
+fn read_agents(text: &str) -> Result<Vec<String>, InitError> {
     let agents = text.split(',').map(str::trim).filter(|it| !it.is_empty());
-    let with_scheme = |agent: &str| match agent.contains("://") {
-        true => agent.to_owned(),
-        false => format!("avro://{agent}"),
+    let read = |agent: &str| {
+        let agent = match agent.contains("://") {
+            true => without_secrets(agent),
+            false => without_secrets(&format!("avro://{agent}")),
+        };
+        let url: Result<AgentUrl, _> = agent.parse();
+        url.map(|_| agent).map_err(InitError::Agent)
     };
-    agents.map(with_scheme).collect()
+    agents.map(read).collect()
+}
+
+/// No address of an agent has a name and a password in it, but others have: they are not repeated.
+fn without_secrets(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            let (scheme, host) = (url.get(..scheme), url.get(at..));
+            format!(
+                "{}://***{}",
+                scheme.unwrap_or_default(),
+                host.unwrap_or_default()
+            )
+        }
+        _ => url.to_owned(),
+    }
 }
 
 /// The names that Flume's first generation gave them are known as well.
@@ -358,5 +389,19 @@ mod tests {
         };
         check(RELIABILITY, "always");
         check(LOG, "hyper=loud");
+        check(AGENTS, "thrift://a:4141");
+    }
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        let text = read(&[(AGENTS, "avro://me:open@sesame@a:4141")]).unwrap_err();
+        let text = text.to_string();
+        assert!(
+            text.contains("avro://***@a:4141") && !text.contains("open"),
+            "{text}"
+        );
+        let config = read(&[]).unwrap().agents(["avro://me:open@a:4141"]);
+        let text = config.to_string();
+        assert!(text.contains("agents = avro://***@a:4141 (code)"), "{text}");
     }
 }

@@ -3,6 +3,7 @@
 //! `tracing` passes such calls on only while the whole program has had nothing but one global
 //! subscriber, so this is a binary of its own, and its tests take turns.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
@@ -138,6 +139,27 @@ fn a_debug_that_logs_itself_endlessly_ends_and_what_is_too_deep_is_counted() {
         let after = captured.guard().stats().of_level(Level::Info);
         assert_eq!(after.logged - before.logged, most as u64 + 1);
         assert_eq!(after.nested - before.nested, 1);
+    });
+}
+
+#[test]
+fn a_span_made_inside_a_spans_argument_is_no_panic_and_both_are_kept() {
+    within(LIMIT, || {
+        let captured = captured();
+        let inner = RefCell::new(None);
+        let makes = Does(|| {
+            inner.replace(Some(tracing::info_span!("inner", id = 2)));
+        });
+        let outer = tracing::info_span!("outer", id = 1, value = ?makes).entered();
+        tracing::info!("in outer");
+        drop(outer);
+        inner
+            .take()
+            .unwrap()
+            .in_scope(|| tracing::info!("in inner"));
+        let seen = bodies(&captured.take());
+        assert_eq!(seen[0]["span"], json!({"id": 1, "value": "shown"}));
+        assert_eq!(seen[1]["span"], json!({"id": 2}));
     });
 }
 

@@ -125,7 +125,7 @@ fn check(told: &Told, delivered: Vec<u64>) -> Result<(), Failure> {
         }
     }
     let handed_on = info.handed_on + error.handed_on;
-    if (delivered.len() as u64) < handed_on - told.unstored {
+    if (delivered.len() as u64) + told.unstored < handed_on {
         let unstored = told.unstored;
         return Err(format!("{handed_on} handed on, {unstored} of them not stored").into());
     }

@@ -3,9 +3,11 @@
 //! ```text
 //! appender-load kill 30            seconds until it is killed, its agent away for a third of them
 //! appender-load outage 15          seconds of each: agent dead, hung, slow, and disk full
+//! appender-load feedback 60        seconds, with ten restarts of its agent
 //! ```
 
 mod failure;
+mod feedback;
 mod kill;
 mod outage;
 mod service;
@@ -23,10 +25,14 @@ fn main() -> ExitCode {
         ["loaded", agent, spool, seconds] => {
             time(seconds).and_then(|time| outage::loaded(agent, spool, time))
         }
+        ["feedback-service", agent, seconds] => {
+            time(seconds).and_then(|time| feedback::service(agent, time))
+        }
         ["kill", seconds] => time(seconds).and_then(kill::run),
         ["outage", seconds] => time(seconds).and_then(outage::run),
+        ["feedback", seconds] => time(seconds).and_then(feedback::run),
         _ => {
-            eprintln!("appender-load kill|outage SECONDS");
+            eprintln!("appender-load kill|outage|feedback SECONDS");
             return ExitCode::from(2);
         }
     };

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use flume_appender::Level;
+use flume_appender::{Level, LevelStats};
 use flume_client::ClientBuilder;
 use flume_mini_agent::{Fault, FaultRule, MiniAgent};
 use flume_tests::Port;
@@ -24,8 +24,8 @@ const MEMORY_BUFFER_BYTES: usize = 16 << 20;
 const SPOOL_BUFFER_BYTES: usize = 32 << 20;
 /// What a process may take beside that.
 const BESIDE_BYTES: u64 = 16 << 20;
-/// Sleeps of the callers, for so many calls.
-const CALLS: u64 = 10_000;
+/// A caller may sleep once in so many calls.
+const CALLS_PER_SLEEP: u64 = 10_000;
 
 /// The disk that is full, in MiB.
 const DISK: u32 = 64;
@@ -116,18 +116,18 @@ pub(crate) fn loaded(agent: &str, spool: &str, time: Duration) -> Result<(), Fai
         peak >> 20
     );
     for level in Level::ALL {
-        let LevelShare { logged, lost } = share(&stats.of_level(level));
-        println!("  {level}: {lost} of {logged} shed");
+        let of_level = stats.of_level(level);
+        println!("  {level}: {} of {} shed", of_level.lost(), of_level.logged);
     }
     let known = total.captured + total.handed_on + total.lost();
     ensure(known == total.logged, "the counters balance", &total)?;
-    let most = total.logged / CALLS + THREADS;
+    let most = total.logged / CALLS_PER_SLEEP + THREADS;
     let sum: u64 = sleeps.iter().sum();
     ensure(sum <= most, "callers do not sleep", &sleeps)?;
     let bytes = (CAPTURE_BYTES + buffer_bytes) as u64 + BESIDE_BYTES;
     ensure(peak <= bytes, "the memory is bounded", &peak)?;
-    let shares = [Level::Debug, Level::Info, Level::Warn, Level::Error];
-    let shares = shares.map(|level| share(&stats.of_level(level)).percent());
+    let levels = [Level::Debug, Level::Info, Level::Warn, Level::Error];
+    let shares = levels.map(|level| lost_percent(&stats.of_level(level)));
     ensure(
         shares.is_sorted_by(|a, b| a >= b),
         "lesser levels give way first",
@@ -158,22 +158,8 @@ fn ensure(holds: bool, what: &str, seen: &dyn std::fmt::Debug) -> Result<(), Fai
     Err(format!("not so: {what}: {seen:?}").into())
 }
 
-struct LevelShare {
-    logged: u64,
-    lost: u64,
-}
-
-impl LevelShare {
-    fn percent(&self) -> u64 {
-        self.lost * 100 / self.logged.max(1)
-    }
-}
-
-fn share(stats: &flume_appender::LevelStats) -> LevelShare {
-    LevelShare {
-        logged: stats.logged,
-        lost: stats.lost(),
-    }
+fn lost_percent(stats: &LevelStats) -> u64 {
+    stats.lost() * 100 / stats.logged.max(1)
 }
 
 /// Logs until then. Says how often the thread slept.

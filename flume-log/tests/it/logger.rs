@@ -112,7 +112,7 @@ fn a_logger_of_a_shared_appender_may_have_others_beside_it() {
 }
 
 #[test]
-fn a_record_of_an_own_thread_goes_to_other_loggers_only() {
+fn no_feedback_loop_records_of_our_own_threads_go_to_other_loggers_only() {
     let counter = Counter::default();
     let builder = flume_log::logger().also(counter.clone());
     let captured = flume_log::test::capture_with(builder).unwrap();

@@ -34,7 +34,7 @@ fn pairs_of_the_call_are_fields_and_those_of_the_logger_are_around_it() {
 }
 
 #[test]
-fn of_one_key_the_innermost_pair_stands() {
+fn of_a_duplicate_key_the_innermost_and_last_pair_stands() {
     let (log, captured) = root(o!("a" => "root", "b" => "root", "c" => "root"));
     let log = log.new(o!("b" => "child", "a" => "child", "a" => "child, later"));
     info!(log, "twice"; "a" => "call", "x" => 1, "x" => 2);
@@ -88,12 +88,26 @@ fn levels_tags_and_numbers_are_told_as_they_are() {
     assert_eq!(seen[5]["fields"], json!({"nan": null}));
 }
 
+#[test]
+fn numbers_stay_exact_no_u64_is_a_text_and_no_float_is_rounded() {
+    let (log, captured) = root(o!());
+    info!(log, "numbers"; "least" => i64::MIN, "greatest" => u64::MAX, "tenth" => 0.1_f64);
+    let text = captured.take_bodies().remove(0);
+    for number in [
+        r#""least":-9223372036854775808"#,
+        r#""greatest":18446744073709551615"#,
+        r#""tenth":0.1"#,
+    ] {
+        assert!(text.contains(number), "{number} is not in {text}");
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("the order failed")]
 struct Failed(#[source] fmt::Error);
 
 #[test]
-fn an_error_comes_with_its_causes() {
+fn an_error_has_its_sources_beside_it_under_the_keys_own_name() {
     let (log, captured) = root(o!());
     let cause = Failed(fmt::Error);
     error!(log, "bad"; "cause" => #cause);

@@ -59,6 +59,26 @@ fn a_debug_that_logs_itself_endlessly_ends_and_what_is_too_deep_is_counted() {
 }
 
 #[test]
+fn a_debug_that_logs_does_not_deadlock_in_a_message_or_a_pair_of_slog() {
+    struct Logs(Logger);
+    impl fmt::Debug for Logs {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            slog::info!(self.0, "from within");
+            f.write_str("shown")
+        }
+    }
+    let (drain, captured) = flume_log::slog::test::capture().unwrap();
+    let log = Logger::root(drain.fuse(), o!());
+    let logs = Logs(log.clone());
+    slog::info!(log, "{:?}", logs; "value" => ?Logs(log.clone()));
+    let seen: Vec<_> = captured.take().iter().map(body).collect();
+    let texts: Vec<_> = seen.iter().map(|it| it["msg"].as_str().unwrap()).collect();
+    // The outer one began first.
+    assert_eq!(texts, ["shown", "from within", "from within"]);
+    assert_eq!(seen[0]["fields"]["value"], "shown");
+}
+
+#[test]
 fn a_value_of_slog_that_logs_itself_endlessly_ends() {
     let (drain, captured) = flume_log::slog::test::capture().unwrap();
     let log = Logger::root(drain.fuse(), o!());
@@ -106,7 +126,7 @@ fn records_logged_while_a_panic_unwinds_are_kept() {
 }
 
 #[test]
-fn a_line_break_in_a_target_or_a_key_cannot_begin_a_line() {
+fn neither_ansi_nor_a_line_break_can_be_injected() {
     let captured = flume_log::test::capture().unwrap();
     let pairs = [("k\ney\u{1b}[31m", "v\r\nalue")];
     let mut record = log::Record::builder();

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{captured, only};
 
 #[test]
-fn a_bridged_record_has_its_own_target_file_and_line_and_no_field_of_the_bridge() {
+fn a_bridged_record_has_its_own_target_and_not_log_and_no_log_fields() {
     let builder = flume_tracing::layer().filter("it::orders=info");
     let captured = flume_tracing::test::capture_with(builder).unwrap();
     let _span = tracing::info_span!("span", id = 7).entered();

@@ -25,7 +25,7 @@ fn is_visible(metadata: &Metadata<'_>) -> bool {
 }
 
 #[test]
-fn a_filtered_current_span_or_parent_is_passed_over_and_visible_spans_are_kept() {
+fn a_filtered_current_span_or_parent_is_no_panic_and_visible_spans_are_kept() {
     let (layer, captured) = layer();
     with(
         registry().with(layer.with_filter(filter_fn(is_visible))),
@@ -51,7 +51,7 @@ fn a_filtered_current_span_or_parent_is_passed_over_and_visible_spans_are_kept()
 }
 
 #[test]
-fn recording_a_filtered_span_harms_nothing() {
+fn recording_a_filtered_span_is_no_panic() {
     let (layer, captured) = layer();
     with(
         registry().with(layer.with_filter(filter_fn(is_visible))),
@@ -68,7 +68,7 @@ fn recording_a_filtered_span_harms_nothing() {
 }
 
 #[test]
-fn two_layers_in_one_registry_have_their_own_filters_and_spans() {
+fn two_layers_of_ours_in_one_registry_share_no_extensions_each_has_its_own_filter_and_spans() {
     let ((first, seen_first), (second, seen_second)) = (layer(), layer());
     let subscriber = registry()
         .with(first.with_filter(LevelFilter::WARN))
@@ -98,7 +98,7 @@ fn two_layers_in_one_registry_have_their_own_filters_and_spans() {
 }
 
 #[test]
-fn a_filter_that_is_reloaded_between_span_and_event_harms_nothing() {
+fn a_filter_that_is_reloaded_between_span_and_event_is_no_panic() {
     let (layer, captured) = layer();
     let (filter, handle) = reload::Layer::new(LevelFilter::INFO);
     with(registry().with(layer.with_filter(filter)), || {
@@ -119,7 +119,7 @@ fn a_filter_that_is_reloaded_between_span_and_event_harms_nothing() {
 }
 
 #[test]
-fn a_layer_that_is_reloaded_knows_no_older_span_and_harms_nothing() {
+fn a_layer_that_is_reloaded_knows_no_older_span_and_is_no_panic() {
     let ((first, seen_first), (second, seen_second)) = (layer(), layer());
     let (reloaded, handle) = reload::Layer::new(first);
     with(registry().with(reloaded), || {
@@ -161,7 +161,7 @@ fn our_filter_silences_no_other_layer() {
 }
 
 #[test]
-fn records_of_our_own_threads_are_seen_by_others_and_never_by_us() {
+fn no_feedback_loop_records_of_our_own_threads_are_seen_by_other_layers_and_never_by_us() {
     let (layer, captured) = layer();
     let witness = Witness::default();
     let dispatch = Dispatch::new(registry().with(layer).with(witness.clone()));

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use flume_appender::{Layout, LayoutError, Overflow, Record};
+use flume_appender::{Json, Layout, LayoutError, Overflow, Record};
 use flume_tracing::LayerBuilder;
 use serde_json::json;
 use tracing::field::Empty;
@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::{bodies, captured, only};
 
 #[test]
-fn a_record_after_creation_is_absent_before_it_and_there_once_after_it_in_children_too() {
+fn what_is_recorded_after_creation_is_absent_before_it_and_there_once_after_it_in_children_too() {
     let captured = captured();
     let span = tracing::info_span!("outer", path = Empty);
     let _entered = span.enter();
@@ -41,7 +41,7 @@ fn a_record_after_creation_is_absent_before_it_and_there_once_after_it_in_childr
 }
 
 #[test]
-fn of_one_name_the_innermost_span_stands_and_all_names_of_spans_are_told() {
+fn span_fields_are_in_events_and_of_one_name_the_innermost_spans_stands() {
     let captured = captured();
     let _outer = tracing::info_span!("outer", user = "a", id = 1).entered();
     let _inner = tracing::info_span!("inner", id = 2).entered();
@@ -50,6 +50,21 @@ fn of_one_name_the_innermost_span_stands_and_all_names_of_spans_are_told() {
     assert_eq!(seen["fields"], json!({"id": 3}));
     assert_eq!(seen["span"], json!({"user": "a", "id": 2}));
     assert_eq!(seen["spans"], json!(["outer", "inner"]));
+}
+
+#[test]
+fn span_fields_lie_flat_in_events_if_that_is_wanted() {
+    let builder = flume_tracing::layer().layout(Json::new().flatten());
+    let captured = flume_tracing::test::capture_with(builder).unwrap();
+    let _outer = tracing::info_span!("outer", user = "a", id = 1).entered();
+    let _inner = tracing::info_span!("inner", id = 2).entered();
+    tracing::info!(order = 3, "here");
+    let seen = only(&captured.take());
+    let members = ["user", "id", "order", "fields", "span"].map(|name| seen[name].clone());
+    assert_eq!(
+        members,
+        [json!("a"), json!(2), json!(3), json!(null), json!(null)]
+    );
 }
 
 #[test]
@@ -75,7 +90,7 @@ fn an_explicit_parent_counts_and_no_parent_means_none() {
 }
 
 #[test]
-fn a_span_whose_parent_is_gone_still_has_its_fields() {
+fn a_parent_that_is_gone_is_no_panic_and_its_fields_are_kept() {
     let captured = captured();
     let parent = tracing::info_span!("parent", id = 1);
     let child = tracing::info_span!(parent: &parent, "child");

@@ -1,14 +1,19 @@
 //! Fields: their kinds, names and limits.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use tracing::field::Empty;
+use tracing::{Event, Subscriber, span};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::{captured, only};
 
 #[test]
-fn numbers_stay_exact() {
+fn numbers_stay_exact_no_u64_is_a_text_and_no_float_is_rounded() {
     let captured = captured();
     tracing::info!(
         least = i64::MIN,
@@ -41,7 +46,7 @@ struct Failed(#[source] Inner);
 struct Inner(#[source] std::num::ParseIntError);
 
 #[test]
-fn an_error_has_its_causes_beside_it_under_the_fields_own_name() {
+fn an_error_has_its_sources_beside_it_under_the_fields_own_name() {
     let captured = captured();
     let failed = Failed(Inner("x".parse::<i32>().unwrap_err()));
     let cause: &(dyn std::error::Error + 'static) = &failed;
@@ -55,7 +60,7 @@ fn an_error_has_its_causes_beside_it_under_the_fields_own_name() {
 }
 
 #[test]
-fn of_a_name_that_comes_twice_the_last_value_stands_and_the_name_stands_once() {
+fn of_a_duplicate_key_the_last_value_stands_and_the_key_stands_once() {
     let captured = captured();
     tracing::info!(a = 1, b = 2, a = 3, "twice");
     let event = captured.take().remove(0);
@@ -64,7 +69,7 @@ fn of_a_name_that_comes_twice_the_last_value_stands_and_the_name_stands_once() {
 }
 
 #[test]
-fn a_field_called_message_or_level_does_not_shadow_ours() {
+fn no_field_shadows_the_message_or_other_members_of_ours() {
     let captured = captured();
     tracing::info!(
         message = "a field",
@@ -83,7 +88,7 @@ fn a_field_called_message_or_level_does_not_shadow_ours() {
 }
 
 #[test]
-fn a_raw_name_is_written_without_its_prefix() {
+fn a_raw_key_is_written_without_its_prefix() {
     let captured = captured();
     tracing::info!(r#type = "order", "raw");
     assert_eq!(only(&captured.take())["fields"], json!({"type": "order"}));
@@ -111,14 +116,36 @@ impl fmt::Debug for Panics {
     }
 }
 
+/// Another layer, which keeps something of its own in spans: a lock that is poisoned is a panic there.
+#[derive(Clone, Default)]
+struct Other(Arc<AtomicUsize>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Other {
+    fn on_record(&self, id: &span::Id, _: &span::Record<'_>, context: Context<'_, S>) {
+        let span = context.span(id).expect("it is recorded");
+        span.extensions_mut().replace(self.clone());
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let span = context.event_span(event).expect("it is in one");
+        if span.extensions().get::<Self>().is_some() {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
 #[test]
-fn a_panicking_debug_harms_neither_its_caller_nor_its_span_nor_later_events() {
-    let captured = captured();
+fn a_panicking_debug_poisons_neither_its_caller_nor_its_span_nor_later_events_nor_other_layers() {
+    let (layer, captured) = flume_tracing::test::layer(flume_tracing::layer()).unwrap();
+    let other = Other::default();
+    let subscriber = tracing_subscriber::registry().with(layer);
+    let _default = tracing::subscriber::set_default(subscriber.with(other.clone()));
     let span = tracing::info_span!("span", bad = ?Panics, good = 1, later = Empty);
     let _entered = span.enter();
     span.record("later", tracing::field::debug(Panics));
     tracing::info!(bad = ?Panics, good = 2, "one {:?}", Panics);
     tracing::info!("two");
+    assert_eq!(other.0.load(Ordering::SeqCst), 2);
     let events = captured.take();
     assert_eq!(events.len(), 2);
     let first = crate::body(&events[0]);
@@ -151,7 +178,7 @@ fn a_text_of_a_mebibyte_is_cut_and_that_is_told() {
 }
 
 #[test]
-fn a_line_break_or_a_control_character_cannot_begin_a_line() {
+fn neither_ansi_nor_a_line_break_can_be_injected() {
     let captured = captured();
     let evil = "a\r\n{\"level\":\"ERROR\"}\u{1b}[31m\u{2028}\0";
     tracing::info!(target: "orders", field = evil, "{evil}");

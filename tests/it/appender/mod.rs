@@ -3,8 +3,13 @@
 mod endings;
 #[cfg(target_os = "linux")]
 mod fork;
+mod front_ends;
 mod limits;
+#[cfg(target_os = "linux")]
+mod stuck;
+mod traps;
 mod ways_out;
+mod words;
 
 use std::time::Duration;
 
