@@ -116,10 +116,9 @@ impl CaptureCore {
         }
     }
 
-    /// Sets the filter. Returns it.
-    pub(crate) fn set_filter(&self, filter: Filter) -> Filter {
-        self.gate.set(filter.clone());
-        filter
+    /// Takes only what this filter wants, from now on.
+    pub(crate) fn set_filter(&self, filter: Filter) {
+        self.gate.set(filter);
     }
 
     /// Nothing is taken any more.
