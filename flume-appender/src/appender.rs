@@ -98,7 +98,7 @@ impl Appender {
         if self.core().is_forked() {
             return;
         }
-        self.core().set_filter(filter.clone());
+        let filter = self.core().set_filter(filter);
         let listeners = &self.shared.listeners.0;
         // They are called without the lock: one may set a filter itself.
         let all = listeners.lock().unwrap_or_else(PoisonError::into_inner);

@@ -116,9 +116,11 @@ impl CaptureCore {
         }
     }
 
-    /// Takes only what this filter wants, from now on.
-    pub(crate) fn set_filter(&self, filter: Filter) {
-        self.gate.set(filter);
+    /// Takes only what this filter wants, from now on. The filter is given back, for those who are to
+    /// be told of it.
+    pub(crate) fn set_filter(&self, filter: Filter) -> Filter {
+        self.gate.set(filter.clone());
+        filter
     }
 
     /// Nothing is taken any more.
