@@ -32,6 +32,8 @@ pub struct Appender {
 pub(crate) struct Shared {
     pub(crate) core: Arc<CaptureCore>,
     pub(crate) client: Client,
+    /// Known once: asking the client would be a lock of it.
+    pub(crate) has_spool: bool,
     pub(crate) drains_at_exit: bool,
     pub(crate) span_source: SpanSource,
     pub(crate) counts: Arc<Counts>,
@@ -122,8 +124,17 @@ impl Appender {
         &self.shared.core
     }
 
+    /// Whether what is stored outlasts this process.
+    pub(crate) fn has_spool(&self) -> bool {
+        self.shared.has_spool
+    }
+
     pub(crate) fn begin_flush(&self, goal: Goal, within: Duration) -> Flush {
         let Shared { core, client, .. } = &*self.shared;
+        let goal = match self.has_spool() {
+            true => goal,
+            false => Goal::Acknowledged,
+        };
         Flush::begin(core.clone(), client.clone(), goal, within)
     }
 

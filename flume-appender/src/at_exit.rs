@@ -35,7 +35,7 @@ extern "C" fn drain() {
     let _ = std::panic::catch_unwind(|| {
         let wanted = live::all();
         let wanted = wanted.iter().filter(|it| it.shared.drains_at_exit);
-        let spooled = wanted.filter(|it| it.client().fill().spool.is_some());
+        let spooled = wanted.filter(|it| it.has_spool());
         let begin = |it| crate::appender::Appender::begin_flush(it, Goal::Stored, WAIT_MAX);
         let flushes: Vec<Flush> = spooled.map(begin).collect();
         for flush in flushes {

@@ -74,7 +74,7 @@ pub struct Builder<F: FrontEnd = Appender> {
 }
 
 /// An appender could not be set up.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The client could not be set up.
@@ -100,6 +100,13 @@ pub enum BuildError {
     /// The system has no random numbers, which events are named by.
     #[error("the system gave no random number, by which events are named")]
     Random,
+}
+
+impl fmt::Debug for BuildError {
+    /// The message: it is what a `main` that returns the error prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl From<BadHeader> for BuildError {
@@ -265,6 +272,9 @@ impl<F: FrontEnd> Builder<F> {
     /// all records wait for. If it panics, its record is not sent, because it may hold what was to be
     /// taken out, and counted in [`LevelStats::unwritten`](crate::LevelStats::unwritten).
     ///
+    /// That thread is [ours](flume_client::is_own_thread): what is logged there is no record, lest it
+    /// comes back; other loggers and layers get it.
+    ///
     /// ```no_run
     /// use flume_appender::{Appender, Verdict};
     ///
@@ -287,7 +297,8 @@ impl<F: FrontEnd> Builder<F> {
     /// Calls this when records were lost, on the renderer's thread, at most once every time it takes
     /// records: what it waits for, all records wait for. Losses are counted in any case, told on the
     /// standard error output every 30 s at most, and to the readers of the log by a record of target
-    /// `flume` once there is room again.
+    /// `flume` once there is room again. What it logs is no record either, as in
+    /// [`before_send`](Self::before_send): other loggers get it.
     ///
     /// ```no_run
     /// use flume_appender::Appender;
@@ -344,23 +355,30 @@ impl<F: FrontEnd> Builder<F> {
         let headers = self
             .headers
             .plan(&self.layout.headers(), self.layout.is_text())?;
+        #[cfg(not(feature = "test"))]
         let client = self.client.build()?;
+        #[cfg(feature = "test")]
+        let client = match &self.kept {
+            Some(kept) => kept.client(self.client)?,
+            None => self.client.build()?,
+        };
         let core = Arc::new(CaptureCore::new(
             self.capture_bytes,
             filter,
             self.overflow,
             self.store_first,
         ));
+        let fill = client.fill();
         let shared = Arc::new(Shared {
             core: core.clone(),
             client: client.clone(),
+            has_spool: fill.spool.is_some(),
             drains_at_exit: self.drains_at_exit,
             span_source: SpanSource::default(),
             counts: Arc::new(Counts::default()),
             gives_up: Arc::new(AtomicBool::new(false)),
             listeners: Listeners::default(),
         });
-        let fill = client.fill();
         let run_id = getrandom::u64().map_err(|_| BuildError::Random)?;
         let renderer = Renderer {
             core: core.clone(),

@@ -22,7 +22,8 @@ use crate::level::Level;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// The longest target first, so that the first one that fits decides.
+    /// The longest target first, so that the first one that fits decides; of equal length in the
+    /// order of letters, so that filters which want the same are equal.
     directives: Vec<Directive>,
 }
 
@@ -90,7 +91,7 @@ impl fmt::Display for Filter {
 }
 
 /// A filter that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{directive:?} in the filter {filter:?}: {fault}; write LEVEL or TARGET=LEVEL, as in \"info,hyper=warn\""
 )]
@@ -98,6 +99,13 @@ pub struct FilterError {
     filter: String,
     directive: String,
     fault: &'static str,
+}
+
+impl fmt::Debug for FilterError {
+    /// The message: it is what a `main` that returns the error prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl FromStr for Filter {
@@ -118,7 +126,10 @@ impl FromStr for Filter {
             directives.retain(|known| known.target != directive.target);
             directives.push(directive);
         }
-        directives.sort_by_key(|directive| std::cmp::Reverse(directive.target.len()));
+        directives.sort_by(|one, other| {
+            let by_length = other.target.len().cmp(&one.target.len());
+            by_length.then_with(|| one.target.cmp(&other.target))
+        });
         Ok(Self { directives })
     }
 }
@@ -176,6 +187,15 @@ mod tests {
         check("", Level::Error, "a", false);
         check("warn, a = debug ,", Level::Debug, "a", true);
         check("a=warn,a=debug", Level::Debug, "a", true);
+    }
+
+    #[test]
+    fn filters_that_want_the_same_are_equal_in_whatever_order_they_were_written() {
+        let read = |text: &str| text.parse::<Filter>().unwrap();
+        let filter = read("info,aa=warn,bb=off,c=trace");
+        assert_eq!(filter, read("c=trace,bb=off,info,aa=warn"));
+        assert_eq!(filter, read(&filter.to_string()));
+        assert_ne!(filter, read("info,aa=off,bb=warn,c=trace"));
     }
 
     #[test]

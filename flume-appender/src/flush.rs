@@ -60,7 +60,7 @@ fn why_captured(health: &str) -> String {
 pub(crate) enum Goal {
     /// Agents have acknowledged all of it.
     Acknowledged,
-    /// It is on the disk; without a spool, acknowledged.
+    /// It is on the disk; without a spool, which nothing is stored in, the first one holds.
     Stored,
 }
 
@@ -109,7 +109,7 @@ impl Flush {
             return Err(self.captured());
         }
         let left = left_until(self.deadline);
-        match self.goal() {
+        match self.goal {
             Goal::Acknowledged => {
                 let flushed = self.client.flush(left).wait();
                 flushed.map_err(FlushError::Unacknowledged)
@@ -118,13 +118,6 @@ impl Flush {
                 let stored = receipt.wait_stored(left);
                 stored.map_err(FlushError::Unstored)
             }),
-        }
-    }
-
-    fn goal(&self) -> Goal {
-        match self.client.fill().spool {
-            Some(_) => self.goal,
-            None => Goal::Acknowledged,
         }
     }
 
@@ -140,7 +133,7 @@ impl Flush {
     /// What is to come when the records are with the client.
     fn rest(&self) -> Rest {
         let receipt = self.core.passes.receipt();
-        match (self.goal(), receipt) {
+        match (self.goal, receipt) {
             (Goal::Acknowledged, _) => {
                 let flush = self.client.flush(left_until(self.deadline));
                 Box::pin(async { flush.await.map_err(FlushError::Unacknowledged) })
@@ -174,7 +167,7 @@ impl Future for Flush {
         match rest {
             Some(Poll::Ready(result)) => Poll::Ready(result),
             // The client sees to the time of its own flush.
-            _ if flush.goal() == Goal::Acknowledged => Poll::Pending,
+            _ if flush.goal == Goal::Acknowledged => Poll::Pending,
             _ if flush.deadline <= Instant::now() => {
                 let waited = flush.within;
                 Poll::Ready(Err(FlushError::Unstored(StoreError::Pending { waited })))

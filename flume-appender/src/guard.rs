@@ -359,9 +359,8 @@ impl Ending {
     /// The end by a drop, which nobody waits for longer than it is of use.
     fn drop_by(self, timeout: Duration) {
         let client = self.wait_for_records();
-        let is_spooled = client.fill().spool.is_some();
         let stored = self.appender.core().passes.receipt();
-        let is_stored = is_spooled
+        let is_stored = self.appender.has_spool()
             && stored.is_none_or(|receipt| receipt.wait_stored(left_until(self.deadline)).is_ok());
         if is_stored {
             // As long as agents take something, they may have the rest as well.

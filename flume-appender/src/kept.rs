@@ -1,15 +1,22 @@
 //! [`Kept`]: events in memory, in the place of a client, for tests.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use flume_client::{Event, EventBatch};
+use flume_client::test::{Captured, capture_with};
+use flume_client::{BuildError, Client, ClientBuilder, Event, EventBatch};
 
 /// Most bytes of events that are kept until they are taken.
 pub const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Where the renderer puts events.
+/// Where the renderer puts events, and where those are that the client was given directly.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Kept(Arc<Mutex<KeptEvents>>);
+pub(crate) struct Kept(Arc<Places>);
+
+#[derive(Debug, Default)]
+struct Places {
+    of_renderer: Mutex<KeptEvents>,
+    of_client: OnceLock<Captured>,
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct KeptEvents {
@@ -21,6 +28,19 @@ pub(crate) struct KeptEvents {
 }
 
 impl Kept {
+    /// A client that speaks to no agent.
+    pub(crate) fn client(&self, builder: ClientBuilder) -> Result<Client, BuildError> {
+        let (client, captured) = capture_with(builder)?;
+        let _ = self.0.of_client.set(captured);
+        Ok(client)
+    }
+
+    /// What the client was given directly, since the last time.
+    pub(crate) fn take_from_client(&self) -> Vec<Event> {
+        let captured = self.0.of_client.get();
+        captured.map(Captured::take).unwrap_or_default()
+    }
+
     /// Takes all events out of a batch.
     pub(crate) fn take(&self, batch: &mut EventBatch) {
         let mut kept = self.lock();
@@ -42,6 +62,9 @@ impl Kept {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, KeptEvents> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .of_renderer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

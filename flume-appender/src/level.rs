@@ -54,10 +54,17 @@ impl fmt::Display for Level {
 }
 
 /// A text that names no level.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no level: error, warn, info, debug and trace are")]
 pub struct LevelError {
     text: String,
+}
+
+impl fmt::Debug for LevelError {
+    /// The message: it is what a `main` that returns the error prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl FromStr for Level {

@@ -63,7 +63,7 @@ fn log(shared: &Weak<Shared>, info: &PanicHookInfo<'_>) {
     }
     let span = appender.shared.current_span();
     recorder.finish_inline(span.as_ref());
-    if appender.client().fill().spool.is_some() && own_thread::may_wait() {
+    if appender.has_spool() && own_thread::may_wait() {
         // If it takes longer there is no more to be done about it here.
         let _ = appender.begin_flush(Goal::Stored, WAIT_MAX).wait();
     }

@@ -37,7 +37,9 @@ pub struct LevelStats {
     pub logged: u64,
     /// Not taken from the callers' threads yet, or being rendered.
     pub captured: u64,
-    /// Handed to the client, whose own counters go on from here.
+    /// Handed to the client, whose own counters go on from here. A batch that the client has no room
+    /// for waits, and is offered again: each time its events count in the client's
+    /// [`Refused`](flume_client::stats::Refused), and they are not lost by that.
     pub handed_on: u64,
     /// There was no room for them in the appender.
     pub shed_at_call: u64,

@@ -36,16 +36,15 @@ pub use crate::kept::KEPT_BYTES_MAX;
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Starts an appender that keeps its events in memory. All other settings of the builder hold, and
-/// agents are not spoken to.
+/// agents are not spoken to, and need not be named. Its [client](Appender::client) keeps what it is
+/// given directly, too.
 ///
 /// # Errors
 ///
 /// As [`Builder::build`].
 pub fn capture<F: FrontEnd>(builder: Builder<F>) -> Result<(F, Captured), BuildError> {
     let kept = Kept::default();
-    // A client wants an agent. It connects when there is something to send, and there never is.
-    let builder = builder.agent("avro://127.0.0.1:9").keep(kept.clone());
-    let (front_end, guard) = builder.build()?;
+    let (front_end, guard) = builder.keep(kept.clone()).build()?;
     Ok((front_end, Captured { guard, kept }))
 }
 
@@ -70,13 +69,16 @@ pub struct Captured {
 
 impl Captured {
     /// The events of everything that was logged so far, without those that were taken before. Waits
-    /// until they are rendered, at most 30 s.
+    /// until they are rendered, at most 30 s. After them come those that the
+    /// [client](Appender::client) was given directly.
     #[must_use]
     pub fn take(&self) -> Vec<Event> {
         if let Some(appender) = self.guard.appender() {
             settle(appender);
         }
-        std::mem::take(&mut self.kept.lock().events)
+        let mut events = std::mem::take(&mut self.kept.lock().events);
+        events.append(&mut self.kept.take_from_client());
+        events
     }
 
     /// Their bodies, as texts. Bytes that are no UTF-8 are replaced.
@@ -102,4 +104,27 @@ fn settle(appender: &Appender) {
     let passes = &appender.core().passes;
     let pass = passes.hurry_for_next();
     passes.wait(pass, Stage::Done, Instant::now() + WAIT_MAX);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{InlineSite, Key};
+    use crate::level::Level;
+
+    #[test]
+    fn what_the_client_is_given_directly_is_captured_behind_the_records() {
+        let (appender, captured) = capture(Appender::builder()).unwrap();
+        let receipt = appender.client().append(Event::new("direct")).unwrap();
+        let capture = appender.capture();
+        let mut recorder = capture.begin(Level::Info).unwrap();
+        recorder.inline_site(&InlineSite::default());
+        recorder.fields().text(Key::Name("message"), "logged");
+        recorder.finish_inline(None);
+        let bodies = captured.take_bodies();
+        assert!(bodies[0].contains("logged"), "{bodies:?}");
+        assert_eq!(bodies[1..], ["direct"]);
+        receipt.wait(WAIT_MAX).unwrap();
+        assert_eq!(captured.take_bodies(), [""; 0]);
+    }
 }

@@ -21,9 +21,11 @@ const ORDERS: &str = r#"{"type": "map", "values": "long"}"#;
 #[test]
 fn records_and_values_of_one_s_own_arrive_as_datums_of_their_schemas() {
     let agent = MiniAgent::builder().start().unwrap();
+    let layout = AvroBody::new(LINE).unwrap().url("http://schemas/line");
+    let layout = layout.unwrap();
     let (appender, guard) = Appender::builder()
         .agent(agent.url())
-        .layout(AvroBody::new(LINE).unwrap().url("http://schemas/line"))
+        .layout(layout)
         .build()
         .unwrap();
     let capture = appender.capture();

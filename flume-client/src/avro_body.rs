@@ -20,7 +20,7 @@
 //!     r#"{"type": "record", "name": "Order", "fields": [
 //!         {"name": "id", "type": "long"}, {"name": "item", "type": "string"}]}"#,
 //! )?
-//! .with_url("hdfs://schemas/order.avsc");
+//! .with_url("hdfs://schemas/order.avsc")?;
 //! let mut batch = EventBatch::new();
 //! let order = Order { id: 17, item: "tea".into() };
 //! batch.push_avro(&schema, &[], &order)?;
@@ -38,7 +38,7 @@ use apache_avro::{Schema, types::Value};
 use serde::Serialize;
 
 use crate::client::Client;
-use crate::error::AppendError;
+use crate::error::{AppendError, debug_is_the_message};
 use crate::event::{Event, HEADER_VALUE_BYTES_MAX, HeaderFault};
 use crate::event_batch::{EventBatch, HeaderBlock};
 use crate::queue::Receipt;
@@ -57,7 +57,7 @@ pub struct BodySchema {
 /// A body cannot be written, or its schema not be used.
 ///
 /// What apache-avro says of it is its [`source`](std::error::Error::source), and may hold the value.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("{kind}")]
 pub struct AvroError {
     kind: AvroErrorKind,
@@ -74,9 +74,13 @@ enum AvroErrorKind {
          name its place by a URL"
     )]
     LongLiteral(usize),
+    #[error("the URL of the Avro schema cannot be a header: {0}")]
+    Url(HeaderFault),
     #[error("the value does not fit the Avro schema {0:?}")]
     Value(String),
 }
+
+debug_is_the_message!(AvroError, AppendAvroError, PushAvroError);
 
 impl AvroError {
     /// Whether it is the value that does not fit, and not the schema that is at fault.
@@ -87,7 +91,7 @@ impl AvroError {
 }
 
 /// An event with an Avro body was not taken.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendAvroError {
     /// The value does not fit the schema.
@@ -99,7 +103,7 @@ pub enum AppendAvroError {
 }
 
 /// An event with an Avro body was not added to a batch.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum PushAvroError {
     /// The value does not fit the schema.
@@ -130,10 +134,20 @@ impl BodySchema {
     }
 
     /// Events get this URL as a header instead.
-    #[must_use]
-    pub fn with_url(mut self, url: impl Into<String>) -> Self {
-        self.header = (URL, url.into());
-        self
+    ///
+    /// # Errors
+    ///
+    /// If it is longer than a header's value may be, 8 KiB, or holds a NUL character.
+    pub fn with_url(mut self, url: impl Into<String>) -> Result<Self, AvroError> {
+        let url = url.into();
+        if let Some(fault) = HeaderFault::of(URL, &url, 1) {
+            return Err(AvroError {
+                kind: AvroErrorKind::Url(fault),
+                source: None,
+            });
+        }
+        self.header = (URL, url);
+        Ok(self)
     }
 
     /// Each event gets the whole schema as a header instead, as it was given to
@@ -338,7 +352,7 @@ mod tests {
         assert_eq!(schema.header(), (HASH, digits.as_str()));
         let schema = schema.with_literal().unwrap();
         assert_eq!(schema.header(), (LITERAL, "\"int\""));
-        let schema = schema.with_url("http://schemas/int");
+        let schema = schema.with_url("http://schemas/int").unwrap();
         assert_eq!(schema.header(), (URL, "http://schemas/int"));
         let long = format!("{{\"type\": \"int\", \"doc\": \"{}\"}}", "x".repeat(9000));
         let error = BodySchema::parse(&long)
@@ -346,6 +360,20 @@ mod tests {
             .with_literal()
             .unwrap_err();
         assert!(!error.is_value());
+    }
+
+    #[test]
+    fn a_url_that_no_header_can_hold_is_told_when_it_is_set() {
+        let with = |url: &str| BodySchema::parse("\"int\"").unwrap().with_url(url);
+        let longest = "u".repeat(HEADER_VALUE_BYTES_MAX);
+        let schema = with(&longest).unwrap();
+        let mut batch = EventBatch::new();
+        batch.push_avro(&schema, &[], &1).unwrap();
+        for url in [longest + "u", "http://a\0b".into()] {
+            let error = with(&url).unwrap_err();
+            assert!(!error.is_value());
+            assert!(error.to_string().contains(URL), "{error}");
+        }
     }
 
     #[test]

@@ -312,7 +312,7 @@ impl fmt::Debug for Event {
 }
 
 /// The first limit that an event's headers broke.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeaderFault {
     /// A key is empty.

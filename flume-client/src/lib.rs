@@ -39,6 +39,7 @@
 //! | feature | adds | costs |
 //! |---|---|---|
 //! | `avro-body` | events whose body is a value of yours in Avro, by your schema | the crates `apache-avro` and `serde`, 46 in all |
+//! | `test` | the module `test`: a client that keeps its events in memory, for tests of services | nothing: name it among the `dev-dependencies` |
 //! | `serde` | [`Health`] can be serialised | the crate `serde_core` |
 //! | `internals` | the modules `wire` (Flume's Avro RPC in both directions), `delivery` (the state machine of batches and agents), `spool` (the files) and `seq` (the numbers of events), for agents, tools and simulators | they are no part of what a version promises, and may change in any release |
 //! | `hallway` | `internals`, and the module `hallway` (all that lies between callers and agents), for simulators | the same, and a tenth more to compile |
@@ -76,6 +77,8 @@ pub mod fork;
 pub mod health;
 pub mod reliability;
 pub mod stats;
+#[cfg(feature = "test")]
+pub mod test;
 
 #[cfg(feature = "internals")]
 pub mod delivery;

@@ -72,7 +72,7 @@ pub trait LoggerBuilder: Sized {
 }
 
 /// A logger could not be installed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
     /// It could not be built.
@@ -81,6 +81,13 @@ pub enum InstallError {
     /// The crate `log` has one already.
     #[error("another logger of the crate `log` is installed; give it to `also` instead")]
     Taken(#[source] SetLoggerError),
+}
+
+impl fmt::Debug for InstallError {
+    /// The message: it is what a `main` that returns the error prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl LoggerBuilder for Builder<Logger> {

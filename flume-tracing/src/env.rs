@@ -72,7 +72,7 @@ pub struct EnvConfig {
 }
 
 /// Nothing can be set up from the environment.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
     /// A variable is no UTF-8.
@@ -111,6 +111,13 @@ pub enum InitError {
         "another subscriber of `tracing` is installed; add `flume_tracing::layer()` to it instead"
     )]
     Taken(#[source] SetGlobalDefaultError),
+}
+
+impl fmt::Debug for InitError {
+    /// The message: it is what a `main` that returns the error prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// A setting, and who made it.

@@ -114,6 +114,18 @@ fn a_multiplexing_selector_routes_on_a_field_that_is_a_header_as_log_4j_2_writes
     assert_eq!(messages(&others), ["second", "fourth"]);
 }
 
+/// An agent, stopped, that wrote what was logged into files by Flume's `avro_event` serializer.
+fn with_avro_events(builder: Builder<FlumeLayer>, log: impl FnOnce()) -> RealFlume {
+    let mut agent = RealFlume::builder(Version::V1_11)
+        .sink(Sink::FileRoll)
+        .property("a1.sinks.k1.sink.serializer", "avro_event")
+        .start()
+        .unwrap();
+    logged(&agent, builder, log);
+    agent.stop().unwrap();
+    agent
+}
+
 /// Headers and body of each event that Flume's `avro_event` serializer wrote.
 fn avro_events(files: &[PathBuf]) -> Vec<(BTreeMap<String, String>, Vec<u8>)> {
     let mut events = Vec::new();
@@ -145,19 +157,13 @@ fn the_files_that_avro_event_writes_have_the_headers_of_all_profiles_and_the_bod
     if !require_java() {
         return;
     }
-    let mut agent = RealFlume::builder(Version::V1_11)
-        .sink(Sink::FileRoll)
-        .property("a1.sinks.k1.sink.serializer", "avro_event")
-        .start()
-        .unwrap();
     let profiles = HeaderProfile::NATIVE
         .and(HeaderProfile::LOG4J1)
         .and(HeaderProfile::LOG4J2);
     let builder = flume_tracing::layer().headers(profiles).host("web-1");
-    logged(&agent, builder, || {
+    let agent = with_avro_events(builder, || {
         tracing::warn!(target: "orders", order = 17, "late");
     });
-    agent.stop().unwrap();
     let events = avro_events(&agent.rolled_files().unwrap());
     let [(headers, body)] = &events[..] else {
         panic!("{events:?}");
@@ -326,7 +332,8 @@ fn avro_bodies_with_the_url_of_their_schema_are_read_back_by_the_hdfs_sink() {
         let schema = directory.path().join("order.avsc");
         fs::write(&schema, ORDER_SCHEMA).unwrap();
         let layout = AvroBody::new(ORDER_SCHEMA).unwrap();
-        is_read_back_by_the_hdfs_sink(layout.url(format!("file://{}", schema.display())));
+        let layout = layout.url(format!("file://{}", schema.display()));
+        is_read_back_by_the_hdfs_sink(layout.unwrap());
     }
 }
 
@@ -343,14 +350,8 @@ fn a_java_program_that_knows_the_schema_finds_it_by_the_hash_and_reads_the_bodie
     if !require_java() {
         return;
     }
-    let mut agent = RealFlume::builder(Version::V1_11)
-        .sink(Sink::FileRoll)
-        .property("a1.sinks.k1.sink.serializer", "avro_event")
-        .start()
-        .unwrap();
     let layout = AvroBody::new(ORDER_SCHEMA).unwrap();
-    logged(&agent, flume_tracing::layer().layout(layout), log_orders);
-    agent.stop().unwrap();
+    let agent = with_avro_events(flume_tracing::layer().layout(layout), log_orders);
     let directory = tempfile::tempdir().unwrap();
     let schema = directory.path().join("order.avsc");
     fs::write(&schema, ORDER_SCHEMA).unwrap();

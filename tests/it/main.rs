@@ -27,6 +27,7 @@ mod delivery;
 mod disk_full;
 mod drops;
 mod encoded;
+mod errors;
 mod failover;
 mod faults;
 #[cfg(target_os = "linux")]

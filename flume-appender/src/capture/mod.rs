@@ -116,7 +116,8 @@ impl CaptureCore {
         }
     }
 
-    /// Sets the filter. Returns it.
+    /// Takes only what this filter wants, from now on. The filter is given back, for those who are to
+    /// be told of it.
     pub(crate) fn set_filter(&self, filter: Filter) -> Filter {
         self.gate.set(filter.clone());
         filter

@@ -48,7 +48,7 @@ use crate::text::time::TimeWriter;
 ///         {"name": "order", "type": ["null", "long"], "default": null},
 ///         {"name": "fields", "type": {"type": "map", "values": "string"}}]}"#,
 /// )?
-/// .url("hdfs://schemas/line.avsc");
+/// .url("hdfs://schemas/line.avsc")?;
 /// # Ok::<(), flume_appender::LayoutError>(())
 /// ```
 #[derive(Debug)]
@@ -102,10 +102,14 @@ impl AvroBody {
 
     /// Events get this URL of the schema in the header `flume.avro.schema.url` instead, which Flume's
     /// `AvroEventSerializer` reads.
-    #[must_use]
-    pub fn url(mut self, url: impl Into<String>) -> Self {
-        self.schema = self.schema.with_url(url);
-        self
+    ///
+    /// # Errors
+    ///
+    /// If it is longer than 8 KiB, or holds a NUL character.
+    pub fn url(mut self, url: impl Into<String>) -> Result<Self, LayoutError> {
+        let schema = self.schema.with_url(url);
+        self.schema = schema.map_err(|error| LayoutError::new(error.to_string()))?;
+        Ok(self)
     }
 
     /// Each event gets the whole schema in the header `flume.avro.schema.literal` instead, which

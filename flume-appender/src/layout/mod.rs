@@ -82,10 +82,17 @@ pub trait Layout: fmt::Debug + Send {
 }
 
 /// A record cannot be written, or a layout's settings do not fit together.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct LayoutError {
     reason: String,
+}
+
+impl fmt::Debug for LayoutError {
+    /// The message: it is what a `main` that returns the error prints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl LayoutError {

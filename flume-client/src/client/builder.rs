@@ -12,6 +12,8 @@ use crate::error::BuildError;
 use crate::health::change::{Change, OnChange};
 use crate::reliability::Reliability;
 use crate::spool::{ForeignOwner, NetworkFileSystem};
+#[cfg(feature = "test")]
+use crate::transport::InMemory;
 
 /// Sets up a [`Client`]. Start with [`Client::builder`]; only an agent is required.
 ///
@@ -39,6 +41,9 @@ pub struct ClientBuilder {
     /// The first setting of the spool that was chosen.
     spool_setting: Option<&'static str>,
     config: Config,
+    /// In the place of agents.
+    #[cfg(feature = "test")]
+    in_memory: Option<Arc<InMemory>>,
 }
 
 // Beside what it makes: the client itself knows nothing of its builder.
@@ -308,7 +313,21 @@ impl ClientBuilder {
     ///
     /// Needs no runtime, and connects with the first event, of this run or an earlier one.
     pub fn build(self) -> Result<Client, BuildError> {
+        #[cfg(feature = "test")]
+        if let Some(agents) = self.in_memory.clone() {
+            return Client::start_in_memory(self.check()?, agents);
+        }
         Client::start(self.check()?)
+    }
+
+    /// Events stay in memory, as if agents had taken them. At least one agent is named.
+    #[cfg(feature = "test")]
+    pub(crate) fn in_memory(mut self, agents: Arc<InMemory>) -> Self {
+        if self.agents.is_empty() {
+            self = self.agent("avro://in-memory:4141");
+        }
+        self.in_memory = Some(agents);
+        self
     }
 
     pub(crate) fn check(self) -> Result<Config, BuildError> {

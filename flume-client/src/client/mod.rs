@@ -7,6 +7,8 @@ mod open;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(feature = "test")]
+use std::sync::Weak;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,8 @@ use crate::queue::{Amount, Receipt, Request, Ticket, Waited, oneshot};
 use crate::spool::{Directory, Storage};
 use crate::stats::Stats;
 use crate::stats::fill::Fill;
+#[cfg(feature = "test")]
+use crate::transport::InMemory;
 
 /// Sends events to Flume agents. Cheap to clone; all clones share one buffer and the threads
 /// after it.
@@ -85,8 +89,33 @@ impl Client {
         config: Config,
         disk: impl FnOnce(Arc<Directory>) -> Arc<dyn Storage>,
     ) -> Result<Self, BuildError> {
-        let handle = Arc::new(open::start(config, disk)?);
+        let handle = Arc::new(open::start(config, disk, open::sockets)?);
         Ok(Self { handle })
+    }
+
+    /// Starts a client whose agents are in this process's memory.
+    #[cfg(feature = "test")]
+    pub(crate) fn start_in_memory(
+        config: Config,
+        agents: Arc<InMemory>,
+    ) -> Result<Self, BuildError> {
+        let network = |_: &Arc<Config>, _| Ok(agents);
+        let handle = open::start(config, |directory| directory, network)?;
+        Ok(Self {
+            handle: Arc::new(handle),
+        })
+    }
+
+    /// There is no room from now on, or as much as there is.
+    #[cfg(feature = "test")]
+    pub(crate) fn play_full(&self, plays_full: bool) {
+        self.handle.intake.play_full(plays_full);
+    }
+
+    /// What does not keep the client alive.
+    #[cfg(feature = "test")]
+    pub(crate) fn downgrade(&self) -> WeakClient {
+        WeakClient(Arc::downgrade(&self.handle))
     }
 
     /// Takes an event for delivery. If the buffer or the spool is full, the event comes back in
@@ -319,6 +348,19 @@ impl Client {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.handle.intake.stats()
+    }
+}
+
+/// A client that may be gone.
+#[cfg(feature = "test")]
+#[derive(Debug)]
+pub(crate) struct WeakClient(Weak<Handle>);
+
+#[cfg(feature = "test")]
+impl WeakClient {
+    /// It, if it is not.
+    pub(crate) fn upgrade(&self) -> Option<Client> {
+        self.0.upgrade().map(|handle| Client { handle })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::spool::{
     Directory, DirectoryError, Location, Log, Neighbours, Settings, Storage, open_first_free,
 };
 use crate::stats::SpoolStats;
-use crate::transport::{ClientRuntime, Means, Names};
+use crate::transport::{ClientRuntime, Means, Names, Network, Sockets};
 
 /// Threads of a client at the most that [`ClientBuilder::build`](crate::ClientBuilder::build)
 /// starts: one that delivers, with a spool one that writes and one that reads, and for look-ups of
@@ -25,17 +25,30 @@ use crate::transport::{ClientRuntime, Means, Names};
 /// has something to say.
 const THREADS_MAX: usize = 4;
 
-/// Starts a client whose spool reads and writes through what `disk` makes of its directory.
-pub(super) fn start(
+/// The network of a client, and the threads that it needs for itself. It may ask the spool's files to
+/// give way when descriptors run out.
+pub(super) fn sockets(
+    config: &Arc<Config>,
+    spool: Option<Arc<dyn Storage>>,
+) -> io::Result<Sockets> {
+    let others = if config.spool.is_some() { 3 } else { 1 };
+    let names = Names::start(&config.agents, THREADS_MAX - others)?;
+    Ok(Sockets::new(config.clone(), Means { names, spool }))
+}
+
+/// Starts a client whose spool reads and writes through what `disk` makes of its directory, and that
+/// reaches agents by what `network` gives.
+pub(super) fn start<N>(
     config: Config,
     disk: impl FnOnce(Arc<Directory>) -> Arc<dyn Storage>,
-) -> Result<Handle, BuildError> {
+    network: impl FnOnce(&Arc<Config>, Option<Arc<dyn Storage>>) -> io::Result<N>,
+) -> Result<Handle, BuildError>
+where
+    N: Network<Link: Unpin> + Send + Unpin + 'static,
+{
     fork::watch().map_err(BuildError::Thread)?;
     let config = Arc::new(config);
     let runtime = ClientRuntime::new().map_err(BuildError::Thread)?;
-    let others = if config.spool.is_some() { 3 } else { 1 };
-    let names = Names::start(&config.agents, THREADS_MAX - others);
-    let names = names.map_err(BuildError::Thread)?;
     let (intake, spool) = match &config.spool {
         None => (
             Arc::new(Intake::new(
@@ -57,13 +70,10 @@ pub(super) fn start(
     let sending = guard(ClientThread::Sender);
     let storing = committer.map(|it| (it, guard(ClientThread::Committer)));
     let storage = spool.as_ref().map(OpenedSpool::storage);
-    let means = Means {
-        names,
-        spool: storage,
-    };
+    let network = network(&config, storage).map_err(BuildError::Thread)?;
     let (shared, overflow, headers) = (intake.clone(), config.overflow, config.headers.clone());
     spawn(ClientThread::Sender, move || {
-        sender::run(&runtime, &config, means, &shared, spool, sending);
+        sender::run(&runtime, &config, network, &shared, spool, sending);
     })?;
     if let Some((committer, guard)) = storing {
         spawn(ClientThread::Committer, move || committer.run(guard))?;

@@ -527,9 +527,9 @@ fn failure(thread: Option<ClientThread>) -> String {
 /// Debug is the message, since that is what `main` and `unwrap` print.
 macro_rules! debug_is_the_message {
     ($($error:ty),+) => {$(
-        impl fmt::Debug for $error {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
+        impl std::fmt::Debug for $error {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
             }
         }
     )+};
@@ -542,8 +542,19 @@ debug_is_the_message!(
     Refusal,
     DeliveryError,
     StoreError,
-    FlushError
+    FlushError,
+    // Of modules below this one.
+    HeaderFault,
+    SpoolError,
+    Removed,
+    crate::spool::NoMoreFiles,
+    FileSizeLimit,
+    DecodeError,
+    FrameError,
+    SessionError
 );
+
+pub(crate) use debug_is_the_message;
 
 fn told(error: Option<&Arc<AgentError>>) -> String {
     error

@@ -35,7 +35,7 @@ pub use change::CALM_AFTER;
 pub(crate) use judge::Limits;
 
 use crate::agent_url::AgentUrl;
-use crate::error::{AgentError, ClientThread, SpoolError};
+use crate::error::{AgentError, ClientThread, SpoolError, debug_is_the_message};
 use crate::spool::FileName;
 use crate::stats::{Lost, Passed, UnreadableEvents};
 
@@ -92,7 +92,7 @@ pub enum Status {
 }
 
 /// What keeps events from flowing. See the [module](self) for when each one holds.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
     /// No agent takes events.
@@ -202,6 +202,8 @@ pub enum Problem {
         process: u32,
     },
 }
+
+debug_is_the_message!(Problem);
 
 impl Health {
     /// Whether there is no problem.

@@ -178,7 +178,7 @@ impl Intake {
         }
         let state = self.lock_soon();
         Fill {
-            buffer_bytes: state.stats.pending_bytes as u64,
+            buffer_bytes: state.used(self.buffer_bytes_max) as u64,
             buffer_bytes_max: self.buffer_bytes_max as u64,
             event_bytes_max: self.event_bytes_max as u64,
             spool: state.store.fill(),
@@ -258,8 +258,8 @@ impl Intake {
 
     /// Wakes callers who wait for room, now that there may be some.
     pub(crate) fn offer_room(&self, state: &mut IntakeState, wakers: &mut Vec<Waker>) {
-        let used = state.stats.pending_bytes;
         let capacity = self.buffer_bytes_max;
+        let used = state.used(capacity);
         let closed = state.closed;
         // A quarter of the buffer must be free, so that a waiting caller is woken for many events.
         let store = &state.store;
@@ -271,6 +271,17 @@ impl Intake {
             reached!("there is room for a caller who waits");
             wakers.extend(wait.promise.fulfil(()));
         }
+    }
+
+    /// There is no room in the buffer from now on, or as much as there is.
+    #[cfg(feature = "test")]
+    pub(crate) fn play_full(&self, plays_full: bool) {
+        let mut wakers = Vec::new();
+        let mut state = self.lock();
+        state.plays_full = plays_full;
+        self.offer_room(&mut state, &mut wakers);
+        drop(state);
+        wakeup::wake(wakers);
     }
 
     /// A thread of the client has panicked: nothing more is taken, and the other one ends too.

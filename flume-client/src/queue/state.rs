@@ -55,6 +55,9 @@ pub(crate) struct IntakeState {
     pub(super) sleeper: Option<Sleeper>,
     /// The sender while it sleeps: woken by requests, news and failures.
     pub(super) listener: Option<Waker>,
+    /// There is no room in the buffer, whatever is in it.
+    #[cfg(feature = "test")]
+    pub(super) plays_full: bool,
 }
 
 /// A caller who waits until this fits.
@@ -112,6 +115,8 @@ impl IntakeState {
             left: Vec::new(),
             sleeper: None,
             listener: None,
+            #[cfg(feature = "test")]
+            plays_full: false,
         }
     }
 
@@ -414,7 +419,7 @@ impl IntakeState {
         if self.closed {
             return Err(Refusal::Closed);
         }
-        let used = self.stats.pending_bytes;
+        let used = self.used(capacity);
         if needed > capacity {
             return Err(Refusal::TooLarge {
                 bytes: needed,
@@ -432,6 +437,17 @@ impl IntakeState {
             });
         }
         self.store.check(amount, trouble)
+    }
+
+    /// Bytes of the buffer that are in use.
+    #[inline]
+    pub(super) fn used(&self, capacity: usize) -> usize {
+        #[cfg(feature = "test")]
+        if self.plays_full {
+            return capacity;
+        }
+        let _ = capacity;
+        self.stats.pending_bytes
     }
 
     pub(super) fn push(&mut self, event: &Event, adds_id: bool) -> Receipt {

@@ -50,20 +50,21 @@ use crate::queue::{Amount, Guard, Intake, OpenedSpool, Promise, Request, Turn, w
 use crate::random;
 use crate::situations::reached;
 use crate::stats::report::Report;
-use crate::transport::{ClientRuntime, Means, Network, Sockets};
+use crate::transport::{ClientRuntime, Network};
 
 /// The body of the client's thread, which holds the guard: works until the client is closed, then
 /// ends. The last thread that ends tells every caller what became of its events.
-pub(crate) fn run(
+pub(crate) fn run<N>(
     runtime: &ClientRuntime,
     config: &Arc<Config>,
-    means: Means,
+    network: N,
     intake: &Arc<Intake>,
     spool: Option<OpenedSpool>,
     guard: Guard,
-) {
+) where
+    N: Network<Link: Unpin> + Unpin,
+{
     own_thread::let_clients_wait_for_it();
-    let network = Sockets::new(config.clone(), means);
     let running = || {
         let (seed, now) = (random::draw(), Instant::now());
         Running {

@@ -10,7 +10,7 @@ use super::holder::Holder;
 use super::missing::ReadFailure;
 
 /// A process may not write files as large as a segment has to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "its files take {needed} bytes at the least, and this process may write none over {limit} \
      (RLIMIT_FSIZE): raise that (LimitFSIZE= of systemd, ulimit -f), or lower event_bytes"

@@ -6,7 +6,7 @@ use super::storage::{NoMoreFiles, Removed};
 use super::system::is_short_of_descriptors;
 
 /// Why something could not be written. The events are still in memory.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum SpoolError {
     /// The files take as much as they may. Goes when events are delivered or lost, or what was

@@ -62,7 +62,7 @@ pub trait Storage: Send + Sync {
 /// is written to it goes nowhere.
 ///
 /// Inside an [`io::Error`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Removed {
     /// The file that keeps others out. The directory is the same.
@@ -78,7 +78,7 @@ pub enum Removed {
 
 /// There is room, but none for one more file. Inside an [`io::Error`] of the kind
 /// [`StorageFull`](io::ErrorKind::StorageFull).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the disk takes no more files: all its inodes are in use")]
 pub struct NoMoreFiles;
 

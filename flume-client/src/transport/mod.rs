@@ -7,9 +7,12 @@
 //! | `session` | what is spoken: one case for each protocol |
 //! | `stream` | what carries its bytes: one case for each kind |
 //! | `tcp`, [`names`](Names) | name look-up and connecting |
+//! | `in_memory` | what stands in for agents in tests of services |
 //! | [`runtime`](ClientRuntime) | the runtime of the client's thread |
 
 mod connection;
+#[cfg(feature = "test")]
+mod in_memory;
 mod names;
 mod network;
 mod runtime;
@@ -18,6 +21,10 @@ mod stream;
 mod tcp;
 
 pub(crate) use connection::Sockets;
+#[cfg(feature = "test")]
+pub(crate) use in_memory::InMemory;
+#[cfg(feature = "test")]
+pub use in_memory::KEPT_BYTES_MAX;
 pub(crate) use names::Names;
 pub(crate) use network::{Link, Network, Progress, Verdict};
 pub(crate) use runtime::ClientRuntime;

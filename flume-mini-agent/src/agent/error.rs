@@ -9,7 +9,7 @@ use crate::config::Compression;
 use crate::observed::{ObservedState, Stats};
 
 /// Why an agent did not start.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// A setting that must be at least 1 is 0.
@@ -112,7 +112,7 @@ pub enum StartError {
 }
 
 /// Why an agent did not get another configuration.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ReconfigureError {
     /// It cannot start; the agent goes on as it was.
@@ -132,6 +132,20 @@ pub enum ReconfigureError {
         /// What cannot start of the former configuration.
         former: StartError,
     },
+}
+
+impl fmt::Debug for StartError {
+    /// The message as it is, since tests mostly see it through `unwrap`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for ReconfigureError {
+    /// The message as it is, since tests mostly see it through `unwrap`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// The way out, where the system's word for it does not show one.

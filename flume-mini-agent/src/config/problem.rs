@@ -112,7 +112,7 @@ impl fmt::Debug for ConfigError {
 }
 
 /// What is wrong. `nearest` is the known name that was probably meant.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum ProblemKind {
@@ -299,7 +299,7 @@ pub enum ProblemKind {
 }
 
 /// What is wrong with an escape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EscapeError {
     /// `\u` without four hexadecimal digits.
@@ -310,6 +310,20 @@ pub enum EscapeError {
     /// Half of a surrogate pair.
     #[error("\\u{0:04X} is one half of a pair that makes a character: write both or neither")]
     HalfCharacter(u16),
+}
+
+impl fmt::Debug for ProblemKind {
+    /// The message as it is, since tests mostly see it through `unwrap`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for EscapeError {
+    /// The message as it is, since tests mostly see it through `unwrap`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// Bytes of a value or key that a message shows.

@@ -312,7 +312,7 @@ fn the_headers_say_where_the_schema_is_and_not_that_the_body_is_text() {
     let cases = [
         (layout(), "flume.avro.schema.hash", hash.as_str()),
         (
-            layout().url("hdfs://x"),
+            layout().url("hdfs://x").unwrap(),
             "flume.avro.schema.url",
             "hdfs://x",
         ),

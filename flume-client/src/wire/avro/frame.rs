@@ -54,7 +54,7 @@ impl FrameLimits {
 }
 
 /// Why a frame was refused. The connection cannot go on after any of them.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameError {
     /// The frame has no buffers.

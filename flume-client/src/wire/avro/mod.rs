@@ -19,7 +19,7 @@ pub mod rpc;
 pub mod session;
 
 /// Why bytes from a peer could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The bytes end inside a value.

@@ -27,7 +27,7 @@ pub enum SessionEvent {
 }
 
 /// Why a session cannot go on. The connection must be closed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
     /// A frame broke the framing or its limits.

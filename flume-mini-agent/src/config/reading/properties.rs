@@ -12,6 +12,8 @@
 //!
 //! Not here: characters outside of Unicode (a lone half of a surrogate pair), which Java takes.
 
+use std::fmt;
+
 use crate::config::problem::EscapeError;
 
 /// One `key = value` of a text.
@@ -46,11 +48,18 @@ pub struct Properties {
 }
 
 /// An escape that Java refuses, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {kind}")]
 pub struct PropertiesError {
     pub(super) line: u32,
     pub(super) kind: EscapeError,
+}
+
+impl fmt::Debug for PropertiesError {
+    /// The message as it is, since tests mostly see it through `unwrap`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Properties {
