@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flume_appender::{Appender, HeaderProfile, Json, Layout, LayoutError, Level, Record};
+use flume_client::WindowMode;
 use flume_mini_agent::{Fault, FaultRule, MiniAgent};
 use serde_json::Value;
 
@@ -134,7 +135,9 @@ fn the_order_of_a_thread_is_not_lost_its_times_are_in_ns_and_rise_and_the_header
     const LINES: u64 = 1000;
     for (name, front_end) in FRONT_ENDS {
         let agent = MiniAgent::builder().start().unwrap();
-        let (appender, guard) = at(agent.url()).build().unwrap();
+        // Batches that pass each other are not what this is about.
+        let ordered = at(agent.url()).client(|client| client.window(WindowMode::Ordered));
+        let (appender, guard) = ordered.build().unwrap();
         let call = front_end(&appender);
         thread::scope(|scope| {
             for thread in 0..THREADS {
