@@ -38,7 +38,8 @@ use apache_avro::{Schema, types::Value};
 use serde::Serialize;
 
 use crate::client::Client;
-use crate::error::{AppendError, debug_is_the_message};
+use crate::debug::debug_is_the_message;
+use crate::error::AppendError;
 use crate::event::{Event, HEADER_VALUE_BYTES_MAX, HeaderFault};
 use crate::event_batch::{EventBatch, HeaderBlock};
 use crate::queue::Receipt;

@@ -126,6 +126,7 @@ mod client;
 mod clock;
 mod committer;
 mod config;
+mod debug;
 pub mod own_thread;
 mod queue;
 mod random;

@@ -162,12 +162,13 @@ impl Nursery {
         let nursery = Self::at("mutants", &[SIM, SPOOL_SIM]);
         nursery.copy("flume-client/src/delivery")?;
         nursery.copy("flume-client/src/spool")?;
+        nursery.copy_file("flume-client/src/debug.rs")?;
         nursery.copy_file("flume-client/src/fork.rs")?;
         nursery.copy_file("flume-client/src/reliability.rs")?;
         nursery.copy_file("flume-client/src/seq.rs")?;
         let core = "pub mod delivery;\npub mod reliability;\npub mod seq;\npub use reliability::Reliability;\n";
         nursery.make_crate(SIM, core, &["sim"])?;
-        let spool = "pub mod fork;\npub mod seq;\npub mod spool;\n";
+        let spool = "mod debug;\npub mod fork;\npub mod seq;\npub mod spool;\n";
         nursery.make_crate(SPOOL_SIM, spool, &["spool_sim"])?;
         nursery.settle("")
     }

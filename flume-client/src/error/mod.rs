@@ -27,6 +27,7 @@ use std::time::Duration;
 pub use agent::{AgentError, PeerText};
 
 use crate::agent_url::{AgentUrl, AgentUrlError};
+use crate::debug::debug_is_the_message;
 use crate::event::{Event, HeaderFault};
 use crate::reliability::Reliability;
 #[doc(inline)]
@@ -524,17 +525,6 @@ fn failure(thread: Option<ClientThread>) -> String {
         .unwrap_or_default()
 }
 
-/// Debug is the message, since that is what `main` and `unwrap` print.
-macro_rules! debug_is_the_message {
-    ($($error:ty),+) => {$(
-        impl std::fmt::Debug for $error {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                std::fmt::Display::fmt(self, f)
-            }
-        }
-    )+};
-}
-
 debug_is_the_message!(
     BuildError,
     AppendError,
@@ -545,16 +535,10 @@ debug_is_the_message!(
     FlushError,
     // Of modules below this one.
     HeaderFault,
-    SpoolError,
-    Removed,
-    crate::spool::NoMoreFiles,
-    FileSizeLimit,
     DecodeError,
     FrameError,
     SessionError
 );
-
-pub(crate) use debug_is_the_message;
 
 fn told(error: Option<&Arc<AgentError>>) -> String {
     error

@@ -35,7 +35,8 @@ pub use change::CALM_AFTER;
 pub(crate) use judge::Limits;
 
 use crate::agent_url::AgentUrl;
-use crate::error::{AgentError, ClientThread, SpoolError, debug_is_the_message};
+use crate::debug::debug_is_the_message;
+use crate::error::{AgentError, ClientThread, SpoolError};
 use crate::spool::FileName;
 use crate::stats::{Lost, Passed, UnreadableEvents};
 

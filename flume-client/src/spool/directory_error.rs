@@ -23,6 +23,8 @@ pub struct FileSizeLimit {
     pub limit: u64,
 }
 
+crate::debug::debug_is_the_message!(FileSizeLimit);
+
 /// A user of this machine, as messages name one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User(

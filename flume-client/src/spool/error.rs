@@ -4,6 +4,7 @@ use std::io;
 
 use super::storage::{NoMoreFiles, Removed};
 use super::system::is_short_of_descriptors;
+use crate::debug::debug_is_the_message;
 
 /// Why something could not be written. The events are still in memory.
 #[derive(thiserror::Error)]
@@ -80,6 +81,8 @@ pub enum SpoolError {
     #[error("the spool's disk failed, and is tried again: {0}; the system's log may tell more")]
     Io(io::Error),
 }
+
+debug_is_the_message!(SpoolError);
 
 /// Two are alike if the same is to be done: numbers and the system's words may differ.
 impl PartialEq for SpoolError {

@@ -82,6 +82,8 @@ pub enum Removed {
 #[error("the disk takes no more files: all its inodes are in use")]
 pub struct NoMoreFiles;
 
+crate::debug::debug_is_the_message!(Removed, NoMoreFiles);
+
 impl Removed {
     /// What an error is about, if it is this.
     pub(super) fn of(error: &io::Error) -> Option<Self> {
