@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use log::kv;
-use sval::{Label, Stream};
+use sval::Stream;
 
 /// Whether a value is a list or a structure. Its own code is stopped before it has written anything:
 /// a text must not be made twice.
@@ -36,6 +36,7 @@ impl Look {
     }
 }
 
+// Records begin as maps, and tuples as lists.
 impl<'sval> Stream<'sval> for Look {
     fn null(&mut self) -> sval::Result {
         self.stop()
@@ -82,26 +83,6 @@ impl<'sval> Stream<'sval> for Look {
     }
 
     fn map_begin(&mut self, _: Option<usize>) -> sval::Result {
-        self.nested()
-    }
-
-    fn record_begin(
-        &mut self,
-        _: Option<&sval::Tag>,
-        _: Option<&Label<'_>>,
-        _: Option<&sval::Index>,
-        _: Option<usize>,
-    ) -> sval::Result {
-        self.nested()
-    }
-
-    fn tuple_begin(
-        &mut self,
-        _: Option<&sval::Tag>,
-        _: Option<&Label<'_>>,
-        _: Option<&sval::Index>,
-        _: Option<usize>,
-    ) -> sval::Result {
         self.nested()
     }
 }

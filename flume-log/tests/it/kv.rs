@@ -53,6 +53,24 @@ fn key_values_are_not_lost_and_lists_and_structures_are_json_and_not_text() {
     log::info!(list:sval = list, text:sval = "[1]"; "nested");
     let seen = only(&captured.take());
     assert_eq!(seen["fields"], json!({"list": [1, 2], "text": "[1]"}));
+    log::info!(order:sval = Order, pair:sval = (1, "a"); "nested");
+    let seen = only(&captured.take());
+    let expected = json!({"order": {"id": 17}, "pair": [1, "a"]});
+    assert_eq!(seen["fields"], expected);
+}
+
+/// A structure.
+struct Order;
+
+impl sval::Value for Order {
+    fn stream<'sval, S: sval::Stream<'sval> + ?Sized>(&'sval self, stream: &mut S) -> sval::Result {
+        let id = sval::Label::new("id");
+        stream.record_begin(None, None, None, Some(1))?;
+        stream.record_value_begin(None, &id)?;
+        stream.i64(17)?;
+        stream.record_value_end(None, &id)?;
+        stream.record_end(None, None, None)
+    }
 }
 
 #[test]
