@@ -24,6 +24,7 @@ use crate::queue::{
     Beginning, BlockingThread, Guard, Intake, Receipt, Request, Ticket, Turn, Unacked, Waited,
     Work, oneshot,
 };
+use crate::reliability::Reliability;
 use crate::sender::Sender;
 use crate::spool::{Location, Neighbours, Settings};
 use crate::stats::Stats;
@@ -356,6 +357,9 @@ fn config(plan: &Plan) -> Result<Config, BuildError> {
     let builder = builder.overflow(plan.overflow);
     let mut config: Config = builder.buffer_bytes(plan.buffer_bytes).check()?;
     config.delivery = plan.delivery.clone();
+    if plan.spool.is_some() {
+        config.reliability = Reliability::EndToEnd;
+    }
     let chunk = plan.chunk_bytes;
     config.sizes = Sizes {
         chunk,

@@ -25,3 +25,25 @@ pub enum Reliability {
     /// Try each agent once. What no agent took is dropped and counted by reason.
     BestEffort,
 }
+
+impl Reliability {
+    /// All levels, each at its [`index`](Self::index).
+    pub(crate) const ALL: [Self; 3] = [Self::InMemory, Self::EndToEnd, Self::BestEffort];
+
+    /// Its place in a list with an entry for each level.
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_level_stands_at_its_index() {
+        for (index, level) in Reliability::ALL.into_iter().enumerate() {
+            assert_eq!(level.index(), index, "{level:?}");
+        }
+    }
+}

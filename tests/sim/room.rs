@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use flume_client::delivery::{AgentId, Batch, CallId, Settings, WindowMode};
 use flume_client::hallway::{Agents, Clock, Hallway, Plan, Said, Step, Waiting};
-use flume_client::{Backoff, Event, Overflow, Reliability};
+use flume_client::{Backoff, Event, Overflow};
 
 const SECOND: Duration = Duration::from_secs(1);
 const BUFFER_BYTES: usize = 4000;
@@ -74,7 +74,6 @@ fn open(agents: Arc<Mutex<Silent>>) -> Hallway {
             connect_timeout: SECOND,
             request_timeout: SECOND,
             backoff: Backoff::default(),
-            reliability: Reliability::InMemory,
         },
         buffer_bytes: BUFFER_BYTES,
         event_bytes: 1000,

@@ -345,10 +345,9 @@ impl ClientBuilder {
         if let (None, Some(setting)) = (&self.directory, self.spool_setting) {
             return Err(BuildError::NothingToSet { setting });
         }
-        config.spool =
-            self.spool
-                .of_level(self.directory, self.reliability, &mut config.delivery)?;
-        let may_double = config.delivery.reliability != Reliability::BestEffort;
+        (config.reliability, config.spool) =
+            self.spool.of_level(self.directory, self.reliability)?;
+        let may_double = config.reliability != Reliability::BestEffort;
         config.event_ids = self.event_ids.unwrap_or(may_double);
         config.headers = self.headers.checked()?;
         config.delivery.agents = config.agents.len();

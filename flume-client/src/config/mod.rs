@@ -47,6 +47,8 @@ pub enum Overflow {
 pub(crate) struct Config {
     pub(crate) agents: Vec<AgentUrl>,
     pub(crate) delivery: Settings,
+    /// What becomes of events that an agent did not take.
+    pub(crate) reliability: Reliability,
     pub(crate) buffer_bytes_max: usize,
     pub(crate) event_bytes_max: usize,
     pub(crate) event_ids: bool,
@@ -80,11 +82,11 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(20),
             backoff: Backoff::default(),
-            reliability: Reliability::default(),
         };
         Self {
             agents: Vec::new(),
             delivery,
+            reliability: Reliability::default(),
             buffer_bytes_max: 32 * 1024 * 1024,
             event_bytes_max: 1024 * 1024,
             event_ids: false,

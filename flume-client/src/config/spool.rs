@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::bounds::{CHUNK_BYTES, FOREVER, long_enough, within};
-use crate::delivery;
 use crate::error::BuildError;
 use crate::event_id::EVENT_ID_BYTES_MAX;
 use crate::reliability::Reliability;
@@ -77,13 +76,12 @@ impl Default for SpoolConfig {
 }
 
 impl SpoolConfig {
-    /// Settles the level, and whether it has a spool.
+    /// The level, and its spool if it has one.
     pub(crate) fn of_level(
         self,
         directory: Option<PathBuf>,
         wanted: Option<Reliability>,
-        delivery: &mut delivery::Settings,
-    ) -> Result<Option<Self>, BuildError> {
+    ) -> Result<(Reliability, Option<Self>), BuildError> {
         let has_spool = directory.is_some();
         let fitting = if has_spool {
             Reliability::EndToEnd
@@ -91,13 +89,15 @@ impl SpoolConfig {
             Reliability::default()
         };
         let reliability = wanted.unwrap_or(fitting);
-        delivery.reliability = reliability;
         match (reliability, has_spool) {
             (Reliability::EndToEnd, false) => Err(BuildError::NoSpool),
             (_, true) if reliability != Reliability::EndToEnd => {
                 Err(BuildError::IdleSpool { reliability })
             }
-            _ => directory.map(|directory| self.at(&directory)).transpose(),
+            _ => {
+                let spool = directory.map(|directory| self.at(&directory));
+                Ok((reliability, spool.transpose()?))
+            }
         }
     }
 

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use super::outcome::Loss;
 use super::settings::{Settings, Time};
+use crate::reliability::Reliability;
 use crate::seq::{Seq, SeqRange};
 
 /// Events with consecutive sequence numbers that travel in one call, and are retried as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {
+    /// That of all its events.
+    pub level: Reliability,
     /// Sequence number of the first event.
     pub first: Seq,
     /// Number of events.
@@ -29,8 +32,9 @@ impl Batch {
         SeqRange::of(self.first, self.events.into())
     }
 
-    fn empty(first: Seq) -> Self {
+    fn empty(level: Reliability, first: Seq) -> Self {
         Self {
+            level,
             first,
             events: 0,
             bytes: 0,
@@ -48,9 +52,10 @@ impl Batch {
     }
 }
 
-/// The open batch and the closed ones that wait to be sent, oldest first.
+/// The open batch of a level and the closed ones that wait to be sent, oldest first.
 #[derive(Debug)]
 pub(super) struct Batches {
+    level: Reliability,
     events_max: u32,
     bytes_max: u32,
     linger: Duration,
@@ -60,8 +65,9 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(level: Reliability, settings: &Settings) -> Self {
         Self {
+            level,
             events_max: settings.batch_events_max,
             bytes_max: settings.batch_bytes_max,
             linger: settings.linger,
@@ -90,7 +96,7 @@ impl Batches {
 
     /// Takes in events that were left out. They wait for none to come: those after them did not.
     pub(super) fn insert(&mut self, first: Seq, ends: &[u32]) {
-        let mut batch = Batch::empty(first);
+        let mut batch = Batch::empty(self.level, first);
         let mut start = 0;
         for end in ends {
             let bytes = end - start;
@@ -112,7 +118,7 @@ impl Batches {
     /// Puts a batch back by age and begins the one after it.
     fn put_back_full(&mut self, batch: Batch) -> Batch {
         self.put_back(batch);
-        Batch::empty(batch.range().end)
+        Batch::empty(self.level, batch.range().end)
     }
 
     fn fits(&self, batch: &Batch, bytes: u32) -> bool {
@@ -154,6 +160,16 @@ impl Batches {
         self.open.is_none() && self.queue.is_empty()
     }
 
+    /// When the oldest has rested. `None`: none waits.
+    pub(super) fn oldest_rest(&self) -> Option<Time> {
+        self.queue.front().map(|batch| batch.rest_until)
+    }
+
+    /// Whether a closed batch waits that does not rest.
+    pub(super) fn is_rested(&self, now: Time) -> bool {
+        self.queue.iter().any(|batch| batch.rest_until <= now)
+    }
+
     /// The oldest.
     pub(super) fn pop(&mut self) -> Option<Batch> {
         self.queue.pop_front()
@@ -187,7 +203,7 @@ impl Batches {
         if open.is_some_and(|(batch, _)| !self.fits(batch, bytes)) {
             self.seal();
         }
-        let empty = Batch::empty(self.next);
+        let empty = Batch::empty(self.level, self.next);
         let (batch, _) = self.open.get_or_insert((empty, now));
         batch.events += 1;
         batch.bytes += bytes;

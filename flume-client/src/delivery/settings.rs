@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::window::WindowMode;
-use crate::reliability::Reliability;
 
 /// Time since a start that the driver chooses. It must never run backwards.
 pub type Time = Duration;
@@ -90,6 +89,4 @@ pub struct Settings {
     /// How long an agent rests after a failure; also how long a batch that was not acknowledged
     /// waits.
     pub backoff: Backoff,
-    /// What becomes of events that an agent did not take.
-    pub reliability: Reliability,
 }

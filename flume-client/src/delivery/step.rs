@@ -3,6 +3,7 @@
 use super::batch::Batch;
 use super::outcome::Outcome;
 use super::settings::{AgentId, CallId, Epoch};
+use crate::reliability::Reliability;
 use crate::seq::{Seq, SeqRange};
 
 /// What happened outside.
@@ -10,23 +11,31 @@ use crate::seq::{Seq, SeqRange};
 pub enum Input<'a> {
     /// Events were accepted; they take the next sequence numbers.
     Append {
+        /// Whose sequence numbers: each level has its own.
+        level: Reliability,
         /// For each event, its size and those of the events before it in this input, added up.
         ends: &'a [u32],
     },
     /// No events have the sequence numbers from here up to `next`: they were lost or retired
     /// before. The open batch is closed.
     Skip {
+        /// Whose.
+        level: Reliability,
         /// The sequence number of the next event.
         next: Seq,
     },
     /// The events from here up to `next` cannot be had now. Those after them go first; the open
     /// batch is closed.
     Leave {
+        /// Whose.
+        level: Reliability,
         /// The sequence number of the next event.
         next: Seq,
     },
     /// Events that were left out have come. They go before those after them.
     Insert {
+        /// Whose.
+        level: Reliability,
         /// The first one's sequence number.
         first: Seq,
         /// As in `Append`.
@@ -34,6 +43,8 @@ pub enum Input<'a> {
     },
     /// No events have these sequence numbers, which were left out.
     Forget {
+        /// Whose.
+        level: Reliability,
         /// The numbers.
         range: SeqRange,
     },
@@ -63,11 +74,13 @@ pub enum Input<'a> {
         /// This call and those after it were not begun to be written. `None`: all were.
         unsent_from: Option<CallId>,
     },
-    /// Close the open batch now.
+    /// Close the open batch of each level now.
     Flush,
-    /// Give up the oldest events that wait, until `bytes` of them are gone or none wait. Those in
-    /// flight stay.
+    /// Give up the oldest events of a level that wait, until `bytes` of them are gone or none wait.
+    /// Those in flight stay.
     Shed {
+        /// The level.
+        level: Reliability,
         /// Bytes of events.
         bytes: u64,
     },
@@ -107,6 +120,8 @@ pub enum Output {
     },
     /// Events are retired and can be forgotten.
     Retire {
+        /// Their level.
+        level: Reliability,
         /// Their sequence numbers.
         range: SeqRange,
         /// Their bytes.

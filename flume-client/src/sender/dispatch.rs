@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::delivery::{AgentId, Core, Input, Outcome, Output, WindowMode};
 use crate::error::AgentError;
 use crate::queue::{Chunk, OpenedSpool, Unacked};
+use crate::reliability::Reliability;
 use crate::seq::{Seq, SeqRange};
 use crate::situations::reached;
 
@@ -22,6 +23,8 @@ use crate::situations::reached;
 const HELD_BATCHES: usize = 4;
 
 pub(crate) struct Dispatch {
+    /// That of all its events.
+    pub(super) level: Reliability,
     pub(super) core: Core,
     /// With a spool.
     pub(super) backlog: Option<Backlog>,
@@ -66,7 +69,12 @@ impl Dispatch {
         let batches = HELD_BATCHES * settings.batch_bytes_max as usize;
         let held_max = batches.max(config.sizes.held_min);
         let is_ordered = settings.window == WindowMode::Ordered;
+        let level = match spool {
+            Some(_) => Reliability::EndToEnd,
+            None => config.reliability,
+        };
         let mut dispatch = Self {
+            level,
             core: Core::new(settings.clone(), seed),
             backlog: spool.map(|spool| Backlog::new(spool, held_max, is_ordered)),
             news: News::default(),
@@ -79,7 +87,7 @@ impl Dispatch {
         };
         // The core counts events from 0, unless it is told of those that are retired.
         if let Some(next) = dispatch.backlog.as_ref().map(Backlog::next) {
-            dispatch.step(epoch, Input::Skip { next });
+            dispatch.step(epoch, Input::Skip { level, next });
         }
         dispatch
     }
@@ -110,6 +118,7 @@ impl Dispatch {
                 range,
                 bytes,
                 outcome,
+                ..
             } => {
                 self.unacked.retire(range, &mut self.news.emptied);
                 if let Some(backlog) = &mut self.backlog {
@@ -128,7 +137,8 @@ impl Dispatch {
     /// Takes in events, which are the next ones.
     pub(super) fn take_in(&mut self, now: Instant, chunk: Chunk) {
         let ends = self.keep(chunk);
-        self.step(now, Input::Append { ends: &ends });
+        let level = self.level;
+        self.step(now, Input::Append { level, ends: &ends });
         self.ends = ends;
     }
 
@@ -136,7 +146,12 @@ impl Dispatch {
     fn take_in_late(&mut self, now: Instant, chunk: Chunk) {
         let first = chunk.first;
         let ends = self.keep(chunk);
-        self.step(now, Input::Insert { first, ends: &ends });
+        let input = Input::Insert {
+            level: self.level,
+            first,
+            ends: &ends,
+        };
+        self.step(now, input);
         self.ends = ends;
     }
 
@@ -162,17 +177,18 @@ impl Dispatch {
         let mut items = std::mem::take(&mut self.items);
         backlog.poll(now, waker, &mut items);
         let came_in = !items.is_empty();
+        let level = self.level;
         for item in items.drain(..) {
             match item {
                 Item::Chunk(chunk) => self.take_in(now, chunk),
                 Item::Skip { next } => {
                     reached!("numbers have no events");
-                    self.step(now, Input::Skip { next });
+                    self.step(now, Input::Skip { level, next });
                 }
                 Item::Lost { range, events } => self.news.lost.push((range, events)),
                 Item::Leave { next } => {
                     reached!("events are left out");
-                    self.step(now, Input::Leave { next });
+                    self.step(now, Input::Leave { level, next });
                 }
                 Item::Late(chunk) => {
                     reached!("events that were left out come");
@@ -180,7 +196,7 @@ impl Dispatch {
                 }
                 Item::Forget { range } => {
                     reached!("numbers that were left out have no events");
-                    self.step(now, Input::Forget { range });
+                    self.step(now, Input::Forget { level, range });
                 }
             }
         }

@@ -187,7 +187,8 @@ impl<N: Network> Sender<N> {
         };
         let before = self.own.dispatch.news.retired.len();
         let bytes = (pending_bytes - most) as u64;
-        self.own.step(now, Input::Shed { bytes });
+        let level = self.own.dispatch.level;
+        self.own.step(now, Input::Shed { level, bytes });
         self.own.dispatch.news.retired.len() > before
     }
 
@@ -223,7 +224,8 @@ impl<N: Network> Sender<N> {
         if self.is_urgent() {
             return Amount::SOME;
         }
-        if self.own.dispatch.core.is_held_up() {
+        let dispatch = &self.own.dispatch;
+        if dispatch.core.is_held_up(dispatch.level) {
             return Amount {
                 events: usize::MAX,
                 bytes: self
@@ -233,8 +235,8 @@ impl<N: Network> Sender<N> {
                     .min(self.config.buffer_bytes_max / 8),
             };
         }
-        match self.own.dispatch.core.open_batch() {
-            Some(open) if !self.own.dispatch.is_due(now) => Amount {
+        match dispatch.core.open_batch(dispatch.level) {
+            Some(open) if !dispatch.is_due(now) => Amount {
                 events: (settings.batch_events_max - open.events) as usize,
                 bytes: (settings.batch_bytes_max - open.bytes) as usize,
             },
@@ -286,7 +288,8 @@ impl<N: Network> Sender<N> {
 
     /// Ends flushes that are through or out of time. `true`: something came in meanwhile.
     fn end_flushes(&mut self, now: Instant) -> bool {
-        let watermark = self.own.dispatch.core.watermark();
+        let dispatch = &self.own.dispatch;
+        let watermark = dispatch.core.watermark(dispatch.level);
         let ended = |flush: &mut Flush| {
             flush.upto <= watermark || flush.deadline <= now || flush.promise.is_given_up()
         };

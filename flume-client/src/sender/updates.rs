@@ -41,11 +41,11 @@ impl Updates {
             self.set_last_error(Some(error.clone()), state);
         }
         let lane = &mut own.dispatch;
-        let mut done_upto = lane.core.watermark();
+        let mut done_upto = lane.core.watermark(lane.level);
         if let Some(backlog) = &mut lane.backlog {
             state.stats.recount(backlog.take_miscounted());
             // Those of earlier runs have no receipts.
-            done_upto = lane.core.done_from(backlog.run());
+            done_upto = lane.core.done_from(lane.level, backlog.run());
         }
         for (range, bytes, outcome) in lane.news.retired.drain(..) {
             let is_good = errors.is_empty() && matches!(outcome, Outcome::Delivered { .. });
@@ -65,7 +65,7 @@ impl Updates {
             files.all(|it| it.passed == Passed::Left)
         });
         let tried_upto = match is_all_readable {
-            true => lane.core.watermark(),
+            true => lane.core.watermark(lane.level),
             false => done_upto,
         };
         state.times.done_below(tried_upto, now);

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use flume_client::Backoff;
 use flume_client::delivery::{Settings as Delivery, WindowMode};
 use flume_client::spool::{
     CURSOR_BYTES, SEGMENT_HEADER_BYTES, SEGMENTS_MIN, Settings, frame_bytes,
 };
-use flume_client::{Backoff, Reliability};
 
 use crate::spool_sim::disk::Faults;
 
@@ -77,7 +77,7 @@ impl Plan {
             seed,
             buffer_bytes: random.usize(4..40) * chunk_bytes.max(event_bytes),
             spool: is_spooled.then(|| settings(random, chunk_bytes.max(event_bytes + 16))),
-            delivery: delivery(random, is_spooled),
+            delivery: delivery(random),
             chunk_bytes,
             event_bytes,
             happenings: random.u32(200..1500),
@@ -124,7 +124,7 @@ fn settings(random: &mut Rng, chunk: usize) -> Settings {
     }
 }
 
-fn delivery(random: &mut Rng, is_spooled: bool) -> Delivery {
+fn delivery(random: &mut Rng) -> Delivery {
     let window = match random.u32(0..3) {
         0 => WindowMode::Ordered,
         1 => WindowMode::ADAPTIVE,
@@ -147,9 +147,5 @@ fn delivery(random: &mut Rng, is_spooled: bool) -> Delivery {
             .base(ms(random, 20..200))
             .cap(ms(random, 500..5000))
             .floor(ms(random, 1..20)),
-        reliability: match is_spooled {
-            true => Reliability::EndToEnd,
-            false => Reliability::InMemory,
-        },
     }
 }
