@@ -34,7 +34,10 @@ fn check_mixed(other: Reliability, share: u64) {
     let (of_beside, of_client): (Vec<_>, Vec<_>) = requests.iter().partition(|request| {
         let levels = request.events.iter().map(|it| is_beside(number_of(it)));
         let levels: Vec<bool> = levels.collect();
-        assert!(levels.iter().all(|it| *it == levels[0]), "a batch mixes levels");
+        assert!(
+            levels.iter().all(|it| *it == levels[0]),
+            "a batch mixes levels"
+        );
         levels[0]
     });
     for (all, wanted) in [(of_beside, true), (of_client, false)] {
@@ -97,7 +100,10 @@ fn what_keeps_less_gives_way_first_when_the_buffer_fills() {
         append(&client).unwrap();
     }
     assert!(beside.fill().percent() >= 97);
-    assert!(!beside.ready(100_000).wait(Duration::ZERO), "there is no room for it");
+    assert!(
+        !beside.ready(100_000).wait(Duration::ZERO),
+        "there is no room for it"
+    );
     while client.fill().percent() < 51 {
         append(&client).unwrap();
     }
@@ -117,11 +123,15 @@ fn what_best_effort_loses_costs_no_other_level_an_event() {
     let directory = tempfile::tempdir().unwrap();
     let mut agent = Agent::good();
     agent.stop();
-    let client = client_of(&[&agent]).spool(directory.path()).build().unwrap();
+    let client = client_of(&[&agent])
+        .spool(directory.path())
+        .build()
+        .unwrap();
     let handles = LEVELS.map(|level| client.at(level).unwrap());
-    let receipts = handles.iter().zip(0..).map(|(handle, thousand)| {
-        append_all(handle, thousand * 1_000..thousand * 1_000 + 10)
-    });
+    let receipts = handles
+        .iter()
+        .zip(0..)
+        .map(|(handle, thousand)| append_all(handle, thousand * 1_000..thousand * 1_000 + 10));
     let receipts: Vec<_> = receipts.collect();
     for receipt in &receipts[0] {
         receipt.wait(PATIENCE).unwrap_err();
@@ -142,17 +152,26 @@ fn at_the_end_what_is_in_memory_is_given_up_and_the_disk_keeps_its_own() {
     let directory = tempfile::tempdir().unwrap();
     let mut agent = Agent::good();
     agent.stop();
-    let client = client_of(&[&agent]).spool(directory.path()).build().unwrap();
+    let client = client_of(&[&agent])
+        .spool(directory.path())
+        .build()
+        .unwrap();
     let memory = client.at(Reliability::InMemory).unwrap();
     append_all(&client, 0..10);
     let in_memory = append_all(&memory, 100..120);
     let report = give_up(&client, Duration::ZERO);
-    assert_eq!((report.on_disk, report.lost.total(), report.pending), (10, 20, 0));
+    assert_eq!(
+        (report.on_disk, report.lost.total(), report.pending),
+        (10, 20, 0)
+    );
     for receipt in in_memory {
         receipt.wait(PATIENCE).unwrap_err();
     }
     agent.start_again([GOOD]);
-    let next = client_of(&[&agent]).spool(directory.path()).build().unwrap();
+    let next = client_of(&[&agent])
+        .spool(directory.path())
+        .build()
+        .unwrap();
     assert!(next.close(PATIENCE).wait().is_complete());
     assert_eq!(agent.stored(), (0..10).collect::<Vec<_>>());
 }
@@ -162,7 +181,10 @@ fn events_of_a_backlog_hold_up_no_live_event_of_another_level() {
     let directory = tempfile::tempdir().unwrap();
     let mut agent = Agent::good();
     agent.stop();
-    let first = client_of(&[&agent]).spool(directory.path()).build().unwrap();
+    let first = client_of(&[&agent])
+        .spool(directory.path())
+        .build()
+        .unwrap();
     append_all(&first, 0..20_000);
     let report = give_up(&first, Duration::ZERO);
     assert_eq!(report.on_disk, 20_000);
@@ -170,7 +192,10 @@ fn events_of_a_backlog_hold_up_no_live_event_of_another_level() {
     let builder = client_of(&[&agent]).spool(directory.path());
     let next = builder.window(WindowMode::Ordered).build().unwrap();
     let live = next.at(Reliability::InMemory).unwrap();
-    live.append(event(1_000_000)).unwrap().wait(PATIENCE).unwrap();
+    live.append(event(1_000_000))
+        .unwrap()
+        .wait(PATIENCE)
+        .unwrap();
     assert!(next.close(PATIENCE).wait().is_complete());
     let stored = agent.stored();
     let place = stored.iter().position(|it| *it == 1_000_000).unwrap();
@@ -192,7 +217,13 @@ fn events_of_all_levels_have_names_of_their_own() {
     assert!(client.close(PATIENCE).wait().is_complete());
     let requests = agent.requests();
     let events = requests.iter().flat_map(|request| &request.events);
-    let got = events.map(|event| event.headers["guid"].clone());
+    let got = events.map(|event| {
+        let [(key, name)] = &event.headers[..] else {
+            unreachable!("one header: {event:?}");
+        };
+        assert_eq!(key, "guid");
+        name.clone()
+    });
     let mut got: Vec<String> = got.collect();
     names.sort();
     got.sort();

@@ -335,11 +335,10 @@ impl Core {
                 });
             }
             for call in link.close().into_values() {
-                let lane = self.lanes.of_mut(call.batch.level);
-                lane.calls_in_flight -= 1;
+                self.lanes.of_mut(call.batch.level).calls_in_flight -= 1;
                 match call.batch.level == level {
                     true => self.retire(&call.batch, Outcome::Lost(Loss::Unknown)),
-                    false => lane.batches.put_back(call.batch),
+                    false => self.give_back(call, Loss::Unknown),
                 }
             }
         }

@@ -52,7 +52,7 @@ fn errors_outlast_the_process_and_details_do_not_and_every_level_is_counted() {
     let report = guard.close(Duration::ZERO).wait();
     assert_eq!(report.events.on_disk, 200);
     drop(appender);
-    let agent = MiniAgent::start().unwrap();
+    let agent = MiniAgent::builder().start().unwrap();
     let (next, _guard) = mixed(agent.url(), directory.path());
     let mut got = lines(&agent, 200);
     got.sort();
@@ -69,13 +69,16 @@ fn a_level_that_is_to_go_to_the_disk_without_a_spool_is_an_error_of_build() {
     let builder = builder.level_reliability(Level::Error, Reliability::EndToEnd);
     let error = builder.build().err().unwrap();
     assert!(matches!(error, BuildError::Client(_)));
-    assert!(error.to_string().contains("spool(\"DIRECTORY\")"), "{error}");
+    assert!(
+        error.to_string().contains("spool(\"DIRECTORY\")"),
+        "{error}"
+    );
 }
 
 #[test]
 fn each_front_end_s_records_go_by_the_level_that_they_were_logged_at() {
     let directory = tempfile::tempdir().unwrap();
-    let agent = MiniAgent::start().unwrap();
+    let agent = MiniAgent::builder().start().unwrap();
     let (appender, guard) = mixed(agent.url(), directory.path());
     let layer = FlumeLayer::new(&appender);
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
@@ -83,11 +86,18 @@ fn each_front_end_s_records_go_by_the_level_that_they_were_logged_at() {
         tracing::debug!("event 2");
     });
     let logger = Logger::new(&appender);
-    for (level, text) in [(log::Level::Error, "event 3"), (log::Level::Debug, "event 4")] {
+    for (level, text) in [
+        (log::Level::Error, "event 3"),
+        (log::Level::Debug, "event 4"),
+    ] {
         let record = log::Record::builder();
         log::Log::log(
             &logger,
-            &{ record }.level(level).target("service").args(format_args!("{text}")).build(),
+            &{ record }
+                .level(level)
+                .target("service")
+                .args(format_args!("{text}"))
+                .build(),
         );
     }
     let drain = flume_log::slog::Drain::new(&appender);

@@ -133,14 +133,7 @@ impl Book {
         self.push(place, Reliability::EndToEnd, number, datum, Life::Due);
     }
 
-    fn push(
-        &mut self,
-        place: usize,
-        level: Reliability,
-        number: u64,
-        datum: &[u8],
-        life: Life,
-    ) {
+    fn push(&mut self, place: usize, level: Reliability, number: u64, datum: &[u8], life: Life) {
         self.records.push(Record {
             datum: datum.to_vec(),
             place,
@@ -253,9 +246,11 @@ impl Book {
             ensure(is_whole && record.number == number, PROMISE, || {
                 format!("{number} is sent with the bytes of event {id}: {record:?}")
             })?;
-            ensure(record.level == batch.level, "a batch never mixes levels", || {
-                format!("{batch:?}, event {id}: {record:?}")
-            })?;
+            ensure(
+                record.level == batch.level,
+                "a batch never mixes levels",
+                || format!("{batch:?}, event {id}: {record:?}"),
+            )?;
             ensure(
                 record.life != Life::Gone,
                 "who is gone sends nothing",

@@ -159,7 +159,11 @@ impl Side {
                 let own = self.callers.reliability();
                 let is_other = !self.other_levels.is_empty() && self.levels.bool();
                 let level = match is_other {
-                    true => self.levels.choice(&self.other_levels).copied().unwrap_or(own),
+                    true => self
+                        .levels
+                        .choice(&self.other_levels)
+                        .copied()
+                        .unwrap_or(own),
                     false => own,
                 };
                 // One event alone is no batch that anybody would make.

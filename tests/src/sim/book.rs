@@ -1,6 +1,7 @@
-//! The simulator's own book of every event, kept without looking into the core.
+//! The simulator's own book of every event of a level, kept without looking into the core.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use flume_client::Reliability;
 use flume_client::delivery::{Backoff, Batch, Counters, Loss, Outcome, Settings, WindowMode};
@@ -8,6 +9,22 @@ use flume_client::seq::{Seq, SeqRange};
 
 use super::time::Nanos;
 use super::violation::{Check, broken, ensure};
+
+/// Events that travel together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Events {
+    pub(super) level: Reliability,
+    pub(super) range: SeqRange,
+}
+
+impl Events {
+    pub(super) fn of(batch: &Batch) -> Self {
+        Self {
+            level: batch.level,
+            range: batch.range(),
+        }
+    }
+}
 
 /// How a call came to its end, as far as the client can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +42,7 @@ pub(super) enum Ending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Acked {
     pub(super) agent: usize,
-    pub(super) range: SeqRange,
+    pub(super) events: Events,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,13 +65,15 @@ struct Record {
     last_end: Option<Ending>,
     /// After an end without an acknowledgement others may go before it, until then at the latest.
     rest_end_max: Nanos,
+    /// It rests until then at least.
+    rest_end_min: Nanos,
     state: State,
     stored_by: u8,
 }
 
 #[derive(Debug)]
 pub(super) struct Book {
-    reliability: Reliability,
+    level: Reliability,
     backoff: Backoff,
     is_ordered: bool,
     records: Vec<Record>,
@@ -77,10 +96,10 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(settings: &Settings, calm: bool) -> Self {
+    pub(super) fn new(level: Reliability, settings: &Settings, calm: bool) -> Self {
         let is_ordered = settings.window == WindowMode::Ordered;
         Self {
-            reliability: settings.reliability,
+            level,
             backoff: settings.backoff,
             is_ordered,
             records: Vec::new(),
@@ -108,6 +127,7 @@ impl Book {
             excused: false,
             last_end: None,
             rest_end_max: 0,
+            rest_end_min: 0,
             state: State::Waiting,
             stored_by: 0,
         });
@@ -127,6 +147,7 @@ impl Book {
             excused: false,
             last_end: None,
             rest_end_max: 0,
+            rest_end_min: 0,
             state: State::Retired,
             stored_by: 0,
         };
@@ -163,6 +184,23 @@ impl Book {
         Some(self.records[self.low].accepted_at)
     }
 
+    /// Whether a batch can leave, for certain: the oldest event that waits is due, and has rested.
+    pub(super) fn could_send(&mut self, now: Nanos, linger: Duration) -> bool {
+        let is_taken = self.is_ordered && self.in_flight_calls > 0;
+        let Some(oldest) = self.oldest_waiting().filter(|_| !is_taken) else {
+            return false;
+        };
+        let record = &self.records[self.low];
+        let has_rested = record.attempts == 0 || record.rest_end_max <= now;
+        has_rested && oldest + linger.as_nanos() as Nanos <= now
+    }
+
+    /// Whether an event rests for certain.
+    pub(super) fn rests(&self, event: Seq, now: Nanos) -> bool {
+        let record = self.records.get(event.number() as usize);
+        record.is_some_and(|record| now < record.rest_end_min)
+    }
+
     /// The first event that waits.
     fn oldest(&self) -> usize {
         let later = self.records.iter().skip(self.low);
@@ -197,7 +235,7 @@ impl Book {
         })?;
         let mut bytes = 0;
         let mut retry = false;
-        let best_effort = self.reliability == Reliability::BestEffort;
+        let best_effort = self.level == Reliability::BestEffort;
         for (place, record) in self.records[first..end].iter_mut().enumerate() {
             ensure(record.state == State::Waiting, "sent twice", || {
                 format!("event {} is {:?} and sent", first + place, record.state)
@@ -250,6 +288,7 @@ impl Book {
             }
             if ending != Ending::Unsent {
                 record.rest_end_max = now + rest_max(&backoff, record.attempts);
+                record.rest_end_min = now + backoff.floor.as_nanos() as Nanos;
             }
         }
         self.waiting += range.len();
@@ -284,11 +323,12 @@ impl Book {
     /// The core is done with events. `acked` is the call that the present input acknowledges.
     pub(super) fn retire(
         &mut self,
-        range: SeqRange,
+        these: Events,
         bytes: u32,
         outcome: Outcome,
         acked: Option<Acked>,
     ) -> Check {
+        let range = these.range;
         let (indices, events) = (indices(range), range.len());
         ensure(indices.end <= self.records.len(), "retire", || {
             format!("{}+{events} was not accepted", range.first)
@@ -321,7 +361,10 @@ impl Book {
         })?;
         if let Outcome::Delivered { agent } = outcome {
             let agent = agent.index();
-            let this = Acked { agent, range };
+            let this = Acked {
+                agent,
+                events: these,
+            };
             ensure(acked == Some(this), "ack of another call", || {
                 format!("{this:?} is retired, acknowledged is {acked:?}")
             })?;
@@ -344,7 +387,7 @@ impl Book {
     fn check_loss(&self, first: Seq, loss: Loss) -> Check {
         let index = first.number() as usize;
         let record = &self.records[index];
-        let is_kept = self.reliability == Reliability::InMemory || self.calm;
+        let is_kept = self.level != Reliability::BestEffort || self.calm;
         if is_kept && !self.abandoned && self.shedding.is_none() {
             return broken("lost", format!("event {first} is lost: {loss:?}"));
         }
