@@ -168,8 +168,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "ordered mode ignored",
         "lane.rs",
-        " && !(self.is_ordered && self.calls_in_flight > 0)",
-        "",
+        "let is_taken = self.is_ordered && self.calls_in_flight > 0;",
+        "let is_taken = false;",
     ),
     bug(
         "one event too many",
@@ -182,6 +182,37 @@ pub(crate) const BUGS: &[Bug] = &[
         "batch.rs",
         "batch.bytes.saturating_add(bytes) <= self.bytes_max",
         "batch.bytes < self.bytes_max",
+    ),
+    // Events that somebody waits for.
+    bug(
+        "awaited batch lingers",
+        "batch.rs",
+        "batch.first < self.awaited",
+        "batch.first < self.awaited && batch.events > 3",
+    ),
+    bug(
+        "awaited batch sent to a busy agent",
+        "core.rs",
+        "let is_quiet = self.has_answer || select::is_idle(&self.links, now);",
+        "let is_quiet = true;",
+    ),
+    bug(
+        "an answer takes no awaited batch along",
+        "core.rs",
+        "self.has_answer = true;",
+        "",
+    ),
+    bug(
+        "mark before its events forgotten",
+        "batch.rs",
+        "self.awaited = self.awaited.max(upto);",
+        "self.awaited = self.awaited.max(upto.min(self.next));",
+    ),
+    bug(
+        "no batch lingers",
+        "batch.rs",
+        "*since + self.linger",
+        "*since + self.linger / 2",
     ),
     // Levels.
     bug(
@@ -207,11 +238,11 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "ordered mode counts other levels",
         "lane.rs",
-        "filter(|lane| lane.may_send());",
-        "filter(|lane| {
+        "lanes.filter(|lane| lane.may_send(moment))",
+        "lanes.filter(|lane| {
                 let others = self.iter().any(|other| other.calls_in_flight > 0);
-                lane.may_send() && !(lane.is_ordered && others)
-            });",
+                lane.may_send(moment) && !(lane.is_ordered && others)
+            })",
     ),
     bug(
         "batch of a mistaken level",

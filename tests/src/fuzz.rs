@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use flume_client::delivery::{Backoff, CallId, Core, Input, Output, Settings};
+use flume_client::seq::Seq;
 use flume_client::spool::{
     Cursor, FRAME_HEADER_BYTES, FrameHeader, HeaderBlock, Place, SEGMENT_HEADER_BYTES,
 };
@@ -301,7 +302,11 @@ pub fn core(bytes: &[u8]) {
                 epoch: near_epoch,
                 unsent_from: Some(near_call),
             },
-            7 => Input::Flush,
+            7 if value % 2 == 0 => Input::Flush,
+            7 => Input::Await {
+                level,
+                upto: Seq::new(u64::from(value)),
+            },
             _ => Input::Tick,
         };
         core.step(now, input);

@@ -1,4 +1,4 @@
-//! When a batch is closed: full by count or bytes, old enough, or on request.
+//! When a batch is closed: full by count or bytes, old enough, awaited, or on request.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -60,6 +60,8 @@ pub(super) struct Batches {
     bytes_max: u32,
     linger: Duration,
     next: Seq,
+    /// Somebody waits for all events below this.
+    awaited: Seq,
     open: Option<(Batch, Time)>,
     queue: VecDeque<Batch>,
 }
@@ -72,6 +74,7 @@ impl Batches {
             bytes_max: settings.batch_bytes_max,
             linger: settings.linger,
             next: Seq::ZERO,
+            awaited: Seq::ZERO,
             open: None,
             queue: VecDeque::new(),
         }
@@ -127,6 +130,17 @@ impl Batches {
 
     fn is_full(&self, batch: &Batch) -> bool {
         batch.events >= self.events_max || batch.bytes >= self.bytes_max
+    }
+
+    /// Somebody waits for all events below this, which may not have come yet.
+    pub(super) fn wait_for(&mut self, upto: Seq) {
+        self.awaited = self.awaited.max(upto);
+    }
+
+    /// Whether somebody waits for an event of the open batch.
+    pub(super) fn is_awaited(&self) -> bool {
+        let open = self.open.as_ref();
+        open.is_some_and(|(batch, _)| batch.first < self.awaited)
     }
 
     /// Closes the open batch.

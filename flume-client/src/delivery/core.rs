@@ -20,7 +20,7 @@
 use std::collections::VecDeque;
 
 use super::batch::Batch;
-use super::lane::Lanes;
+use super::lane::{Lanes, Moment};
 use super::link::{InFlight, Link, State};
 use super::outcome::{Counters, Loss, Outcome};
 use super::select;
@@ -40,6 +40,8 @@ pub struct Core {
     outputs: VecDeque<Output>,
     next_epoch: Epoch,
     now: Time,
+    /// A call was answered in this step.
+    has_answer: bool,
 }
 
 impl Core {
@@ -54,6 +56,7 @@ impl Core {
             outputs: VecDeque::new(),
             next_epoch: 1,
             now: Time::ZERO,
+            has_answer: false,
             settings,
         }
     }
@@ -61,6 +64,7 @@ impl Core {
     /// Takes in what happened at `now`; then take every [`next_output`](Self::next_output).
     pub fn step(&mut self, now: Time, input: Input<'_>) {
         self.now = self.now.max(now);
+        self.has_answer = false;
         match input {
             Input::Append { level, ends } => {
                 let lane = self.lanes.of_mut(level);
@@ -91,6 +95,7 @@ impl Core {
                 self.on_replied(epoch, call, committed);
             }
             Input::Closed { epoch, unsent_from } => self.on_closed(epoch, unsent_from),
+            Input::Await { level, upto } => self.lanes.of_mut(level).batches.wait_for(upto),
             Input::Flush => self.lanes.iter_mut().for_each(|lane| lane.batches.seal()),
             Input::Shed { level, bytes } => self.drop_oldest(level, bytes, Loss::Shed),
             Input::Await { .. } => {}
@@ -235,6 +240,7 @@ impl Core {
             self.break_link(agent, Some(Disconnect::UnknownCall(id)), None);
             return;
         };
+        self.has_answer = true;
         self.lanes.of_mut(call.batch.level).calls_in_flight -= 1;
         if committed {
             link.on_acked(&call, now);
@@ -393,12 +399,17 @@ impl Core {
     /// Sends while an agent has room.
     fn send(&mut self) {
         let now = self.now;
-        while let Some(level) = self.lanes.next_to_send(now) {
+        loop {
+            let is_quiet = self.has_answer || select::is_idle(&self.links, now);
+            let moment = Moment { now, is_quiet };
+            let Some(level) = self.lanes.next_to_send(moment) else {
+                return;
+            };
             let Some(link) = select::to_send(&mut self.links, now) else {
                 return;
             };
             let lane = self.lanes.of_mut(level);
-            let (Some(mut batch), Some(epoch)) = (lane.pop(now), link.epoch()) else {
+            let (Some(mut batch), Some(epoch)) = (lane.pop(moment), link.epoch()) else {
                 return;
             };
             lane.counters.batches += 1;

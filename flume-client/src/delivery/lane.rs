@@ -10,6 +10,14 @@ use super::window::WindowMode;
 use crate::reliability::Reliability;
 use crate::seq::{SeqRange, SeqSet};
 
+/// What decides about sending, besides the events.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now: Time,
+    /// The connection that is to be used has nothing under way, or an answer has just come.
+    pub(super) is_quiet: bool,
+}
+
 /// The events of one level.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -54,21 +62,38 @@ impl Lane {
 
     /// Whether a batch of it may be sent now. In the ordered mode the next one goes when the one
     /// before it is answered.
-    fn may_send(&self) -> bool {
-        self.batches.is_ready() && !(self.is_ordered && self.calls_in_flight > 0)
+    fn may_send(&self, moment: Moment) -> bool {
+        let is_taken = self.is_ordered && self.calls_in_flight > 0;
+        !is_taken && (self.batches.is_ready() || self.takes_open(moment))
     }
 
     /// Whether the batch that would be sent has rested, if it was sent before.
-    fn is_rested(&self, now: Time) -> bool {
-        if !self.is_ordered {
-            return self.batches.is_rested(now);
-        }
-        let oldest = self.batches.oldest_rest();
-        oldest.is_some_and(|until| until <= now)
+    fn is_rested(&self, moment: Moment) -> bool {
+        let is_rested = match self.is_ordered {
+            true => {
+                let rest = self.batches.oldest_rest();
+                rest.is_some_and(|until| until <= moment.now)
+            }
+            false => self.batches.is_rested(moment.now),
+        };
+        is_rested || self.takes_open(moment)
+    }
+
+    /// Whether the open batch is closed and sent: it is awaited, and no other one goes before it.
+    fn takes_open(&self, moment: Moment) -> bool {
+        let is_next = match self.is_ordered {
+            true => !self.batches.is_ready(),
+            false => !self.batches.is_rested(moment.now),
+        };
+        moment.is_quiet && is_next && self.batches.is_awaited()
     }
 
     /// Takes out the batch that is to be sent.
-    pub(super) fn pop(&mut self, now: Time) -> Option<Batch> {
+    pub(super) fn pop(&mut self, moment: Moment) -> Option<Batch> {
+        if self.takes_open(moment) {
+            self.batches.seal();
+        }
+        let now = moment.now;
         match self.is_ordered {
             true => self.batches.pop(),
             false => self.batches.pop_rested(now),
@@ -117,10 +142,13 @@ impl Lanes {
 
     /// The level whose batch is to be sent next: in turn, so that a long backlog of one holds up no
     /// other. A batch that rests waits until no other level has one that does not.
-    pub(super) fn next_to_send(&self, now: Time) -> Option<Reliability> {
+    pub(super) fn next_to_send(&self, moment: Moment) -> Option<Reliability> {
         let (before, after) = self.by_level.split_at(self.turn);
-        let in_turn = || after.iter().chain(before).filter(|lane| lane.may_send());
-        let rested = in_turn().find(|lane| lane.is_rested(now));
+        let in_turn = || {
+            let lanes = after.iter().chain(before);
+            lanes.filter(|lane| lane.may_send(moment))
+        };
+        let rested = in_turn().find(|lane| lane.is_rested(moment));
         rested.or_else(|| in_turn().next()).map(|lane| lane.level)
     }
 

@@ -78,7 +78,8 @@ pub struct Settings {
     pub batch_events_max: u32,
     /// Most bytes of a batch, unless one event has more.
     pub batch_bytes_max: u32,
-    /// The longest that an event waits for its batch to fill.
+    /// The longest that an event waits for its batch to fill. One that somebody waits for does so
+    /// only while the connection has calls under way ([`Input::Await`](super::Input::Await)).
     pub linger: Duration,
     /// Batches under way at once.
     pub window: WindowMode,

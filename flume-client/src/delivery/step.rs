@@ -74,6 +74,15 @@ pub enum Input<'a> {
         /// This call and those after it were not begun to be written. `None`: all were.
         unsent_from: Option<CallId>,
     },
+    /// Somebody waits for every event of a level below a number; they may not have come yet. Their
+    /// batch does not linger: it is closed as soon as a connection has nothing under way, else with
+    /// the next answer, so that those who wait share batches.
+    Await {
+        /// The level.
+        level: Reliability,
+        /// The number after that of the last of them.
+        upto: Seq,
+    },
     /// Close the open batch of each level now.
     Flush,
     /// Give up the oldest events of a level that wait, until `bytes` of them are gone or none wait.

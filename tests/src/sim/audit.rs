@@ -57,6 +57,27 @@ impl World {
         })
     }
 
+    /// With an answer of an agent an awaited batch goes to it, if it is the one to be used and has
+    /// room.
+    pub(super) fn check_taken_along(&mut self, agent: usize) -> Check {
+        let is_first = (0..agent).all(|preferred| !self.is_open(preferred));
+        let has_room = self.in_flight(agent) < self.window(agent) as usize;
+        if !is_first || !has_room || !self.is_open(agent) || !self.pace.is_rested(agent, self.now) {
+            return Ok(());
+        }
+        let is_ordered = self.scenario.settings.window == WindowMode::Ordered;
+        for level in LEVELS {
+            let book = self.books.of_mut(level);
+            let is_taken = is_ordered && book.in_flight_calls > 0;
+            ensure(
+                is_taken || !book.is_oldest_awaited(),
+                "answer alone",
+                || format!("agent {agent} has room, an awaited event of {level:?} waits"),
+            )?;
+        }
+        Ok(())
+    }
+
     /// The happening: a look at the client from outside, without a step.
     pub(super) fn on_audit(&mut self, again: bool) -> Check {
         // Whatever was due by then had its timer fire.
@@ -137,6 +158,7 @@ impl World {
         let Some(oldest) = book.oldest_waiting() else {
             return Ok(());
         };
+        let is_awaited = book.is_oldest_awaited();
         if oldest > at {
             return Ok(());
         }
@@ -146,6 +168,8 @@ impl World {
         let is_taken = settings.window == WindowMode::Ordered && book.in_flight_calls > 0;
         // Whether a less preferred agent would be connected to.
         let mut may_connect = true;
+        // Whether a more preferred agent may be waited for.
+        let mut is_held_up = false;
         for agent in 0..self.agents.len() {
             let is_rested = self.pace.is_rested(agent, at);
             if self.pace.agents[agent].epoch.is_none() {
@@ -169,6 +193,12 @@ impl World {
             ensure(!is_ready, "linger", || {
                 format!("agent {agent} has room, an event waits since {oldest}")
             })?;
+            let in_flight = self.in_flight(agent);
+            let lingers = is_awaited && is_rested && in_flight == 0 && !is_held_up;
+            ensure(!lingers, "awaited batch lingers", || {
+                format!("agent {agent} has nothing to do, an event waits since {oldest}")
+            })?;
+            is_held_up |= in_flight > 0;
             // It rests for certain if it has room and got nothing.
             may_connect &= is_due && !is_full;
         }

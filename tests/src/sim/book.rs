@@ -58,6 +58,7 @@ struct Record {
     bytes: u32,
     /// Sends that were not taken back as unsent.
     attempts: u32,
+    was_sent: bool,
     /// A call with it was begun to be written, and ended without an acknowledgement.
     begun: bool,
     /// An earlier send ended unknown or refused: it may be stored again.
@@ -91,6 +92,13 @@ pub(super) struct Book {
     pub(super) calm: bool,
     /// In a calm ordered run: the event that must be stored next.
     next_stored: Option<Seq>,
+    /// Events before this were closed into batches for a reason of their own: a flush, a skip, a
+    /// shedding.
+    sealed: usize,
+    /// Somebody waits for the events before this.
+    awaited: usize,
+    linger: Duration,
+    batch_limits: (u32, u32),
     /// Numbers that no event has.
     skipped: Vec<SeqRange>,
 }
@@ -114,8 +122,47 @@ impl Book {
             shedding: None,
             calm,
             next_stored: (calm && is_ordered).then_some(Seq::ZERO),
+            sealed: 0,
+            awaited: 0,
+            linger: settings.linger,
+            batch_limits: (settings.batch_events_max, settings.batch_bytes_max),
             skipped: Vec::new(),
         }
+    }
+
+    /// The open batch is closed.
+    pub(super) fn seal(&mut self) {
+        self.sealed = self.records.len();
+    }
+
+    /// Somebody waits for so many events from the oldest that waits on, or for some that are still
+    /// to come. Says up to which.
+    pub(super) fn wait_for(&mut self, events: usize) -> Seq {
+        let upto = self.low + events;
+        self.awaited = self.awaited.max(upto);
+        Seq::new(upto as u64)
+    }
+
+    /// Whether somebody waits for the event that waits longest.
+    pub(super) fn is_oldest_awaited(&mut self) -> bool {
+        self.oldest_waiting().is_some() && self.low < self.awaited
+    }
+
+    /// Whether a batch has a reason to be sent: it is full, was closed, is old enough, or somebody
+    /// waits for it and the agent is `quiet`: owes nothing, or has just answered.
+    fn check_reason(&self, now: Nanos, batch: &Batch, quiet: bool) -> Check {
+        let Range { start: first, end } = indices(batch.range());
+        let (events_max, bytes_max) = self.batch_limits;
+        let next = self.records.get(end).map_or(0, |next| next.bytes);
+        let is_full = batch.events >= events_max || batch.bytes + next >= bytes_max;
+        let oldest = &self.records[first];
+        let is_due = oldest.accepted_at + self.linger.as_nanos() as Nanos <= now;
+        let is_awaited = first < self.awaited && quiet;
+        let was_closed = end <= self.sealed || oldest.was_sent;
+        let has_reason = is_full || is_due || is_awaited || was_closed;
+        ensure(has_reason, "sent too soon", || {
+            format!("{batch:?}, awaited are {}, {quiet}", self.awaited)
+        })
     }
 
     pub(super) fn accept(&mut self, now: Nanos, bytes: u32) {
@@ -123,6 +170,7 @@ impl Book {
             accepted_at: now,
             bytes,
             attempts: 0,
+            was_sent: false,
             begun: false,
             excused: false,
             last_end: None,
@@ -143,6 +191,7 @@ impl Book {
             accepted_at: 0,
             bytes: 0,
             attempts: 0,
+            was_sent: false,
             begun: false,
             excused: false,
             last_end: None,
@@ -154,6 +203,7 @@ impl Book {
         self.records.resize(first + events, nobody);
         let skipped = SeqRange::of(Seq::new(first as u64), events as u64);
         self.skipped.push(skipped);
+        self.seal();
         self.advance_watermark();
         skipped.end
     }
@@ -185,14 +235,14 @@ impl Book {
     }
 
     /// Whether a batch can leave, for certain: the oldest event that waits is due, and has rested.
-    pub(super) fn could_send(&mut self, now: Nanos, linger: Duration) -> bool {
+    pub(super) fn could_send(&mut self, now: Nanos) -> bool {
         let is_taken = self.is_ordered && self.in_flight_calls > 0;
         let Some(oldest) = self.oldest_waiting().filter(|_| !is_taken) else {
             return false;
         };
         let record = &self.records[self.low];
         let has_rested = record.attempts == 0 || record.rest_end_max <= now;
-        has_rested && oldest + linger.as_nanos() as Nanos <= now
+        has_rested && oldest + self.linger.as_nanos() as Nanos <= now
     }
 
     /// Whether an event rests for certain.
@@ -216,13 +266,14 @@ impl Book {
     }
 
     /// A batch leaves for an agent.
-    pub(super) fn send(&mut self, now: Nanos, batch: &Batch) -> Check {
+    pub(super) fn send(&mut self, now: Nanos, batch: &Batch, quiet: bool) -> Check {
         let Range { start: first, end } = indices(batch.range());
         ensure(
             batch.events > 0 && end <= self.records.len(),
             "send",
             || format!("{batch:?} holds events that were not accepted"),
         )?;
+        self.check_reason(now, batch, quiet)?;
         self.oldest_waiting();
         let older = self.records.get(self.low..first).unwrap_or_default();
         let may_wait = |it: &Record| !self.is_ordered && it.attempts > 0 && now < it.rest_end_max;
@@ -246,6 +297,7 @@ impl Book {
                 || format!("event {} was written before", first + place),
             )?;
             retry |= record.attempts > 0;
+            record.was_sent = true;
             record.attempts += 1;
             ensure(record.attempts == batch.attempts, "attempts", || {
                 format!("{batch:?}, counted {}", record.attempts)

@@ -1,7 +1,5 @@
 //! The books of all levels, and what the levels owe each other: turns.
 
-use std::time::Duration;
-
 use flume_client::Reliability;
 use flume_client::delivery::{Batch, Counters, Outcome, Settings};
 use flume_client::seq::Seq;
@@ -14,7 +12,6 @@ use super::violation::{Check, ensure};
 #[derive(Debug)]
 pub(super) struct Books {
     books: [Book; LEVELS.len()],
-    linger: Duration,
     /// Batches of others in a row that left while one of this level could have.
     passed_over: [usize; LEVELS.len()],
     pub(super) connects: u64,
@@ -26,7 +23,6 @@ impl Books {
     pub(super) fn new(settings: &Settings, calm: bool) -> Self {
         Self {
             books: LEVELS.map(|level| Book::new(level, settings, calm)),
-            linger: settings.linger,
             passed_over: [0; LEVELS.len()],
             connects: 0,
             abandoned: false,
@@ -61,6 +57,11 @@ impl Books {
         self.books.iter().map(|book| book.duplicates).sum()
     }
 
+    /// All open batches are closed.
+    pub(super) fn seal(&mut self) {
+        self.books.iter_mut().for_each(Book::seal);
+    }
+
     pub(super) fn abandon(&mut self) {
         self.abandoned = true;
         for book in &mut self.books {
@@ -69,9 +70,9 @@ impl Books {
     }
 
     /// A batch leaves for an agent.
-    pub(super) fn send(&mut self, now: Nanos, batch: &Batch) -> Check {
+    pub(super) fn send(&mut self, now: Nanos, batch: &Batch, quiet: bool) -> Check {
         self.take_turn(now, batch)?;
-        self.of_mut(batch.level).send(now, batch)
+        self.of_mut(batch.level).send(now, batch, quiet)
     }
 
     /// No level waits for more than a batch of each other one, or for one that rests.
@@ -83,7 +84,7 @@ impl Books {
             .zip(&mut self.books)
             .zip(&mut self.passed_over)
         {
-            if *other == level || !book.could_send(now, self.linger) {
+            if *other == level || !book.could_send(now) {
                 *passed_over = 0;
                 continue;
             }

@@ -118,8 +118,9 @@ impl World {
             || format!("{batch:?} is sent while another call is in flight"),
         )?;
         let agent = connection.agent;
+        let is_quiet = self.is_answer || connection.calls.is_empty();
         self.pace.on_use(agent, self.now)?;
-        self.books.send(self.now, batch)?;
+        self.books.send(self.now, batch, is_quiet)?;
         self.write(epoch, id, batch);
         self.sent_to.push(agent);
         Ok(())
@@ -306,6 +307,7 @@ impl World {
             let is_over = self.connections[&epoch].forgotten.is_some();
             return ensure(is_over, "wrong serial accepted", || format!("{call}"));
         };
+        self.is_answer = true;
         if committed {
             self.acked = Some(Acked {
                 agent,
@@ -313,6 +315,8 @@ impl World {
             });
             self.pace.on_ack(agent);
             self.step(input)?;
+            self.is_answer = false;
+            self.check_taken_along(agent)?;
             return ensure(self.acked.is_none(), "ack ignored", || {
                 format!("call {call} on epoch {epoch}")
             });
@@ -325,6 +329,7 @@ impl World {
         self.books
             .end_call(self.now, flight.events, Ending::Refused);
         self.step(input)?;
+        self.is_answer = false;
         self.check_refused(agent, before, is_news)
     }
 

@@ -20,7 +20,7 @@ impl World {
         let levels = &self.scenario.levels;
         let level = levels[self.rng.usize(0..levels.len())];
         let most = self.scenario.settings.batch_events_max as usize;
-        match self.rng.u32(0..20) {
+        match self.rng.u32(0..23) {
             0..=8 => {
                 let batches = self.rng.usize(1..12);
                 let events = self.rng.usize(1..=most * batches);
@@ -34,6 +34,7 @@ impl World {
             18 if !self.books.calm => self.shed(level)?,
             17..=18 => {
                 self.trace.note(self.now, "flush", []);
+                self.books.seal();
                 self.step(Input::Flush)?;
                 let is_open = |level: &Reliability| self.core.open_batch(*level).is_some();
                 let open = LEVELS.iter().find(|level| is_open(level));
@@ -48,7 +49,7 @@ impl World {
                 self.trace.note(self.now, "skip level {} to {}", args);
                 self.step(Input::Skip { level, next })?;
             }
-            _ => {}
+            _ => self.wait(level)?,
         }
         let span = self.scenario.episodes[episode];
         let next = self.now + self.rng.u64(0..=2 * span.load_gap);
@@ -58,9 +59,22 @@ impl World {
         Ok(())
     }
 
+    /// Somebody waits for events that came, or, before they do, for some that come next.
+    fn wait(&mut self, level: Reliability) -> Check {
+        if self.rng.bool() {
+            self.append(level, 1)?;
+        }
+        let events = self.rng.usize(0..5);
+        let upto = self.books.of_mut(level).wait_for(events);
+        let args = [level as u64, upto.number()];
+        self.trace.note(self.now, "await level {} upto {}", args);
+        self.step(Input::Await { level, upto })
+    }
+
     /// There is room for so many bytes less, so the oldest events go that wait.
     fn shed(&mut self, level: Reliability) -> Check {
         // What is due now is not part of it.
+        self.books.seal();
         self.step(Input::Flush)?;
         let waiting = self.books.of(level).waiting_bytes();
         let bytes = self.rng.u64(0..=waiting + 100);

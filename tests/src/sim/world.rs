@@ -134,6 +134,8 @@ pub(super) struct World {
     pub(super) acked: Option<Acked>,
     /// The present input answers no call in flight.
     pub(super) is_unexpected: bool,
+    /// The present input answers a call.
+    pub(super) is_answer: bool,
     /// Agents that got a call in this step.
     pub(super) sent_to: Vec<usize>,
 }
@@ -160,6 +162,7 @@ impl World {
             retired_at: 0,
             acked: None,
             is_unexpected: false,
+            is_answer: false,
             sent_to: Vec::new(),
             scenario,
         }
