@@ -98,7 +98,6 @@ impl Core {
             Input::Await { level, upto } => self.lanes.of_mut(level).batches.wait_for(upto),
             Input::Flush => self.lanes.iter_mut().for_each(|lane| lane.batches.seal()),
             Input::Shed { level, bytes } => self.drop_oldest(level, bytes, Loss::Shed),
-            Input::Await { .. } => {}
             Input::Abandon { level } => self.abandon(level),
             Input::Tick => {}
         }
@@ -201,10 +200,11 @@ impl Core {
         self.lanes.of(level).batches.is_ready()
     }
 
-    /// Whether what somebody begins to wait for would be sent at once.
+    /// Whether a connection has nothing under way, so that what somebody begins to wait for would be
+    /// sent at once.
     #[must_use]
     pub fn sends_awaited_at_once(&self) -> bool {
-        false
+        select::is_idle(&self.links, self.now)
     }
 
     /// How many calls may be in flight to this agent now.

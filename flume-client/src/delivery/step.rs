@@ -93,13 +93,6 @@ pub enum Input<'a> {
         /// Bytes of events.
         bytes: u64,
     },
-    /// Somebody waits for every event of a level below `upto`.
-    Await {
-        /// The level.
-        level: Reliability,
-        /// The first event that is not waited for.
-        upto: Seq,
-    },
     /// Give up everything of a level that is pending, and end all connections. What others have in
     /// flight waits again.
     Abandon {

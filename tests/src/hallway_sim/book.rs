@@ -92,6 +92,8 @@ type Waiting = (Pin<Box<dyn Future<Output = bool> + Send>>, Arc<Flag>);
 /// Somebody who waits for what becomes of an event.
 struct Watcher {
     id: usize,
+    /// When it began to wait.
+    since: Option<Duration>,
     stored: Option<Waiting>,
     delivered: Option<Waiting>,
 }
@@ -164,6 +166,7 @@ impl Book {
             let delivered = async move { other.delivered().await.is_ok() };
             self.watchers.push(Watcher {
                 id,
+                since: None,
                 stored: Some((Box::pin(stored), woken())),
                 delivered: Some((Box::pin(delivered), woken())),
             });
@@ -188,10 +191,11 @@ impl Book {
         }
     }
 
-    /// Those who wait and were woken look.
-    pub(super) fn look(&mut self) -> Check {
+    /// Those who wait and were woken look. Nobody is to have waited since before `since`.
+    pub(super) fn look(&mut self, now: Duration, since: Option<Duration>) -> Check {
         for watcher in &mut self.watchers {
             let record = &mut self.records[watcher.id];
+            let began = *watcher.since.get_or_insert(now);
             if let Some(is_stored) = poll(&mut watcher.stored) {
                 record.is_marked |= is_stored;
                 let is_known = is_stored || record.life != Life::Alive;
@@ -206,6 +210,12 @@ impl Book {
                     || format!("{record:?}"),
                 )?;
             }
+            let waits = watcher.delivered.is_some();
+            ensure(
+                !waits || since.is_none_or(|since| began >= since),
+                "who waits for an event waits for no timer",
+                || format!("since {began:?}, at {now:?}: {record:?}"),
+            )?;
         }
         self.watchers
             .retain(|it| it.stored.is_some() || it.delivered.is_some());
@@ -213,8 +223,8 @@ impl Book {
     }
 
     /// Nobody waits any more, for everything has come to its end.
-    pub(super) fn check_watchers(&mut self) -> Check {
-        self.look()?;
+    pub(super) fn check_watchers(&mut self, now: Duration) -> Check {
+        self.look(now, None)?;
         let left = self.watchers.first();
         ensure(left.is_none(), "who waits is woken", || {
             let id = left.map_or(0, |it| it.id);

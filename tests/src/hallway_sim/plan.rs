@@ -42,6 +42,8 @@ pub(super) struct Plan {
     pub(super) power_losses: bool,
     pub(super) closes: bool,
     pub(super) bad_agents: bool,
+    /// Somebody waits for each event, and none may wait for a timer.
+    pub(super) awaits: bool,
     /// Events that others left, in places beside the spool's.
     pub(super) left: Vec<u64>,
 }
@@ -76,7 +78,7 @@ impl Plan {
             let (low, high) = ((low as f64).ln(), (high as f64).ln());
             Duration::from_micros((low + (high - low) * random.f64()).exp() as u64)
         };
-        Self {
+        let mut plan = Self {
             seed,
             buffer_bytes: random.usize(4..40) * chunk_bytes.max(event_bytes),
             spool: is_spooled.then(|| settings(random, chunk_bytes.max(event_bytes + 16))),
@@ -103,7 +105,16 @@ impl Plan {
             left: (0..others.saturating_sub(u32::from(random.bool())))
                 .map(|_| random.u64(1..60))
                 .collect(),
+            awaits: false,
+        };
+        plan.awaits = is_calm && generator(seed ^ 0xa3a17).bool();
+        if plan.awaits {
+            // Nobody but those who wait brings events on their way.
+            plan.delivery.linger = Duration::from_secs(1000);
+            plan.left.clear();
+            plan.slow_syncs = 0;
         }
+        plan
     }
 
     /// Nothing is planned to go wrong with the disk.

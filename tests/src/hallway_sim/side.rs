@@ -13,6 +13,8 @@ use super::book::{Book, Flag, event};
 use super::promise::{Check, ensure};
 use super::time::SimClock;
 
+/// How long an event that somebody waits for takes at the most, if nothing goes wrong.
+const AWAITED_MAX: Duration = Duration::from_secs(60);
 /// How long a flush that somebody asks for may take.
 const FLUSH_MAX: Duration = Duration::from_secs(20);
 
@@ -75,6 +77,8 @@ pub(super) struct Side {
     /// Draws at which level, for the same reason.
     levels: Rng,
     other_levels: Vec<Reliability>,
+    /// Somebody waits for each event, and none may wait for a timer.
+    pub(super) awaits: bool,
     pub(super) book: Arc<Mutex<Book>>,
     pub(super) callers: Callers,
     pub(super) sender: SenderByHand,
@@ -115,6 +119,7 @@ impl Side {
             batches: Rng::with_seed(random.clone().u64(..)),
             levels: Rng::with_seed(random.clone().u64(..) ^ 1),
             other_levels,
+            awaits: false,
             random,
             book,
             callers,
@@ -196,7 +201,7 @@ impl Side {
         }
         match self.callers.at(level).append_encoded(&mut batch) {
             Ok(Some(last)) => {
-                let watched = self.batches.u32(0..4) == 0;
+                let watched = self.batches.u32(0..4) == 0 || self.awaits;
                 book.accept_batch(level, &all, last, watched);
                 self.accepted += u64::from(events);
                 ensure(batch.is_empty(), "a batch that was taken is empty", || {
@@ -233,7 +238,7 @@ impl Side {
             let event = event(book.next_id(), bytes);
             match callers.append(&event) {
                 Ok((_, receipt)) => {
-                    let watched = self.random.u32(0..4) == 0;
+                    let watched = self.random.u32(0..4) == 0 || self.awaits;
                     book.accept(level, &event, receipt, watched);
                     self.accepted += 1;
                 }
@@ -308,7 +313,8 @@ impl Side {
             self.ready = None;
         }
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        book.look()
+        let since = self.awaits.then(|| now.saturating_sub(AWAITED_MAX));
+        book.look(now, since)
     }
 
     /// Nobody waits for anything.
@@ -321,7 +327,7 @@ impl Side {
             format!("for room: {:?}", self.callers.stats())
         })?;
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
-        book.check_watchers()
+        book.check_watchers(self.clock.elapsed())
     }
 
     /// What holds at every moment.

@@ -168,6 +168,7 @@ impl World {
             self.plan.other_levels.clone(),
         );
         side.rests = self.rests;
+        side.awaits = self.plan.awaits;
         let side = Arc::new(Mutex::new(side));
         let (weak, broken) = (Arc::downgrade(&side), self.book.clone());
         let net = self.net.clone();
