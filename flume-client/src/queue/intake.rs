@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::error::{ClientThread, Refusal};
 use crate::event::Event;
 use crate::event_batch::EventBatch;
-use crate::event_id::{EVENT_ID_BYTES_MAX, EVENT_ID_HEADER};
+use crate::event_id::EVENT_ID_BYTES_MAX;
 use crate::fork::Generation;
 use crate::health::{Health, Limits};
 use crate::seq::Seq;
@@ -368,7 +368,7 @@ impl Intake {
     }
 
     fn adds_id(&self, event: &Event) -> bool {
-        self.event_ids && !event.has_header(EVENT_ID_HEADER)
+        self.event_ids && !event.has_own_id()
     }
 
     fn check(&self, event: &Event) -> Result<(), Refusal> {
