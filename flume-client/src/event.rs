@@ -95,6 +95,21 @@ impl Event {
         event
     }
 
+    /// Makes it another event, in the memory of this one.
+    pub(crate) fn become_that_of(&mut self, headers: &[(&str, &str)], body: &[u8]) {
+        self.bytes.clear();
+        self.begin();
+        for (key, value) in headers {
+            self.set_header(key, value);
+        }
+        self.put_body(body);
+    }
+
+    /// Bytes of memory that it holds beside itself.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// An event without headers that has no body yet, with memory for `bytes` of both.
     fn with_room(bytes: usize) -> Self {
         let mut event = Self {

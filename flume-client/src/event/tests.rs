@@ -125,12 +125,14 @@ fn headers_set_at_once_are_those_set_one_by_one() {
         &[("a", "\0"), ("", "1")],
     ];
     for body in [0, 1, 63, 64, 200].map(|bytes| vec![0xff; bytes]) {
+        let mut kept = Event::new("before").header("before", &long).header("", "");
         for headers in sets {
             let mut one_by_one = Event::new(&body);
             for (key, value) in headers {
                 one_by_one.set_header(key, value);
             }
             let at_once = Event::with_headers(&body, headers.iter().copied());
+            kept.become_that_of(headers, &body);
             let mut expected: Vec<(&str, &str)> = Vec::new();
             for (key, value) in headers {
                 match expected.iter_mut().find(|(known, _)| known == key) {
@@ -138,7 +140,7 @@ fn headers_set_at_once_are_those_set_one_by_one() {
                     None => expected.push((key, value)),
                 }
             }
-            for event in [&one_by_one, &at_once] {
+            for event in [&one_by_one, &at_once, &kept] {
                 check(event, &expected, &body);
                 assert_eq!(event.fault(), one_by_one.fault());
                 let has_own_id = expected.iter().any(|(key, _)| *key == "guid");

@@ -15,7 +15,7 @@ use std::task::Waker;
 
 use super::oneshot::Promise;
 use super::opened_spool::OpenedSpool;
-use super::receipt::Receipt;
+use super::receipt::{Name, Receipt};
 use super::request::Request;
 use super::room::{Amount, Beginning};
 use super::state::{IntakeState, RoomWait};
@@ -102,6 +102,23 @@ impl Intake {
 
     /// Takes one event, if everything about it is right.
     pub(crate) fn append(&self, event: &Event) -> Result<Receipt, Refusal> {
+        self.take(event, |state, number, name| {
+            state.receipts.issue(number, name)
+        })
+    }
+
+    /// The same without a receipt, whose making and end each change a counter that threads share.
+    pub(crate) fn send(&self, event: &Event) -> Result<(), Refusal> {
+        self.take(event, |_, _, _| ())
+    }
+
+    /// Takes one event, and does this with the number that it got.
+    #[inline]
+    fn take<T>(
+        &self,
+        event: &Event,
+        then: impl FnOnce(&mut IntakeState, Seq, Name) -> T,
+    ) -> Result<T, Refusal> {
         self.check_process(1)?;
         let checked = self.check(event);
         let adds_id = self.adds_id(event);
@@ -113,9 +130,10 @@ impl Intake {
         if let Err(refusal) = room {
             return Err(self.refuse(state, refusal, 1));
         }
-        let receipt = state.push(event, adds_id);
+        let (number, name) = state.push(event, adds_id);
+        let taken = then(&mut state, number, name);
         announce(state);
-        Ok(receipt)
+        Ok(taken)
     }
 
     /// Takes all events or none; the error names the first that is at fault.
@@ -136,7 +154,10 @@ impl Intake {
             return Err((index, refusal));
         }
         let pairs = events.iter().zip(adds_id);
-        let receipts = pairs.map(|(event, adds_id)| state.push(event, adds_id));
+        let receipts = pairs.map(|(event, adds_id)| {
+            let (number, name) = state.push(event, adds_id);
+            state.receipts.issue(number, name)
+        });
         let receipts = receipts.collect();
         announce(state);
         Ok(receipts)

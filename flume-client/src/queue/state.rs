@@ -450,7 +450,9 @@ impl IntakeState {
         self.stats.pending_bytes
     }
 
-    pub(super) fn push(&mut self, event: &Event, adds_id: bool) -> Receipt {
+    /// Takes an event, whose number and name a receipt of it has.
+    #[inline]
+    pub(super) fn push(&mut self, event: &Event, adds_id: bool) -> (Seq, Name) {
         self.make_room(event.as_datum().len() + EVENT_ID_BYTES_MAX);
         let (bytes, frame_bytes) = (self.open.bytes.len(), self.open.frame_bytes());
         self.ids.put(&mut self.open.bytes, event, adds_id);
@@ -460,7 +462,7 @@ impl IntakeState {
         self.stats.accept(1, self.open.bytes.len() - bytes);
         self.store.on_taken(self.open.frame_bytes() - frame_bytes);
         let name = if adds_id { Name::Given } else { Name::Own };
-        self.receipts.issue(sequence, name)
+        (sequence, name)
     }
 
     /// Takes all events of a batch that is not empty, by swapping buffers if they make one chunk.
