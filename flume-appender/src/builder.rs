@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use flume_client::{Client, ClientBuilder, EventBatch, own_thread};
+use flume_client::{Client, ClientBuilder, EventBatch, Reliability, own_thread};
 
 use crate::appender::{Appender, Listeners, Shared, SpanSource};
 use crate::at_exit;
@@ -21,6 +21,7 @@ use crate::live;
 use crate::loss::Loss;
 use crate::prepared::headers::{BadHeader, HeaderProfile, HeaderSettings};
 use crate::prepared::redact::Redact;
+use crate::render::lanes::{Lanes, LevelReliability};
 use crate::render::renderer::{Buffers, Renderer, unix_ns};
 use crate::render::telling::Teller;
 use crate::render::voice::{OnLoss, Voice};
@@ -59,6 +60,7 @@ pub struct Builder<F: FrontEnd = Appender> {
     capture_bytes: usize,
     overflow: Overflow,
     store_first: Option<StoreFirst>,
+    reliability: LevelReliability,
     linger: Duration,
     filter: Result<Filter, FilterError>,
     layout: Box<dyn Layout>,
@@ -130,6 +132,7 @@ impl<F: FrontEnd> Builder<F> {
             capture_bytes: 4 * 1024 * 1024,
             overflow: Overflow::Shed,
             store_first: None,
+            reliability: LevelReliability::default(),
             linger: Duration::from_millis(50),
             filter: Ok(Filter::of_level(Level::Trace)),
             layout: Box::new(Json::new()),
@@ -190,6 +193,32 @@ impl<F: FrontEnd> Builder<F> {
     pub fn store_before_return(mut self, level: Level, most: Duration) -> Self {
         let within = most;
         self.store_first = Some(StoreFirst { level, within });
+        self
+    }
+
+    /// How hard the client tries with records of this level and of lesser ones; the last word on a
+    /// level counts. Default: as hard as with [all its events](ClientBuilder::reliability), which is
+    /// [`EndToEnd`](flume_client::Reliability::EndToEnd) with a spool. Each reliability in use keeps an
+    /// order of its own, and what keeps less gives way first when the client's buffer fills: see
+    /// [`Client::at`].
+    ///
+    /// [`EndToEnd`](flume_client::Reliability::EndToEnd) without a spool is an error of
+    /// [`build`](Self::build).
+    ///
+    /// ```no_run
+    /// use flume_appender::{Appender, Level};
+    /// use flume_client::Reliability;
+    ///
+    /// let (appender, guard) = Appender::builder()
+    ///     .agent("avro://collector-1:4141")
+    ///     .spool("/var/spool/orders")
+    ///     .level_reliability(Level::Info, Reliability::InMemory)
+    ///     .level_reliability(Level::Debug, Reliability::BestEffort)
+    ///     .build()?;
+    /// # Ok::<(), flume_appender::BuildError>(())
+    /// ```
+    pub fn level_reliability(mut self, level: Level, reliability: Reliability) -> Self {
+        self.reliability.set(level, reliability);
         self
     }
 
@@ -369,10 +398,11 @@ impl<F: FrontEnd> Builder<F> {
             self.store_first,
         ));
         let fill = client.fill();
+        let lanes = Lanes::of(&client, self.reliability)?;
         let shared = Arc::new(Shared {
             core: core.clone(),
             client: client.clone(),
-            has_spool: fill.spool.is_some(),
+            has_spool: lanes.has_disk(),
             drains_at_exit: self.drains_at_exit,
             span_source: SpanSource::default(),
             counts: Arc::new(Counts::default()),
@@ -382,7 +412,7 @@ impl<F: FrontEnd> Builder<F> {
         let run_id = getrandom::u64().map_err(|_| BuildError::Random)?;
         let renderer = Renderer {
             core: core.clone(),
-            client: client.clone(),
+            lanes,
             counts: shared.counts.clone(),
             gives_up: shared.gives_up.clone(),
             writer: Writer::new(

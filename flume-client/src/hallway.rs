@@ -21,9 +21,9 @@ use crate::error::{AgentError, BuildError, ClientThread, FlushError};
 use crate::event::Event;
 use crate::event_batch::EventBatch;
 use crate::queue::{
-    Beginning, BlockingThread, Guard, Intake, Receipt, Request, Ticket, Turn, Unacked, Waited,
-    Work, oneshot,
+    BlockingThread, Guard, Intake, Receipt, Request, Ticket, Turn, Unacked, Waited, Work, oneshot,
 };
+use crate::reliability::{PerLevel, Reliability};
 use crate::sender::Sender;
 use crate::spool::{Location, Neighbours, Settings};
 use crate::stats::Stats;
@@ -34,6 +34,8 @@ use crate::transport::{Link, Network, Progress, Verdict};
 pub struct Plan {
     /// With its number of agents.
     pub delivery: delivery::Settings,
+    /// The level of callers' events.
+    pub reliability: Reliability,
     /// As [`ClientBuilder::buffer_bytes`](crate::ClientBuilder::buffer_bytes).
     pub buffer_bytes: usize,
     /// As [`ClientBuilder::event_bytes`](crate::ClientBuilder::event_bytes).
@@ -143,6 +145,7 @@ pub struct Hallway {
 #[derive(Clone)]
 pub struct Callers {
     intake: Arc<Intake>,
+    level: Reliability,
     clock: Arc<dyn Clock>,
 }
 
@@ -171,11 +174,7 @@ impl Hallway {
         let config = Arc::new(config(&plan)?);
         let (intake, spool, reads) = match plan.spool {
             None => (
-                Arc::new(Intake::new(
-                    &config,
-                    Beginning::in_memory(),
-                    plan.clock.clone(),
-                )),
+                Arc::new(Intake::new(&config, None, plan.clock.clone())),
                 None,
                 None,
             ),
@@ -224,18 +223,37 @@ impl Hallway {
             },
             committer: CommitterByHand { committer },
             reads: Reads { reads },
-            callers: Callers { intake, clock },
+            callers: Callers {
+                intake,
+                level: config.reliability,
+                clock,
+            },
         })
     }
 }
 
 impl Callers {
+    /// As [`Client::at`], for levels that the client has room for.
+    #[must_use]
+    pub fn at(&self, level: Reliability) -> Self {
+        Self {
+            level,
+            ..self.clone()
+        }
+    }
+
+    /// As [`Client::reliability`].
+    #[must_use]
+    pub fn reliability(&self) -> Reliability {
+        self.level
+    }
+
     /// As [`Client::append`], with the event's number.
     ///
     /// # Errors
     /// Whether there may be room later.
     pub fn append(&self, event: &Event) -> Result<(u64, Receipt), bool> {
-        let appended = self.intake.append(event);
+        let appended = self.intake.append(self.level, event);
         let receipt = appended.map_err(|refusal| refusal.is_retryable())?;
         Ok((receipt.sequence(), receipt))
     }
@@ -245,7 +263,7 @@ impl Callers {
     /// # Errors
     /// Whether there may be room later.
     pub fn append_encoded(&self, batch: &mut EventBatch) -> Result<Option<Receipt>, bool> {
-        let appended = self.intake.append_encoded(batch);
+        let appended = self.intake.append_encoded(self.level, batch);
         appended.map_err(|refusal| refusal.is_retryable())
     }
 
@@ -253,8 +271,10 @@ impl Callers {
     #[must_use]
     pub fn ready(&self, event: &Event) -> Waiting<()> {
         let (promise, ticket) = oneshot();
-        let amount = self.intake.amount_of(std::slice::from_ref(event));
-        self.intake.when_ready(amount, promise);
+        let amount = self
+            .intake
+            .amount_of(self.level, std::slice::from_ref(event));
+        self.intake.when_ready(self.level, amount, promise);
         Waiting(ticket)
     }
 
@@ -355,6 +375,7 @@ fn config(plan: &Plan) -> Result<Config, BuildError> {
     let builder = builder.event_bytes(plan.event_bytes).event_ids(false);
     let builder = builder.overflow(plan.overflow);
     let mut config: Config = builder.buffer_bytes(plan.buffer_bytes).check()?;
+    config.reliability = plan.reliability;
     config.delivery = plan.delivery.clone();
     let chunk = plan.chunk_bytes;
     config.sizes = Sizes {
@@ -428,12 +449,14 @@ impl Link for SimulatedLink {
         self.outbox.push_back((call, batch));
     }
 
-    fn poll(&mut self, context: &mut Context<'_>, unacked: &Unacked) -> Poll<Progress> {
+    fn poll(&mut self, context: &mut Context<'_>, unacked: &PerLevel<Unacked>) -> Poll<Progress> {
         let (number, waker) = (self.number, context.waker());
         while let Some((call, batch)) = self.outbox.front().copied()
             && self.with(|agents| agents.takes_bytes(number, waker))
         {
-            let datums = unacked.slices(batch.range()).collect::<Vec<_>>();
+            let datums = unacked[batch.level]
+                .slices(batch.range())
+                .collect::<Vec<_>>();
             let datums = datums.concat();
             self.with(|agents| agents.receive(number, call, batch, datums));
             self.outbox.pop_front();

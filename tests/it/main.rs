@@ -36,6 +36,7 @@ mod guarantees;
 mod health;
 #[cfg(target_os = "linux")]
 mod hostile;
+mod levels;
 mod poison;
 mod receipts;
 #[cfg(target_os = "linux")]

@@ -127,10 +127,6 @@ fn settings_that_contradict_each_other_are_named() {
             ["empty path", "directory"],
         ),
         (
-            one().spool("/x").reliability(Reliability::InMemory),
-            ["of no use", "InMemory"],
-        ),
-        (
             one().spool("/x").overflow(Overflow::DropOldest),
             ["end-to-end keeps", "DropOldest"],
         ),

@@ -31,7 +31,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "left-out numbers never done with",
         "core.rs",
-        "self.finish(skipped);",
+        "lane.finish(skipped);",
         "let _ = skipped;",
     ),
     bug(
@@ -76,7 +76,7 @@ pub(crate) const BUGS: &[Bug] = &[
         "core.rs",
         "self.retire(&call.batch, Outcome::Delivered { agent });",
         "self.retire(&call.batch, Outcome::Delivered { agent });
-            self.batches.put_back(call.batch);",
+            self.lanes.of_mut(call.batch.level).batches.put_back(call.batch);",
     ),
     bug(
         "watermark passes a gap",
@@ -88,20 +88,20 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "batch dropped on reconnect",
         "core.rs",
-        "Reliability::InMemory | Reliability::EndToEnd => self.batches.put_back(call.batch),",
-        "Reliability::InMemory | Reliability::EndToEnd => drop(call),",
+        "self.lanes.of_mut(level).batches.put_back(call.batch);",
+        "drop(call);",
     ),
     bug(
         "batch dropped when unsent",
         "core.rs",
-        "                self.batches.put_back(call.batch);\n",
+        "                lane.batches.put_back(call.batch);\n",
         "",
     ),
     bug(
         "best effort resends",
         "core.rs",
         "Reliability::BestEffort => self.retire(&call.batch, Outcome::Lost(loss)),",
-        "Reliability::BestEffort => self.batches.put_back(call.batch),",
+        "Reliability::BestEffort => self.lanes.of_mut(level).batches.put_back(call.batch),",
     ),
     bug(
         "begun call taken for unsent",
@@ -137,8 +137,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "accepted counts inputs",
         "core.rs",
-        "self.counters.accepted += ends.len() as u64;\n                self.batches.append",
-        "self.counters.accepted += 1;\n                self.batches.append",
+        "lane.counters.accepted += ends.len() as u64;\n                lane.batches.append",
+        "lane.counters.accepted += 1;\n                lane.batches.append",
     ),
     bug(
         "unsent attempt stays counted",
@@ -161,15 +161,15 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     bug(
         "ordered mode lets others go first",
-        "core.rs",
+        "lane.rs",
         "true => self.batches.pop(),",
         "true => self.batches.pop_rested(now),",
     ),
     bug(
         "ordered mode ignored",
-        "core.rs",
-        "if ordered && is_busy {",
-        "if ordered && is_busy && self.now == Time::MAX {",
+        "lane.rs",
+        "let is_taken = self.is_ordered && self.calls_in_flight > 0;",
+        "let is_taken = false;",
     ),
     bug(
         "one event too many",
@@ -183,18 +183,99 @@ pub(crate) const BUGS: &[Bug] = &[
         "batch.bytes.saturating_add(bytes) <= self.bytes_max",
         "batch.bytes < self.bytes_max",
     ),
+    // Events that somebody waits for.
+    bug(
+        "awaited batch lingers",
+        "batch.rs",
+        "batch.first < self.awaited",
+        "batch.first < self.awaited && batch.events > 3",
+    ),
+    bug(
+        "awaited batch sent to a busy agent",
+        "core.rs",
+        "let is_quiet = self.has_answer || select::is_idle(&self.links, now);",
+        "let is_quiet = true;",
+    ),
+    bug(
+        "an answer takes no awaited batch along",
+        "core.rs",
+        "self.has_answer = true;",
+        "",
+    ),
+    bug(
+        "mark before its events forgotten",
+        "batch.rs",
+        "self.awaited = self.awaited.max(upto);",
+        "self.awaited = self.awaited.max(upto.min(self.next));",
+    ),
+    bug(
+        "no batch lingers",
+        "batch.rs",
+        "*since + self.linger",
+        "*since + self.linger / 2",
+    ),
+    // Levels.
+    bug(
+        "a level is starved",
+        "lane.rs",
+        "self.turn = (level.index() + 1) % self.by_level.len();",
+        "let _ = level;",
+    ),
+    bug(
+        "a level waits for one that rests",
+        "lane.rs",
+        "rested.or_else(|| in_turn().next())",
+        "in_turn().next()",
+    ),
+    bug(
+        "best effort drops another level",
+        "core.rs",
+        "self.drop_oldest(Reliability::BestEffort, u64::MAX, Loss::Unreachable);",
+        "for level in Reliability::ALL {
+                self.drop_oldest(level, u64::MAX, Loss::Unreachable);
+            }",
+    ),
+    bug(
+        "ordered mode counts other levels",
+        "lane.rs",
+        "lanes.filter(|lane| lane.may_send(moment))",
+        "lanes.filter(|lane| {
+                let others = self.iter().any(|other| other.calls_in_flight > 0);
+                lane.may_send(moment) && !(lane.is_ordered && others)
+            })",
+    ),
+    bug(
+        "batch of a mistaken level",
+        "batch.rs",
+        "            level,
+            first,",
+        "            level: if first.number() > 100 { Reliability::InMemory } else { level },
+            first,",
+    ),
+    bug(
+        "batch goes back to another level",
+        "core.rs",
+        "self.lanes.of_mut(level).batches.put_back(call.batch);",
+        "self.lanes.of_mut(Reliability::InMemory).batches.put_back(call.batch);",
+    ),
+    bug(
+        "flush closes one level's batch",
+        "core.rs",
+        "self.lanes.iter_mut().for_each(|lane| lane.batches.seal())",
+        "self.lanes.iter_mut().take(1).for_each(|lane| lane.batches.seal())",
+    ),
     // Time.
     bug(
         "linger timer lost",
         "core.rs",
-        "links.chain(rests).chain(self.batches.seal_deadline()).min()",
+        "links.chain(rests).chain(lingers).min()",
         "links.chain(rests).min()",
     ),
     bug(
         "rest timer lost",
         "core.rs",
-        "links.chain(rests).chain(self.batches.seal_deadline()).min()",
-        "links.chain(self.batches.seal_deadline()).min()",
+        "links.chain(rests).chain(lingers).min()",
+        "links.chain(lingers).min()",
     ),
     bug(
         "request timeout lost",
@@ -212,8 +293,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "rest timer busy",
         "core.rs",
-        "let rests = rests.filter(|until| *until > self.now && !self.batches.is_empty());",
-        "let rests = rests.filter(|until| !self.batches.is_empty() && !until.is_zero());",
+        "let rests = rests.filter(|until| *until > self.now && !self.lanes.is_empty());",
+        "let rests = rests.filter(|until| !self.lanes.is_empty() && !until.is_zero());",
     ),
     // Rests.
     bug(

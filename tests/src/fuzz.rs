@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use flume_client::delivery::{Backoff, CallId, Core, Input, Output, Settings};
+use flume_client::seq::Seq;
 use flume_client::spool::{
     Cursor, FRAME_HEADER_BYTES, FrameHeader, HeaderBlock, Place, SEGMENT_HEADER_BYTES,
 };
@@ -14,11 +15,12 @@ use flume_client::wire::avro::frame::{FrameDecoder, FrameLimits};
 use flume_client::wire::avro::handshake::{HandshakeRequest, HandshakeResponse};
 use flume_client::wire::avro::rpc::{Call, Reply};
 use flume_client::wire::avro::session::Session;
-use flume_client::{AgentUrl, Event, Reliability, WindowMode};
+use flume_client::{AgentUrl, Event, WindowMode};
 use flume_mini_agent::config::AgentConfig;
 use flume_mini_agent::fuzz::{self as mini_agent, fault_rules, http_body, netcat_lines};
 
 use crate::crafted;
+use crate::sim::LEVELS;
 
 /// A check and its name.
 pub type Check = (&'static str, fn(&[u8]));
@@ -250,9 +252,8 @@ fn spool_frame(bytes: &[u8]) {
     }
 }
 
-/// The delivery core keeps its books and never panics, whatever order things are told in.
-pub fn core(bytes: &[u8]) {
-    let settings = Settings {
+fn core_settings() -> Settings {
+    Settings {
         agents: 3,
         batch_events_max: 4,
         batch_bytes_max: 1000,
@@ -261,12 +262,18 @@ pub fn core(bytes: &[u8]) {
         connect_timeout: Duration::from_secs(5),
         request_timeout: Duration::from_secs(20),
         backoff: Backoff::default(),
-        reliability: match bytes.first() {
-            Some(first) if first % 2 == 1 => Reliability::BestEffort,
-            _ => Reliability::InMemory,
-        },
+    }
+}
+
+/// The delivery core keeps its books and never panics, whatever order things are told in.
+pub fn core(bytes: &[u8]) {
+    let mut core = Core::new(core_settings(), 1);
+    let pending = |core: &Core| {
+        LEVELS
+            .map(|level| core.pending(level).0)
+            .iter()
+            .sum::<u64>()
     };
-    let mut core = Core::new(settings, 1);
     let mut now = Duration::ZERO;
     let (mut epoch, mut call) = (0_u64, CallId::FIRST);
     for step in bytes.chunks_exact(2) {
@@ -280,8 +287,10 @@ pub fn core(bytes: &[u8]) {
             .collect();
         let near_epoch = epoch.saturating_sub(u64::from(value & 1));
         let near_call = CallId::new(call.number() - i32::from(value & 2));
+        let level = LEVELS.into_iter().cycle().nth(usize::from(kind >> 4));
+        let level = level.unwrap_or_default();
         let input = match kind % 9 {
-            0 | 1 => Input::Append { ends: &ends },
+            0 | 1 => Input::Append { level, ends: &ends },
             2 => Input::Connected { epoch: near_epoch },
             3 => Input::Opened { epoch: near_epoch },
             4 | 5 => Input::Replied {
@@ -293,7 +302,11 @@ pub fn core(bytes: &[u8]) {
                 epoch: near_epoch,
                 unsent_from: Some(near_call),
             },
-            7 => Input::Flush,
+            7 if value % 2 == 0 => Input::Flush,
+            7 => Input::Await {
+                level,
+                upto: Seq::new(u64::from(value)),
+            },
             _ => Input::Tick,
         };
         core.step(now, input);
@@ -305,9 +318,11 @@ pub fn core(bytes: &[u8]) {
             }
         }
         let counters = core.counters();
-        assert_eq!(counters.accepted, counters.retired() + core.pending().0);
+        assert_eq!(counters.accepted, counters.retired() + pending(&core));
         assert!(core.deadline().is_none_or(|deadline| deadline > now));
     }
-    core.step(now, Input::Abandon);
-    assert_eq!(core.pending().0, 0);
+    for level in LEVELS {
+        core.step(now, Input::Abandon { level });
+    }
+    assert_eq!(pending(&core), 0);
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flume_client::{Client, EventBatch, Receipt};
+use flume_client::Receipt;
 
+use super::lanes::Lanes;
 use super::telling::Teller;
 use super::voice::{Voice, put_episode, site_of_episode};
 use super::writer::Writer;
@@ -31,7 +32,7 @@ const LOOK_FOR_ROOM: Duration = Duration::from_millis(250);
 /// What the renderer works with.
 pub(crate) struct Renderer {
     pub(crate) core: Arc<CaptureCore>,
-    pub(crate) client: Client,
+    pub(crate) lanes: Lanes,
     pub(crate) counts: Arc<Counts>,
     /// What is left is given up now.
     pub(crate) gives_up: Arc<AtomicBool>,
@@ -54,9 +55,6 @@ pub(crate) struct Buffers {
     /// Records of the last pass that were younger than its begin.
     kept: Records,
     order: Vec<Place>,
-    batch: EventBatch,
-    /// Levels of the events in the batch.
-    levels: ByLevel,
     /// Records that became none of them, since the last time that was told.
     outcomes: Outcomes,
     receipt: Option<Receipt>,
@@ -80,8 +78,6 @@ impl Buffers {
             taken: (0..shards).map(|_| core.shards.spare()).collect(),
             kept: Records::default(),
             order: Vec::new(),
-            batch: EventBatch::new(),
-            levels: ByLevel::default(),
             outcomes: Outcomes::default(),
             receipt: None,
         }
@@ -142,7 +138,6 @@ impl Renderer {
 
         let taken = std::mem::take(taken);
         let order = std::mem::take(order);
-        let mut percent = 0;
         let mut kept = Records::default();
         for (index, place) in order.iter().enumerate() {
             let Some(record) = find(&taken, place) else {
@@ -153,13 +148,12 @@ impl Renderer {
                 kept.push(&record.as_draft());
                 continue;
             }
-            if index % LOOK_EVERY == 0 {
-                let fill = self.core.sheds().then(|| self.client.fill());
-                percent = fill.map_or(0, |fill| fill.percent());
+            if index % LOOK_EVERY == 0 && self.core.sheds() {
+                self.lanes.look();
             }
-            self.render(&record, offset, percent);
+            self.render(&record, offset);
         }
-        self.hand_over();
+        self.hand_over_all();
         self.give_back(taken, order, kept);
     }
 
@@ -172,21 +166,22 @@ impl Renderer {
         self.buffers.order = order;
     }
 
-    fn render(&mut self, record: &CapturedRecord<'_>, offset: u64, percent: u64) {
+    fn render(&mut self, record: &CapturedRecord<'_>, offset: u64) {
         let head = record.head;
         let level = head.level;
-        if percent >= limit_percent(level) {
+        let lane = self.lanes.of_level(level);
+        if lane.percent >= limit_percent(level) {
             self.buffers.outcomes.no_room.add(level, 1);
             return;
         }
         let unix_ns = head.stamp + offset;
-        let (batch, outcomes) = (&mut self.buffers.batch, &mut self.buffers.outcomes);
+        let (batch, outcomes) = (&mut lane.batch, &mut self.buffers.outcomes);
         if !self.writer.write(record, unix_ns, batch, outcomes) {
             return;
         }
-        self.buffers.levels.add(level, 1);
-        if self.buffers.batch.bytes() >= self.batch_bytes {
-            self.hand_over();
+        lane.levels.add(level, 1);
+        if lane.batch.bytes() >= self.batch_bytes {
+            self.hand_over(level);
         }
     }
 
@@ -210,7 +205,7 @@ impl Renderer {
         if !self.teller.waits_for_room() {
             return;
         }
-        let percent = self.client.fill().percent();
+        let percent = self.lanes.look();
         let Some(episode) = self.teller.take_recovered(percent) else {
             return;
         };
@@ -230,41 +225,59 @@ impl Renderer {
             bytes: &bytes,
         };
         let mut outcomes = Outcomes::default();
-        let batch = &mut self.buffers.batch;
+        let batch = &mut self.lanes.of_level(Level::Warn).batch;
         if self.writer.write(&record, unix_ns(), batch, &mut outcomes) {
             self.buffers.outcomes.reports += 1;
-            self.hand_over();
+            self.hand_over(Level::Warn);
         }
     }
 
-    /// Hands the batch to the client, and waits for room if there is none. Then all is counted.
-    fn hand_over(&mut self) {
+    /// Hands all that is rendered to the client.
+    fn hand_over_all(&mut self) {
+        // The greatest first: what goes to the disk is to be there soon.
+        for level in Level::ALL.into_iter().rev() {
+            if self.lanes.of_level(level).batch.len() > 0 {
+                self.hand_over(level);
+            }
+        }
+        self.count();
+    }
+
+    /// Hands the batch that records of this level are in to the client, and waits for room if there is
+    /// none. Then all is counted.
+    fn hand_over(&mut self, level: Level) {
         #[cfg(feature = "test")]
         if let Some(kept) = &self.kept {
-            kept.take(&mut self.buffers.batch);
+            kept.take(&mut self.lanes.of_level(level).batch);
         }
         loop {
-            let buffers = &mut self.buffers;
-            match self.client.append_encoded(&mut buffers.batch) {
+            let (lane, buffers) = (self.lanes.of_level(level), &mut self.buffers);
+            match lane.client.append_encoded(&mut lane.batch) {
                 Ok(receipt) => {
-                    buffers.receipt = receipt.or(buffers.receipt.take());
-                    buffers.outcomes.handed.add_all(&buffers.levels);
+                    if lane.is_stored {
+                        buffers.receipt = receipt.or(buffers.receipt.take());
+                    }
+                    buffers.outcomes.handed.add_all(&lane.levels);
                     break;
                 }
                 Err(refusal) if refusal.is_retryable() && !self.gives_up.load(Ordering::SeqCst) => {
-                    self.client.ready_for(&buffers.batch).wait(PATIENCE);
+                    lane.client.ready_for(&lane.batch).wait(PATIENCE);
                     self.tell_losses();
                     self.core.passes.wake_due();
                 }
                 Err(_) => {
-                    buffers.batch.clear();
-                    buffers.outcomes.closed.add_all(&buffers.levels);
+                    lane.batch.clear();
+                    buffers.outcomes.closed.add_all(&lane.levels);
                     break;
                 }
             }
         }
+        self.lanes.of_level(level).levels = ByLevel::default();
+        self.count();
+    }
+
+    fn count(&mut self) {
         let buffers = &mut self.buffers;
-        buffers.levels = ByLevel::default();
         self.counts.lock().add_all(&buffers.outcomes);
         buffers.outcomes = Outcomes::default();
     }

@@ -68,7 +68,8 @@ impl ClientBuilder {
         self
     }
 
-    /// What to do with events that an agent did not take. Default [`Reliability::InMemory`], or
+    /// What to do with events that an agent did not take, unless they come by a handle of
+    /// [another level](Client::at). Default [`Reliability::InMemory`], or
     /// [`Reliability::EndToEnd`] with a [`spool`](Self::spool).
     pub fn reliability(mut self, reliability: Reliability) -> Self {
         self.reliability = Some(reliability);
@@ -168,8 +169,8 @@ impl ClientBuilder {
     }
 
     /// Whether each event gets a header that names it, see [`event_id`](crate::event_id), so that a
-    /// consumer can tell copies. Default: on, except with [`Reliability::BestEffort`], which makes
-    /// no copies. Costs 39 bytes of each event.
+    /// consumer can tell copies. Default: on, except for events of [`Reliability::BestEffort`], of which
+    /// no copies are made. Costs 39 bytes of each event.
     pub fn event_ids(mut self, on: bool) -> Self {
         self.event_ids = Some(on);
         self
@@ -222,6 +223,12 @@ impl ClientBuilder {
 
     /// How long the first event of a batch waits for others. Default 20 ms: the most that batching
     /// adds to an event's way. Zero sends at once, at the price of small batches.
+    ///
+    /// An event that somebody waits for does not wait so long: one whose
+    /// [`delivered`](crate::Receipt::delivered) was polled, or whose [`wait`](crate::Receipt::wait) blocks
+    /// a thread. Its batch is sent as soon as a connection has nothing under way, else when the next
+    /// answer comes, or it is full. So callers who wait for one event each share batches, and one caller
+    /// alone waits for nothing but the agent. A [`flush`](Client::flush) sends what there is at once.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.config.delivery.linger = linger;
         self
@@ -256,8 +263,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Most bytes of events that wait for their acknowledgement. Default 32 MiB. When they are
-    /// used up, [`Client::append`] hands events back. Those that are read from a spool are beside
+    /// Most bytes of events that wait for their acknowledgement, of all levels. Default 32 MiB. When
+    /// they are used up, [`Client::append`] hands events back, and before that those of
+    /// [levels](Client::at) that keep less than the client's own. Those that are read from a spool are beside
     /// them: four batches of the largest size, or 8 MiB if that is more.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.config.buffer_bytes_max = bytes;
@@ -345,11 +353,9 @@ impl ClientBuilder {
         if let (None, Some(setting)) = (&self.directory, self.spool_setting) {
             return Err(BuildError::NothingToSet { setting });
         }
-        config.spool =
-            self.spool
-                .of_level(self.directory, self.reliability, &mut config.delivery)?;
-        let may_double = config.delivery.reliability != Reliability::BestEffort;
-        config.event_ids = self.event_ids.unwrap_or(may_double);
+        let (reliability, spool) = self.spool.of_level(self.directory, self.reliability)?;
+        (config.reliability, config.spool) = (reliability, spool);
+        config.event_ids = self.event_ids;
         config.headers = self.headers.checked()?;
         config.delivery.agents = config.agents.len();
         config.bound_times();

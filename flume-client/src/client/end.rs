@@ -23,6 +23,7 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Handle {
     pub(super) intake: Arc<Intake>,
     pub(super) overflow: Overflow,
+    pub(super) has_spool: bool,
     pub(super) headers: Option<CommonHeaders>,
 }
 

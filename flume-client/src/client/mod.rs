@@ -27,6 +27,7 @@ use crate::event::Event;
 use crate::event_batch::EventBatch;
 use crate::health::Health;
 use crate::queue::{Amount, Intake, Receipt, Request, Ticket, Waited, oneshot};
+use crate::reliability::Reliability;
 use crate::spool::{Directory, Storage};
 use crate::stats::Stats;
 use crate::stats::fill::Fill;
@@ -78,6 +79,8 @@ use crate::transport::InMemory;
 #[derive(Clone, Debug)]
 pub struct Client {
     handle: Arc<Handle>,
+    /// Of the events that come by this handle.
+    level: Reliability,
 }
 
 impl Client {
@@ -90,8 +93,9 @@ impl Client {
         config: Config,
         disk: impl FnOnce(Arc<Directory>) -> Arc<dyn Storage>,
     ) -> Result<Self, BuildError> {
+        let level = config.reliability;
         let handle = Arc::new(open::start(config, disk, open::sockets)?);
-        Ok(Self { handle })
+        Ok(Self { handle, level })
     }
 
     /// Starts a client whose agents are in this process's memory.
@@ -100,10 +104,11 @@ impl Client {
         config: Config,
         agents: Arc<InMemory>,
     ) -> Result<Self, BuildError> {
-        let network = |_: &Arc<Config>, _| Ok(agents);
+        let (level, network) = (config.reliability, |_: &Arc<Config>, _| Ok(agents));
         let handle = open::start(config, |directory| directory, network)?;
         Ok(Self {
             handle: Arc::new(handle),
+            level,
         })
     }
 
@@ -116,7 +121,44 @@ impl Client {
     /// What does not keep the client alive.
     #[cfg(feature = "test")]
     pub(crate) fn downgrade(&self) -> WeakClient {
-        WeakClient(Arc::downgrade(&self.handle))
+        WeakClient(Arc::downgrade(&self.handle), self.level)
+    }
+
+    /// A handle of the same client, with the same agents, connections and buffer, for events that it
+    /// is to try harder with, or less hard. Cheap: make one for each level and keep it.
+    ///
+    /// Events of one level keep their order, as [`WindowMode`](crate::WindowMode) says, and those of
+    /// different levels do not wait for each other. No batch mixes levels. When the buffer fills,
+    /// what keeps least gives way first: of the levels below the one that the client was
+    /// [built](ClientBuilder::reliability) with, best effort is handed back from half of the buffer on,
+    /// and in memory from three quarters on.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::NoSpool`]: [`EndToEnd`](Reliability::EndToEnd), and the client was built without
+    /// a spool.
+    ///
+    /// ```no_run
+    /// use flume_client::{Client, Event, Reliability};
+    ///
+    /// let client = Client::builder().agent("avro://collector-1:4141").spool("/var/spool/orders").build()?;
+    /// let metrics = client.at(Reliability::BestEffort)?;
+    /// client.append(Event::new("order 17 placed"))?; // end to end
+    /// metrics.append(Event::new("queue length 3"))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn at(&self, level: Reliability) -> Result<Self, BuildError> {
+        if level == Reliability::EndToEnd && !self.handle.has_spool {
+            return Err(BuildError::NoSpool);
+        }
+        let handle = self.handle.clone();
+        Ok(Self { handle, level })
+    }
+
+    /// How hard the client tries with events that come by this handle.
+    #[must_use]
+    pub fn reliability(&self) -> Reliability {
+        self.level
     }
 
     /// Takes an event for delivery. If the buffer or the spool is full, the event comes back in
@@ -173,7 +215,7 @@ impl Client {
     fn take<T>(
         &self,
         event: &mut Event,
-        take: impl Fn(&Intake, &Event) -> Result<T, Refusal>,
+        take: impl Fn(&Intake, Reliability, &Event) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         match self.handle.overflow {
             Overflow::Refuse | Overflow::DropOldest => self.try_take(event, take),
@@ -185,19 +227,19 @@ impl Client {
     fn try_take<T>(
         &self,
         event: &mut Event,
-        take: impl Fn(&Intake, &Event) -> Result<T, Refusal>,
+        take: impl Fn(&Intake, Reliability, &Event) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         if let Some(headers) = &self.handle.headers {
             headers.complete(event);
         }
-        take(&self.handle.intake, event)
+        take(&self.handle.intake, self.level, event)
     }
 
     fn take_within<T>(
         &self,
         event: &mut Event,
         timeout: Duration,
-        take: impl Fn(&Intake, &Event) -> Result<T, Refusal>,
+        take: impl Fn(&Intake, Reliability, &Event) -> Result<T, Refusal>,
     ) -> Result<T, Refusal> {
         let mut waiting_since = None;
         loop {
@@ -239,7 +281,7 @@ impl Client {
         if let Some(headers) = &self.handle.headers {
             events.iter_mut().for_each(|event| headers.complete(event));
         }
-        let result = self.handle.intake.append_all(&events);
+        let result = self.handle.intake.append_all(self.level, &events);
         result.map_err(|(index, refusal)| AppendBatchError::new(refusal, index, events))
     }
 
@@ -299,19 +341,19 @@ impl Client {
     /// The events get no [id](crate::event_id) and no other header from the client: what is to be in
     /// them, the caller writes.
     pub fn append_encoded(&self, batch: &mut EventBatch) -> Result<Option<Receipt>, Refusal> {
-        self.handle.intake.append_encoded(batch)
+        self.handle.intake.append_encoded(self.level, batch)
     }
 
     /// How full buffer and spool are, for who wants to give way before they are full. Allocates
     /// nothing. In a forked process all of it is zero.
     #[must_use]
     pub fn fill(&self) -> Fill {
-        self.handle.intake.fill()
+        self.handle.intake.fill(self.level)
     }
 
     /// Resolves when there is room for these events.
     fn room_for(&self, events: &[Event]) -> Ready {
-        self.ready_when(self.handle.intake.amount_of(events))
+        self.ready_when(self.handle.intake.amount_of(self.level, events))
     }
 
     /// Resolves when there is room for `bytes`: the size of an event as encoded, and up to 40 bytes
@@ -336,7 +378,7 @@ impl Client {
 
     fn ready_when(&self, amount: Amount) -> Ready {
         let (promise, ticket) = oneshot();
-        self.handle.intake.when_ready(amount, promise);
+        self.handle.intake.when_ready(self.level, amount, promise);
         Ready { ticket }
     }
 
@@ -414,13 +456,14 @@ impl Client {
 /// A client that may be gone.
 #[cfg(feature = "test")]
 #[derive(Debug)]
-pub(crate) struct WeakClient(Weak<Handle>);
+pub(crate) struct WeakClient(Weak<Handle>, Reliability);
 
 #[cfg(feature = "test")]
 impl WeakClient {
     /// It, if it is not.
     pub(crate) fn upgrade(&self) -> Option<Client> {
-        self.0.upgrade().map(|handle| Client { handle })
+        let level = self.1;
+        self.0.upgrade().map(|handle| Client { handle, level })
     }
 }
 

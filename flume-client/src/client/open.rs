@@ -51,11 +51,7 @@ where
     let runtime = ClientRuntime::new().map_err(BuildError::Thread)?;
     let (intake, spool) = match &config.spool {
         None => (
-            Arc::new(Intake::new(
-                &config,
-                Beginning::in_memory(),
-                Arc::new(SystemClock),
-            )),
+            Arc::new(Intake::new(&config, None, Arc::new(SystemClock))),
             None,
         ),
         Some(spool) => {
@@ -72,6 +68,7 @@ where
     let storage = spool.as_ref().map(OpenedSpool::storage);
     let network = network(&config, storage).map_err(BuildError::Thread)?;
     let (shared, overflow, headers) = (intake.clone(), config.overflow, config.headers.clone());
+    let has_spool = config.spool.is_some();
     spawn(ClientThread::Sender, move || {
         sender::run(&runtime, &config, network, &shared, spool, sending);
     })?;
@@ -81,6 +78,7 @@ where
     Ok(Handle {
         intake,
         overflow,
+        has_spool,
         headers,
     })
 }
@@ -169,7 +167,7 @@ pub(crate) fn assemble(
         stored: mark.clone(),
         spool: Some((known, room)),
     };
-    let intake = Arc::new(Intake::new(config, beginning, clock.clone()));
+    let intake = Arc::new(Intake::new(config, Some(beginning), clock.clone()));
     let sizes = config.sizes;
     let opened = OpenedSpool::new(reading.clone(), storage, &place, &log, &opened, sizes);
     let partners = Partners {

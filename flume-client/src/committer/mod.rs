@@ -41,6 +41,7 @@ use crate::queue::{
     Amount, BlockingThread, Chunk, CommitReport, DurableMark, Guard, Handover, Intake, Retirements,
     SAVE_AFTER, Turn, Unpark, wakeup,
 };
+use crate::reliability::Reliability;
 use crate::seq::Seq;
 use crate::situations::reached;
 use crate::spool::{Level, Location, Log, Neighbours, Recovered, Removed, Settings, SpoolError};
@@ -49,6 +50,8 @@ use crate::spool::{Level, Location, Log, Neighbours, Recovered, Removed, Setting
 const NOTE_AFTER: Duration = Duration::from_secs(1);
 /// How often it is looked whether the directory is still there, when nothing is written.
 const CHECK_AFTER: Duration = Duration::from_secs(30);
+/// Whose events it stores.
+const LEVEL: Reliability = Reliability::EndToEnd;
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -272,9 +275,9 @@ impl Committer {
         let now = self.now();
         let mut state = self.partners.intake.lock_soon();
         if self.uncommitted.takes_more() {
-            state.take_chunks(&mut self.taken, self.sizes.commit, now);
+            state.take_chunks(LEVEL, &mut self.taken, self.sizes.commit, now);
         }
-        let is_exhausted = state.is_exhausted();
+        let is_exhausted = state.is_exhausted(LEVEL);
         self.is_closed = state.is_closed();
         drop(state);
         let mut unwritten = 0;
@@ -564,8 +567,8 @@ impl Committer {
         }
         if !self.uncommitted.takes_more() {
             reached!("the committer takes nothing before the disk does");
-            state.sleep_until_closed(waker);
-        } else if !state.sleep(waker, Amount::SOME) {
+            state.sleep_until_closed(LEVEL, waker);
+        } else if !state.lanes[LEVEL].sleep(waker, Amount::SOME) {
             return false;
         }
         drop(state);

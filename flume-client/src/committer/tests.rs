@@ -54,7 +54,7 @@ fn a_close_that_comes_when_the_committer_has_looked_and_does_not_sleep_yet_is_se
 #[test]
 fn a_close_during_a_commit_that_fails_hands_the_events_on_at_once() {
     let (_home, intake, mut committer, _spool) = committer(SyncMode::Always);
-    drop(intake.append(&Event::new("not stored")).unwrap());
+    drop(intake.append(LEVEL, &Event::new("not stored")).unwrap());
     assert!(!committer.take_chunks());
     committer.uncommitted.fail(Instant::now());
     close(&intake);
@@ -70,7 +70,7 @@ fn a_flush_that_fails_is_told_until_one_succeeds_and_its_segment_is_written_no_m
     let interval = SyncMode::Interval(Duration::from_secs(3600));
     let (_home, intake, mut committer, _spool, directory) = committer_in(interval);
     let store = |committer: &mut Committer, body: &str| {
-        drop(intake.append(&Event::new(body)).unwrap());
+        drop(intake.append(LEVEL, &Event::new(body)).unwrap());
         committer.take_chunks();
         committer.commit(false);
         committer.save(true);
@@ -100,7 +100,7 @@ fn a_flush_that_goes_on_failing_costs_no_more_segments_than_a_few() {
     let interval = SyncMode::Interval(Duration::from_secs(3600));
     let (_home, intake, mut committer, _spool, directory) = committer_in(interval);
     let sync_behind_one_more = |committer: &mut Committer| {
-        drop(intake.append(&Event::new("one more")).unwrap());
+        drop(intake.append(LEVEL, &Event::new("one more")).unwrap());
         committer.take_chunks();
         committer.commit(false);
         committer.timers.sync = Some(Instant::now());

@@ -36,8 +36,10 @@ pub enum Overflow {
     /// It takes the event, and the client gives up the oldest ones that wait, counted in
     /// [`Lost::shed`](crate::stats::Lost::shed), as soon as three quarters of the buffer are used.
     /// The rest is for what comes before the client's thread can look; beyond that, events are
-    /// handed back all the same. Not with [`Reliability::EndToEnd`](crate::Reliability::EndToEnd),
-    /// which keeps what it took.
+    /// handed back all the same. Of several [levels](crate::Client::at) the one that keeps least gives
+    /// its events up first. Not for a client whose own level is
+    /// [`Reliability::EndToEnd`](crate::Reliability::EndToEnd), which keeps what it took: beside another
+    /// level, its events are handed back.
     DropOldest,
 }
 
@@ -46,15 +48,18 @@ pub enum Overflow {
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) agents: Vec<AgentUrl>,
+    /// The client's own level.
+    pub(crate) reliability: Reliability,
     pub(crate) delivery: Settings,
     pub(crate) buffer_bytes_max: usize,
     pub(crate) event_bytes_max: usize,
-    pub(crate) event_ids: bool,
+    /// What was chosen, if anything was.
+    pub(crate) event_ids: Option<bool>,
     /// Those of every event, if there are some.
     pub(crate) headers: Option<CommonHeaders>,
     pub(crate) overflow: Overflow,
     pub(crate) on_change: OnChange,
-    /// With [`Reliability::EndToEnd`].
+    /// For [`Reliability::EndToEnd`].
     pub(crate) spool: Option<SpoolConfig>,
     pub(crate) sizes: Sizes,
 }
@@ -80,14 +85,14 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(20),
             backoff: Backoff::default(),
-            reliability: Reliability::default(),
         };
         Self {
             agents: Vec::new(),
+            reliability: Reliability::default(),
             delivery,
             buffer_bytes_max: 32 * 1024 * 1024,
             event_bytes_max: 1024 * 1024,
-            event_ids: false,
+            event_ids: None,
             headers: None,
             overflow: Overflow::Refuse,
             on_change: OnChange::default(),
@@ -103,6 +108,23 @@ impl Config {
         Limits {
             linger: self.delivery.linger,
             rest_max: self.delivery.backoff.cap,
+        }
+    }
+
+    /// Whether events of a level get a header that names them: copies are made of all but those of
+    /// best effort.
+    pub(crate) fn adds_event_ids(&self, level: Reliability) -> bool {
+        self.event_ids.unwrap_or(level != Reliability::BestEffort)
+    }
+
+    /// How full the buffer may be for an event of a level to be taken, in bytes. What keeps least
+    /// gives way first, but the client's own level and those above it have all of the buffer.
+    pub(crate) fn buffer_share(&self, level: Reliability) -> usize {
+        let all = self.buffer_bytes_max;
+        match (self.reliability, level) {
+            (Reliability::InMemory | Reliability::EndToEnd, Reliability::BestEffort) => all / 2,
+            (Reliability::EndToEnd, Reliability::InMemory) => all / 4 * 3,
+            _ => all,
         }
     }
 
@@ -149,9 +171,9 @@ impl Config {
             return Ok(());
         };
         spool.check(self.event_bytes_max)?;
-        match self.overflow {
-            Overflow::DropOldest => Err(BuildError::DropsStored),
-            Overflow::Refuse | Overflow::Block(_) => Ok(()),
+        match (self.overflow, self.reliability) {
+            (Overflow::DropOldest, Reliability::EndToEnd) => Err(BuildError::DropsStored),
+            _ => Ok(()),
         }
     }
 

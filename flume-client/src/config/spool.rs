@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::bounds::{CHUNK_BYTES, FOREVER, long_enough, within};
-use crate::delivery;
 use crate::error::BuildError;
 use crate::event_id::EVENT_ID_BYTES_MAX;
 use crate::reliability::Reliability;
@@ -77,27 +76,20 @@ impl Default for SpoolConfig {
 }
 
 impl SpoolConfig {
-    /// Settles the level, and whether it has a spool.
+    /// Settles the client's own level, and whether there is a spool.
     pub(crate) fn of_level(
         self,
         directory: Option<PathBuf>,
         wanted: Option<Reliability>,
-        delivery: &mut delivery::Settings,
-    ) -> Result<Option<Self>, BuildError> {
-        let has_spool = directory.is_some();
-        let fitting = if has_spool {
-            Reliability::EndToEnd
-        } else {
-            Reliability::default()
+    ) -> Result<(Reliability, Option<Self>), BuildError> {
+        let spool = directory.map(|directory| self.at(&directory)).transpose()?;
+        let fitting = match spool {
+            Some(_) => Reliability::EndToEnd,
+            None => Reliability::default(),
         };
-        let reliability = wanted.unwrap_or(fitting);
-        delivery.reliability = reliability;
-        match (reliability, has_spool) {
-            (Reliability::EndToEnd, false) => Err(BuildError::NoSpool),
-            (_, true) if reliability != Reliability::EndToEnd => {
-                Err(BuildError::IdleSpool { reliability })
-            }
-            _ => directory.map(|directory| self.at(&directory)).transpose(),
+        match (wanted.unwrap_or(fitting), &spool) {
+            (Reliability::EndToEnd, None) => Err(BuildError::NoSpool),
+            (reliability, _) => Ok((reliability, spool)),
         }
     }
 

@@ -1,15 +1,18 @@
-//! When a batch is closed: full by count or bytes, old enough, or on request.
+//! When a batch is closed: full by count or bytes, old enough, awaited, or on request.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::outcome::Loss;
 use super::settings::{Settings, Time};
+use crate::reliability::Reliability;
 use crate::seq::{Seq, SeqRange};
 
 /// Events with consecutive sequence numbers that travel in one call, and are retried as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {
+    /// That of all its events.
+    pub level: Reliability,
     /// Sequence number of the first event.
     pub first: Seq,
     /// Number of events.
@@ -29,8 +32,9 @@ impl Batch {
         SeqRange::of(self.first, self.events.into())
     }
 
-    fn empty(first: Seq) -> Self {
+    fn empty(level: Reliability, first: Seq) -> Self {
         Self {
+            level,
             first,
             events: 0,
             bytes: 0,
@@ -48,24 +52,29 @@ impl Batch {
     }
 }
 
-/// The open batch and the closed ones that wait to be sent, oldest first.
+/// The open batch of a level and the closed ones that wait to be sent, oldest first.
 #[derive(Debug)]
 pub(super) struct Batches {
+    level: Reliability,
     events_max: u32,
     bytes_max: u32,
     linger: Duration,
     next: Seq,
+    /// Somebody waits for all events below this.
+    awaited: Seq,
     open: Option<(Batch, Time)>,
     queue: VecDeque<Batch>,
 }
 
 impl Batches {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(level: Reliability, settings: &Settings) -> Self {
         Self {
+            level,
             events_max: settings.batch_events_max,
             bytes_max: settings.batch_bytes_max,
             linger: settings.linger,
             next: Seq::ZERO,
+            awaited: Seq::ZERO,
             open: None,
             queue: VecDeque::new(),
         }
@@ -90,7 +99,7 @@ impl Batches {
 
     /// Takes in events that were left out. They wait for none to come: those after them did not.
     pub(super) fn insert(&mut self, first: Seq, ends: &[u32]) {
-        let mut batch = Batch::empty(first);
+        let mut batch = Batch::empty(self.level, first);
         let mut start = 0;
         for end in ends {
             let bytes = end - start;
@@ -112,7 +121,7 @@ impl Batches {
     /// Puts a batch back by age and begins the one after it.
     fn put_back_full(&mut self, batch: Batch) -> Batch {
         self.put_back(batch);
-        Batch::empty(batch.range().end)
+        Batch::empty(self.level, batch.range().end)
     }
 
     fn fits(&self, batch: &Batch, bytes: u32) -> bool {
@@ -121,6 +130,17 @@ impl Batches {
 
     fn is_full(&self, batch: &Batch) -> bool {
         batch.events >= self.events_max || batch.bytes >= self.bytes_max
+    }
+
+    /// Somebody waits for all events below this, which may not have come yet.
+    pub(super) fn wait_for(&mut self, upto: Seq) {
+        self.awaited = self.awaited.max(upto);
+    }
+
+    /// Whether somebody waits for an event of the open batch.
+    pub(super) fn is_awaited(&self) -> bool {
+        let open = self.open.as_ref();
+        open.is_some_and(|(batch, _)| batch.first < self.awaited)
     }
 
     /// Closes the open batch.
@@ -152,6 +172,16 @@ impl Batches {
     /// Whether nothing waits, open or closed.
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_none() && self.queue.is_empty()
+    }
+
+    /// When the oldest has rested. `None`: none waits.
+    pub(super) fn oldest_rest(&self) -> Option<Time> {
+        self.queue.front().map(|batch| batch.rest_until)
+    }
+
+    /// Whether a closed batch waits that does not rest.
+    pub(super) fn is_rested(&self, now: Time) -> bool {
+        self.queue.iter().any(|batch| batch.rest_until <= now)
     }
 
     /// The oldest.
@@ -187,7 +217,7 @@ impl Batches {
         if open.is_some_and(|(batch, _)| !self.fits(batch, bytes)) {
             self.seal();
         }
-        let empty = Batch::empty(self.next);
+        let empty = Batch::empty(self.level, self.next);
         let (batch, _) = self.open.get_or_insert((empty, now));
         batch.events += 1;
         batch.bytes += bytes;

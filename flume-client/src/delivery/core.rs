@@ -10,34 +10,38 @@
 //! used. A preferred agent that has rested is tried again while the other one works on; it takes
 //! over with its first acknowledgement, and the spare connection ends with its last answer.
 //!
+//! Each level has numbers, batches and counters of its own ([`lane`](super::lane)); they take turns
+//! on the same connections.
+//!
 //! A batch that was not acknowledged rests likewise, the longer the more often that was: unless the
 //! order is kept, others go before it. So one that no agent ever takes costs the others a part of
 //! the agents' time, and does not end them.
 
 use std::collections::VecDeque;
 
-use super::batch::{Batch, Batches};
+use super::batch::Batch;
+use super::lane::{Lanes, Moment};
 use super::link::{InFlight, Link, State};
 use super::outcome::{Counters, Loss, Outcome};
 use super::select;
 use super::settings::{AgentId, CallId, Epoch, Settings, Time};
 use super::step::{Disconnect, Input, Output};
-use super::window::WindowMode;
 use crate::reliability::Reliability;
-use crate::seq::{Seq, SeqRange, SeqSet};
+use crate::seq::Seq;
 
 /// The delivery engine of one client. See the [module](super).
 #[derive(Debug)]
 pub struct Core {
     settings: Settings,
     random: fastrand::Rng,
-    batches: Batches,
+    lanes: Lanes,
     links: Vec<Link>,
-    retired: SeqSet,
-    counters: Counters,
+    connects: u64,
     outputs: VecDeque<Output>,
     next_epoch: Epoch,
     now: Time,
+    /// A call was answered in this step.
+    has_answer: bool,
 }
 
 impl Core {
@@ -46,13 +50,13 @@ impl Core {
     pub fn new(settings: Settings, seed: u64) -> Self {
         Self {
             random: fastrand::Rng::with_seed(seed),
-            batches: Batches::new(&settings),
+            lanes: Lanes::new(&settings),
             links: (0..settings.agents).map(|_| Link::new(&settings)).collect(),
-            retired: SeqSet::default(),
-            counters: Counters::default(),
+            connects: 0,
             outputs: VecDeque::new(),
             next_epoch: 1,
             now: Time::ZERO,
+            has_answer: false,
             settings,
         }
     }
@@ -60,23 +64,27 @@ impl Core {
     /// Takes in what happened at `now`; then take every [`next_output`](Self::next_output).
     pub fn step(&mut self, now: Time, input: Input<'_>) {
         self.now = self.now.max(now);
+        self.has_answer = false;
         match input {
-            Input::Append { ends } => {
-                self.counters.accepted += ends.len() as u64;
-                self.batches.append(self.now, ends);
+            Input::Append { level, ends } => {
+                let lane = self.lanes.of_mut(level);
+                lane.counters.accepted += ends.len() as u64;
+                lane.batches.append(self.now, ends);
             }
-            Input::Skip { next } => {
-                let skipped = self.batches.skip_to(next);
-                self.finish(skipped);
+            Input::Skip { level, next } => {
+                let lane = self.lanes.of_mut(level);
+                let skipped = lane.batches.skip_to(next);
+                lane.finish(skipped);
             }
-            Input::Leave { next } => {
-                self.batches.skip_to(next);
+            Input::Leave { level, next } => {
+                self.lanes.of_mut(level).batches.skip_to(next);
             }
-            Input::Insert { first, ends } => {
-                self.counters.accepted += ends.len() as u64;
-                self.batches.insert(first, ends);
+            Input::Insert { level, first, ends } => {
+                let lane = self.lanes.of_mut(level);
+                lane.counters.accepted += ends.len() as u64;
+                lane.batches.insert(first, ends);
             }
-            Input::Forget { range } => self.finish(range),
+            Input::Forget { level, range } => self.lanes.of_mut(level).finish(range),
             Input::Connected { epoch } => self.on_connected(epoch),
             Input::Opened { epoch } => self.on_opened(epoch),
             Input::Replied {
@@ -87,13 +95,16 @@ impl Core {
                 self.on_replied(epoch, call, committed);
             }
             Input::Closed { epoch, unsent_from } => self.on_closed(epoch, unsent_from),
-            Input::Flush => self.batches.seal(),
-            Input::Shed { bytes } => self.drop_oldest(bytes, Loss::Shed),
-            Input::Abandon => self.abandon(),
+            Input::Await { level, upto } => self.lanes.of_mut(level).batches.wait_for(upto),
+            Input::Flush => self.lanes.iter_mut().for_each(|lane| lane.batches.seal()),
+            Input::Shed { level, bytes } => self.drop_oldest(level, bytes, Loss::Shed),
+            Input::Abandon { level } => self.abandon(level),
             Input::Tick => {}
         }
         self.expire();
-        self.batches.seal_if_due(self.now);
+        for lane in self.lanes.iter_mut() {
+            lane.batches.seal_if_due(self.now);
+        }
         self.connect();
         self.send();
         self.close_spares();
@@ -113,32 +124,45 @@ impl Core {
             .iter()
             .filter_map(|link| link.deadline(&self.settings));
         let rests = self.links.iter().map(|link| link.rest_until);
-        let rests = rests.filter(|until| *until > self.now && !self.batches.is_empty());
-        links.chain(rests).chain(self.batches.seal_deadline()).min()
+        let rests = rests.filter(|until| *until > self.now && !self.lanes.is_empty());
+        let lanes = self.lanes.iter();
+        let lingers = lanes.filter_map(|lane| lane.batches.seal_deadline());
+        links.chain(rests).chain(lingers).min()
     }
 
-    /// Running totals.
+    /// Running totals of all levels.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.counters
+        let lanes = self.lanes.iter();
+        let sum = lanes.fold(Counters::default(), |sum, lane| sum + lane.counters);
+        Counters {
+            connects: self.connects,
+            ..sum
+        }
     }
 
-    /// Events that are accepted and not retired, by the counters.
+    /// Those of one level. It counts no connection attempts, which serve all levels.
+    #[must_use]
+    pub fn counters_of(&self, level: Reliability) -> Counters {
+        self.lanes.of(level).counters
+    }
+
+    /// Events of all levels that are accepted and not retired, by the counters.
     #[must_use]
     pub fn pending_events(&self) -> u64 {
-        self.counters.accepted - self.counters.retired()
+        let counters = self.counters();
+        counters.accepted - counters.retired()
     }
 
-    /// Events and bytes that are accepted and not retired, counted where they are.
+    /// Events of a level and their bytes that are accepted and not retired, counted where they are.
     #[must_use]
-    pub fn pending(&self) -> (u64, u64) {
-        let in_flight = self
-            .links
-            .iter()
-            .flat_map(Link::in_flight)
-            .map(|call| &call.batch);
-        self.batches
-            .iter()
+    pub fn pending(&self, level: Reliability) -> (u64, u64) {
+        let calls = self.links.iter().flat_map(Link::in_flight);
+        let in_flight = calls
+            .map(|call| &call.batch)
+            .filter(|batch| batch.level == level);
+        let waiting = self.lanes.of(level).batches.iter();
+        waiting
             .chain(in_flight)
             .fold((0, 0), |(events, bytes), batch| {
                 (
@@ -148,32 +172,39 @@ impl Core {
             })
     }
 
-    /// Every event with a lower sequence number is retired.
+    /// Every event of the level with a lower sequence number is retired.
     #[must_use]
-    pub fn watermark(&self) -> Seq {
-        self.retired.watermark()
+    pub fn watermark(&self, level: Reliability) -> Seq {
+        self.lanes.of(level).retired.watermark()
     }
 
-    /// The first event from `event` on that is not retired. The watermark stops at left-out events,
-    /// so it cannot tell.
+    /// The first event of the level from `event` on that is not retired. The watermark stops at
+    /// left-out events, so it cannot tell.
     #[must_use]
-    pub fn done_from(&self, event: Seq) -> Seq {
-        match self.retired.run(event) {
+    pub fn done_from(&self, level: Reliability, event: Seq) -> Seq {
+        match self.lanes.of(level).retired.run(event) {
             (true, upto) => upto,
             (false, _) => event,
         }
     }
 
-    /// The events that wait for their batch to fill or to be old enough.
+    /// The events of the level that wait for their batch to fill or to be old enough.
     #[must_use]
-    pub fn open_batch(&self) -> Option<&Batch> {
-        self.batches.open()
+    pub fn open_batch(&self, level: Reliability) -> Option<&Batch> {
+        self.lanes.of(level).batches.open()
     }
 
-    /// Whether a closed batch waits, because no agent takes one now.
+    /// Whether a closed batch of the level waits, because no agent takes one now.
     #[must_use]
-    pub fn is_held_up(&self) -> bool {
-        self.batches.is_ready()
+    pub fn is_held_up(&self, level: Reliability) -> bool {
+        self.lanes.of(level).batches.is_ready()
+    }
+
+    /// Whether a connection has nothing under way, so that what somebody begins to wait for would be
+    /// sent at once.
+    #[must_use]
+    pub fn sends_awaited_at_once(&self) -> bool {
+        select::is_idle(&self.links, self.now)
     }
 
     /// How many calls may be in flight to this agent now.
@@ -185,7 +216,7 @@ impl Core {
 
     fn on_connected(&mut self, epoch: Epoch) {
         let deadline = self.now + self.settings.request_timeout;
-        if let Some((_, link)) = self.link_of(epoch)
+        if let Some((_, link)) = link_of(&mut self.links, epoch)
             && link.is_connecting()
         {
             link.state = State::Greeting { epoch, deadline };
@@ -193,7 +224,7 @@ impl Core {
     }
 
     fn on_opened(&mut self, epoch: Epoch) {
-        if let Some((_, link)) = self.link_of(epoch)
+        if let Some((_, link)) = link_of(&mut self.links, epoch)
             && link.is_connecting()
         {
             link.state = State::Open { epoch };
@@ -202,26 +233,26 @@ impl Core {
 
     fn on_replied(&mut self, epoch: Epoch, id: CallId, committed: bool) {
         let now = self.now;
-        let Some((agent, link)) = self.link_of(epoch) else {
+        let Some((agent, link)) = link_of(&mut self.links, epoch) else {
             return;
         };
         let Some(call) = link.answer(id) else {
             self.break_link(agent, Some(Disconnect::UnknownCall(id)), None);
             return;
         };
+        self.has_answer = true;
+        self.lanes.of_mut(call.batch.level).calls_in_flight -= 1;
         if committed {
             link.on_acked(&call, now);
             self.retire(&call.batch, Outcome::Delivered { agent });
             return;
         }
-        if let Some(link) = self.links.get_mut(agent.index()) {
-            link.on_refused(call.sent, now, &self.settings, &mut self.random);
-        }
+        link.on_refused(call.sent, now, &self.settings, &mut self.random);
         self.give_back(call, Loss::Rejected);
     }
 
     fn on_closed(&mut self, epoch: Epoch, unsent_from: Option<CallId>) {
-        if let Some((agent, _)) = self.link_of(epoch) {
+        if let Some((agent, _)) = link_of(&mut self.links, epoch) {
             self.break_link(agent, None, unsent_from);
         }
     }
@@ -267,17 +298,18 @@ impl Core {
         let calls = link.close();
         link.on_broken(self.now, &self.settings, &mut self.random);
         for (id, mut call) in calls {
+            let lane = self.lanes.of_mut(call.batch.level);
+            lane.calls_in_flight -= 1;
             if unsent_from.is_some_and(|from| id >= from) {
                 // No byte of it was written, so this try does not count: it cannot be doubled.
                 call.batch.attempts -= 1;
-                self.batches.put_back(call.batch);
+                lane.batches.put_back(call.batch);
             } else {
                 self.give_back(call, Loss::Unknown);
             }
         }
-        let all_rest = select::do_all_rest(&self.links, self.now);
-        if self.settings.reliability == Reliability::BestEffort && all_rest {
-            self.drop_oldest(u64::MAX, Loss::Unreachable);
+        if select::do_all_rest(&self.links, self.now) {
+            self.drop_oldest(Reliability::BestEffort, u64::MAX, Loss::Unreachable);
         }
     }
 
@@ -286,13 +318,16 @@ impl Core {
         let backoff = &self.settings.backoff;
         let rest = backoff.delay(call.batch.attempts, &mut self.random);
         call.batch.rest_until = self.now + rest;
-        match self.settings.reliability {
-            Reliability::InMemory | Reliability::EndToEnd => self.batches.put_back(call.batch),
+        let level = call.batch.level;
+        match level {
+            Reliability::InMemory | Reliability::EndToEnd => {
+                self.lanes.of_mut(level).batches.put_back(call.batch);
+            }
             Reliability::BestEffort => self.retire(&call.batch, Outcome::Lost(loss)),
         }
     }
 
-    fn abandon(&mut self) {
+    fn abandon(&mut self, level: Reliability) {
         for agent in self.agents() {
             let Some(link) = self.links.get_mut(agent.index()) else {
                 continue;
@@ -306,20 +341,25 @@ impl Core {
                 });
             }
             for call in link.close().into_values() {
-                self.retire(&call.batch, Outcome::Lost(Loss::Unknown));
+                self.lanes.of_mut(call.batch.level).calls_in_flight -= 1;
+                match call.batch.level == level {
+                    true => self.retire(&call.batch, Outcome::Lost(Loss::Unknown)),
+                    false => self.give_back(call, Loss::Unknown),
+                }
             }
         }
-        self.drop_oldest(u64::MAX, Loss::Closed);
+        self.drop_oldest(level, u64::MAX, Loss::Closed);
     }
 
-    /// Gives up the oldest waiting events until `bytes` of them are gone, or none wait.
-    fn drop_oldest(&mut self, bytes: u64, loss: Loss) {
+    /// Gives up the oldest waiting events of a level until `bytes` of them are gone, or none wait.
+    fn drop_oldest(&mut self, level: Reliability, bytes: u64, loss: Loss) {
         let mut left = bytes;
         while left > 0 {
-            if !self.batches.is_ready() {
-                self.batches.seal();
+            let batches = &mut self.lanes.of_mut(level).batches;
+            if !batches.is_ready() {
+                batches.seal();
             }
-            let Some(batch) = self.batches.pop() else {
+            let Some(batch) = batches.pop() else {
                 return;
             };
             left = left.saturating_sub(batch.bytes.into());
@@ -328,26 +368,19 @@ impl Core {
     }
 
     fn retire(&mut self, batch: &Batch, outcome: Outcome) {
-        let (range, bytes) = (batch.range(), batch.bytes);
-        self.finish(range);
-        self.counters.retire(batch.events, outcome);
+        let (level, range, bytes) = (batch.level, batch.range(), batch.bytes);
+        self.lanes.of_mut(level).retire(batch, outcome);
         self.outputs.push_back(Output::Retire {
+            level,
             range,
             bytes,
             outcome,
         });
     }
 
-    /// Marks events as retired. None ever is twice: a batch is retired once.
-    fn finish(&mut self, range: SeqRange) {
-        let open = self.retired.open_in(range);
-        assert_eq!(open, range.len(), "some of {range:?} were retired before");
-        self.retired.add(range);
-    }
-
     /// Connects to an agent, if that is better than what is open.
     fn connect(&mut self) {
-        if self.batches.is_empty() {
+        if self.lanes.is_empty() {
             return;
         }
         let Some(agent) = select::to_connect(&self.links, self.now) else {
@@ -358,34 +391,33 @@ impl Core {
             self.next_epoch += 1;
             let deadline = self.now + self.settings.connect_timeout;
             link.connect(epoch, deadline, &self.settings);
-            self.counters.connects += 1;
+            self.connects += 1;
             self.outputs.push_back(Output::Connect { agent, epoch });
         }
     }
 
     /// Sends while an agent has room.
     fn send(&mut self) {
-        let ordered = self.settings.window == WindowMode::Ordered;
-        while self.batches.is_ready() {
-            let is_busy = self.links.iter().any(|link| link.in_flight_count() > 0);
-            if ordered && is_busy {
+        let now = self.now;
+        loop {
+            let is_quiet = self.has_answer || select::is_idle(&self.links, now);
+            let moment = Moment { now, is_quiet };
+            let Some(level) = self.lanes.next_to_send(moment) else {
                 return;
-            }
-            let now = self.now;
+            };
             let Some(link) = select::to_send(&mut self.links, now) else {
                 return;
             };
-            let next = match ordered {
-                true => self.batches.pop(),
-                false => self.batches.pop_rested(now),
-            };
-            let (Some(mut batch), Some(epoch)) = (next, link.epoch()) else {
+            let lane = self.lanes.of_mut(level);
+            let (Some(mut batch), Some(epoch)) = (lane.pop(moment), link.epoch()) else {
                 return;
             };
-            self.counters.batches += 1;
-            self.counters.retries += u64::from(batch.attempts > 0);
+            lane.counters.batches += 1;
+            lane.counters.retries += u64::from(batch.attempts > 0);
+            lane.calls_in_flight += 1;
             batch.attempts += 1;
             let call = link.send(batch, now);
+            self.lanes.on_sent(level);
             self.outputs.push_back(Output::Send { epoch, call, batch });
         }
     }
@@ -411,12 +443,13 @@ impl Core {
     fn agents(&self) -> impl Iterator<Item = AgentId> + use<> {
         (0..self.links.len()).map(AgentId::new)
     }
+}
 
-    fn link_of(&mut self, epoch: Epoch) -> Option<(AgentId, &mut Link)> {
-        self.agents()
-            .zip(&mut self.links)
-            .find(|(_, link)| link.epoch() == Some(epoch))
-    }
+fn link_of(links: &mut [Link], epoch: Epoch) -> Option<(AgentId, &mut Link)> {
+    (0..links.len())
+        .map(AgentId::new)
+        .zip(links)
+        .find(|(_, link)| link.epoch() == Some(epoch))
 }
 
 #[cfg(test)]
@@ -424,7 +457,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::delivery::Backoff;
+    use crate::delivery::{Backoff, WindowMode};
+
+    const LEVEL: Reliability = Reliability::InMemory;
 
     /// Sends a hundred batches to an agent that refuses the first one, for ten minutes. Says how
     /// many are acknowledged.
@@ -438,12 +473,15 @@ mod tests {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(20),
             backoff: Backoff::default(),
-            reliability: Reliability::InMemory,
         };
         let mut core = Core::new(settings, 1);
         let mut now = Duration::ZERO;
         let ends: Vec<u32> = (1..=100).collect();
-        core.step(now, Input::Append { ends: &ends });
+        let append = Input::Append {
+            level: LEVEL,
+            ends: &ends,
+        };
+        core.step(now, append);
         while now < Duration::from_secs(600) {
             match core.next_output() {
                 Some(Output::Connect { epoch, .. }) => {

@@ -207,9 +207,9 @@ mod tests {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(20),
             backoff: Backoff::default(),
-            reliability: Reliability::InMemory,
         };
         let batch = Batch {
+            level: Reliability::InMemory,
             first: Seq::ZERO,
             events: 1,
             bytes: 1,

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`core`](self) | what happens after each failure |
 //! | `select` | which agent is used next |
+//! | `lane` | the events of one level; the levels take turns |
 //! | `batch` | when a batch is closed |
 //! | `link` | one agent: its connection, its calls in flight, its rest after failures |
 //! | `window` | how many calls may be in flight |
@@ -24,6 +25,7 @@
 mod backoff;
 mod batch;
 mod core;
+mod lane;
 mod link;
 mod outcome;
 mod select;

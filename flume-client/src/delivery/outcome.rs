@@ -109,7 +109,7 @@ impl Add for Lost {
     }
 }
 
-/// Running totals of a [`Core`](super::Core), in events unless said otherwise.
+/// Running totals of a [`Core`](super::Core) or one of its levels, in events unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Taken.
@@ -133,11 +133,28 @@ impl Counters {
         self.delivered + self.lost.total()
     }
 
+    /// Counts events that are retired.
     pub(super) fn retire(&mut self, events: u32, outcome: Outcome) {
         let counter = match outcome {
             Outcome::Delivered { .. } => &mut self.delivered,
             Outcome::Lost(loss) => self.lost.of(loss),
         };
         *counter += u64::from(events);
+    }
+}
+
+/// Of several levels together.
+impl Add for Counters {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            accepted: self.accepted + other.accepted,
+            delivered: self.delivered + other.delivered,
+            lost: self.lost + other.lost,
+            batches: self.batches + other.batches,
+            retries: self.retries + other.retries,
+            connects: self.connects + other.connects,
+        }
     }
 }

@@ -34,6 +34,13 @@ pub(super) fn to_send(links: &mut [Link], now: Time) -> Option<&mut Link> {
     None
 }
 
+/// Whether the agent that [`to_send`] chooses has nothing under way.
+pub(super) fn is_idle(links: &[Link], now: Time) -> bool {
+    let mut usable = links.iter().filter(|link| link.is_usable(now));
+    let chosen = usable.find(|link| link.has_room() || link.is_proven());
+    chosen.is_some_and(|link| link.in_flight_count() == 0)
+}
+
 /// Agents with an idle connection that come after one that works.
 pub(super) fn spares(links: &[Link], now: Time) -> impl Iterator<Item = AgentId> + use<'_> {
     let is_active = |link: &Link| link.is_usable(now) && link.is_proven();

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::window::WindowMode;
-use crate::reliability::Reliability;
 
 /// Time since a start that the driver chooses. It must never run backwards.
 pub type Time = Duration;
@@ -79,7 +78,8 @@ pub struct Settings {
     pub batch_events_max: u32,
     /// Most bytes of a batch, unless one event has more.
     pub batch_bytes_max: u32,
-    /// The longest that an event waits for its batch to fill.
+    /// The longest that an event waits for its batch to fill. One that somebody waits for does so
+    /// only while the connection has calls under way ([`Input::Await`](super::Input::Await)).
     pub linger: Duration,
     /// Batches under way at once.
     pub window: WindowMode,
@@ -90,6 +90,4 @@ pub struct Settings {
     /// How long an agent rests after a failure; also how long a batch that was not acknowledged
     /// waits.
     pub backoff: Backoff,
-    /// What becomes of events that an agent did not take.
-    pub reliability: Reliability,
 }

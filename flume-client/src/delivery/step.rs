@@ -3,6 +3,7 @@
 use super::batch::Batch;
 use super::outcome::Outcome;
 use super::settings::{AgentId, CallId, Epoch};
+use crate::reliability::Reliability;
 use crate::seq::{Seq, SeqRange};
 
 /// What happened outside.
@@ -10,23 +11,31 @@ use crate::seq::{Seq, SeqRange};
 pub enum Input<'a> {
     /// Events were accepted; they take the next sequence numbers.
     Append {
+        /// Whose sequence numbers: each level has its own.
+        level: Reliability,
         /// For each event, its size and those of the events before it in this input, added up.
         ends: &'a [u32],
     },
     /// No events have the sequence numbers from here up to `next`: they were lost or retired
     /// before. The open batch is closed.
     Skip {
+        /// Whose.
+        level: Reliability,
         /// The sequence number of the next event.
         next: Seq,
     },
     /// The events from here up to `next` cannot be had now. Those after them go first; the open
     /// batch is closed.
     Leave {
+        /// Whose.
+        level: Reliability,
         /// The sequence number of the next event.
         next: Seq,
     },
     /// Events that were left out have come. They go before those after them.
     Insert {
+        /// Whose.
+        level: Reliability,
         /// The first one's sequence number.
         first: Seq,
         /// As in `Append`.
@@ -34,6 +43,8 @@ pub enum Input<'a> {
     },
     /// No events have these sequence numbers, which were left out.
     Forget {
+        /// Whose.
+        level: Reliability,
         /// The numbers.
         range: SeqRange,
     },
@@ -63,16 +74,31 @@ pub enum Input<'a> {
         /// This call and those after it were not begun to be written. `None`: all were.
         unsent_from: Option<CallId>,
     },
-    /// Close the open batch now.
+    /// Somebody waits for every event of a level below a number; they may not have come yet. Their
+    /// batch does not linger: it is closed as soon as a connection has nothing under way, else with
+    /// the next answer, so that those who wait share batches.
+    Await {
+        /// The level.
+        level: Reliability,
+        /// The number after that of the last of them.
+        upto: Seq,
+    },
+    /// Close the open batch of each level now.
     Flush,
-    /// Give up the oldest events that wait, until `bytes` of them are gone or none wait. Those in
-    /// flight stay.
+    /// Give up the oldest events of a level that wait, until `bytes` of them are gone or none wait.
+    /// Those in flight stay.
     Shed {
+        /// The level.
+        level: Reliability,
         /// Bytes of events.
         bytes: u64,
     },
-    /// Give up everything that is pending.
-    Abandon,
+    /// Give up everything of a level that is pending, and end all connections. What others have in
+    /// flight waits again.
+    Abandon {
+        /// The level.
+        level: Reliability,
+    },
     /// Time has passed.
     Tick,
 }
@@ -107,6 +133,8 @@ pub enum Output {
     },
     /// Events are retired and can be forgotten.
     Retire {
+        /// Their level.
+        level: Reliability,
         /// Their sequence numbers.
         range: SeqRange,
         /// Their bytes.

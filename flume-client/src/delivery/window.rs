@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use crate::reliability::Reliability;
+
 /// How the number of calls in flight is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -17,7 +19,9 @@ pub enum WindowMode {
         /// Upper bound. Flume handles at most 16 calls of a source at once.
         max: u32,
     },
-    /// One call in flight over all agents: events arrive in order, except those sent again.
+    /// One call in flight for each level of [`Reliability`](crate::Reliability), over all agents:
+    /// the events of a level arrive in order, except those sent again. Between levels there is no
+    /// order.
     Ordered,
 }
 
@@ -44,9 +48,11 @@ pub(super) struct Acked {
     pub(super) alone: bool,
 }
 
-/// The window of one connection. It starts at 1.
+/// The window of one connection. If it is adaptive, it starts at 1.
 #[derive(Debug)]
 pub(super) struct Window {
+    /// It is what it is: there is nothing to be found out.
+    is_fixed: bool,
     size: u32,
     max: u32,
     /// Double each round until calls begin to wait.
@@ -72,11 +78,13 @@ struct Round {
 
 impl Window {
     pub(super) fn new(mode: WindowMode) -> Self {
-        let max = match mode {
-            WindowMode::Adaptive { max } => max.max(1),
-            WindowMode::Ordered => 1,
+        let (is_fixed, max) = match mode {
+            WindowMode::Adaptive { max } => (false, max.max(1)),
+            // Each level keeps to one call, and none waits for that of another one.
+            WindowMode::Ordered => (true, Reliability::ALL.len() as u32),
         };
         Self {
+            is_fixed,
             size: 1,
             max,
             doubling: true,
@@ -90,7 +98,11 @@ impl Window {
 
     /// How many calls may be in flight now.
     pub(super) fn size(&self) -> u32 {
-        if self.is_probing() { 1 } else { self.size }
+        match (self.is_fixed, self.is_probing()) {
+            (true, _) => self.max,
+            (false, true) => 1,
+            (false, false) => self.size,
+        }
     }
 
     /// A batch waits and the window has no room for it.
@@ -222,9 +234,11 @@ mod tests {
     }
 
     #[test]
-    fn the_ordered_mode_keeps_one_call_in_flight() {
+    fn the_ordered_mode_has_room_for_a_call_of_each_level() {
         let mut window = Window::new(WindowMode::Ordered);
-        assert_eq!(settle(&mut window, 16, 1000), 1);
+        assert_eq!(window.size(), 3);
+        window.on_refused();
+        assert_eq!(settle(&mut window, 16, 1000), 3);
     }
 
     #[test]

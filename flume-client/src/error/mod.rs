@@ -29,7 +29,6 @@ pub use agent::{AgentError, PeerText};
 use crate::agent_url::{AgentUrl, AgentUrlError};
 use crate::debug::debug_is_the_message;
 use crate::event::{Event, HeaderFault};
-use crate::reliability::Reliability;
 #[doc(inline)]
 pub use crate::spool::{
     DeniedBy, DirectoryError, FileName, FileSizeLimit, Holder, Removed, SpoolError, User,
@@ -98,12 +97,6 @@ pub enum BuildError {
     NothingToSet {
         /// The builder's method.
         setting: &'static str,
-    },
-    /// A spool, and a level that does not use it.
-    #[error("a spool is of no use with {reliability:?}: choose EndToEnd, or leave the spool out")]
-    IdleSpool {
-        /// The level.
-        reliability: Reliability,
     },
     /// End-to-end, and the oldest events are to be dropped.
     #[error("end-to-end keeps what it took: choose an overflow policy other than DropOldest")]

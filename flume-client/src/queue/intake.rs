@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use super::awaited::Awaited;
+use super::lane::Lane;
 use super::oneshot::Promise;
 use super::opened_spool::OpenedSpool;
 use super::receipt::{Name, Receipt};
@@ -28,6 +30,7 @@ use crate::event_batch::EventBatch;
 use crate::event_id::EVENT_ID_BYTES_MAX;
 use crate::fork::Generation;
 use crate::health::{Health, Limits};
+use crate::reliability::{PerLevel, Reliability};
 use crate::seq::Seq;
 use crate::situations::reached;
 use crate::stats::fill::Fill;
@@ -39,9 +42,12 @@ const LOCK_TRIES: u32 = 1000;
 #[derive(Debug)]
 pub(crate) struct Intake {
     state: Mutex<IntakeState>,
-    buffer_bytes_max: usize,
+    /// Beside the lock: receipts know it, and the lock holds receipts.
+    pub(crate) awaited: Arc<Awaited>,
+    /// Bytes of the buffer that may be in use for an event of a level to be taken.
+    capacity: PerLevel<usize>,
     event_bytes_max: usize,
-    event_ids: bool,
+    event_ids: PerLevel<bool>,
     limits: Limits,
     clock: Arc<dyn Clock>,
     generation: Generation,
@@ -50,12 +56,15 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(config: &Config, beginning: Beginning, clock: Arc<dyn Clock>) -> Self {
+    /// `spool` is where the events of a spool begin, if there is one.
+    pub(crate) fn new(config: &Config, spool: Option<Beginning>, clock: Arc<dyn Clock>) -> Self {
+        let awaited = Arc::default();
         Self {
-            state: Mutex::new(IntakeState::new(config, beginning)),
-            buffer_bytes_max: config.buffer_bytes_max,
+            state: Mutex::new(IntakeState::new(config, spool, &awaited)),
+            awaited,
+            capacity: PerLevel::new(|level| config.buffer_share(level)),
             event_bytes_max: config.event_bytes_max,
-            event_ids: config.event_ids,
+            event_ids: PerLevel::new(|level| config.adds_event_ids(level)),
             limits: config.limits(),
             clock,
             generation: Generation::now(),
@@ -101,52 +110,58 @@ impl Intake {
     }
 
     /// Takes one event, if everything about it is right.
-    pub(crate) fn append(&self, event: &Event) -> Result<Receipt, Refusal> {
-        self.take(event, |state, number, name| {
-            state.receipts.issue(number, name)
+    pub(crate) fn append(&self, level: Reliability, event: &Event) -> Result<Receipt, Refusal> {
+        self.take(level, event, |lane, number, name| {
+            lane.receipts.issue(number, name)
         })
     }
 
     /// The same without a receipt, whose making and end each change a counter that threads share.
-    pub(crate) fn send(&self, event: &Event) -> Result<(), Refusal> {
-        self.take(event, |_, _, _| ())
+    pub(crate) fn send(&self, level: Reliability, event: &Event) -> Result<(), Refusal> {
+        self.take(level, event, |_, _, _| ())
     }
 
     /// Takes one event, and does this with the number that it got.
     #[inline]
     fn take<T>(
         &self,
+        level: Reliability,
         event: &Event,
-        then: impl FnOnce(&mut IntakeState, Seq, Name) -> T,
+        then: impl FnOnce(&mut Lane, Seq, Name) -> T,
     ) -> Result<T, Refusal> {
         self.check_process(1)?;
         let checked = self.check(event);
-        let adds_id = self.adds_id(event);
+        let adds_id = self.adds_id(level, event);
         let mut state = self.lock();
         let room = checked.and_then(|()| {
-            let (events, bytes) = (1, self.bytes_of(event));
-            state.check_room(Amount { events, bytes }, self.buffer_bytes_max)
+            let (events, bytes) = (1, self.bytes_of(level, event));
+            state.check_room(level, Amount { events, bytes }, self.capacity[level])
         });
         if let Err(refusal) = room {
             return Err(self.refuse(state, refusal, 1));
         }
-        let (number, name) = state.push(event, adds_id);
-        let taken = then(&mut state, number, name);
-        announce(state);
+        let (number, name) = state.push(level, event, adds_id);
+        let taken = then(&mut state.lanes[level], number, name);
+        announce(state, level);
         Ok(taken)
     }
 
     /// Takes all events or none; the error names the first that is at fault.
-    pub(crate) fn append_all(&self, events: &[Event]) -> Result<Vec<Receipt>, (usize, Refusal)> {
+    pub(crate) fn append_all(
+        &self,
+        level: Reliability,
+        events: &[Event],
+    ) -> Result<Vec<Receipt>, (usize, Refusal)> {
         self.check_process(events.len() as u64)
             .map_err(|refusal| (0, refusal))?;
         let mut numbered = events.iter().enumerate();
         let faulty = numbered.find_map(|(index, event)| Some((index, self.check(event).err()?)));
-        let amount = self.amount_of(events);
-        let adds_id: Vec<bool> = events.iter().map(|event| self.adds_id(event)).collect();
+        let amount = self.amount_of(level, events);
+        let adds_id = events.iter().map(|event| self.adds_id(level, event));
+        let adds_id: Vec<bool> = adds_id.collect();
         let mut state = self.lock();
         let refused = faulty.or_else(|| {
-            let refusal = state.check_room(amount, self.buffer_bytes_max);
+            let refusal = state.check_room(level, amount, self.capacity[level]);
             Some((0, refusal.err()?))
         });
         if let Some((index, refusal)) = refused {
@@ -155,17 +170,18 @@ impl Intake {
         }
         let pairs = events.iter().zip(adds_id);
         let receipts = pairs.map(|(event, adds_id)| {
-            let (number, name) = state.push(event, adds_id);
-            state.receipts.issue(number, name)
+            let (number, name) = state.push(level, event, adds_id);
+            state.lanes[level].receipts.issue(number, name)
         });
         let receipts = receipts.collect();
-        announce(state);
+        announce(state, level);
         Ok(receipts)
     }
 
     /// Takes all events of a batch or none, by swapping buffers.
     pub(crate) fn append_encoded(
         &self,
+        level: Reliability,
         batch: &mut EventBatch,
     ) -> Result<Option<Receipt>, Refusal> {
         let events = batch.len();
@@ -183,42 +199,46 @@ impl Intake {
             events,
             bytes: batch.bytes(),
         };
-        let room = checked.and_then(|()| state.check_room(amount, self.buffer_bytes_max));
+        let room = checked.and_then(|()| state.check_room(level, amount, self.capacity[level]));
         if let Err(refusal) = room {
             return Err(self.refuse(state, refusal, events as u64));
         }
-        let receipt = state.push_encoded(batch);
-        announce(state);
+        let receipt = state.push_encoded(level, batch);
+        announce(state, level);
         Ok(Some(receipt))
     }
 
-    /// How full buffer and spool are.
-    pub(crate) fn fill(&self) -> Fill {
+    /// How full buffer and spool are for events of a level.
+    pub(crate) fn fill(&self, level: Reliability) -> Fill {
         if self.forked_from().is_some() {
             return Fill::default();
         }
         let state = self.lock_soon();
         Fill {
-            buffer_bytes: state.used(self.buffer_bytes_max) as u64,
-            buffer_bytes_max: self.buffer_bytes_max as u64,
+            buffer_bytes: state.used(self.capacity[level]) as u64,
+            buffer_bytes_max: self.capacity[level] as u64,
             event_bytes_max: self.event_bytes_max as u64,
-            spool: state.store.fill(),
+            spool: state.lanes[level].store.fill(),
         }
     }
 
     /// Fulfils the promise when this fits, at once or later.
-    pub(crate) fn when_ready(&self, amount: Amount, promise: Promise<()>) {
+    pub(crate) fn when_ready(&self, level: Reliability, amount: Amount, promise: Promise<()>) {
         if self.forked_from().is_some() {
             // The promise is dropped, which ends the wait.
             return;
         }
         let mut state = self.lock();
-        let room = state.check_room(amount, self.buffer_bytes_max);
+        let room = state.check_room(level, amount, self.capacity[level]);
         let waits = room.is_err_and(|refusal| refusal.is_retryable());
-        if waits && amount.bytes <= self.buffer_bytes_max {
+        if waits && amount.bytes <= self.capacity[level] {
             reached!("a caller waits for room");
             let given_up = state.waits_given_up();
-            state.ready.push(RoomWait { amount, promise });
+            state.ready.push(RoomWait {
+                level,
+                amount,
+                promise,
+            });
             drop(state);
             // Letting go of a promise can run its waiter's code, so not under the lock.
             drop(given_up);
@@ -231,12 +251,13 @@ impl Intake {
     }
 
     /// Puts a request before the sender. Once the client has ended, its promise is dropped.
-    pub(crate) fn request(&self, request: impl FnOnce(Seq) -> Request) {
+    /// It is told the number of each level's next event.
+    pub(crate) fn request(&self, request: impl FnOnce(PerLevel<Seq>) -> Request) {
         if self.forked_from().is_some() {
             return;
         }
         let mut state = self.lock();
-        let request = request(state.next);
+        let request = request(PerLevel::new(|level| state.lanes[level].next));
         if state.running == 0 {
             reached!("something is asked of a client that has ended");
             drop(state);
@@ -245,10 +266,10 @@ impl Intake {
         }
         state.closed |= matches!(request, Request::Close { .. });
         state.requests.push(request);
-        let sleeper = state.sleeper.take().map(|sleeper| sleeper.waker);
-        let listener = state.listener.take();
+        let mut wakers: Vec<_> = state.sleepers().collect();
+        wakers.extend(state.listener.take());
         drop(state);
-        wakeup::wake(sleeper.into_iter().chain(listener));
+        wakeup::wake(wakers);
     }
 
     /// Hands the sender the events of a dead process, to be sent from its own directory. `false`:
@@ -260,11 +281,7 @@ impl Intake {
             return false;
         }
         reached!("a place is adopted");
-        state.stats.recovered += events;
-        state.stats.pending += events;
-        if let Some(spool) = &mut state.stats.spool {
-            spool.adopted += events;
-        }
+        state.find_adopted(events);
         state.requests.push(Request::Adopt(spool));
         let listener = state.listener.take();
         drop(state);
@@ -279,14 +296,15 @@ impl Intake {
 
     /// Wakes callers who wait for room, now that there may be some.
     pub(crate) fn offer_room(&self, state: &mut IntakeState, wakers: &mut Vec<Waker>) {
-        let capacity = self.buffer_bytes_max;
-        let used = state.used(capacity);
         let closed = state.closed;
+        let used = PerLevel::new(|level| state.used(self.capacity[level]));
+        let lanes = &state.lanes;
         // A quarter of the buffer must be free, so that a waiting caller is woken for many events.
-        let store = &state.store;
         let fits = |wait: &mut RoomWait| {
-            let fits_room = store.check(wait.amount, None).is_ok();
-            closed || (fits_room && used + wait.amount.bytes.max(capacity / 4) <= capacity)
+            let RoomWait { level, amount, .. } = *wait;
+            let fits_room = lanes[level].store.check(amount, None).is_ok();
+            let capacity = self.capacity[level];
+            closed || (fits_room && used[level] + amount.bytes.max(capacity / 4) <= capacity)
         };
         for wait in state.ready.extract_if(.., fits) {
             reached!("there is room for a caller who waits");
@@ -311,11 +329,11 @@ impl Intake {
         state.closed = true;
         state.stats.failed.get_or_insert(thread);
         let ready = std::mem::take(&mut state.ready);
-        let sleeper = state.sleeper.take().map(|sleeper| sleeper.waker);
-        let listener = state.listener.take();
+        let mut wakers: Vec<_> = state.sleepers().collect();
+        wakers.extend(state.listener.take());
         drop(state);
         drop(ready);
-        wakeup::wake(sleeper.into_iter().chain(listener));
+        wakeup::wake(wakers);
     }
 
     /// A thread of the client has ended. With the last one, callers are told what became of their
@@ -371,8 +389,8 @@ impl Intake {
     }
 
     /// Bytes that the event takes, at the most.
-    fn bytes_of(&self, event: &Event) -> usize {
-        let id = if self.event_ids {
+    fn bytes_of(&self, level: Reliability, event: &Event) -> usize {
+        let id = if self.event_ids[level] {
             EVENT_ID_BYTES_MAX
         } else {
             0
@@ -381,15 +399,15 @@ impl Intake {
     }
 
     /// The same of several.
-    pub(crate) fn amount_of(&self, events: &[Event]) -> Amount {
+    pub(crate) fn amount_of(&self, level: Reliability, events: &[Event]) -> Amount {
         Amount {
             events: events.len(),
-            bytes: events.iter().map(|event| self.bytes_of(event)).sum(),
+            bytes: events.iter().map(|event| self.bytes_of(level, event)).sum(),
         }
     }
 
-    fn adds_id(&self, event: &Event) -> bool {
-        self.event_ids && !event.has_own_id()
+    fn adds_id(&self, level: Reliability, event: &Event) -> bool {
+        self.event_ids[level] && !event.has_own_id()
     }
 
     fn check(&self, event: &Event) -> Result<(), Refusal> {
@@ -405,8 +423,8 @@ impl Intake {
 }
 
 /// Wakes the taker of the events that were pushed.
-fn announce(mut state: MutexGuard<'_, IntakeState>) {
-    let waker = state.waker_if_due();
+fn announce(mut state: MutexGuard<'_, IntakeState>, level: Reliability) {
+    let waker = state.lanes[level].waker_if_due();
     drop(state);
     // A waker of the client's own thread: it does not panic.
     waker.into_iter().for_each(Waker::wake);
@@ -422,16 +440,18 @@ mod tests {
     use crate::error::DeliveryError;
     use crate::queue::oneshot::{self, Waited};
 
+    const MEMORY: Reliability = Reliability::InMemory;
+
     fn intake() -> Intake {
         let builder = Client::builder().agent("avro://localhost:1");
         let config = builder.buffer_bytes(100).event_bytes(100).check().unwrap();
-        Intake::new(&config, Beginning::in_memory(), Arc::new(SystemClock))
+        Intake::new(&config, None, Arc::new(SystemClock))
     }
 
     #[test]
     fn receipts_resolve_and_counters_balance_when_the_worker_dies() {
         let intake = intake();
-        let receipt = intake.append(&Event::new("left over")).unwrap();
+        let receipt = intake.append(MEMORY, &Event::new("left over")).unwrap();
         let thread = ClientThread::Sender;
         intake.fail(thread);
         intake.thread_ended();
@@ -439,13 +459,13 @@ mod tests {
             receipt.wait(Duration::ZERO),
             Err(DeliveryError::Failed { thread })
         );
-        let stats = intake.lock().stats.clone();
+        let stats = intake.stats();
         assert_eq!(
             (stats.accepted, stats.pending, stats.lost.unknown),
             (1, 0, 1)
         );
         assert_eq!(
-            intake.append(&Event::new("later")).unwrap_err(),
+            intake.append(MEMORY, &Event::new("later")).unwrap_err(),
             Refusal::Failed { thread }
         );
     }
@@ -453,20 +473,23 @@ mod tests {
     #[test]
     fn in_a_forked_process_nothing_is_taken_and_no_lock_is_touched() {
         let mut intake = intake();
-        let taken = intake.append(&Event::new("in the parent")).unwrap();
+        let taken = intake.append(MEMORY, &Event::new("in the parent")).unwrap();
         intake.generation = Generation::past();
         let intake = intake;
         let process = std::process::id();
         // As a thread held it that is not there.
         let _held = intake.state.lock().unwrap();
         let refused = Refusal::Forked { process };
-        assert_eq!(intake.append(&Event::new("1")).unwrap_err(), refused);
+        assert_eq!(
+            intake.append(MEMORY, &Event::new("1")).unwrap_err(),
+            refused
+        );
         let batch = vec![Event::new("2"), Event::new("3")];
-        assert_eq!(intake.append_all(&batch).unwrap_err(), (0, refused));
+        assert_eq!(intake.append_all(MEMORY, &batch).unwrap_err(), (0, refused));
         let stats = intake.stats();
         assert_eq!((stats.refused.forked, stats.accepted), (3, 0));
         let (promise, ticket) = oneshot::oneshot();
-        intake.when_ready(Amount::SOME, promise);
+        intake.when_ready(MEMORY, Amount::SOME, promise);
         assert!(matches!(ticket.wait(Duration::MAX), Waited::Gone));
         let (promise, ticket) = oneshot::oneshot();
         intake.request(|_| Request::Close {
@@ -501,7 +524,7 @@ mod tests {
     fn a_batch_that_can_never_fit_is_not_refused_as_retryable() {
         let intake = intake();
         let events = vec![Event::new([0; 60]), Event::new([0; 60])];
-        let (_, refusal) = intake.append_all(&events).unwrap_err();
+        let (_, refusal) = intake.append_all(MEMORY, &events).unwrap_err();
         assert!(!refusal.is_retryable(), "{refusal}");
     }
 }

@@ -3,12 +3,14 @@
 //! | file | holds |
 //! |---|---|
 //! | [`intake`](Intake), [`state`](IntakeState) | where callers and the takers of events meet, under one short lock |
+//! | `lane` | the events of one level |
 //! | [`chunk`](Chunk) | events on their way |
 //! | [`room`](Room) | when events go to the disk, and the spool's room as far as `append` must know it |
 //! | [`handover`](Handover) | what committer and sender tell each other |
 //! | [`opened_spool`](OpenedSpool) | what lies in a spool when it is opened |
 //! | [`unacked`](Unacked) | the sender's events, until they are retired |
 //! | [`receipt`](Receipt) | what became of one event |
+//! | [`awaited`](Awaited) | for which events somebody waits until an agent has them |
 //! | [`stored`](Stored) | up to where events are stored, and who waits for that |
 //! | [`request`](Request) | what is asked of the sender |
 //! | [`oneshot`](Ticket), [`blocking`](BlockingThread), [`wakeup`] | one value for one waiter; work that may block; how callers are woken |
@@ -16,10 +18,12 @@
 //!
 //! No thread's own work is here, and no socket or file: see the committer and the sender.
 
+mod awaited;
 mod blocking;
 mod chunk;
 mod handover;
 mod intake;
+mod lane;
 mod life;
 mod oneshot;
 mod opened_spool;

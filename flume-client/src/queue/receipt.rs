@@ -14,12 +14,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::awaited::Awaited;
 use super::stored::{DurableMark, Stored};
 use crate::agent_url::AgentUrl;
 use crate::delivery::{Loss, Outcome};
 use crate::error::{AgentError, ClientThread, DeliveryError, StoreError};
 use crate::event_id;
 use crate::fork::Generation;
+use crate::reliability::Reliability;
 use crate::seq::{Seq, SeqRange};
 
 /// Tells what became of an event that `append` took. Dropping it changes nothing for the event, and
@@ -69,6 +71,11 @@ impl Receipt {
         }
         let started = Instant::now();
         let mut state = self.slot.lock();
+        if self.slot.result(&state, self.sequence).is_none() {
+            drop(state);
+            self.slot.ask(self.sequence);
+            state = self.slot.lock();
+        }
         loop {
             if let Some(result) = self.slot.result(&state, self.sequence) {
                 return result;
@@ -98,8 +105,9 @@ impl Receipt {
         self.slot.facts.stored.wait(self.sequence, timeout)
     }
 
-    /// Number of the event within this run of the client: events taken later have higher ones. They
-    /// begin with 0, or with a spool after those of earlier runs that the spool's files tell of. A
+    /// Number of the event within this run of the client, among those of its
+    /// [level](crate::Client::at): events taken later have higher ones. They begin with 0, or end to end
+    /// after those of earlier runs that the spool's files tell of. A
     /// run of which nothing was written, on a disk that takes nothing, is told of by none: the next
     /// one may give its numbers again, as does a copy of the spool. What no other event has is
     /// [`guid`](Self::guid), which has the number after the run's id.
@@ -141,15 +149,17 @@ impl Future for Delivered<'_> {
         }
         let waker = context.waker().clone();
         let waiter = self.waiting.and_then(|key| state.waiter(key));
-        let replaced = if let Some(waiter) = waiter {
-            Some(mem::replace(&mut waiter.waker, waker))
+        if let Some(waiter) = waiter {
+            let replaced = mem::replace(&mut waiter.waker, waker);
+            drop(state);
+            // Letting go of a waker runs foreign code, so not under the lock.
+            drop(replaced);
         } else {
-            self.waiting = Some(state.wait(*sequence, waker));
-            None
-        };
-        drop(state);
-        // Letting go of a waker runs foreign code, so not under the lock.
-        drop(replaced);
+            let key = state.wait(*sequence, waker);
+            drop(state);
+            self.waiting = Some(key);
+            slot.ask(*sequence);
+        }
         Poll::Pending
     }
 }
@@ -189,13 +199,15 @@ struct Slot {
     changed: Condvar,
 }
 
-/// What is the same for all receipts of a client.
+/// What is the same for all receipts of a lane.
 #[derive(Debug)]
 struct Facts {
     generation: Generation,
     agents: Box<[AgentUrl]>,
+    level: Reliability,
     run_id: u64,
     stored: Arc<DurableMark>,
+    awaited: Arc<Awaited>,
     last_error: Mutex<Option<Arc<AgentError>>>,
 }
 
@@ -238,6 +250,11 @@ impl Slot {
 
     fn lock(&self) -> MutexGuard<'_, SlotState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody waits for an event.
+    fn ask(&self, sequence: Seq) {
+        self.facts.awaited.ask(self.facts.level, sequence);
     }
 
     fn is_held(self: &Arc<Self>) -> bool {
@@ -353,18 +370,23 @@ pub(crate) struct Receipts {
 }
 
 impl Receipts {
-    /// For events from number `first` on, which may be stored some time after they are taken.
-    pub(crate) fn new(
+    /// For events of a level from number `first` on, which may be stored some time after they are
+    /// taken.
+    pub(super) fn new(
         agents: &[AgentUrl],
+        level: Reliability,
         run_id: u64,
         first: Seq,
         stored: Arc<DurableMark>,
+        awaited: Arc<Awaited>,
     ) -> Self {
         let facts = Facts {
             generation: Generation::now(),
             agents: agents.into(),
+            level,
             run_id,
             stored,
+            awaited,
             last_error: Mutex::default(),
         };
         Self {
@@ -519,10 +541,15 @@ fn reuse(spare: &mut Vec<Arc<Slot>>, mut slot: Arc<Slot>) {
 mod tests {
     use super::*;
 
+    fn receipts(stored: Arc<DurableMark>) -> Receipts {
+        let level = Reliability::InMemory;
+        Receipts::new(&[], level, 7, Seq::ZERO, stored, Arc::default())
+    }
+
     #[test]
     fn events_that_nobody_asks_for_take_no_slots_however_many_wait() {
         let stored = Arc::new(DurableMark::new(Seq::ZERO));
-        let mut receipts = Receipts::new(&[], 7, Seq::ZERO, stored);
+        let mut receipts = receipts(stored);
         let all = SeqRange::of(Seq::ZERO, SLOT_EVENTS * 100);
         let asked = receipts.issue(Seq::ZERO, Name::Given);
         let mut last = None;
@@ -563,7 +590,7 @@ mod tests {
     #[test]
     fn events_with_outcomes_take_no_slots_behind_one_that_is_never_done_with() {
         let stored = Arc::new(DurableMark::new(Seq::ZERO));
-        let mut receipts = Receipts::new(&[], 7, Seq::ZERO, stored);
+        let mut receipts = receipts(stored);
         let first = receipts.issue(Seq::ZERO, Name::Given);
         let shed = Outcome::Lost(Loss::Shed);
         let (mut waiting, mut slots_max) = (VecDeque::new(), 0);

@@ -5,15 +5,16 @@ use std::time::Duration;
 use super::oneshot::Promise;
 use super::opened_spool::OpenedSpool;
 use crate::error::FlushError;
+use crate::reliability::PerLevel;
 use crate::seq::Seq;
 use crate::stats::report::Report;
 
 /// Something that a caller or the committer asks of the sender.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Send everything below `upto` now and say when it is done.
+    /// Send everything of each level below `upto` now and say when it is done.
     Flush {
-        upto: Seq,
+        upto: PerLevel<Seq>,
         timeout: Duration,
         promise: Promise<Result<(), FlushError>>,
     },

@@ -136,14 +136,6 @@ impl StoreWhen {
         }
     }
 
-    /// Threads between callers and agents, which end together.
-    pub(crate) fn threads(&self) -> u32 {
-        match self {
-            Self::Always(_) => 2,
-            Self::Never => 1,
-        }
-    }
-
     /// Whether this can be taken in; `trouble` is what may be why not. Inlined for `append`, which
     /// pays for each instruction of it.
     #[inline]

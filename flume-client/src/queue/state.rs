@@ -5,24 +5,23 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::awaited::Awaited;
 use super::chunk::Chunk;
+use super::lane::{Lane, Spares};
 use super::oneshot::Promise;
-use super::receipt::{Name, Receipt, Receipts};
+use super::receipt::{Name, Receipt};
 use super::request::Request;
 use super::room::{Amount, Beginning, CommitReport, StoreWhen};
-use crate::config::{CHUNK_BYTES, Config};
+use crate::config::Config;
 use crate::delivery::{AgentId, Loss, Outcome};
 use crate::error::{AgentError, Refusal};
 use crate::event::Event;
 use crate::event_batch::EventBatch;
-use crate::event_id::{EVENT_ID_BYTES_MAX, EventIds};
+use crate::reliability::{PerLevel, Reliability};
 use crate::seq::{Seq, SeqRange};
 use crate::situations::reached;
 use crate::stats::times::Times;
 use crate::stats::{AgentStats, Stats, UnreadableEvents};
-
-/// Empty chunks kept for reuse.
-const SPARE_CHUNKS_MAX: usize = 8;
 
 /// While `append` finds no room again and again, the sender is told of it this often: each time
 /// costs the caller a system call.
@@ -31,19 +30,13 @@ const NO_ROOM_PAUSE: Duration = Duration::from_secs(1);
 /// What the lock protects.
 #[derive(Debug)]
 pub(crate) struct IntakeState {
+    /// Without what is counted by level: that is in the lanes, and [`snapshot`](Self::snapshot) adds it.
     pub(crate) stats: Stats,
-    pub(crate) receipts: Receipts,
+    pub(crate) lanes: PerLevel<Lane>,
     pub(crate) times: Times,
     /// Something happened that the sender may have to tell.
     pub(super) has_news: bool,
-    pub(super) next: Seq,
-    pub(super) ids: EventIds,
-    pub(super) store: StoreWhen,
-    pub(super) open: Chunk,
-    /// Bytes at which it is closed.
-    chunk_bytes: usize,
-    pub(super) full: Vec<Chunk>,
-    pub(super) spare: Vec<Chunk>,
+    spares: Spares,
     pub(super) requests: Vec<Request>,
     pub(super) ready: Vec<RoomWait>,
     pub(super) closed: bool,
@@ -51,8 +44,6 @@ pub(crate) struct IntakeState {
     left: Vec<(PathBuf, Arc<[UnreadableEvents]>)>,
     /// Threads of the client that have not ended.
     pub(super) running: u32,
-    /// Whoever takes the chunks, while it sleeps: the committer with a spool, else the sender.
-    pub(super) sleeper: Option<Sleeper>,
     /// The sender while it sleeps: woken by requests, news and failures.
     pub(super) listener: Option<Waker>,
     /// There is no room in the buffer, whatever is in it.
@@ -63,83 +54,61 @@ pub(crate) struct IntakeState {
 /// A caller who waits until this fits.
 #[derive(Debug)]
 pub(super) struct RoomWait {
+    pub(super) level: Reliability,
     pub(super) amount: Amount,
     pub(super) promise: Promise<()>,
 }
 
-/// A taker of chunks while it sleeps, and how much must come in to wake it.
-#[derive(Debug)]
-pub(super) struct Sleeper {
-    pub(super) waker: Waker,
-    wanted: Amount,
-}
-
 impl IntakeState {
-    pub(super) fn new(config: &Config, beginning: Beginning) -> Self {
+    /// `spool` is where the events of a spool begin, if there is one.
+    pub(super) fn new(config: &Config, spool: Option<Beginning>, awaited: &Arc<Awaited>) -> Self {
         let agents = &config.agents;
         let stats = agents.iter().cloned().map(AgentStats::new).collect();
-        let Beginning {
-            run_id,
-            first,
-            recovered,
-            stored,
-            spool,
-        } = beginning;
-        let (spool, room) = spool.unzip();
-        let store = room.map_or(StoreWhen::Never, StoreWhen::Always);
+        let has_spool = spool.is_some();
+        let (mut of_spool, mut known) = (spool, None);
+        let lanes = PerLevel::new(|level| {
+            let spool = of_spool.take_if(|_| level == Reliability::EndToEnd);
+            let mut beginning = spool.unwrap_or_else(Beginning::in_memory);
+            let store = match beginning.spool.take() {
+                Some((spool, room)) => {
+                    known = Some(spool);
+                    StoreWhen::Always(room)
+                }
+                None => StoreWhen::Never,
+            };
+            Lane::new(level, config, &beginning, store, awaited.clone())
+        });
         Self {
             stats: Stats {
                 agents: stats,
-                recovered,
-                pending: recovered,
-                spool,
+                spool: known,
                 ..Stats::default()
             },
-            receipts: Receipts::new(agents, run_id, first, stored),
-            times: Times::new(agents.len(), first),
+            lanes,
+            times: Times::new(agents.len()),
             has_news: false,
-            next: first,
-            ids: EventIds::new(run_id, first),
-            running: store.threads(),
-            store,
-            open: Chunk {
-                first,
-                ..Chunk::default()
-            },
-            chunk_bytes: config.sizes.chunk,
-            full: Vec::new(),
-            spare: Vec::new(),
+            spares: Spares::new(config.sizes.chunk),
+            running: if has_spool { 2 } else { 1 },
             requests: Vec::new(),
             ready: Vec::new(),
             closed: false,
             left: Vec::new(),
-            sleeper: None,
             listener: None,
             #[cfg(feature = "test")]
             plays_full: false,
         }
     }
 
-    /// Moves events that came in to `chunks`, oldest first, until those are `bytes_max` bytes.
-    pub(crate) fn take_chunks(&mut self, chunks: &mut Vec<Chunk>, bytes_max: usize, now: Instant) {
-        let mut bytes = 0;
-        let mut fits = |chunk: &Chunk| {
-            let fits = bytes < bytes_max;
-            bytes += chunk.bytes.len();
-            fits
-        };
-        let whole = self.full.iter().take_while(|chunk| fits(chunk)).count();
-        if whole < self.full.len() {
-            reached!("only a part of what came in is taken");
-        }
-        chunks.extend(self.full.drain(..whole));
-        if self.full.is_empty() && !self.open.ends.is_empty() && fits(&self.open) {
-            let next = self.new_chunk();
-            chunks.push(std::mem::replace(&mut self.open, next));
-        }
-        if !chunks.is_empty() {
-            self.times.came_in(self.next, now);
-        }
+    /// Moves events of a level that came in to `chunks`, oldest first, until those are `bytes_max`
+    /// bytes.
+    pub(crate) fn take_chunks(
+        &mut self,
+        level: Reliability,
+        chunks: &mut Vec<Chunk>,
+        bytes_max: usize,
+        now: Instant,
+    ) {
+        self.lanes[level].take_chunks(&mut self.spares, chunks, bytes_max, now);
     }
 
     /// Nothing more comes.
@@ -147,16 +116,17 @@ impl IntakeState {
         self.closed
     }
 
-    /// Nothing more comes, and all that came is taken.
-    pub(crate) fn is_exhausted(&self) -> bool {
-        self.closed && self.full.is_empty() && self.open.ends.is_empty()
+    /// Nothing more comes, and all that came at this level is taken.
+    pub(crate) fn is_exhausted(&self, level: Reliability) -> bool {
+        self.closed && self.lanes[level].is_empty()
     }
 
     /// Brings what is known of the spool up to date.
     pub(crate) fn on_stored(&mut self, report: &CommitReport<'_>) {
         let trouble = |stats: &Stats| stats.spool.as_ref().and_then(|spool| spool.trouble.clone());
         let before = trouble(&self.stats);
-        self.store.on_stored(report, &mut self.stats);
+        let lane = &mut self.lanes[Reliability::EndToEnd];
+        lane.store.on_stored(report, &mut self.stats);
         self.has_news |= before != trouble(&self.stats);
     }
 
@@ -209,10 +179,28 @@ impl IntakeState {
         }
     }
 
+    /// Events that are pending, of all levels.
+    pub(crate) fn pending(&self) -> u64 {
+        let pending = self.lanes.iter().map(|(_, lane)| lane.counts.pending);
+        pending.sum()
+    }
+
+    /// Those that were not adopted.
+    pub(crate) fn own_pending(&self) -> u64 {
+        let spool = self.stats.spool.as_ref();
+        self.pending() - spool.map_or(0, |spool| spool.adopted)
+    }
+
     /// The counters, as of now.
     pub(crate) fn snapshot(&self, now: Instant) -> Stats {
         let mut stats = self.stats.clone();
-        stats.timing = self.times.timing(now);
+        for (_, lane) in self.lanes.iter() {
+            stats.add(lane.counts);
+        }
+        let ages = self.lanes.iter().map(|(_, lane)| &lane.ages);
+        let waiting = ages.filter(|ages| ages.oldest().is_some());
+        let oldest = waiting.min_by_key(|ages| ages.oldest());
+        stats.timing = self.times.timing(oldest, now);
         if stats.pending == 0 {
             stats.timing.oldest_pending = None;
         }
@@ -222,7 +210,8 @@ impl IntakeState {
         if self.running > 0
             && let Some(spool) = &mut stats.spool
         {
-            spool.unstored = self.store.unstored(self.next).total();
+            let lane = &self.lanes[Reliability::EndToEnd];
+            spool.unstored = lane.store.unstored(lane.next).total();
         }
         stats
     }
@@ -232,70 +221,69 @@ impl IntakeState {
         reached!("the client settles");
         self.let_go_adopted();
         let failed = self.stats.failed;
-        let pending = self.stats.pending;
-        let lost = self.store.lost_at_end(self.next, pending, failed.is_some());
-        self.stats.lost.unknown += lost.sent;
-        self.stats.lost.closed += lost.unsent;
-        self.stats.pending -= lost.total();
-        let gone = self.store.gone().min(self.stats.pending);
-        self.stats.lost.corrupt += gone;
-        self.stats.pending -= gone;
+        for (_, lane) in self.lanes.iter_mut() {
+            lane.settle(failed, wakers);
+        }
         self.stats.pending_bytes = 0;
-        self.receipts.end(self.store.last_word(failed), wakers);
     }
 
     /// Takes an emptied chunk back for reuse.
-    pub(crate) fn give_back(&mut self, mut chunk: Chunk) {
-        // A chunk that held one huge event is not kept.
-        if self.spare.len() < SPARE_CHUNKS_MAX && chunk.bytes.capacity() <= 4 * CHUNK_BYTES {
-            reached!("a chunk is kept for reuse");
-            chunk.clear();
-            self.spare.push(chunk);
-        }
+    pub(crate) fn give_back(&mut self, chunk: Chunk) {
+        self.spares.give_back(chunk);
     }
 
     pub(crate) fn take_requests(&mut self, requests: &mut Vec<Request>) {
         requests.append(&mut self.requests);
     }
 
-    /// Events are retired.
+    /// Events of a level are retired.
     pub(crate) fn retire(
         &mut self,
+        level: Reliability,
         range: SeqRange,
         bytes: u32,
         outcome: Outcome,
         now: Instant,
         wakers: &mut Vec<Waker>,
     ) {
-        self.store
-            .on_retired(range, bytes as usize, &mut self.stats);
-        self.stats.retire(range.len(), outcome);
-        self.note(outcome, now);
-        self.receipts.resolve(range, outcome, wakers);
+        let lane = &mut self.lanes[level];
+        let bytes = bytes as usize;
+        lane.store.on_retired(range, bytes, &mut self.stats);
+        lane.counts.retire(range.len(), outcome);
+        lane.receipts.resolve(range, outcome, wakers);
+        self.note(range.len(), outcome, now);
     }
 
-    /// At most `events` events with these numbers were in the spool and are not there any more.
+    /// At most `events` events of a level with these numbers were in the spool and are not there any
+    /// more.
     pub(crate) fn lose(
         &mut self,
+        level: Reliability,
         range: SeqRange,
         events: u64,
         now: Instant,
         wakers: &mut Vec<Waker>,
     ) {
         let outcome = Outcome::Lost(Loss::Corrupt);
-        self.stats.retire(events, outcome);
-        self.note(outcome, now);
-        self.receipts.resolve(range, outcome, wakers);
+        let lane = &mut self.lanes[level];
+        lane.counts.retire(events, outcome);
+        lane.receipts.resolve(range, outcome, wakers);
+        self.note(events, outcome, now);
     }
 
-    /// Events below this were sent once.
-    pub(crate) fn sent(&mut self, upto: Seq) {
-        self.store.on_sent(upto);
+    /// Events of a level below this were sent once.
+    pub(crate) fn sent(&mut self, level: Reliability, upto: Seq) {
+        self.lanes[level].store.on_sent(upto);
     }
 
-    fn note(&mut self, outcome: Outcome, now: Instant) {
+    fn note(&mut self, events: u64, outcome: Outcome, now: Instant) {
         match outcome {
-            Outcome::Delivered { agent } => self.has_news |= self.times.on_delivered(agent, now),
+            Outcome::Delivered { agent } => {
+                self.has_news |= self.times.on_delivered(agent, now);
+                if let Some(agent) = self.stats.agents.get_mut(agent.index()) {
+                    agent.delivered += events;
+                }
+            }
             Outcome::Lost(_) => {
                 self.times.on_lost(now);
                 self.has_news = true;
@@ -305,10 +293,29 @@ impl IntakeState {
 
     /// Events of a process that is gone are retired.
     pub(crate) fn retire_adopted(&mut self, events: u64, outcome: Outcome, now: Instant) {
-        self.stats.retire(events, outcome);
-        self.note(outcome, now);
+        self.lanes[Reliability::EndToEnd]
+            .counts
+            .retire(events, outcome);
+        self.note(events, outcome, now);
         if let Some(spool) = &mut self.stats.spool {
             spool.adopted -= events;
+        }
+    }
+
+    /// `more` of them were found than was counted; fewer if it is negative.
+    pub(crate) fn recount_adopted(&mut self, more: i64) {
+        self.lanes[Reliability::EndToEnd].counts.recount(more);
+        if let Some(spool) = &mut self.stats.spool {
+            let adopted = spool.adopted.checked_add_signed(more);
+            spool.adopted = adopted.expect("what is taken back was neither delivered nor lost");
+        }
+    }
+
+    /// Events of a process that is gone were found.
+    pub(super) fn find_adopted(&mut self, events: u64) {
+        self.lanes[Reliability::EndToEnd].counts.recover(events);
+        if let Some(spool) = &mut self.stats.spool {
+            spool.adopted += events;
         }
     }
 
@@ -316,8 +323,9 @@ impl IntakeState {
     pub(crate) fn let_go_adopted(&mut self) {
         if let Some(spool) = &mut self.stats.spool {
             let left = std::mem::take(&mut spool.adopted);
-            self.stats.recovered -= left;
-            self.stats.pending -= left;
+            let counts = &mut self.lanes[Reliability::EndToEnd].counts;
+            counts.recovered -= left;
+            counts.pending -= left;
         }
     }
 
@@ -378,25 +386,17 @@ impl IntakeState {
         self.requests.is_empty() && !self.has_news && self.stats.failed.is_none()
     }
 
-    /// A taker of chunks goes to sleep until this much has come in. `false`: it already has.
-    pub(crate) fn sleep(&mut self, waker: &Waker, wanted: Amount) -> bool {
-        if self.has_come_in(wanted) {
-            reached!("events come in before their taker sleeps");
-            return false;
+    /// The taker of a level's chunks goes to sleep, and is woken by nothing but the end of the client.
+    pub(crate) fn sleep_until_closed(&mut self, level: Reliability, waker: &Waker) {
+        if !self.closed {
+            self.lanes[level].sleep_whatever_comes(waker);
         }
-        self.sleeper = Some(Sleeper {
-            waker: waker.clone(),
-            wanted,
-        });
-        true
     }
 
-    /// A taker of chunks goes to sleep, and is woken by nothing but the end of the client.
-    pub(crate) fn sleep_until_closed(&mut self, waker: &Waker) {
-        self.sleeper = (!self.closed).then(|| Sleeper {
-            waker: waker.clone(),
-            wanted: Amount::NEVER,
-        });
+    /// All takers of chunks that sleep.
+    pub(super) fn sleepers(&mut self) -> impl Iterator<Item = Waker> {
+        let lanes = self.lanes.iter_mut();
+        lanes.filter_map(|(_, lane)| lane.wake_anyway())
     }
 
     /// Takes out waits for room whose callers are gone, whenever the list would have to grow.
@@ -408,10 +408,15 @@ impl IntakeState {
         self.ready.extract_if(.., given_up).collect()
     }
 
-    /// Whether this can be taken, with a buffer of `capacity` bytes. Inlined for `append`, which pays
-    /// for each instruction of it.
+    /// Whether this can be taken at a level, with `capacity` bytes of the buffer for it. Inlined for
+    /// `append`, which pays for each instruction of it.
     #[inline]
-    pub(super) fn check_room(&self, amount: Amount, capacity: usize) -> Result<(), Refusal> {
+    pub(super) fn check_room(
+        &self,
+        level: Reliability,
+        amount: Amount,
+        capacity: usize,
+    ) -> Result<(), Refusal> {
         let needed = amount.bytes;
         if let Some(thread) = self.stats.failed {
             return Err(Refusal::Failed { thread });
@@ -436,7 +441,7 @@ impl IntakeState {
                 trouble: trouble.cloned(),
             });
         }
-        self.store.check(amount, trouble)
+        self.lanes[level].store.check(amount, trouble)
     }
 
     /// Bytes of the buffer that are in use.
@@ -452,88 +457,17 @@ impl IntakeState {
 
     /// Takes an event, whose number and name a receipt of it has.
     #[inline]
-    pub(super) fn push(&mut self, event: &Event, adds_id: bool) -> (Seq, Name) {
-        self.make_room(event.as_datum().len() + EVENT_ID_BYTES_MAX);
-        let (bytes, frame_bytes) = (self.open.bytes.len(), self.open.frame_bytes());
-        self.ids.put(&mut self.open.bytes, event, adds_id);
-        self.open.ends.push(self.open.bytes.len() as u32);
-        let sequence = self.next;
-        self.next = sequence.next();
-        self.stats.accept(1, self.open.bytes.len() - bytes);
-        self.store.on_taken(self.open.frame_bytes() - frame_bytes);
-        let name = if adds_id { Name::Given } else { Name::Own };
-        (sequence, name)
+    pub(super) fn push(&mut self, level: Reliability, event: &Event, adds_id: bool) -> (Seq, Name) {
+        let lane = &mut self.lanes[level];
+        let (number, bytes) = lane.push(&mut self.spares, event, adds_id);
+        self.stats.pending_bytes += bytes;
+        (number, if adds_id { Name::Given } else { Name::Own })
     }
 
     /// Takes all events of a batch that is not empty, by swapping buffers if they make one chunk.
     /// Returns the receipt of the last one.
-    pub(super) fn push_encoded(&mut self, batch: &mut EventBatch) -> Receipt {
-        let (events, bytes) = (batch.ends.len(), batch.bytes.len());
-        let last = self.next.plus(events as u64 - 1);
-        if bytes + events * size_of::<u32>() <= self.chunk_bytes || events == 1 {
-            if !self.open.ends.is_empty() {
-                self.close_chunk();
-            }
-            std::mem::swap(&mut self.open.bytes, &mut batch.bytes);
-            std::mem::swap(&mut self.open.ends, &mut batch.ends);
-            self.next = last.next();
-            self.store.on_taken(self.open.frame_bytes());
-        } else {
-            reached!("a batch is larger than a chunk");
-            for datum in batch.datums() {
-                self.make_room(datum.len());
-                let frame_bytes = self.open.frame_bytes();
-                self.open.bytes.extend_from_slice(datum);
-                self.open.ends.push(self.open.bytes.len() as u32);
-                self.next = self.next.next();
-                self.store.on_taken(self.open.frame_bytes() - frame_bytes);
-            }
-        }
-        batch.clear();
-        self.ids.go_to(self.next);
-        self.stats.accept(events as u64, bytes);
-        self.receipts.issue(last, Name::Own)
-    }
-
-    /// Makes room for one more event of so many bytes. Inlined for `append`, which pays for each
-    /// instruction of it.
-    #[inline]
-    fn make_room(&mut self, bytes: usize) {
-        if !self.open.has_room(bytes, self.chunk_bytes) {
-            reached!("a chunk is full");
-            self.close_chunk();
-        }
-        self.open.grow(bytes, self.chunk_bytes);
-    }
-
-    fn close_chunk(&mut self) {
-        let next = self.new_chunk();
-        self.full.push(std::mem::replace(&mut self.open, next));
-    }
-
-    /// An empty chunk that begins with the next event.
-    fn new_chunk(&mut self) -> Chunk {
-        let spare = self.spare.pop();
-        if spare.is_none() {
-            reached!("a chunk is made");
-        }
-        let mut chunk = spare.unwrap_or_else(|| Chunk::as_large_as(&self.open));
-        chunk.first = self.next;
-        chunk
-    }
-
-    /// Whether so many events came in that are not taken, or so many bytes of them.
-    pub(crate) fn has_come_in(&self, wanted: Amount) -> bool {
-        let Chunk { ends, bytes, .. } = &self.open;
-        !self.full.is_empty() || ends.len() >= wanted.events || bytes.len() >= wanted.bytes
-    }
-
-    pub(super) fn waker_if_due(&mut self) -> Option<Waker> {
-        let sleeper = self.sleeper.as_ref()?;
-        if sleeper.wanted == Amount::NEVER || !self.has_come_in(sleeper.wanted) {
-            return None;
-        }
-        reached!("an event wakes its taker");
-        self.sleeper.take().map(|sleeper| sleeper.waker)
+    pub(super) fn push_encoded(&mut self, level: Reliability, batch: &mut EventBatch) -> Receipt {
+        self.stats.pending_bytes += batch.bytes.len();
+        self.lanes[level].push_encoded(&mut self.spares, batch)
     }
 }

@@ -1,10 +1,8 @@
-//! [`Dispatch`]: what the sender does with the events of one lane. Told the time; touches no
-//! socket: what is to be done with connections is told to [`Route`](super::route::Route), which has
-//! them.
+//! [`Dispatch`]: what the sender does with events. Told the time; touches no socket: what is to be done
+//! with connections is told to [`Route`](super::route::Route), which has them.
 //!
-//! It has a delivery core, the bytes of the events that the core knows of, and with a spool the way
-//! to those on the disk. Those of several lanes share nothing but the thread, so none waits for
-//! another: of two that are busy each gets its turn.
+//! It has a delivery core, the bytes of the events that the core knows of, and for events of the disk
+//! the way to those. The levels' events share the connections and nothing else.
 
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -14,6 +12,7 @@ use crate::config::Config;
 use crate::delivery::{AgentId, Core, Input, Outcome, Output, WindowMode};
 use crate::error::AgentError;
 use crate::queue::{Chunk, OpenedSpool, Unacked};
+use crate::reliability::{PerLevel, Reliability};
 use crate::seq::{Seq, SeqRange};
 use crate::situations::reached;
 
@@ -23,15 +22,14 @@ const HELD_BATCHES: usize = 4;
 
 pub(crate) struct Dispatch {
     pub(super) core: Core,
-    /// With a spool.
-    pub(super) backlog: Option<Backlog>,
-    /// What callers are to be told.
+    pub(super) lanes: PerLevel<Lane>,
+    pub(super) unacked: PerLevel<Unacked>,
+    /// What callers are to be told of agents.
     pub(super) news: News,
-    pub(super) unacked: Unacked,
     /// What is to be done with connections, in order: nothing but [`Output::Connect`],
     /// [`Output::Send`] and [`Output::Disconnect`].
     pub(super) orders: Vec<Output>,
-    /// From when on the core counts time: when the lane was made.
+    /// From when on the core counts time: when this was made.
     epoch: Instant,
     /// Nothing more is taken in or sent.
     is_stopped: bool,
@@ -40,22 +38,32 @@ pub(crate) struct Dispatch {
     ends: Vec<u32>,
 }
 
-/// What came of a lane's events and agents since callers were told last.
+/// The events of one level.
+#[derive(Default)]
+pub(super) struct Lane {
+    /// If they come from the disk.
+    pub(super) backlog: Option<Backlog>,
+    /// Events below this have come from callers.
+    pub(super) next: Seq,
+    /// What became of them since callers were told last, with their bytes.
+    pub(super) retired: Vec<(SeqRange, u32, Outcome)>,
+    /// Not in the spool any more: their numbers, and how many there were at most.
+    pub(super) lost: Vec<(SeqRange, u64)>,
+    /// Events below this were sent once.
+    pub(super) sent_upto: Seq,
+}
+
+/// What came of agents since callers were told last, and chunks that are free again.
 #[derive(Default)]
 pub(super) struct News {
     pub(super) emptied: Vec<Chunk>,
-    /// With their bytes.
-    pub(super) retired: Vec<(SeqRange, u32, Outcome)>,
-    /// Events below this were sent once.
-    pub(super) sent_upto: Seq,
-    /// Not in the spool any more: their numbers, and how many there were at most.
-    pub(super) lost: Vec<(SeqRange, u64)>,
     pub(super) errors: Vec<(AgentId, AgentError)>,
     /// The same of connections that ended while nothing was asked of the agent.
     pub(super) quiet_ends: Vec<(AgentId, AgentError)>,
 }
 
 impl Dispatch {
+    /// Events of a spool, if there is one, are end to end.
     pub(super) fn new(
         config: &Config,
         seed: u64,
@@ -68,18 +76,24 @@ impl Dispatch {
         let is_ordered = settings.window == WindowMode::Ordered;
         let mut dispatch = Self {
             core: Core::new(settings.clone(), seed),
-            backlog: spool.map(|spool| Backlog::new(spool, held_max, is_ordered)),
+            lanes: PerLevel::default(),
+            unacked: PerLevel::default(),
             news: News::default(),
-            unacked: Unacked::default(),
             orders: Vec::new(),
             epoch,
             is_stopped: false,
             items: Vec::new(),
             ends: Vec::new(),
         };
-        // The core counts events from 0, unless it is told of those that are retired.
-        if let Some(next) = dispatch.backlog.as_ref().map(Backlog::next) {
-            dispatch.step(epoch, Input::Skip { next });
+        if let Some(spool) = spool {
+            let (level, backlog) = (
+                Reliability::EndToEnd,
+                Backlog::new(spool, held_max, is_ordered),
+            );
+            // The core counts events from 0, unless it is told of those that are retired.
+            let next = backlog.next();
+            dispatch.lanes[level].backlog = Some(backlog);
+            dispatch.step(epoch, Input::Skip { level, next });
         }
         dispatch
     }
@@ -102,57 +116,74 @@ impl Dispatch {
                 reached!("a lane that is stopped sends nothing more");
             }
             Output::Send { batch, .. } => {
-                self.news.sent_upto = self.news.sent_upto.max(batch.range().end);
+                let sent_upto = &mut self.lanes[batch.level].sent_upto;
+                *sent_upto = batch.range().end.max(*sent_upto);
                 self.orders.push(output);
             }
             Output::Connect { .. } | Output::Disconnect { .. } => self.orders.push(output),
             Output::Retire {
+                level,
                 range,
                 bytes,
                 outcome,
             } => {
-                self.unacked.retire(range, &mut self.news.emptied);
-                if let Some(backlog) = &mut self.backlog {
+                self.unacked[level].retire(range, &mut self.news.emptied);
+                let lane = &mut self.lanes[level];
+                if let Some(backlog) = &mut lane.backlog {
                     backlog.retire(range, bytes as usize);
                 }
-                self.news.retired.push((range, bytes, outcome));
+                lane.retired.push((range, bytes, outcome));
             }
         }
     }
 
-    /// Whether callers' events come straight from the queue: without a spool.
-    pub(super) fn takes_from_callers(&self) -> bool {
-        self.backlog.is_none()
+    /// Whether callers' events of a level come straight from the queue: not by the disk.
+    pub(super) fn takes_from_callers(&self, level: Reliability) -> bool {
+        self.lanes[level].backlog.is_none()
     }
 
-    /// Takes in events, which are the next ones.
-    pub(super) fn take_in(&mut self, now: Instant, chunk: Chunk) {
-        let ends = self.keep(chunk);
-        self.step(now, Input::Append { ends: &ends });
+    /// Takes in events of a level, which are the next ones.
+    pub(super) fn take_in(&mut self, now: Instant, level: Reliability, chunk: Chunk) {
+        self.lanes[level].next = chunk.range().end;
+        let ends = self.keep(level, chunk);
+        self.step(now, Input::Append { level, ends: &ends });
         self.ends = ends;
     }
 
     /// Takes in events that were left out before.
-    fn take_in_late(&mut self, now: Instant, chunk: Chunk) {
+    fn take_in_late(&mut self, now: Instant, level: Reliability, chunk: Chunk) {
         let first = chunk.first;
-        let ends = self.keep(chunk);
-        self.step(now, Input::Insert { first, ends: &ends });
+        let ends = self.keep(level, chunk);
+        let input = Input::Insert {
+            level,
+            first,
+            ends: &ends,
+        };
+        self.step(now, input);
         self.ends = ends;
     }
 
     /// Keeps the bytes of events, and says where each ends.
-    fn keep(&mut self, chunk: Chunk) -> Vec<u32> {
+    fn keep(&mut self, level: Reliability, chunk: Chunk) -> Vec<u32> {
         let mut ends = std::mem::take(&mut self.ends);
         ends.clear();
         ends.extend_from_slice(&chunk.ends);
-        self.news.emptied.extend(self.unacked.add(chunk));
+        self.news.emptied.extend(self.unacked[level].add(chunk));
         ends
     }
 
     /// Takes in what the spool has, and tells it what is retired. `true`: something came in. If not,
     /// the waker is woken when there is more.
-    pub(super) fn poll_backlog(&mut self, now: Instant, waker: &Waker) -> bool {
-        let Some(backlog) = &mut self.backlog else {
+    pub(super) fn poll_backlogs(&mut self, now: Instant, waker: &Waker) -> bool {
+        let levels = Reliability::ALL.into_iter();
+        // Each of them, not only until one has something.
+        levels.fold(false, |came_in, level| {
+            came_in | self.poll_backlog(now, level, waker)
+        })
+    }
+
+    fn poll_backlog(&mut self, now: Instant, level: Reliability, waker: &Waker) -> bool {
+        let Some(backlog) = &mut self.lanes[level].backlog else {
             return false;
         };
         backlog.settle();
@@ -164,23 +195,25 @@ impl Dispatch {
         let came_in = !items.is_empty();
         for item in items.drain(..) {
             match item {
-                Item::Chunk(chunk) => self.take_in(now, chunk),
+                Item::Chunk(chunk) => self.take_in(now, level, chunk),
                 Item::Skip { next } => {
                     reached!("numbers have no events");
-                    self.step(now, Input::Skip { next });
+                    self.step(now, Input::Skip { level, next });
                 }
-                Item::Lost { range, events } => self.news.lost.push((range, events)),
+                Item::Lost { range, events } => {
+                    self.lanes[level].lost.push((range, events));
+                }
                 Item::Leave { next } => {
                     reached!("events are left out");
-                    self.step(now, Input::Leave { next });
+                    self.step(now, Input::Leave { level, next });
                 }
                 Item::Late(chunk) => {
                     reached!("events that were left out come");
-                    self.take_in_late(now, chunk);
+                    self.take_in_late(now, level, chunk);
                 }
                 Item::Forget { range } => {
                     reached!("numbers that were left out have no events");
-                    self.step(now, Input::Forget { range });
+                    self.step(now, Input::Forget { level, range });
                 }
             }
         }
@@ -191,9 +224,9 @@ impl Dispatch {
     /// When core or backlog want to be called at the latest.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let core = self.core.deadline().map(|deadline| self.epoch + deadline);
-        let backlog = self.backlog.as_ref().and_then(Backlog::deadline);
-        let backlog = backlog.filter(|_| !self.is_stopped);
-        core.into_iter().chain(backlog).min()
+        let backlogs = self.backlogs().filter_map(Backlog::deadline);
+        let backlogs = backlogs.filter(|_| !self.is_stopped);
+        core.into_iter().chain(backlogs).min()
     }
 
     /// Whether the core's time has come.
@@ -213,7 +246,19 @@ impl Dispatch {
 
     /// Whether all events of its spool that are to be waited for came and are retired.
     pub(super) fn is_over(&self) -> bool {
-        let is_over = self.backlog.as_ref().is_some_and(Backlog::is_over);
-        is_over && self.core.pending_events() == 0
+        self.backlogs().all(Backlog::is_over) && self.core.pending_events() == 0
+    }
+
+    /// The ways to events of the disk.
+    pub(super) fn backlogs(&self) -> impl Iterator<Item = &Backlog> {
+        self.lanes
+            .iter()
+            .filter_map(|(_, lane)| lane.backlog.as_ref())
+    }
+
+    /// The same, to be changed.
+    pub(super) fn backlogs_mut(&mut self) -> impl Iterator<Item = &mut Backlog> {
+        let lanes = self.lanes.iter_mut();
+        lanes.filter_map(|(_, lane)| lane.backlog.as_mut())
     }
 }

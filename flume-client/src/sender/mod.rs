@@ -48,6 +48,8 @@ use crate::error::FlushError;
 use crate::own_thread;
 use crate::queue::{Amount, Guard, Intake, OpenedSpool, Promise, Request, Turn, wakeup};
 use crate::random;
+use crate::reliability::{PerLevel, Reliability};
+use crate::seq::Seq;
 use crate::situations::reached;
 use crate::stats::report::Report;
 use crate::transport::{ClientRuntime, Network};
@@ -92,6 +94,8 @@ pub(crate) struct Sender<N: Network> {
     shed_above: Option<usize>,
     intake: Arc<Intake>,
     flushes: Vec<Flush>,
+    /// Of each level, events below this are known to be waited for.
+    awaited: PerLevel<Seq>,
     closing: Option<Closing>,
     /// The other thread has panicked.
     has_failed: bool,
@@ -128,6 +132,7 @@ impl<N: Network> Sender<N> {
                 .then_some(config.buffer_bytes_max / 4 * 3),
             intake,
             flushes: Vec::new(),
+            awaited: PerLevel::default(),
             closing: None,
             has_failed: false,
             updates: Updates::default(),
@@ -138,8 +143,9 @@ impl<N: Network> Sender<N> {
     /// Exchanges with the callers under one lock. `true`: something came in, or there is something to
     /// tell.
     fn exchange(&mut self, now: Instant) -> bool {
-        let wanted = self.wanted(now);
+        let wanted = PerLevel::new(|level| self.wanted(level, now));
         let intake = self.intake.clone();
+        let awaited = intake.awaited.upto();
         let mut state = intake.lock();
         let adopted = self.adopted.as_mut().map(|adopted| &mut adopted.route);
         // What came of the last turn is told first: it makes the room that callers wait for.
@@ -148,13 +154,17 @@ impl<N: Network> Sender<N> {
         state.take_requests(&mut self.updates.requests);
         // A flush asks for all that came in before it, however little that is.
         let is_asked = !self.updates.requests.is_empty();
-        let takes = self.own.dispatch.takes_from_callers();
-        if takes && (is_asked || state.has_come_in(wanted)) {
-            state.take_chunks(&mut self.updates.chunks, usize::MAX, now);
+        for (level, chunks) in self.updates.chunks.iter_mut() {
+            let dispatch = &self.own.dispatch;
+            let is_awaited = awaited[level] > dispatch.lanes[level].next;
+            let is_due = is_asked || is_awaited || state.lanes[level].has_come_in(wanted[level]);
+            if is_due && dispatch.takes_from_callers(level) {
+                state.take_chunks(level, chunks, usize::MAX, now);
+            }
         }
         self.has_failed = state.stats.failed.is_some();
         let pending_bytes = state.stats.pending_bytes;
-        let (has_news, has_pending) = (state.take_news(), state.stats.pending > 0);
+        let (has_news, has_pending) = (state.take_news(), state.pending() > 0);
         let is_due = self.watch.is_due(has_news, has_pending, now);
         let stats = is_due.then(|| state.snapshot(now));
         drop(state);
@@ -163,12 +173,14 @@ impl<N: Network> Sender<N> {
         }
         // Not under the lock: wakers are the callers' code.
         wakeup::wake(self.updates.wakers.drain(..));
-        let came_in = !self.updates.chunks.is_empty() || !self.updates.requests.is_empty();
-        let mut chunks = std::mem::take(&mut self.updates.chunks);
-        for chunk in chunks.drain(..) {
-            self.own.take_in(now, chunk);
+        let mut came_in = !self.updates.requests.is_empty();
+        for (level, chunks) in self.updates.chunks.iter_mut() {
+            came_in |= !chunks.is_empty();
+            for chunk in chunks.drain(..) {
+                self.own.take_in(now, level, chunk);
+            }
         }
-        self.updates.chunks = chunks;
+        came_in |= self.await_events(now, awaited);
         let has_shed = self.shed(now, pending_bytes);
         // After the chunks, so that the core has the events that a flush asks for when it is told.
         let mut requests = std::mem::take(&mut self.updates.requests);
@@ -179,16 +191,42 @@ impl<N: Network> Sender<N> {
         came_in || has_shed
     }
 
-    /// Gives up the oldest events if there are more than may be, and that was chosen. `true`: some
-    /// were, which is told in the next exchange: who waits for their room sleeps until then.
+    /// Tells the core which events somebody waits for. `true`: more than before.
+    fn await_events(&mut self, now: Instant, awaited: PerLevel<Seq>) -> bool {
+        if awaited == self.awaited {
+            return false;
+        }
+        let known = std::mem::replace(&mut self.awaited, awaited);
+        for (level, &upto) in awaited.iter() {
+            if upto > known[level] {
+                self.own.step(now, Input::Await { level, upto });
+            }
+        }
+        true
+    }
+
+    /// Gives up the oldest events if there are more than may be, and that was chosen: of what keeps
+    /// least first, and none that goes to the disk. `true`: some were, which is told in the next
+    /// exchange: who waits for their room sleeps until then.
     fn shed(&mut self, now: Instant, pending_bytes: usize) -> bool {
         let Some(most) = self.shed_above.filter(|most| pending_bytes > *most) else {
             return false;
         };
-        let before = self.own.dispatch.news.retired.len();
-        let bytes = (pending_bytes - most) as u64;
-        self.own.step(now, Input::Shed { bytes });
-        self.own.dispatch.news.retired.len() > before
+        let mut left = (pending_bytes - most) as u64;
+        let mut has_shed = false;
+        for level in Reliability::ALL {
+            if left > 0 && self.own.dispatch.takes_from_callers(level) {
+                let before = self.own.dispatch.lanes[level].retired.len();
+                let bytes = left;
+                self.own.step(now, Input::Shed { level, bytes });
+                let retired = self.own.dispatch.lanes[level].retired.iter();
+                let shed = retired.skip(before).map(|(_, bytes, _)| u64::from(*bytes));
+                let shed: u64 = shed.sum();
+                has_shed |= shed > 0;
+                left = left.saturating_sub(shed);
+            }
+        }
+        has_shed
     }
 
     /// Exchanges with the callers, and lets the lanes work with their spools and agents. `true`:
@@ -214,16 +252,16 @@ impl<N: Network> Sender<N> {
         !self.flushes.is_empty() || self.closing.is_some()
     }
 
-    /// How many events, or bytes of them, are worth taking: each look costs the callers their lock,
+    /// How many events of a level, or bytes of them, are worth taking: each look costs the callers their lock,
     /// and a wake-up is a system call of theirs. While no agent takes a batch that is a chunk, or a part
     /// of the buffer if old events have to make room in it; with a batch open, what fills it, until its
     /// linger time is over.
-    fn wanted(&self, now: Instant) -> Amount {
+    fn wanted(&self, level: Reliability, now: Instant) -> Amount {
         let settings = &self.config.delivery;
         if self.is_urgent() {
             return Amount::SOME;
         }
-        if self.own.dispatch.core.is_held_up() {
+        if self.own.dispatch.core.is_held_up(level) {
             return Amount {
                 events: usize::MAX,
                 bytes: self
@@ -233,7 +271,7 @@ impl<N: Network> Sender<N> {
                     .min(self.config.buffer_bytes_max / 8),
             };
         }
-        match self.own.dispatch.core.open_batch() {
+        match self.own.dispatch.core.open_batch(level) {
             Some(open) if !self.own.dispatch.is_due(now) => Amount {
                 events: (settings.batch_events_max - open.events) as usize,
                 bytes: (settings.batch_bytes_max - open.bytes) as usize,
@@ -286,9 +324,18 @@ impl<N: Network> Sender<N> {
 
     /// Ends flushes that are through or out of time. `true`: something came in meanwhile.
     fn end_flushes(&mut self, now: Instant) -> bool {
-        let watermark = self.own.dispatch.core.watermark();
+        let core = &self.own.dispatch.core;
+        let watermark = PerLevel::new(|level| core.watermark(level));
+        // Some of them may be acknowledged ahead of the watermark.
+        let unfinished = |upto: &PerLevel<Seq>| {
+            let levels = upto.iter();
+            levels
+                .map(|(level, upto)| upto.since(watermark[level]))
+                .sum::<u64>()
+        };
         let ended = |flush: &mut Flush| {
-            flush.upto <= watermark || flush.deadline <= now || flush.promise.is_given_up()
+            let is_through = unfinished(&flush.upto) == 0;
+            is_through || flush.deadline <= now || flush.promise.is_given_up()
         };
         let ended: Vec<Flush> = self.flushes.extract_if(.., ended).collect();
         if ended.is_empty() {
@@ -296,7 +343,7 @@ impl<N: Network> Sender<N> {
         }
         let came_in = self.exchange(now);
         for flush in ended {
-            let result = match flush.upto.since(watermark) {
+            let result = match unfinished(&flush.upto) {
                 0 => {
                     reached!("a flush is through");
                     Ok(())
@@ -304,8 +351,7 @@ impl<N: Network> Sender<N> {
                 unfinished => Err({
                     reached!("a flush is out of time");
                     FlushError {
-                        // Some of them may be acknowledged ahead of the watermark.
-                        pending: unfinished.min(self.intake.lock().stats.own_pending()),
+                        pending: unfinished.min(self.intake.lock().own_pending()),
                         last_error: self.updates.last_error.clone(),
                         forked_from: None,
                         failed: None,
@@ -327,23 +373,17 @@ impl<N: Network> Sender<N> {
         }
         let is_late = closing.deadline <= now;
         let is_idle = self.own.dispatch.core.pending_events() == 0;
-        let Some(backlog) = &mut self.own.dispatch.backlog else {
-            if is_late && !is_idle {
-                reached!("what is in memory is given up at the end");
-                self.own.step(now, Input::Abandon);
-            }
-            return is_late || is_idle;
-        };
         if !closing.finishing {
-            if !(is_late || is_idle && backlog.is_through()) {
+            let is_through = self.own.dispatch.backlogs().all(Backlog::is_through);
+            if !(is_late || is_idle && is_through) {
                 return false;
             }
-            // What is not acknowledged stays in the spool.
-            if !is_idle {
-                reached!("the sender ends with events in the spool");
-            }
             closing.finishing = true;
+            // What is not acknowledged and on the disk stays there.
             self.own.dispatch.stop();
+            if !is_idle {
+                self.give_up_memory(now);
+            }
             self.own.disconnect();
         }
         let has_ended = self.own.finish(waker);
@@ -352,6 +392,20 @@ impl<N: Network> Sender<N> {
             self.report_early(now);
         }
         has_ended
+    }
+
+    /// Gives up what is in memory alone.
+    fn give_up_memory(&mut self, now: Instant) {
+        for level in Reliability::ALL {
+            if self.own.dispatch.takes_from_callers(level) {
+                self.own.step(now, Input::Abandon { level });
+            }
+        }
+        if self.own.dispatch.core.pending_events() == 0 {
+            reached!("what is in memory is given up at the end");
+        } else {
+            reached!("the sender ends with events in the spool");
+        }
     }
 
     /// Those who still wait get their answer when the client has ended: only then is it known.
@@ -401,8 +455,11 @@ impl<N: Network> Sender<N> {
         if let Some(mut adopted) = self.adopted.take_if(|it| it.is_over(now)) {
             reached!("an adopted place is over");
             self.updates.keep_counters(&adopted.route);
-            let backlog = &mut adopted.route.dispatch.backlog;
-            backlog.iter_mut().for_each(Backlog::let_go);
+            adopted
+                .route
+                .dispatch
+                .backlogs_mut()
+                .for_each(Backlog::let_go);
         }
     }
 
@@ -419,14 +476,33 @@ impl<N: Network> Sender<N> {
         if until.is_some_and(|at| at <= now) {
             return Turn::Again;
         }
-        let wanted = self.wanted(now);
-        let mut state = self.intake.lock();
-        let takes = self.own.dispatch.takes_from_callers();
-        let sleeps = state.listen(waker) && (!takes || state.sleep(waker, wanted));
-        match sleeps {
+        match self.listen(waker, now) {
             true => Turn::Sleep { until },
             false => Turn::Again,
         }
+    }
+
+    /// Has those wake the thread who may have something for it. `false`: somebody has.
+    fn listen(&self, waker: &Waker, now: Instant) -> bool {
+        let dispatch = &self.own.dispatch;
+        let mut state = self.intake.lock();
+        if !state.listen(waker) {
+            return false;
+        }
+        for level in Reliability::ALL {
+            let takes = dispatch.takes_from_callers(level);
+            if takes && !state.lanes[level].sleep(waker, self.wanted(level, now)) {
+                return false;
+            }
+        }
+        drop(state);
+        let awaited = &self.intake.awaited;
+        if dispatch.core.sends_awaited_at_once() {
+            return awaited.listen(self.awaited, waker);
+        }
+        // The next answer is what the batch waits for, and wakes the thread.
+        awaited.do_not_listen();
+        true
     }
 
     /// Does what is to be done, once. The context is woken when there is more.

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 use crate::config::FOREVER;
 use crate::error::FlushError;
 use crate::queue::Promise;
+use crate::reliability::PerLevel;
 use crate::seq::Seq;
 use crate::stats::report::Report;
 
 pub(super) struct Flush {
-    pub(super) upto: Seq,
+    /// Of each level.
+    pub(super) upto: PerLevel<Seq>,
     pub(super) deadline: Instant,
     pub(super) promise: Promise<Result<(), FlushError>>,
 }

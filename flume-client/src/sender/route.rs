@@ -1,4 +1,4 @@
-//! [`Route`]: the way of one lane's events to the agents: what is done with them, and the
+//! [`Route`]: the way of events to the agents: what is done with them, and the
 //! connections that do it.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::delivery::{AgentId, Disconnect, Epoch, Input, Output};
 use crate::error::AgentError;
 use crate::queue::{Chunk, OpenedSpool};
+use crate::reliability::Reliability;
 use crate::situations::reached;
 use crate::transport::{Link, Network, Progress, Verdict};
 
@@ -56,8 +57,8 @@ impl<N: Network> Route<N> {
     }
 
     /// Takes in events, which are the next ones.
-    pub(super) fn take_in(&mut self, now: Instant, chunk: Chunk) {
-        self.dispatch.take_in(now, chunk);
+    pub(super) fn take_in(&mut self, now: Instant, level: Reliability, chunk: Chunk) {
+        self.dispatch.take_in(now, level, chunk);
         self.carry_out();
     }
 
@@ -69,7 +70,7 @@ impl<N: Network> Route<N> {
         is_due: bool,
         is_urgent: bool,
     ) -> bool {
-        let came_in = self.dispatch.poll_backlog(now, context.waker());
+        let came_in = self.dispatch.poll_backlogs(now, context.waker());
         self.carry_out();
         if came_in && is_urgent {
             reached!("events come in while a flush waits");
@@ -111,8 +112,8 @@ impl<N: Network> Route<N> {
 
     /// Tells the committer to let go of the spool. `true`: it has.
     pub(super) fn finish(&mut self, waker: &Waker) -> bool {
-        let backlog = self.dispatch.backlog.as_mut();
-        backlog.is_none_or(|backlog| backlog.finish(waker))
+        let backlogs = self.dispatch.backlogs_mut();
+        backlogs.fold(true, |ended, backlog| ended & backlog.finish(waker))
     }
 
     /// Waits for no more answers.
@@ -263,7 +264,7 @@ mod tests {
             bytes: vec![0; 10],
             ends: vec![10],
         };
-        route.take_in(now, chunk);
+        route.take_in(now, Reliability::InMemory, chunk);
         route.step(now, Input::Flush);
         assert_eq!(route.attempts.len(), 1);
         route

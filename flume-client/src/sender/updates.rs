@@ -9,6 +9,7 @@ use super::route::Route;
 use crate::delivery::{AgentId, Counters, Loss, Outcome};
 use crate::error::AgentError;
 use crate::queue::{Chunk, IntakeState, Request};
+use crate::reliability::{PerLevel, Reliability};
 use crate::stats::Passed;
 use crate::transport::Network;
 
@@ -16,7 +17,7 @@ use crate::transport::Network;
 #[derive(Default)]
 pub(super) struct Updates {
     /// What came in.
-    pub(super) chunks: Vec<Chunk>,
+    pub(super) chunks: PerLevel<Vec<Chunk>>,
     pub(super) requests: Vec<Request>,
     /// The latest trouble with any agent.
     pub(super) last_error: Option<Arc<AgentError>>,
@@ -40,45 +41,19 @@ impl Updates {
         if let Some((_, error)) = errors.last() {
             self.set_last_error(Some(error.clone()), state);
         }
-        let lane = &mut own.dispatch;
-        let mut done_upto = lane.core.watermark();
-        if let Some(backlog) = &mut lane.backlog {
-            state.stats.recount(backlog.take_miscounted());
-            // Those of earlier runs have no receipts.
-            done_upto = lane.core.done_from(backlog.run());
+        let has_errors = !errors.is_empty();
+        for level in Reliability::ALL {
+            self.settle_level(level, own, has_errors, state, now);
         }
-        for (range, bytes, outcome) in lane.news.retired.drain(..) {
-            let is_good = errors.is_empty() && matches!(outcome, Outcome::Delivered { .. });
-            if is_good && self.last_error.is_some() {
-                self.set_last_error(None, state);
-            }
-            state.retire(range, bytes, outcome, now, &mut self.wakers);
-        }
-        for (range, events) in lane.news.lost.drain(..) {
-            state.lose(range, events, now, &mut self.wakers);
-        }
-        state.receipts.forget_below(done_upto);
-        // What cannot be read waits for no agent.
-        let spool = state.stats.spool.as_ref();
-        let is_all_readable = spool.is_none_or(|spool| {
-            let mut files = spool.unreadable.iter();
-            files.all(|it| it.passed == Passed::Left)
-        });
-        let tried_upto = match is_all_readable {
-            true => lane.core.watermark(),
-            false => done_upto,
-        };
-        state.times.done_below(tried_upto, now);
-        state.sent(lane.news.sent_upto);
         if let Some(adopted) = &mut adopted {
-            let adopted = &mut adopted.dispatch;
+            let adopted = &mut adopted.dispatch.lanes[Reliability::EndToEnd];
             if let Some(backlog) = &mut adopted.backlog {
-                state.stats.recount_adopted(backlog.take_miscounted());
+                state.recount_adopted(backlog.take_miscounted());
             }
-            for (range, _, outcome) in adopted.news.retired.drain(..) {
+            for (range, _, outcome) in adopted.retired.drain(..) {
                 state.retire_adopted(range.len(), outcome, now);
             }
-            for (_, events) in adopted.news.lost.drain(..) {
+            for (_, events) in adopted.lost.drain(..) {
                 state.retire_adopted(events, Outcome::Lost(Loss::Corrupt), now);
             }
         }
@@ -100,7 +75,49 @@ impl Updates {
         }
     }
 
-    /// What is the same for all lanes.
+    /// The same of the client's own events of a level.
+    fn settle_level<N: Network>(
+        &mut self,
+        level: Reliability,
+        own: &mut Route<N>,
+        has_errors: bool,
+        state: &mut IntakeState,
+        now: Instant,
+    ) {
+        let (core, lane) = (&own.dispatch.core, &mut own.dispatch.lanes[level]);
+        let mut done_upto = core.watermark(level);
+        if let Some(backlog) = &mut lane.backlog {
+            state.lanes[level].counts.recount(backlog.take_miscounted());
+            // Those of earlier runs have no receipts.
+            done_upto = core.done_from(level, backlog.run());
+        }
+        for (range, bytes, outcome) in lane.retired.drain(..) {
+            let is_good = !has_errors && matches!(outcome, Outcome::Delivered { .. });
+            if is_good && self.last_error.is_some() {
+                self.set_last_error(None, state);
+            }
+            state.retire(level, range, bytes, outcome, now, &mut self.wakers);
+        }
+        for (range, events) in lane.lost.drain(..) {
+            state.lose(level, range, events, now, &mut self.wakers);
+        }
+        // What cannot be read waits for no agent.
+        let spool = state.stats.spool.as_ref();
+        let is_all_readable = spool.is_none_or(|spool| {
+            let mut files = spool.unreadable.iter();
+            files.all(|it| it.passed == Passed::Left)
+        });
+        let tried_upto = match is_all_readable {
+            true => core.watermark(level),
+            false => done_upto,
+        };
+        let told = &mut state.lanes[level];
+        told.receipts.forget_below(done_upto);
+        told.ages.done_below(tried_upto, now);
+        state.sent(level, lane.sent_upto);
+    }
+
+    /// What is the same for the client's own events and for others'.
     fn settle_route<N: Network>(&mut self, route: &mut Route<N>, state: &mut IntakeState) {
         for chunk in route.dispatch.news.emptied.drain(..) {
             state.give_back(chunk);
@@ -117,7 +134,9 @@ impl Updates {
     }
 
     fn set_last_error(&mut self, error: Option<Arc<AgentError>>, state: &IntakeState) {
-        state.receipts.set_last_error(error.clone());
+        for (_, lane) in state.lanes.iter() {
+            lane.receipts.set_last_error(error.clone());
+        }
         self.last_error = error;
     }
 
@@ -139,7 +158,7 @@ fn take_errors<N: Network>(routes: [Option<&mut Route<N>>; 2]) -> Vec<(AgentId, 
 /// Says what of the lanes' spools cannot be read, if that has changed.
 fn tell_unreadable<N: Network>(routes: [Option<&Route<N>>; 2], state: &mut IntakeState) {
     let routes = routes.into_iter().flatten();
-    let backlogs = routes.flat_map(|route| &route.dispatch.backlog);
+    let backlogs = routes.flat_map(|route| route.dispatch.backlogs());
     state.tell_unreadable(backlogs.map(Backlog::unreadable));
 }
 

@@ -13,6 +13,7 @@ use crate::agent_url::AgentUrl;
 pub use crate::delivery::Lost;
 use crate::delivery::Outcome;
 use crate::error::{AgentError, ClientThread, Refusal, SpoolError};
+use crate::reliability::Reliability;
 
 /// A consistent snapshot of a client's counters, in events unless said otherwise.
 ///
@@ -61,9 +62,11 @@ pub struct Stats {
     pub batches_retried: u64,
     /// Connections attempted.
     pub connects: u64,
+    /// What of that is of each level that events came at, the one that keeps least first.
+    pub levels: Vec<LevelStats>,
     /// Each agent, in order of preference.
     pub agents: Vec<AgentStats>,
-    /// The spool, with [`Reliability::EndToEnd`](crate::Reliability::EndToEnd).
+    /// The spool, if there is one.
     pub spool: Option<SpoolStats>,
     /// This thread of the client panicked, which is a fault in this crate, and the client has ended:
     /// it takes nothing more, and what is in the spool waits for the next client.
@@ -72,6 +75,25 @@ pub struct Stats {
     pub timing: Timing,
     /// Whether the client takes no more events: it was closed.
     pub closed: bool,
+}
+
+/// What became of the events of one level. The same holds as of [all](Stats): at every moment
+/// `accepted + recovered = delivered + pending + lost.total()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LevelStats {
+    /// How hard the client tries with these.
+    pub level: Reliability,
+    /// Taken by `append`.
+    pub accepted: u64,
+    /// As in [`Stats::recovered`].
+    pub recovered: u64,
+    /// Acknowledged by an agent.
+    pub delivered: u64,
+    /// Waiting to be sent or acknowledged.
+    pub pending: u64,
+    /// Taken and given up, by reason.
+    pub lost: Lost,
 }
 
 /// How long ago things happened last, when the [`Stats`] were taken. `None`: never.
@@ -267,6 +289,49 @@ impl Stats {
         *counter += events;
     }
 
+    /// Adds the events of a level to the totals.
+    pub(crate) fn add(&mut self, level: LevelStats) {
+        self.accepted += level.accepted;
+        self.recovered += level.recovered;
+        self.delivered += level.delivered;
+        self.pending += level.pending;
+        self.lost = self.lost + level.lost;
+        if level.accepted + level.recovered > 0 {
+            self.levels.push(level);
+        }
+    }
+
+    /// Those of a level. All zero if none came at it.
+    #[must_use]
+    pub fn level(&self, level: Reliability) -> LevelStats {
+        let found = self.levels.iter().find(|it| it.level == level);
+        found.copied().unwrap_or_else(|| LevelStats::new(level))
+    }
+}
+
+impl LevelStats {
+    pub(crate) fn new(level: Reliability) -> Self {
+        Self {
+            level,
+            accepted: 0,
+            recovered: 0,
+            delivered: 0,
+            pending: 0,
+            lost: Lost::default(),
+        }
+    }
+
+    pub(crate) fn accept(&mut self, events: u64) {
+        self.accepted += events;
+        self.pending += events;
+    }
+
+    /// Events of an earlier run, or of a process that is gone, were found.
+    pub(crate) fn recover(&mut self, events: u64) {
+        self.recovered += events;
+        self.pending += events;
+    }
+
     /// `more` events were recovered than was counted; fewer if it is negative.
     pub(crate) fn recount(&mut self, more: i64) {
         let recovered = self.recovered.checked_add_signed(more);
@@ -275,30 +340,10 @@ impl Stats {
         self.pending = pending.expect("what is taken back was neither delivered nor lost");
     }
 
-    /// The same of those that were adopted.
-    pub(crate) fn recount_adopted(&mut self, more: i64) {
-        self.recount(more);
-        if let Some(spool) = &mut self.spool {
-            let adopted = spool.adopted.checked_add_signed(more);
-            spool.adopted = adopted.expect("what is taken back was neither delivered nor lost");
-        }
-    }
-
-    pub(crate) fn accept(&mut self, events: u64, bytes: usize) {
-        self.accepted += events;
-        self.pending += events;
-        self.pending_bytes += bytes;
-    }
-
     pub(crate) fn retire(&mut self, events: u64, outcome: Outcome) {
         self.pending -= events;
         let counter = match outcome {
-            Outcome::Delivered { agent } => {
-                if let Some(agent) = self.agents.get_mut(agent.index()) {
-                    agent.delivered += events;
-                }
-                &mut self.delivered
-            }
+            Outcome::Delivered { .. } => &mut self.delivered,
             Outcome::Lost(loss) => self.lost.of(loss),
         };
         *counter += events;

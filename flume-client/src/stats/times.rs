@@ -1,4 +1,5 @@
-//! [`Times`]: when things happened last, kept by the groups in which they happen.
+//! [`Times`]: when things happened last, and [`Ages`]: how long the events of a lane have waited, kept
+//! by the groups in which they came.
 //!
 //! Nothing here costs anything per event: ages are noted when a taker comes for what callers
 //! appended, acknowledgements and losses when callers are told of them. Knows no clock: the time is
@@ -23,12 +24,17 @@ pub(crate) struct Times {
     delivered: Option<Instant>,
     lost: Option<Instant>,
     no_room: Option<Instant>,
+    agents: Vec<AgentTimes>,
+}
+
+/// When the pending events of a lane came in.
+#[derive(Debug)]
+pub(crate) struct Ages {
     /// When the oldest pending event became that.
     advanced: Option<Instant>,
     watermark: Seq,
     /// Events below this number, and not below that of the group before, had come in by then.
     groups: VecDeque<(Seq, Instant)>,
-    agents: Vec<AgentTimes>,
 }
 
 /// When an agent failed.
@@ -39,12 +45,68 @@ struct AgentTimes {
 }
 
 impl Times {
-    /// For `agents` agents, and events from number `first` on.
-    pub(crate) fn new(agents: usize, first: Seq) -> Self {
+    /// For `agents` agents.
+    pub(crate) fn new(agents: usize) -> Self {
         Self {
-            watermark: first,
             agents: vec![AgentTimes::default(); agents],
             ..Self::default()
+        }
+    }
+
+    /// An agent acknowledged events. `true`: it had failed before.
+    pub(crate) fn on_delivered(&mut self, agent: AgentId, now: Instant) -> bool {
+        self.delivered = Some(now);
+        let agent = self.agents.get_mut(agent.index());
+        agent.is_some_and(|agent| agent.failing_since.take().is_some())
+    }
+
+    pub(crate) fn on_lost(&mut self, now: Instant) {
+        self.lost = Some(now);
+    }
+
+    /// An agent failed.
+    pub(crate) fn on_failure(&mut self, agent: AgentId, now: Instant) {
+        if let Some(times) = self.agents.get_mut(agent.index()) {
+            times.failing_since.get_or_insert(now);
+            times.last_failure = Some(now);
+        }
+    }
+
+    /// `append` found no room. Says how long ago that was the last time.
+    pub(crate) fn on_no_room(&mut self, now: Instant) -> Option<Duration> {
+        let before = self.no_room.replace(now);
+        before.map(|before| now.saturating_duration_since(before))
+    }
+
+    /// How long ago everything was. The lane of `oldest` has the oldest pending event.
+    pub(crate) fn timing(&self, oldest: Option<&Ages>, now: Instant) -> Timing {
+        let ago = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+        Timing {
+            oldest_pending: ago(oldest.and_then(Ages::oldest)),
+            advanced: ago(oldest.and_then(|ages| ages.advanced)),
+            delivered: ago(self.delivered),
+            lost: ago(self.lost),
+            no_room: ago(self.no_room),
+        }
+    }
+
+    /// The same of each agent.
+    pub(crate) fn tell_agents(&self, agents: &mut [AgentStats], now: Instant) {
+        let ago = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+        for (agent, times) in agents.iter_mut().zip(&self.agents) {
+            agent.failing_for = ago(times.failing_since);
+            agent.last_failure = ago(times.last_failure);
+        }
+    }
+}
+
+impl Ages {
+    /// Of events from number `first` on.
+    pub(crate) fn new(first: Seq) -> Self {
+        Self {
+            advanced: None,
+            watermark: first,
+            groups: VecDeque::new(),
         }
     }
 
@@ -80,50 +142,9 @@ impl Times {
         }
     }
 
-    /// An agent acknowledged events. `true`: it had failed before.
-    pub(crate) fn on_delivered(&mut self, agent: AgentId, now: Instant) -> bool {
-        self.delivered = Some(now);
-        let agent = self.agents.get_mut(agent.index());
-        agent.is_some_and(|agent| agent.failing_since.take().is_some())
-    }
-
-    pub(crate) fn on_lost(&mut self, now: Instant) {
-        self.lost = Some(now);
-    }
-
-    /// An agent failed.
-    pub(crate) fn on_failure(&mut self, agent: AgentId, now: Instant) {
-        if let Some(times) = self.agents.get_mut(agent.index()) {
-            times.failing_since.get_or_insert(now);
-            times.last_failure = Some(now);
-        }
-    }
-
-    /// `append` found no room. Says how long ago that was the last time.
-    pub(crate) fn on_no_room(&mut self, now: Instant) -> Option<Duration> {
-        let before = self.no_room.replace(now);
-        before.map(|before| now.saturating_duration_since(before))
-    }
-
-    /// How long ago everything was.
-    pub(crate) fn timing(&self, now: Instant) -> Timing {
-        let ago = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
-        Timing {
-            oldest_pending: ago(self.groups.front().map(|(_, at)| *at)),
-            advanced: ago(self.advanced),
-            delivered: ago(self.delivered),
-            lost: ago(self.lost),
-            no_room: ago(self.no_room),
-        }
-    }
-
-    /// The same of each agent.
-    pub(crate) fn tell_agents(&self, agents: &mut [AgentStats], now: Instant) {
-        let ago = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
-        for (agent, times) in agents.iter_mut().zip(&self.agents) {
-            agent.failing_for = ago(times.failing_since);
-            agent.last_failure = ago(times.last_failure);
-        }
+    /// When the oldest pending event came in.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.groups.front().map(|(_, at)| *at)
     }
 
     /// Makes one group of two. It is as old as the older one: no age is ever told too low.
@@ -142,48 +163,50 @@ impl Times {
 mod tests {
     use super::*;
 
-    fn times() -> (Times, impl Fn(u64) -> Instant) {
+    fn clock() -> impl Fn(u64) -> Instant {
         let start = Instant::now();
-        (Times::new(1, Seq::ZERO), move |ms| {
-            start + Duration::from_millis(ms)
-        })
+        move |ms| start + Duration::from_millis(ms)
+    }
+
+    fn timing(ages: &Ages, now: Instant) -> Timing {
+        Times::new(0).timing(Some(ages), now)
     }
 
     #[test]
     fn the_oldest_pending_event_is_known_by_its_group() {
-        let (mut times, at) = times();
-        times.came_in(Seq::new(10), at(0));
-        times.came_in(Seq::new(20), at(50));
-        times.came_in(Seq::new(30), at(5_000));
-        let oldest = |times: &Times, ms| times.timing(at(ms)).oldest_pending;
-        assert_eq!(oldest(&times, 6_000), Some(Duration::from_secs(6)));
-        times.done_below(Seq::new(19), at(6_000));
-        assert_eq!(oldest(&times, 6_000), Some(Duration::from_secs(6)));
-        times.done_below(Seq::new(20), at(6_000));
-        assert_eq!(oldest(&times, 6_000), Some(Duration::from_secs(1)));
-        times.done_below(Seq::new(30), at(6_000));
-        assert_eq!(oldest(&times, 6_000), None);
-        times.came_in(Seq::new(30), at(7_000));
-        assert_eq!(oldest(&times, 7_000), None, "nothing came in");
+        let (mut ages, at) = (Ages::new(Seq::ZERO), clock());
+        ages.came_in(Seq::new(10), at(0));
+        ages.came_in(Seq::new(20), at(50));
+        ages.came_in(Seq::new(30), at(5_000));
+        let oldest = |ages: &Ages, ms| timing(ages, at(ms)).oldest_pending;
+        assert_eq!(oldest(&ages, 6_000), Some(Duration::from_secs(6)));
+        ages.done_below(Seq::new(19), at(6_000));
+        assert_eq!(oldest(&ages, 6_000), Some(Duration::from_secs(6)));
+        ages.done_below(Seq::new(20), at(6_000));
+        assert_eq!(oldest(&ages, 6_000), Some(Duration::from_secs(1)));
+        ages.done_below(Seq::new(30), at(6_000));
+        assert_eq!(oldest(&ages, 6_000), None);
+        ages.came_in(Seq::new(30), at(7_000));
+        assert_eq!(oldest(&ages, 7_000), None, "nothing came in");
         assert_eq!(
-            times.timing(at(9_000)).advanced,
+            timing(&ages, at(9_000)).advanced,
             Some(Duration::from_secs(3))
         );
     }
 
     #[test]
     fn an_outage_of_a_day_takes_no_more_memory_and_no_age_is_told_too_low() {
-        let (mut times, at) = times();
+        let (mut ages, at) = (Ages::new(Seq::ZERO), clock());
         let day_ms = 24 * 3600 * 1000;
         let step = 150;
         let came_in = |event: u64| event * step;
         for event in 0..day_ms / step {
-            times.came_in(Seq::new(event + 1), at(came_in(event)));
-            assert!(times.groups.len() <= GROUPS_MAX);
+            ages.came_in(Seq::new(event + 1), at(came_in(event)));
+            assert!(ages.groups.len() <= GROUPS_MAX);
         }
         for done in (1..day_ms / step).step_by(1000) {
-            times.done_below(Seq::new(done), at(day_ms));
-            let told = times.timing(at(day_ms)).oldest_pending.unwrap();
+            ages.done_below(Seq::new(done), at(day_ms));
+            let told = timing(&ages, at(day_ms)).oldest_pending.unwrap();
             let right = Duration::from_millis(day_ms - came_in(done));
             assert!(
                 told >= right && told <= right + Duration::from_millis(day_ms) / 16,
@@ -194,7 +217,7 @@ mod tests {
 
     #[test]
     fn an_agent_fails_from_its_first_failure_to_its_next_acknowledgement() {
-        let (mut times, at) = times();
+        let (mut times, at) = (Times::new(1), clock());
         let mut agents = [AgentStats::new("avro://a:1".parse().unwrap())];
         let mut told = |times: &Times, ms| {
             times.tell_agents(&mut agents, at(ms));
@@ -208,6 +231,6 @@ mod tests {
         assert_eq!(told(&times, 4_000), (seconds(3), seconds(1)));
         times.on_delivered(agent, at(5_000));
         assert_eq!(told(&times, 6_000), (None, seconds(3)));
-        assert_eq!(times.timing(at(6_000)).delivered, seconds(1));
+        assert_eq!(times.timing(None, at(6_000)).delivered, seconds(1));
     }
 }

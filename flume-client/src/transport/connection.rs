@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::delivery::{AgentId, Batch, CallId};
 use crate::error::AgentError;
 use crate::queue::Unacked;
+use crate::reliability::PerLevel;
 
 type Connecting = Pin<Box<dyn Future<Output = Result<Stream, AgentError>> + Send>>;
 
@@ -90,7 +91,7 @@ impl Link for Connection {
         self.outbox.push(Outgoing::call(call, batch, envelope));
     }
 
-    fn poll(&mut self, context: &mut Context<'_>, unacked: &Unacked) -> Poll<Progress> {
+    fn poll(&mut self, context: &mut Context<'_>, unacked: &PerLevel<Unacked>) -> Poll<Progress> {
         match self.try_poll(context, unacked) {
             Ok(Some(progress)) => Poll::Ready(progress),
             Ok(None) => Poll::Pending,
@@ -134,7 +135,7 @@ impl Connection {
     fn try_poll(
         &mut self,
         context: &mut Context<'_>,
-        unacked: &Unacked,
+        unacked: &PerLevel<Unacked>,
     ) -> Result<Option<Progress>, AgentError> {
         let stream = match &mut self.state {
             State::Connecting(connecting) => match connecting.as_mut().poll(context) {
@@ -248,9 +249,9 @@ impl Outgoing {
         self.envelope.head.len() + events + self.envelope.tail.len()
     }
 
-    fn slices<'a>(&'a self, unacked: &'a Unacked) -> impl Iterator<Item = &'a [u8]> {
+    fn slices<'a>(&'a self, unacked: &'a PerLevel<Unacked>) -> impl Iterator<Item = &'a [u8]> {
         let events = self.call.iter();
-        let events = events.flat_map(|(_, batch)| unacked.slices(batch.range()));
+        let events = events.flat_map(|(_, batch)| unacked[batch.level].slices(batch.range()));
         let Envelope { head, tail } = &self.envelope;
         std::iter::once(head.as_slice())
             .chain(events)
@@ -292,7 +293,7 @@ impl Outbox {
         &mut self,
         stream: &Stream,
         context: &mut Context<'_>,
-        unacked: &Unacked,
+        unacked: &PerLevel<Unacked>,
     ) -> io::Result<()> {
         while !self.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -312,7 +313,7 @@ impl Outbox {
     }
 
     /// What is left to write, as it lies in memory.
-    fn unwritten<'a>(&'a self, unacked: &'a Unacked) -> impl Iterator<Item = &'a [u8]> {
+    fn unwritten<'a>(&'a self, unacked: &'a PerLevel<Unacked>) -> impl Iterator<Item = &'a [u8]> {
         let outgoing = self.queue.iter();
         let mut written = self.written;
         outgoing
@@ -352,7 +353,7 @@ mod tests {
         let mut connection = connect("avro://127.0.0.1:1");
         assert!(connection.is_resolving());
         runtime.block_on(std::future::poll_fn(|context| {
-            let polled = connection.poll(context, &Unacked::default());
+            let polled = connection.poll(context, &PerLevel::default());
             assert!(!connection.is_resolving(), "{polled:?}");
             Poll::Ready(())
         }));

@@ -10,6 +10,7 @@ use super::network::{Link, Network, Progress, Verdict};
 use crate::delivery::{AgentId, Batch, CallId};
 use crate::event::Event;
 use crate::queue::{Unacked, wakeup};
+use crate::reliability::PerLevel;
 use crate::wire::avro::datum::{EventRef, Reader};
 
 /// Most bytes of events that are kept until they are taken.
@@ -144,7 +145,7 @@ impl Link for InMemoryLink {
         self.outbox.push_back((call, batch));
     }
 
-    fn poll(&mut self, context: &mut Context<'_>, unacked: &Unacked) -> Poll<Progress> {
+    fn poll(&mut self, context: &mut Context<'_>, unacked: &PerLevel<Unacked>) -> Poll<Progress> {
         if let Some(progress) = self.coming.pop_front() {
             return Poll::Ready(progress);
         }
@@ -153,7 +154,7 @@ impl Link for InMemoryLink {
         };
         // An event is kept with its answer: a batch that is sent again, because no answer came in
         // time, is there once.
-        let slices = unacked.slices(batch.range());
+        let slices = unacked[batch.level].slices(batch.range());
         if !self.agents.receive(slices, context.waker()) {
             return Poll::Pending;
         }

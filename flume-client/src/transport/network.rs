@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::delivery::{AgentId, Batch, CallId};
 use crate::error::AgentError;
 use crate::queue::Unacked;
+use crate::reliability::PerLevel;
 
 /// Makes connections to agents.
 pub(crate) trait Network: Clone {
@@ -28,7 +29,7 @@ pub(crate) trait Link {
 
     /// Works until something comes of it or nothing more can be done now. Not to be called again
     /// after [`Progress::Ended`].
-    fn poll(&mut self, context: &mut Context<'_>, unacked: &Unacked) -> Poll<Progress>;
+    fn poll(&mut self, context: &mut Context<'_>, unacked: &PerLevel<Unacked>) -> Poll<Progress>;
 
     /// Whether the name server has not answered yet.
     fn is_resolving(&self) -> bool;

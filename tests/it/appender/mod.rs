@@ -4,6 +4,7 @@ mod endings;
 #[cfg(target_os = "linux")]
 mod fork;
 mod front_ends;
+mod levels;
 mod limits;
 #[cfg(target_os = "linux")]
 mod stuck;

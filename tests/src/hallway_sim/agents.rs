@@ -172,7 +172,7 @@ impl Agents for Net {
     }
 
     fn receive(&mut self, link: u64, call: CallId, batch: Batch, datums: Vec<u8>) {
-        let ids = self.book().receive(batch.range(), &datums);
+        let ids = self.book().receive(&batch, &datums);
         let key = self.key(link);
         let service = Duration::from_micros(self.random.u64(10..3_000));
         let at = self.clock.elapsed() + self.latency * 2 + service;

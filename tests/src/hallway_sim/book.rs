@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use flume_client::seq::{Seq, SeqRange};
-use flume_client::{Event, Receipt};
+use flume_client::delivery::Batch;
+use flume_client::seq::Seq;
+use flume_client::{Event, Receipt, Reliability};
 
 use super::promise::{Broken, Check, ensure};
 
@@ -54,6 +55,7 @@ struct Record {
     datum: Vec<u8>,
     /// Its number, in the place that it was stored in: 0 is the client's own.
     place: usize,
+    level: Reliability,
     number: u64,
     life: Life,
     /// The client was told that it is stored.
@@ -73,6 +75,7 @@ impl fmt::Debug for Record {
         f.debug_struct("Record")
             .field("bytes", &self.datum.len())
             .field("place", &self.place)
+            .field("level", &self.level)
             .field("number", &self.number)
             .field("life", &self.life)
             .field("is_marked", &self.is_marked)
@@ -101,8 +104,8 @@ pub(super) struct Book {
     pub(super) duplicates: u64,
     pub(super) unstored: u64,
     pub(super) adopted: u64,
-    /// The event that comes next in order, if order is kept and nothing goes wrong.
-    pub(super) next_in_order: Option<u64>,
+    /// The event of each level that comes next in order, if order is kept and nothing goes wrong.
+    pub(super) next_in_order: Option<BTreeMap<&'static str, u64>>,
     /// Every event is to be stored before it is sent.
     pub(super) is_strict: bool,
     /// The first promise that was broken where nobody could say so.
@@ -127,13 +130,14 @@ impl Book {
 
     /// An event lies in a place beside the client's own.
     pub(super) fn leave(&mut self, place: usize, number: u64, datum: &[u8]) {
-        self.push(place, number, datum, Life::Due);
+        self.push(place, Reliability::EndToEnd, number, datum, Life::Due);
     }
 
-    fn push(&mut self, place: usize, number: u64, datum: &[u8], life: Life) {
+    fn push(&mut self, place: usize, level: Reliability, number: u64, datum: &[u8], life: Life) {
         self.records.push(Record {
             datum: datum.to_vec(),
             place,
+            level,
             number,
             life,
             is_marked: place > 0,
@@ -144,9 +148,16 @@ impl Book {
         });
     }
 
-    pub(super) fn accept(&mut self, event: &Event, receipt: Receipt, watched: bool) {
+    pub(super) fn accept(
+        &mut self,
+        level: Reliability,
+        event: &Event,
+        receipt: Receipt,
+        watched: bool,
+    ) {
         let id = self.next_id();
-        self.push(0, receipt.sequence(), event.as_datum(), Life::Alive);
+        let number = receipt.sequence();
+        self.push(0, level, number, event.as_datum(), Life::Alive);
         if watched {
             let (mine, other) = (receipt.clone(), receipt.clone());
             let stored = async move { mine.stored().await.is_ok() };
@@ -161,13 +172,19 @@ impl Book {
     }
 
     /// Events came in together, and the last one's receipt tells of all.
-    pub(super) fn accept_batch(&mut self, events: &[Event], last: Receipt, watched: bool) {
+    pub(super) fn accept_batch(
+        &mut self,
+        level: Reliability,
+        events: &[Event],
+        last: Receipt,
+        watched: bool,
+    ) {
         let first = last.sequence() + 1 - events.len() as u64;
         if let Some((event, before)) = events.split_last() {
             for (sequence, event) in (first..).zip(before) {
-                self.push(0, sequence, event.as_datum(), Life::Alive);
+                self.push(0, level, sequence, event.as_datum(), Life::Alive);
             }
-            self.accept(event, last, watched);
+            self.accept(level, event, last, watched);
         }
     }
 
@@ -206,8 +223,8 @@ impl Book {
     }
 
     /// An agent gets these. Says which they are.
-    pub(super) fn receive(&mut self, range: SeqRange, datums: &[u8]) -> Vec<usize> {
-        match self.identify(range, datums) {
+    pub(super) fn receive(&mut self, batch: &Batch, datums: &[u8]) -> Vec<usize> {
+        match self.identify(batch, datums) {
             Ok(ids) => ids,
             Err(broken) => {
                 self.broken.get_or_insert(broken);
@@ -216,10 +233,10 @@ impl Book {
         }
     }
 
-    fn identify(&mut self, range: SeqRange, mut datums: &[u8]) -> Result<Vec<usize>, Broken> {
+    fn identify(&mut self, batch: &Batch, mut datums: &[u8]) -> Result<Vec<usize>, Broken> {
         const PROMISE: &str = "what is sent is what was taken";
         let mut ids = Vec::new();
-        for number in range.iter().map(Seq::number) {
+        for number in batch.range().iter().map(Seq::number) {
             let id = id_of(datums).filter(|id| *id < self.records.len());
             let Some(id) = id else {
                 return Err((PROMISE, format!("{number} is nothing that was taken")));
@@ -229,6 +246,11 @@ impl Book {
             ensure(is_whole && record.number == number, PROMISE, || {
                 format!("{number} is sent with the bytes of event {id}: {record:?}")
             })?;
+            ensure(
+                record.level == batch.level,
+                "a batch never mixes levels",
+                || format!("{batch:?}, event {id}: {record:?}"),
+            )?;
             ensure(
                 record.life != Life::Gone,
                 "who is gone sends nothing",
@@ -273,6 +295,11 @@ impl Book {
             record.stored += 1;
             self.adopted += u64::from(record.place > 0 && record.stored == 1);
             self.duplicates += u64::from(record.stored > 1);
+            if record.stored > 1 && record.level == Reliability::BestEffort {
+                let broken = format!("event {id}: {record:?}");
+                let promise = "best effort sends nothing twice";
+                self.broken.get_or_insert((promise, broken));
+            }
             if record.stored > 1 && !record.is_excused {
                 let broken = format!("event {id}: {record:?}");
                 self.broken
@@ -281,6 +308,7 @@ impl Book {
             if let Some(next) = &mut self.next_in_order
                 && record.place == 0
             {
+                let next = next.entry(name_of(record.level)).or_default();
                 // What is sent again is followed by what came after it.
                 if record.number != *next && record.stored == 1 {
                     let broken = format!("{next} is due and not {}", record.number);
@@ -327,6 +355,7 @@ impl Book {
         self.next_in_order = None;
         for record in &mut self.records {
             if record.life == Life::Alive {
+                let is_spooled = is_spooled && record.level == Reliability::EndToEnd;
                 record.life = match (is_spooled, record.is_marked) {
                     (false, _) => Life::Gone,
                     (true, true) => Life::Due,
@@ -343,13 +372,23 @@ impl Book {
 
     /// Every event that must have come has.
     pub(super) fn check_arrived(&self) -> Check {
-        let is_due = |it: &Record| matches!(it.life, Life::Alive | Life::Due);
+        let is_kept = |it: &Record| it.level != Reliability::BestEffort;
+        let is_due = |it: &Record| is_kept(it) && matches!(it.life, Life::Alive | Life::Due);
         let missing = |it: &Record| is_due(it) && it.stored == 0;
         let mut records = self.records.iter().enumerate();
         let missing = records.find(|(_, it)| missing(it));
         ensure(missing.is_none(), "every event arrives", || {
             format!("{missing:?} of {}", self.records.len())
         })
+    }
+}
+
+/// What an order is kept by.
+fn name_of(level: Reliability) -> &'static str {
+    match level {
+        Reliability::BestEffort => "best effort",
+        Reliability::InMemory => "in memory",
+        _ => "end to end",
     }
 }
 

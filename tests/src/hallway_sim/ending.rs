@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use flume_client::Reliability;
 use flume_client::spool::{FileName, SpoolError};
 use flume_client::stats::Stats as Counters;
 
@@ -200,6 +201,8 @@ impl World {
         // came to its end, if its file could not be read when the next process began.
         let may_vanish = self.plan.faults.syncs > 0 || self.plan.unreadable;
         let lost = counters.lost.total() - if may_vanish { counters.lost.corrupt } else { 0 };
+        // Best effort may have lost some before all was sound.
+        let lost = lost - counters.level(Reliability::BestEffort).lost.total();
         ensure(
             lost + counters.pending == 0,
             "a close in peace loses nothing",

@@ -18,6 +18,9 @@ const EVENT_BYTES_MAX: usize = 1200;
 pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) delivery: Delivery,
+    /// That of most events, and those of others.
+    pub(super) level: Reliability,
+    pub(super) other_levels: Vec<Reliability>,
     pub(super) buffer_bytes: usize,
     pub(super) chunk_bytes: usize,
     pub(super) event_bytes: usize,
@@ -77,7 +80,12 @@ impl Plan {
             seed,
             buffer_bytes: random.usize(4..40) * chunk_bytes.max(event_bytes),
             spool: is_spooled.then(|| settings(random, chunk_bytes.max(event_bytes + 16))),
-            delivery: delivery(random, is_spooled),
+            delivery: delivery(random),
+            level: match is_spooled {
+                true => Reliability::EndToEnd,
+                false => Reliability::InMemory,
+            },
+            other_levels: other_levels(seed),
             chunk_bytes,
             event_bytes,
             happenings: random.u32(200..1500),
@@ -124,7 +132,15 @@ fn settings(random: &mut Rng, chunk: usize) -> Settings {
     }
 }
 
-fn delivery(random: &mut Rng, is_spooled: bool) -> Delivery {
+/// Drawn apart, so that a seed gives the same of all else as without them.
+fn other_levels(seed: u64) -> Vec<Reliability> {
+    let mut random = generator(seed ^ 0x1e7e1);
+    let mut levels = vec![Reliability::BestEffort, Reliability::InMemory];
+    levels.retain(|_| random.u32(0..3) == 0);
+    levels
+}
+
+fn delivery(random: &mut Rng) -> Delivery {
     let window = match random.u32(0..3) {
         0 => WindowMode::Ordered,
         1 => WindowMode::ADAPTIVE,
@@ -147,9 +163,5 @@ fn delivery(random: &mut Rng, is_spooled: bool) -> Delivery {
             .base(ms(random, 20..200))
             .cap(ms(random, 500..5000))
             .floor(ms(random, 1..20)),
-        reliability: match is_spooled {
-            true => Reliability::EndToEnd,
-            false => Reliability::InMemory,
-        },
     }
 }

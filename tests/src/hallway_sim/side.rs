@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use flume_client::hallway::{Callers, Reads, SenderByHand, Step, Waiting};
-use flume_client::{EventBatch, FlushError, Report};
+use flume_client::stats::LevelStats;
+use flume_client::{EventBatch, FlushError, Reliability, Report};
 
 use super::book::{Book, Flag, event};
 use super::promise::{Check, ensure};
@@ -71,6 +72,9 @@ pub(super) struct Side {
     pub(super) random: Rng,
     /// Draws what is appended in batches, so that a seed gives the same of all else as without them.
     batches: Rng,
+    /// Draws at which level, for the same reason.
+    levels: Rng,
+    other_levels: Vec<Reliability>,
     pub(super) book: Arc<Mutex<Book>>,
     pub(super) callers: Callers,
     pub(super) sender: SenderByHand,
@@ -103,11 +107,14 @@ impl Side {
         book: Arc<Mutex<Book>>,
         hallway: (Callers, SenderByHand, Reads),
         event_bytes: usize,
+        other_levels: Vec<Reliability>,
     ) -> Self {
         let (callers, sender, reads) = hallway;
         Self {
             clock,
             batches: Rng::with_seed(random.clone().u64(..)),
+            levels: Rng::with_seed(random.clone().u64(..) ^ 1),
+            other_levels,
             random,
             book,
             callers,
@@ -149,11 +156,21 @@ impl Side {
             _ => {
                 let most = *self.random.choice(&[1, 1, 5, 30]).expect("there are some");
                 let events = self.random.u32(1..=most);
+                let own = self.callers.reliability();
+                let is_other = !self.other_levels.is_empty() && self.levels.bool();
+                let level = match is_other {
+                    true => self
+                        .levels
+                        .choice(&self.other_levels)
+                        .copied()
+                        .unwrap_or(own),
+                    false => own,
+                };
                 // One event alone is no batch that anybody would make.
                 if events > 1 && self.batches.bool() {
-                    return self.append_encoded(events);
+                    return self.append_encoded(level, events);
                 }
-                self.append(events)
+                self.append_at(level, events)
             }
         }
     }
@@ -165,7 +182,7 @@ impl Side {
     }
 
     /// Appends events together, if there is room for all of them.
-    fn append_encoded(&mut self, events: u32) -> Check {
+    fn append_encoded(&mut self, level: Reliability, events: u32) -> Check {
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         let mut batch = EventBatch::new();
         let mut all = Vec::new();
@@ -177,10 +194,10 @@ impl Side {
             })?;
             all.push(event);
         }
-        match self.callers.append_encoded(&mut batch) {
+        match self.callers.at(level).append_encoded(&mut batch) {
             Ok(Some(last)) => {
                 let watched = self.batches.u32(0..4) == 0;
-                book.accept_batch(&all, last, watched);
+                book.accept_batch(level, &all, last, watched);
                 self.accepted += u64::from(events);
                 ensure(batch.is_empty(), "a batch that was taken is empty", || {
                     format!("{batch:?}")
@@ -200,8 +217,13 @@ impl Side {
         }
     }
 
-    /// Appends events, until there is no room.
+    /// Appends events at the client's own level, until there is no room.
     pub(super) fn append(&mut self, events: u32) -> Check {
+        self.append_at(self.callers.reliability(), events)
+    }
+
+    fn append_at(&mut self, level: Reliability, events: u32) -> Check {
+        let callers = self.callers.at(level);
         for _ in 0..events {
             let bytes = match self.random.u32(0..8) {
                 0 => self.event_bytes,
@@ -209,10 +231,10 @@ impl Side {
             };
             let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
             let event = event(book.next_id(), bytes);
-            match self.callers.append(&event) {
+            match callers.append(&event) {
                 Ok((_, receipt)) => {
                     let watched = self.random.u32(0..4) == 0;
-                    book.accept(&event, receipt, watched);
+                    book.accept(level, &event, receipt, watched);
                     self.accepted += 1;
                 }
                 Err(may_fit_later) => {
@@ -226,7 +248,7 @@ impl Side {
                     if self.ready.is_none() {
                         let flag = Arc::<Flag>::default();
                         flag.set();
-                        self.ready = Some((self.callers.ready(&event), flag));
+                        self.ready = Some((callers.ready(&event), flag));
                     }
                     return Ok(());
                 }
@@ -307,8 +329,14 @@ impl Side {
         let stats = self.callers.stats();
         let taken = stats.accepted + stats.recovered;
         let known = stats.delivered + stats.lost.total() + stats.pending;
-        ensure(taken == known, "the counters balance", || {
-            format!("{stats:?}")
-        })
+        let is_even = |level: &LevelStats| {
+            let known = level.delivered + level.lost.total() + level.pending;
+            level.accepted + level.recovered == known
+        };
+        ensure(
+            taken == known && stats.levels.iter().all(is_even),
+            "the counters balance",
+            || format!("{stats:?}"),
+        )
     }
 }

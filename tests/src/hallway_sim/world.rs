@@ -1,5 +1,6 @@
 //! [`World`]: whose turn it is, and what goes wrong. How it ends is in `ending`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -99,7 +100,7 @@ impl World {
             let is_calm = is_sound && !self.plan.bad_agents && !self.plan.kills;
             let is_calm = is_calm && !self.plan.power_losses && self.plan.spool.is_some();
             let is_ordered = self.plan.delivery.window == WindowMode::Ordered;
-            book.next_in_order = (is_calm && is_ordered).then_some(0);
+            book.next_in_order = (is_calm && is_ordered).then(BTreeMap::new);
         }
         self.open()?;
         for _ in 0..self.plan.happenings {
@@ -164,6 +165,7 @@ impl World {
             self.book.clone(),
             (callers, sender, reads),
             self.plan.event_bytes,
+            self.plan.other_levels.clone(),
         );
         side.rests = self.rests;
         let side = Arc::new(Mutex::new(side));
@@ -210,6 +212,7 @@ impl World {
         });
         let parts = Parts {
             delivery: self.plan.delivery.clone(),
+            reliability: self.plan.level,
             buffer_bytes: self.plan.buffer_bytes,
             event_bytes: self.plan.event_bytes + 16,
             overflow: Overflow::Refuse,

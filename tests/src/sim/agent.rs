@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use flume_client::delivery::{CallId, Epoch};
-use flume_client::seq::SeqRange;
 
+use super::book::Events;
 use super::fault::Fault;
 use super::options::AgentShape;
 use super::time::{Nanos, SECOND};
@@ -15,7 +15,7 @@ pub(super) struct Call {
     pub(super) agent: usize,
     pub(super) epoch: Epoch,
     pub(super) id: CallId,
-    pub(super) range: SeqRange,
+    pub(super) events: Events,
     /// When its last byte was written.
     pub(super) written: Nanos,
     /// What will go wrong with it.
@@ -23,8 +23,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn events(&self) -> u32 {
-        self.range.len() as u32
+    pub(super) fn size(&self) -> u32 {
+        self.events.range.len() as u32
     }
 }
 

@@ -1,7 +1,9 @@
 //! Promises that are checked after each step, and those about time from outside.
 
+use flume_client::Reliability;
 use flume_client::delivery::{AgentId, WindowMode};
 
+use super::options::LEVELS;
 use super::time::{MS, Nanos, SECOND, log_uniform};
 use super::violation::{Check, ensure};
 use super::world::{Happening, Stage, World};
@@ -9,26 +11,40 @@ use super::world::{Happening, Stage, World};
 impl World {
     /// What holds after each step of the core.
     pub(super) fn check_step(&mut self) -> Check {
-        let counters = self.core.counters();
-        ensure(counters == self.book.counters, "counters", || {
-            format!("{counters:?}, the book says {:?}", self.book.counters)
-        })?;
-        let pending = self.core.pending();
-        ensure(pending == self.book.pending(), "pending", || {
-            format!("{pending:?}, the book says {:?}", self.book.pending())
-        })?;
-        let watermark = self.core.watermark();
-        ensure(watermark == self.book.watermark(), "watermark", || {
-            format!("{watermark}, the book says {}", self.book.watermark())
+        for level in LEVELS {
+            self.check_level(level)?;
+        }
+        let (counters, sum) = (self.core.counters(), self.books.counters());
+        ensure(counters == sum, "counters", || {
+            format!("{counters:?}, the books say {sum:?}")
         })?;
         self.check_windows()?;
         self.check_spares()?;
         self.audit(self.now)
     }
 
+    fn check_level(&self, level: Reliability) -> Check {
+        let book = self.books.of(level);
+        let counters = self.core.counters_of(level);
+        ensure(counters == book.counters, "counters", || {
+            format!("{level:?}: {counters:?}, the book says {:?}", book.counters)
+        })?;
+        let pending = self.core.pending(level);
+        ensure(pending == book.pending(), "pending", || {
+            format!("{level:?}: {pending:?}, the book says {:?}", book.pending())
+        })?;
+        let watermark = self.core.watermark(level);
+        ensure(watermark == book.watermark(), "watermark", || {
+            format!("{level:?}: {watermark}, the book says {}", book.watermark())
+        })
+    }
+
     /// After a refusal the window is halved, but only once for calls that were in flight together.
     pub(super) fn check_refused(&self, agent: usize, before: u32, is_news: bool) -> Check {
         let after = self.window(agent);
+        if self.scenario.settings.window == WindowMode::Ordered {
+            return Ok(());
+        }
         if is_news {
             return ensure(
                 after <= (before / 2).max(1),
@@ -41,11 +57,32 @@ impl World {
         })
     }
 
+    /// With an answer of an agent an awaited batch goes to it, if it is the one to be used and has
+    /// room.
+    pub(super) fn check_taken_along(&mut self, agent: usize) -> Check {
+        let is_first = (0..agent).all(|preferred| !self.is_open(preferred));
+        let has_room = self.in_flight(agent) < self.window(agent) as usize;
+        if !is_first || !has_room || !self.is_open(agent) || !self.pace.is_rested(agent, self.now) {
+            return Ok(());
+        }
+        let is_ordered = self.scenario.settings.window == WindowMode::Ordered;
+        for level in LEVELS {
+            let book = self.books.of_mut(level);
+            let is_taken = is_ordered && book.in_flight_calls > 0;
+            ensure(
+                is_taken || !book.is_oldest_awaited(),
+                "answer alone",
+                || format!("agent {agent} has room, an awaited event of {level:?} waits"),
+            )?;
+        }
+        Ok(())
+    }
+
     /// The happening: a look at the client from outside, without a step.
     pub(super) fn on_audit(&mut self, again: bool) -> Check {
         // Whatever was due by then had its timer fire.
         self.audit(self.now.saturating_sub(self.scenario.late_max + 1))?;
-        let is_idle = self.book.pending().0 == 0;
+        let is_idle = self.books.pending().0 == 0;
         if let Some(healed_at) = self.healed_at
             && !is_idle
         {
@@ -76,7 +113,7 @@ impl World {
     fn check_windows(&self) -> Check {
         let max = match self.scenario.settings.window {
             WindowMode::Adaptive { max } => max,
-            _ => 1,
+            _ => LEVELS.len() as u32,
         };
         for agent in &self.sent_to {
             let in_flight = self.in_flight(*agent);
@@ -110,18 +147,29 @@ impl World {
     /// What the client must have done by `at`.
     fn audit(&mut self, at: Nanos) -> Check {
         self.check_timeouts(at)?;
-        let Some(oldest) = self.book.oldest_waiting() else {
+        for level in self.scenario.levels.clone() {
+            self.audit_level(level, at)?;
+        }
+        Ok(())
+    }
+
+    fn audit_level(&mut self, level: Reliability, at: Nanos) -> Check {
+        let book = self.books.of_mut(level);
+        let Some(oldest) = book.oldest_waiting() else {
             return Ok(());
         };
+        let is_awaited = book.is_oldest_awaited();
         if oldest > at {
             return Ok(());
         }
         let settings = &self.scenario.settings;
         let is_due = oldest + settings.linger.as_nanos() as u64 <= at
-            || self.book.waiting() >= u64::from(settings.batch_events_max);
-        let is_taken = settings.window == WindowMode::Ordered && self.book.in_flight_calls > 0;
+            || book.waiting() >= u64::from(settings.batch_events_max);
+        let is_taken = settings.window == WindowMode::Ordered && book.in_flight_calls > 0;
         // Whether a less preferred agent would be connected to.
         let mut may_connect = true;
+        // Whether a more preferred agent may be waited for.
+        let mut is_held_up = false;
         for agent in 0..self.agents.len() {
             let is_rested = self.pace.is_rested(agent, at);
             if self.pace.agents[agent].epoch.is_none() {
@@ -145,6 +193,12 @@ impl World {
             ensure(!is_ready, "linger", || {
                 format!("agent {agent} has room, an event waits since {oldest}")
             })?;
+            let in_flight = self.in_flight(agent);
+            let lingers = is_awaited && is_rested && in_flight == 0 && !is_held_up;
+            ensure(!lingers, "awaited batch lingers", || {
+                format!("agent {agent} has nothing to do, an event waits since {oldest}")
+            })?;
+            is_held_up |= in_flight > 0;
             // It rests for certain if it has room and got nothing.
             may_connect &= is_due && !is_full;
         }

@@ -1,6 +1,7 @@
-//! The simulator's own book of every event, kept without looking into the core.
+//! The simulator's own book of every event of a level, kept without looking into the core.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use flume_client::Reliability;
 use flume_client::delivery::{Backoff, Batch, Counters, Loss, Outcome, Settings, WindowMode};
@@ -8,6 +9,22 @@ use flume_client::seq::{Seq, SeqRange};
 
 use super::time::Nanos;
 use super::violation::{Check, broken, ensure};
+
+/// Events that travel together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Events {
+    pub(super) level: Reliability,
+    pub(super) range: SeqRange,
+}
+
+impl Events {
+    pub(super) fn of(batch: &Batch) -> Self {
+        Self {
+            level: batch.level,
+            range: batch.range(),
+        }
+    }
+}
 
 /// How a call came to its end, as far as the client can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +42,7 @@ pub(super) enum Ending {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Acked {
     pub(super) agent: usize,
-    pub(super) range: SeqRange,
+    pub(super) events: Events,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +58,7 @@ struct Record {
     bytes: u32,
     /// Sends that were not taken back as unsent.
     attempts: u32,
+    was_sent: bool,
     /// A call with it was begun to be written, and ended without an acknowledgement.
     begun: bool,
     /// An earlier send ended unknown or refused: it may be stored again.
@@ -48,13 +66,15 @@ struct Record {
     last_end: Option<Ending>,
     /// After an end without an acknowledgement others may go before it, until then at the latest.
     rest_end_max: Nanos,
+    /// It rests until then at least.
+    rest_end_min: Nanos,
     state: State,
     stored_by: u8,
 }
 
 #[derive(Debug)]
 pub(super) struct Book {
-    reliability: Reliability,
+    level: Reliability,
     backoff: Backoff,
     is_ordered: bool,
     records: Vec<Record>,
@@ -72,15 +92,22 @@ pub(super) struct Book {
     pub(super) calm: bool,
     /// In a calm ordered run: the event that must be stored next.
     next_stored: Option<Seq>,
+    /// Events before this were closed into batches for a reason of their own: a flush, a skip, a
+    /// shedding.
+    sealed: usize,
+    /// Somebody waits for the events before this.
+    awaited: usize,
+    linger: Duration,
+    batch_limits: (u32, u32),
     /// Numbers that no event has.
     skipped: Vec<SeqRange>,
 }
 
 impl Book {
-    pub(super) fn new(settings: &Settings, calm: bool) -> Self {
+    pub(super) fn new(level: Reliability, settings: &Settings, calm: bool) -> Self {
         let is_ordered = settings.window == WindowMode::Ordered;
         Self {
-            reliability: settings.reliability,
+            level,
             backoff: settings.backoff,
             is_ordered,
             records: Vec::new(),
@@ -95,8 +122,47 @@ impl Book {
             shedding: None,
             calm,
             next_stored: (calm && is_ordered).then_some(Seq::ZERO),
+            sealed: 0,
+            awaited: 0,
+            linger: settings.linger,
+            batch_limits: (settings.batch_events_max, settings.batch_bytes_max),
             skipped: Vec::new(),
         }
+    }
+
+    /// The open batch is closed.
+    pub(super) fn seal(&mut self) {
+        self.sealed = self.records.len();
+    }
+
+    /// Somebody waits for so many events from the oldest that waits on, or for some that are still
+    /// to come. Says up to which.
+    pub(super) fn wait_for(&mut self, events: usize) -> Seq {
+        let upto = self.low + events;
+        self.awaited = self.awaited.max(upto);
+        Seq::new(upto as u64)
+    }
+
+    /// Whether somebody waits for the event that waits longest.
+    pub(super) fn is_oldest_awaited(&mut self) -> bool {
+        self.oldest_waiting().is_some() && self.low < self.awaited
+    }
+
+    /// Whether a batch has a reason to be sent: it is full, was closed, is old enough, or somebody
+    /// waits for it and the agent is `quiet`: owes nothing, or has just answered.
+    fn check_reason(&self, now: Nanos, batch: &Batch, quiet: bool) -> Check {
+        let Range { start: first, end } = indices(batch.range());
+        let (events_max, bytes_max) = self.batch_limits;
+        let next = self.records.get(end).map_or(0, |next| next.bytes);
+        let is_full = batch.events >= events_max || batch.bytes + next >= bytes_max;
+        let oldest = &self.records[first];
+        let is_due = oldest.accepted_at + self.linger.as_nanos() as Nanos <= now;
+        let is_awaited = first < self.awaited && quiet;
+        let was_closed = end <= self.sealed || oldest.was_sent;
+        let has_reason = is_full || is_due || is_awaited || was_closed;
+        ensure(has_reason, "sent too soon", || {
+            format!("{batch:?}, awaited are {}, {quiet}", self.awaited)
+        })
     }
 
     pub(super) fn accept(&mut self, now: Nanos, bytes: u32) {
@@ -104,10 +170,12 @@ impl Book {
             accepted_at: now,
             bytes,
             attempts: 0,
+            was_sent: false,
             begun: false,
             excused: false,
             last_end: None,
             rest_end_max: 0,
+            rest_end_min: 0,
             state: State::Waiting,
             stored_by: 0,
         });
@@ -123,16 +191,19 @@ impl Book {
             accepted_at: 0,
             bytes: 0,
             attempts: 0,
+            was_sent: false,
             begun: false,
             excused: false,
             last_end: None,
             rest_end_max: 0,
+            rest_end_min: 0,
             state: State::Retired,
             stored_by: 0,
         };
         self.records.resize(first + events, nobody);
         let skipped = SeqRange::of(Seq::new(first as u64), events as u64);
         self.skipped.push(skipped);
+        self.seal();
         self.advance_watermark();
         skipped.end
     }
@@ -163,6 +234,23 @@ impl Book {
         Some(self.records[self.low].accepted_at)
     }
 
+    /// Whether a batch can leave, for certain: the oldest event that waits is due, and has rested.
+    pub(super) fn could_send(&mut self, now: Nanos) -> bool {
+        let is_taken = self.is_ordered && self.in_flight_calls > 0;
+        let Some(oldest) = self.oldest_waiting().filter(|_| !is_taken) else {
+            return false;
+        };
+        let record = &self.records[self.low];
+        let has_rested = record.attempts == 0 || record.rest_end_max <= now;
+        has_rested && oldest + self.linger.as_nanos() as Nanos <= now
+    }
+
+    /// Whether an event rests for certain.
+    pub(super) fn rests(&self, event: Seq, now: Nanos) -> bool {
+        let record = self.records.get(event.number() as usize);
+        record.is_some_and(|record| now < record.rest_end_min)
+    }
+
     /// The first event that waits.
     fn oldest(&self) -> usize {
         let later = self.records.iter().skip(self.low);
@@ -178,13 +266,14 @@ impl Book {
     }
 
     /// A batch leaves for an agent.
-    pub(super) fn send(&mut self, now: Nanos, batch: &Batch) -> Check {
+    pub(super) fn send(&mut self, now: Nanos, batch: &Batch, quiet: bool) -> Check {
         let Range { start: first, end } = indices(batch.range());
         ensure(
             batch.events > 0 && end <= self.records.len(),
             "send",
             || format!("{batch:?} holds events that were not accepted"),
         )?;
+        self.check_reason(now, batch, quiet)?;
         self.oldest_waiting();
         let older = self.records.get(self.low..first).unwrap_or_default();
         let may_wait = |it: &Record| !self.is_ordered && it.attempts > 0 && now < it.rest_end_max;
@@ -197,7 +286,7 @@ impl Book {
         })?;
         let mut bytes = 0;
         let mut retry = false;
-        let best_effort = self.reliability == Reliability::BestEffort;
+        let best_effort = self.level == Reliability::BestEffort;
         for (place, record) in self.records[first..end].iter_mut().enumerate() {
             ensure(record.state == State::Waiting, "sent twice", || {
                 format!("event {} is {:?} and sent", first + place, record.state)
@@ -208,6 +297,7 @@ impl Book {
                 || format!("event {} was written before", first + place),
             )?;
             retry |= record.attempts > 0;
+            record.was_sent = true;
             record.attempts += 1;
             ensure(record.attempts == batch.attempts, "attempts", || {
                 format!("{batch:?}, counted {}", record.attempts)
@@ -250,6 +340,7 @@ impl Book {
             }
             if ending != Ending::Unsent {
                 record.rest_end_max = now + rest_max(&backoff, record.attempts);
+                record.rest_end_min = now + backoff.floor.as_nanos() as Nanos;
             }
         }
         self.waiting += range.len();
@@ -284,11 +375,12 @@ impl Book {
     /// The core is done with events. `acked` is the call that the present input acknowledges.
     pub(super) fn retire(
         &mut self,
-        range: SeqRange,
+        these: Events,
         bytes: u32,
         outcome: Outcome,
         acked: Option<Acked>,
     ) -> Check {
+        let range = these.range;
         let (indices, events) = (indices(range), range.len());
         ensure(indices.end <= self.records.len(), "retire", || {
             format!("{}+{events} was not accepted", range.first)
@@ -321,7 +413,10 @@ impl Book {
         })?;
         if let Outcome::Delivered { agent } = outcome {
             let agent = agent.index();
-            let this = Acked { agent, range };
+            let this = Acked {
+                agent,
+                events: these,
+            };
             ensure(acked == Some(this), "ack of another call", || {
                 format!("{this:?} is retired, acknowledged is {acked:?}")
             })?;
@@ -344,7 +439,7 @@ impl Book {
     fn check_loss(&self, first: Seq, loss: Loss) -> Check {
         let index = first.number() as usize;
         let record = &self.records[index];
-        let is_kept = self.reliability == Reliability::InMemory || self.calm;
+        let is_kept = self.level != Reliability::BestEffort || self.calm;
         if is_kept && !self.abandoned && self.shedding.is_none() {
             return broken("lost", format!("event {first} is lost: {loss:?}"));
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flume_client::delivery::{Batch, CallId, Disconnect, Epoch, Input, Output, WindowMode};
 
 use super::agent::Call;
-use super::book::{Acked, Ending};
+use super::book::{Acked, Ending, Events};
 use super::fault::Fault;
 use super::time::Nanos;
 use super::violation::{Check, broken, ensure};
@@ -36,14 +36,16 @@ impl World {
                 cause,
             } => self.disconnect(agent.index(), epoch, cause),
             Output::Retire {
+                level,
                 range,
                 bytes,
                 outcome,
             } => {
-                let args = [range.first.number(), range.len()];
-                self.trace.note(self.now, "  retire {}+{}", args);
+                let args = [level as u64, range.first.number(), range.len()];
+                self.trace.note(self.now, "  retire level {} {}+{}", args);
                 self.retired_at = self.now;
-                self.book.retire(range, bytes, outcome, self.acked)?;
+                let events = Events { level, range };
+                self.books.retire(events, bytes, outcome, self.acked)?;
                 if matches!(outcome, flume_client::delivery::Outcome::Delivered { .. }) {
                     self.acked = None;
                 }
@@ -56,7 +58,7 @@ impl World {
         let args = [agent as u64, epoch];
         self.trace
             .note(self.now, "  connect agent {} epoch {}", args);
-        ensure(!self.book.abandoned, "active after abandon", String::new)?;
+        ensure(!self.books.abandoned, "active after abandon", String::new)?;
         let is_new = agent < self.agents.len() && !self.connections.contains_key(&epoch);
         let is_free = is_new && self.pace.agents[agent].epoch.is_none();
         ensure(is_free, "connect", || {
@@ -65,7 +67,7 @@ impl World {
         self.pace.on_use(agent, self.now)?;
         self.pace.on_attempt(agent, self.now);
         self.pace.agents[agent].epoch = Some(epoch);
-        self.book.counters.connects += 1;
+        self.books.connects += 1;
         let connection = Connection {
             agent,
             stage: Stage::Connecting,
@@ -90,9 +92,10 @@ impl World {
     fn send(&mut self, epoch: Epoch, id: CallId, batch: &Batch) -> Check {
         let range = batch.range();
         let number = id.number() as u64;
-        let args = [epoch, number, range.first.number(), range.len()];
-        self.trace
-            .note(self.now, "  send epoch {} call {} events {}+{}", args);
+        let (level, first) = (batch.level as u64, range.first.number());
+        let args = [epoch, number, level, first, range.len()];
+        let text = "  send epoch {} call {} level {} events {}+{}";
+        self.trace.note(self.now, text, args);
         let Some(connection) = self.connections.get_mut(&epoch) else {
             return broken("send on a closed connection", format!("epoch {epoch}"));
         };
@@ -110,13 +113,14 @@ impl World {
         ensure(fits, "batch limits", || format!("{batch:?}"))?;
         let ordered = settings.window == WindowMode::Ordered;
         ensure(
-            !ordered || self.book.in_flight_calls == 0,
+            !ordered || self.books.of(batch.level).in_flight_calls == 0,
             "ordered",
             || format!("{batch:?} is sent while another call is in flight"),
         )?;
         let agent = connection.agent;
+        let is_quiet = self.is_answer || connection.calls.is_empty();
         self.pace.on_use(agent, self.now)?;
-        self.book.send(self.now, batch)?;
+        self.books.send(self.now, batch, is_quiet)?;
         self.write(epoch, id, batch);
         self.sent_to.push(agent);
         Ok(())
@@ -140,7 +144,7 @@ impl World {
         let written = begin + agent.write_time(batch.bytes);
         connection.writer_free = written;
         let flight = super::world::Flight {
-            range: batch.range(),
+            events: Events::of(batch),
             sent: self.now,
             begin,
         };
@@ -152,7 +156,7 @@ impl World {
             agent: connection.agent,
             epoch,
             id,
-            range: batch.range(),
+            events: Events::of(batch),
             written,
             fault: None,
         };
@@ -175,7 +179,7 @@ impl World {
             || format!("agent {agent} epoch {epoch}: {cause:?}"),
         )?;
         if !matches!(cause, Disconnect::Spare | Disconnect::Closing) {
-            ensure(!self.book.calm, "disconnect without a fault", || {
+            ensure(!self.books.calm, "disconnect without a fault", || {
                 format!("{cause:?}")
             })?;
             self.pace.on_failure(agent, self.now);
@@ -203,7 +207,7 @@ impl World {
             }
             Disconnect::UnknownCall(_) => self.is_unexpected,
             Disconnect::Spare => connection.calls.is_empty() && agent > 0,
-            Disconnect::Closing => self.book.abandoned,
+            Disconnect::Closing => self.books.abandoned,
         }
     }
 
@@ -224,7 +228,7 @@ impl World {
                 let begun = flight.begin <= now;
                 Ending::Unknown { begun }
             };
-            self.book.end_call(now, flight.range, ending);
+            self.books.end_call(now, flight.events, ending);
         }
     }
 
@@ -303,13 +307,16 @@ impl World {
             let is_over = self.connections[&epoch].forgotten.is_some();
             return ensure(is_over, "wrong serial accepted", || format!("{call}"));
         };
+        self.is_answer = true;
         if committed {
             self.acked = Some(Acked {
                 agent,
-                range: flight.range,
+                events: flight.events,
             });
             self.pace.on_ack(agent);
             self.step(input)?;
+            self.is_answer = false;
+            self.check_taken_along(agent)?;
             return ensure(self.acked.is_none(), "ack ignored", || {
                 format!("call {call} on epoch {epoch}")
             });
@@ -319,8 +326,10 @@ impl World {
         if is_news {
             self.pace.on_failure(agent, self.now);
         }
-        self.book.end_call(self.now, flight.range, Ending::Refused);
+        self.books
+            .end_call(self.now, flight.events, Ending::Refused);
         self.step(input)?;
+        self.is_answer = false;
         self.check_refused(agent, before, is_news)
     }
 

@@ -49,8 +49,9 @@ impl World {
         let looked_at = std::mem::replace(&mut self.full_load.looked_at, now);
         let passes = |mark: Nanos| looked_at < mark && mark <= now;
         if passes(SIZES_CHANGE_AT) && self.rng.bool() {
-            self.book.accept(now, LARGE_BYTES);
-            self.feed(&[LARGE_BYTES])?;
+            let level = self.scenario.levels[0];
+            self.books.of_mut(level).accept(now, LARGE_BYTES);
+            self.feed(level, &[LARGE_BYTES])?;
         } else if passes(WORSE_AT) {
             self.check_open()?;
             self.worsen();
@@ -91,12 +92,14 @@ impl World {
         } else {
             EVENT_BYTES
         };
-        while self.book.pending().0 < backlog {
-            let ends: Vec<_> = (1..=most * 10).map(|place| place * bytes).collect();
-            for _ in &ends {
-                self.book.accept(self.now, bytes);
+        for level in self.scenario.levels.clone() {
+            while self.books.of(level).pending().0 < backlog {
+                let ends: Vec<_> = (1..=most * 10).map(|place| place * bytes).collect();
+                for _ in &ends {
+                    self.books.of_mut(level).accept(self.now, bytes);
+                }
+                self.feed(level, &ends)?;
             }
-            self.feed(&ends)?;
         }
         Ok(())
     }

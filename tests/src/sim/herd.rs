@@ -60,7 +60,6 @@ pub(super) fn run(rng: &mut fastrand::Rng) -> Result<Run, Violation> {
         connect_timeout: Duration::from_secs(5),
         request_timeout: Duration::from_secs(20),
         backoff: Backoff::default(),
-        reliability: Reliability::InMemory,
     };
     let client = |_| Client {
         core: Core::new(settings.clone(), rng.u64(..)),
@@ -105,7 +104,10 @@ impl Herd {
         let client = &mut self.clients[index];
         let current = client.epoch;
         let input = match message {
-            Message::Append => Input::Append { ends: &[100] },
+            Message::Append => Input::Append {
+                level: Reliability::InMemory,
+                ends: &[100],
+            },
             Message::Closed(epoch) => Input::Closed {
                 epoch: epoch.min(current),
                 unsent_from: None,
@@ -171,7 +173,10 @@ impl Herd {
         ensure(last <= RECOVERED_BY, "herd recovers late", || {
             format!("{} s after the agent came back", (last - BACK_AT) / SECOND)
         })?;
-        let pending = self.clients.iter().map(|client| client.core.pending().0);
+        let pending = self
+            .clients
+            .iter()
+            .map(|client| client.core.pending_events());
         ensure(pending.sum::<u64>() == 0, "stuck", || "in a herd".into())?;
         self.stats.seeds = 1;
         self.stats.simulated = self.now;

@@ -14,7 +14,8 @@
 //! | `agent` | one agent's workers, channel and faults |
 //! | `load` | what the application does |
 //! | `looks`, `full_load` | does the window follow what an agent can do? |
-//! | `book` | every event's fate; promises about acknowledgements, losses and duplicates |
+//! | `book` | the fate of every event of a level; promises about acknowledgements, losses and duplicates |
+//! | `books` | the books of all levels; promises about their turns |
 //! | `pace` | each agent's rests; promises about back-off |
 //! | `audit` | promises about time: linger, timeouts, fail-back, windows |
 //! | `herd` | many clients that lose one agent at once |
@@ -28,6 +29,7 @@
 mod agent;
 mod audit;
 mod book;
+mod books;
 mod driver;
 mod fault;
 mod full_load;
@@ -46,6 +48,7 @@ mod world;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub(crate) use self::options::LEVELS;
 pub use self::stats::{Run, Stats};
 pub use self::violation::Violation;
 

@@ -8,6 +8,13 @@ use flume_client::delivery::{Backoff, Settings, WindowMode};
 use super::fault::Fault;
 use super::time::{MICRO, MINUTE, MS, Nanos, SECOND, log_uniform};
 
+/// All levels of reliability.
+pub(crate) const LEVELS: [Reliability; 3] = [
+    Reliability::InMemory,
+    Reliability::EndToEnd,
+    Reliability::BestEffort,
+];
+
 /// What the scenario is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -55,6 +62,8 @@ pub(super) struct AgentShape {
 pub(super) struct Scenario {
     pub(super) kind: Kind,
     pub(super) settings: Settings,
+    /// Of the events.
+    pub(super) levels: Vec<Reliability>,
     pub(super) core_seed: u64,
     pub(super) agents: Vec<AgentShape>,
     pub(super) episodes: Vec<Episode>,
@@ -95,6 +104,7 @@ impl Scenario {
             _ => Kind::Herd,
         };
         let settings = settings(rng, kind);
+        let levels = levels(rng, kind);
         let agents = (0..settings.agents)
             .map(|_| agent(rng, kind, &settings))
             .collect();
@@ -121,6 +131,7 @@ impl Scenario {
         Self {
             kind,
             settings,
+            levels,
             core_seed: rng.u64(..),
             agents,
             episodes,
@@ -155,7 +166,6 @@ fn settings(rng: &mut fastrand::Rng, kind: Kind) -> Settings {
             max: rng.u32(1..=16),
         },
     };
-    let best_effort = !load && kind != Kind::Outage && rng.u32(0..4) == 0;
     Settings {
         agents: if load { 1 } else { rng.usize(1..=3) },
         batch_events_max: if load {
@@ -184,12 +194,19 @@ fn settings(rng: &mut fastrand::Rng, kind: Kind) -> Settings {
             .base(ms(rng, 50, 500))
             .cap(ms(rng, 1_000, 30_000))
             .floor(ms(rng, 1, 50)),
-        reliability: if best_effort {
-            Reliability::BestEffort
-        } else {
-            Reliability::InMemory
-        },
     }
+}
+
+/// Those that events have in this run. Best effort has no part in what is about events that wait.
+fn levels(rng: &mut fastrand::Rng, kind: Kind) -> Vec<Reliability> {
+    let keeps_all = matches!(kind, Kind::FullLoad | Kind::Outage);
+    let mut levels = LEVELS.to_vec();
+    if keeps_all {
+        levels.retain(|level| *level != Reliability::BestEffort);
+    }
+    rng.shuffle(&mut levels);
+    levels.truncate(rng.usize(1..=levels.len()));
+    levels
 }
 
 fn agent(rng: &mut fastrand::Rng, kind: Kind, settings: &Settings) -> AgentShape {

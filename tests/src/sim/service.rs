@@ -116,7 +116,7 @@ impl World {
         while let Some(call) = self.agents[index].next_call(now) {
             let agent = &mut self.agents[index];
             let mut at = now + agent.service_time(now, &mut self.rng);
-            if !agent.has_room(now, call.events()) {
+            if !agent.has_room(now, call.size()) {
                 at += agent.shape.keep_alive;
             }
             let incarnation = agent.incarnation;
@@ -130,7 +130,7 @@ impl World {
             return Ok(());
         }
         self.agents[call.agent].finish(&call);
-        let is_full = !self.agents[call.agent].has_room(self.now, call.events());
+        let is_full = !self.agents[call.agent].has_room(self.now, call.size());
         let fault = if is_full {
             self.stats.count(Fault::ChannelFull);
             Some(Fault::ChannelFull)
@@ -139,14 +139,14 @@ impl World {
         };
         let events = match fault {
             Some(Fault::ChannelFull | Fault::FailNone | Fault::DropHangup) => 0,
-            Some(Fault::FailPart) => self.rng.u32(0..call.events()),
-            _ => call.events(),
+            Some(Fault::FailPart) => self.rng.u32(0..call.size()),
+            _ => call.size(),
         };
         self.agents[call.agent].fill(events);
-        let first = call.range.first.number();
+        let first = call.events.range.first.number();
         let args = [call.agent as u64, first, u64::from(events)];
         self.trace.note(self.now, "agent {} stores {}+{}", args);
-        self.book.store(call.agent, call.range)?;
+        self.books.store(call.agent, call.events)?;
         self.answer(&call, fault);
         self.pump(call.agent);
         Ok(())
@@ -199,7 +199,7 @@ impl World {
     fn crash(&mut self, agent: usize) -> Check {
         for call in self.agents[agent].crash() {
             if self.rng.bool() {
-                self.book.store(agent, call.range)?;
+                self.books.store(agent, call.events)?;
             }
         }
         let Some(epoch) = self.pace.agents[agent].epoch else {

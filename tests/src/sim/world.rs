@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use flume_client::delivery::{CallId, Core, Epoch, Input};
-use flume_client::seq::SeqRange;
 
 use super::agent::{Agent, Call};
-use super::book::{Acked, Book};
+use super::book::{Acked, Events};
+use super::books::Books;
 use super::fault::{self, Fault};
 use super::looks::FullLoad;
 use super::options::{Kind, Scenario};
@@ -82,7 +82,7 @@ pub(super) enum Stage {
 /// A call the client waits for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
-    pub(super) range: SeqRange,
+    pub(super) events: Events,
     pub(super) sent: Nanos,
     /// When its first byte is written.
     pub(super) begin: Nanos,
@@ -120,7 +120,7 @@ pub(super) struct World {
     pub(super) core: Core,
     pub(super) agents: Vec<Agent>,
     pub(super) connections: BTreeMap<Epoch, Connection>,
-    pub(super) book: Book,
+    pub(super) books: Books,
     pub(super) pace: Pace,
     pub(super) full_load: FullLoad,
     pub(super) trace: Trace,
@@ -134,6 +134,8 @@ pub(super) struct World {
     pub(super) acked: Option<Acked>,
     /// The present input answers no call in flight.
     pub(super) is_unexpected: bool,
+    /// The present input answers a call.
+    pub(super) is_answer: bool,
     /// Agents that got a call in this step.
     pub(super) sent_to: Vec<usize>,
 }
@@ -149,7 +151,7 @@ impl World {
             core: Core::new(settings.clone(), scenario.core_seed),
             agents: scenario.agents.iter().copied().map(Agent::new).collect(),
             connections: BTreeMap::new(),
-            book: Book::new(settings, scenario.is_calm()),
+            books: Books::new(settings, scenario.is_calm()),
             pace: Pace::new(settings),
             full_load: FullLoad::default(),
             trace: Trace::new(prints),
@@ -160,6 +162,7 @@ impl World {
             retired_at: 0,
             acked: None,
             is_unexpected: false,
+            is_answer: false,
             sent_to: Vec::new(),
             scenario,
         }
@@ -182,7 +185,7 @@ impl World {
             if self.rng.f64() < self.scenario.spurious_ticks {
                 self.step(Input::Tick)?;
             }
-            if self.healed_at.is_some() && self.book.pending().0 == 0 && !self.book.abandoned {
+            if self.healed_at.is_some() && self.books.pending().0 == 0 && !self.books.abandoned {
                 break;
             }
         }
@@ -307,18 +310,23 @@ impl World {
             self.agents[agent].heal();
             self.pump(agent);
         }
-        if self.book.abandoned {
+        if self.books.abandoned {
             return Ok(());
         }
-        let events = self.rng.usize(1..20);
-        self.append(events)
+        for level in self.scenario.levels.clone() {
+            let events = self.rng.usize(1..20);
+            self.append(level, events)?;
+        }
+        Ok(())
     }
 
     fn on_abandon(&mut self) -> Check {
         self.trace.note(self.now, "abandon", []);
-        self.book.abandoned = true;
-        self.step(Input::Abandon)?;
-        let (events, _) = self.book.pending();
+        self.books.abandon();
+        for level in self.scenario.levels.clone() {
+            self.step(Input::Abandon { level })?;
+        }
+        let (events, _) = self.books.pending();
         ensure(events == 0, "abandoned and kept", || {
             format!("{events} events")
         })?;
@@ -327,7 +335,7 @@ impl World {
     }
 
     fn finish(&mut self) -> Check {
-        let (events, _) = self.book.pending();
+        let (events, _) = self.books.pending();
         if events > 0 {
             return broken(
                 "stuck",
@@ -346,7 +354,7 @@ impl World {
         self.stats.batches = counters.batches;
         self.stats.retries = counters.retries;
         self.stats.connects = counters.connects;
-        self.stats.duplicates = self.book.duplicates;
+        self.stats.duplicates = self.books.duplicates();
         Ok(())
     }
 }

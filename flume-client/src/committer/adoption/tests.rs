@@ -99,7 +99,7 @@ impl Scene {
         };
         let neighbours = Some(Box::new(neighbours) as _);
         Self {
-            intake: Intake::new(&config, beginning, Arc::new(SystemClock)),
+            intake: Intake::new(&config, Some(beginning), Arc::new(SystemClock)),
             adoption: Adoption::new(
                 neighbours,
                 settings,
@@ -172,7 +172,7 @@ impl Scene {
 
     /// Recovered and pending.
     fn counters(&self) -> (u64, u64) {
-        let stats = self.intake.lock().stats.clone();
+        let stats = self.intake.stats();
         (stats.recovered, stats.pending)
     }
 

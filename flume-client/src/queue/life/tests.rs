@@ -14,7 +14,6 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::error::{DeliveryError, Refusal, StoreError};
 use crate::health::Problem;
-use crate::queue::Beginning;
 use crate::spool::{FileName, Operation, Watched};
 use crate::{Client, Event, Receipt, Reliability, Report, Stats};
 
@@ -270,15 +269,12 @@ fn a_panic_of_the_sender_ends_the_client_and_what_was_taken_is_in_the_spool() {
 #[test]
 fn a_thread_that_cannot_be_started_ends_the_other_one() {
     let config = Client::builder().agent("avro://localhost:1").check();
-    let beginning = Beginning::in_memory();
-    let intake = Arc::new(Intake::new(
-        &config.unwrap(),
-        beginning,
-        Arc::new(SystemClock),
-    ));
+    let intake = Arc::new(Intake::new(&config.unwrap(), None, Arc::new(SystemClock)));
     let thread = ClientThread::Sender;
     drop(Guard::new(thread, intake.clone(), None));
-    let refusal = intake.append(&Event::new("")).unwrap_err();
+    let refusal = intake
+        .append(Reliability::InMemory, &Event::new(""))
+        .unwrap_err();
     assert_eq!(refusal, Refusal::Failed { thread });
 }
 
@@ -332,12 +328,10 @@ fn what_a_slow_disk_takes_after_the_close_is_neither_reported_lost_nor_lost() {
 fn without_a_spool_what_was_taken_is_lost_as_unknown_when_the_thread_panics() {
     let builder = Client::builder().agent("avro://localhost:1");
     let config = builder.reliability(Reliability::InMemory).check().unwrap();
-    let intake = Arc::new(Intake::new(
-        &config,
-        Beginning::in_memory(),
-        Arc::new(SystemClock),
-    ));
-    let receipt = intake.append(&Event::new("left over")).unwrap();
+    let intake = Arc::new(Intake::new(&config, None, Arc::new(SystemClock)));
+    let receipt = intake
+        .append(Reliability::InMemory, &Event::new("left over"))
+        .unwrap();
     let thread = ClientThread::Sender;
     let guard = Guard::new(thread, intake.clone(), None);
     let panicked = thread::spawn(move || {
