@@ -17,7 +17,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::wire::avro::DecodeError;
-use crate::wire::avro::datum::{self, EventRef, Headers, Reader};
+use crate::wire::avro::datum::{self, EventRef, Reader};
 
 /// Most headers an event may carry: enough for any service's context, and few enough to be looked
 /// through each time one is set, which takes less than a microsecond. Further ones are not kept.
@@ -47,11 +47,15 @@ pub const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// ```
 #[derive(Clone)]
 pub struct Event {
-    datum: Vec<u8>,
+    /// Room for more headers, then the datum: a header that is set moves those before it into the
+    /// room, and the body stays where it is.
+    bytes: Vec<u8>,
+    /// Where the headers lie in `bytes`: after their count, and before the `00`.
+    pairs: Range<usize>,
     header_count: usize,
-    /// Where the headers end: the place of the `00` after the last one.
-    headers_end: usize,
-    fault: Option<HeaderFault>,
+    has_own_id: bool,
+    /// Boxed, as few events have one, and an event is moved into `append`.
+    fault: Option<Box<HeaderFault>>,
 }
 
 impl Event {
@@ -59,14 +63,86 @@ impl Event {
     #[must_use]
     pub fn new(body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
-        let mut datum = Vec::with_capacity(datum::event_len([], body) + HEADER_ROOM);
-        datum::put_event(&mut datum, [], body);
-        Self {
-            datum,
-            header_count: 0,
-            headers_end: 0,
-            fault: None,
+        let mut event = Self::with_room(HEADER_ROOM + body.len());
+        event.put_body(body);
+        event
+    }
+
+    /// An event with this body and these headers, made at once: the same as [`new`](Self::new) and
+    /// [`header`](Self::header) for each of them, for less.
+    ///
+    /// ```
+    /// use flume_client::Event;
+    ///
+    /// let event = Event::with_headers("GET /index.html 200", [("host", "web-1"), ("level", "INFO")]);
+    /// let one_by_one = Event::new("GET /index.html 200").header("host", "web-1");
+    /// assert_eq!(event, one_by_one.header("level", "INFO"));
+    ///
+    /// let context = std::collections::BTreeMap::from([("user".to_owned(), "17".to_owned())]);
+    /// assert_eq!(Event::with_headers("", &context), Event::new("").header("user", "17"));
+    /// ```
+    #[must_use]
+    pub fn with_headers<K: AsRef<str>, V: AsRef<str>>(
+        body: impl AsRef<[u8]>,
+        headers: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let body = body.as_ref();
+        let mut event = Self::with_room(2 * HEADER_ROOM + body.len());
+        for (key, value) in headers {
+            event.set_header(key.as_ref(), value.as_ref());
         }
+        event.put_body(body);
+        event
+    }
+
+    /// Makes it another event, in the memory of this one.
+    pub(crate) fn become_that_of(&mut self, headers: &[(&str, &str)], body: &[u8]) {
+        self.bytes.clear();
+        self.begin();
+        for (key, value) in headers {
+            self.set_header(key, value);
+        }
+        self.put_body(body);
+    }
+
+    /// Bytes of memory that it holds beside itself.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// An event without headers that has no body yet, with memory for `bytes` of both.
+    fn with_room(bytes: usize) -> Self {
+        let mut event = Self {
+            bytes: Vec::with_capacity(bytes + LENGTHS_ROOM),
+            pairs: 0..0,
+            header_count: 0,
+            has_own_id: false,
+            fault: None,
+        };
+        event.begin();
+        event
+    }
+
+    /// Makes empty `bytes` the beginning of an event, to which headers and then a body can be added.
+    fn begin(&mut self) {
+        self.bytes.resize(HEADER_ROOM, 0);
+        self.pairs = HEADER_ROOM..HEADER_ROOM;
+        self.header_count = 0;
+        self.has_own_id = false;
+        self.fault = None;
+    }
+
+    /// Ends what was begun: nothing is after the headers until then.
+    fn put_body(&mut self, body: &[u8]) {
+        self.bytes.push(0);
+        datum::put_bytes(&mut self.bytes, body);
+        if self.header_count > 0 {
+            self.put_count();
+        }
+    }
+
+    fn has_body(&self) -> bool {
+        self.bytes.len() > self.pairs.end
     }
 
     /// The event that a peer wrote as one Avro datum of `AvroFlumeEvent`.
@@ -87,29 +163,30 @@ impl Event {
         let pairs = event.headers().collect::<Result<Vec<_>, _>>()?;
         let shortest = datum::event_len(pairs.iter().copied(), event.body());
         if shortest == datum.len() && !has_twins(&pairs) {
-            let header_count = pairs.len();
             let header_bytes = datum.len() - datum::bytes_len(event.body().len());
-            let fault = HeaderFault::of_all(&pairs, header_bytes);
+            let event = Self::of_pairs(&pairs, header_bytes);
             return Ok(Self {
-                datum,
-                header_count,
-                headers_end: header_bytes - 1,
-                fault,
+                bytes: datum,
+                ..event
             });
         }
-        Ok(Self::of_pairs(&without_twins(&pairs), event.body()))
+        let (pairs, body) = (without_twins(&pairs), event.body());
+        let mut bytes = Vec::with_capacity(datum::event_len(pairs.iter().copied(), body));
+        datum::put_event(&mut bytes, pairs.iter().copied(), body);
+        let header_bytes = bytes.len() - datum::bytes_len(body.len());
+        let event = Self::of_pairs(&pairs, header_bytes);
+        Ok(Self { bytes, ..event })
     }
 
-    /// An event with these headers, however many, each key once.
-    fn of_pairs(pairs: &[(&str, &str)], body: &[u8]) -> Self {
-        let mut datum = Vec::with_capacity(datum::event_len(pairs.iter().copied(), body));
-        datum::put_event(&mut datum, pairs.iter().copied(), body);
-        let header_bytes = datum.len() - datum::bytes_len(body.len());
+    /// What is to be known of an event with these headers, however many, each key once, whose datum
+    /// has `header_bytes` up to the body.
+    fn of_pairs(pairs: &[(&str, &str)], header_bytes: usize) -> Self {
         Self {
+            bytes: Vec::new(),
+            pairs: count_len(pairs.len())..header_bytes - 1,
             header_count: pairs.len(),
-            headers_end: header_bytes - 1,
-            fault: HeaderFault::of_all(pairs, header_bytes),
-            datum,
+            has_own_id: pairs.iter().any(|(key, _)| *key == ID_HEADER),
+            fault: HeaderFault::of_all(pairs, header_bytes).map(Box::new),
         }
     }
 
@@ -118,7 +195,7 @@ impl Event {
     /// A header more than [`HEADERS_MAX`] is not kept, and the event is refused when it is appended,
     /// whatever is set afterwards.
     ///
-    /// Costs a move of the bytes after it, the body above all: a few nanoseconds for a log line.
+    /// Costs a move of the headers that were set before, some nanoseconds; the body stays where it is.
     #[must_use]
     pub fn header(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.set_header(key.as_ref(), value.as_ref());
@@ -131,44 +208,44 @@ impl Event {
         let known = self.header_count;
         let count = known + usize::from(place.is_none());
         if count > known && count > HEADERS_MAX {
-            self.fault = Some(HeaderFault::TooMany { count });
+            self.fault = Some(Box::new(HeaderFault::TooMany { count }));
             return;
         }
         if self.fault.is_none() {
-            self.fault = HeaderFault::of(key, value, count);
+            self.fault = HeaderFault::of(key, value, count).map(Box::new);
         }
         match place {
             Some(place) => {
-                let len = datum::bytes_len(value.len());
-                self.headers_end = self.headers_end - place.len() + len;
-                datum::fill_bytes(self.make_room(place, len), value.as_bytes());
+                let room = self.make_room(place, datum::bytes_len(value.len()));
+                datum::fill_bytes(room, value.as_bytes());
             }
             None => self.insert_header(key, value),
         }
-        let is_for_good = matches!(self.fault, Some(HeaderFault::TooMany { .. }));
-        if self.fault.is_some() && count == known && !is_for_good {
+        if self.fault.is_some() && count == known && !self.is_at_fault_for_good() {
             // What was at fault may just have been replaced.
             let pairs: Vec<_> = self.headers().collect();
-            self.fault = HeaderFault::of_all(&pairs, self.header_bytes());
+            self.fault = HeaderFault::of_all(&pairs, self.header_bytes()).map(Box::new);
         }
-        if self.fault.is_none() && self.header_bytes() > HEADER_BYTES_MAX {
-            self.fault = Some(HeaderFault::TooManyBytes {
-                bytes: self.header_bytes(),
-            });
+        let bytes = self.header_bytes();
+        if self.fault.is_none() && bytes > HEADER_BYTES_MAX {
+            self.fault = Some(Box::new(HeaderFault::TooManyBytes { bytes }));
         }
     }
 
     /// The body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        let (_, body) = self.datum.split_at(self.header_bytes());
+        let (_, body) = self.bytes.split_at(self.pairs.end + 1);
         let body = Reader::new(body).bytes("event body", usize::MAX);
         body.expect(OWN_DATUM)
     }
 
     /// The headers, in the order in which their keys were first set.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        Headers::of_own(&self.datum).map(|pair| pair.expect(OWN_DATUM))
+        let (pairs, _) = self.bytes.split_at(self.pairs.end);
+        let mut pairs = Reader::new(pairs.split_at(self.pairs.start).1);
+        let mut text = move || pairs.string("header", usize::MAX).expect(OWN_DATUM);
+        (0..self.header_count).map(move |_| (text(), text()))
     }
 
     /// The value of one header.
@@ -181,7 +258,7 @@ impl Event {
     /// The event as it is stored and sent: one Avro datum of `AvroFlumeEvent`.
     #[must_use]
     pub fn as_datum(&self) -> &[u8] {
-        &self.datum
+        self.bytes.split_at(self.start()).1
     }
 
     /// Writes the datum with one more header before the others; `pair` is its key and value as
@@ -191,8 +268,7 @@ impl Event {
     pub(crate) fn put_with_pair(&self, out: &mut Vec<u8>, pair: &[u8]) {
         datum::put_long(out, self.header_count as i64 + 1);
         out.extend_from_slice(pair);
-        let rest = self.datum.get(count_len(self.header_count)..);
-        out.extend_from_slice(rest.expect(OWN_DATUM));
+        out.extend_from_slice(self.bytes.split_at(self.pairs.start).1);
     }
 
     /// Whether it carries a header of this key.
@@ -200,24 +276,37 @@ impl Event {
         self.value_place(key).is_some()
     }
 
+    /// Whether it carries the header that names an event.
+    pub(crate) fn has_own_id(&self) -> bool {
+        self.has_own_id
+    }
+
     pub(crate) fn fault(&self) -> Option<&HeaderFault> {
-        self.fault.as_ref()
+        self.fault.as_deref()
+    }
+
+    fn is_at_fault_for_good(&self) -> bool {
+        matches!(self.fault(), Some(HeaderFault::TooMany { .. }))
+    }
+
+    /// Where the datum begins.
+    fn start(&self) -> usize {
+        self.pairs.start - count_len(self.header_count)
     }
 
     fn header_bytes(&self) -> usize {
-        self.headers_end + 1
+        self.pairs.end + 1 - self.start()
     }
 
-    /// Where the value of `key` lies in the datum, its length included.
+    /// Where the value of `key` lies in `bytes`, its length included.
     fn value_place(&self, key: &str) -> Option<Range<usize>> {
-        let start = count_len(self.header_count);
-        let mut pairs = Reader::new(self.datum.get(start..self.headers_end)?);
+        let mut pairs = Reader::new(self.bytes.get(self.pairs.clone())?);
         while !pairs.rest().is_empty() {
             let known = pairs.bytes("header key", usize::MAX).expect(OWN_DATUM);
-            let start = self.headers_end - pairs.rest().len();
+            let start = self.pairs.end - pairs.rest().len();
             pairs.bytes("header value", usize::MAX).expect(OWN_DATUM);
             if known == key.as_bytes() {
-                return Some(start..self.headers_end - pairs.rest().len());
+                return Some(start..self.pairs.end - pairs.rest().len());
             }
         }
         None
@@ -225,43 +314,69 @@ impl Event {
 
     /// Puts a new pair after the last one, and the new count in front.
     fn insert_header(&mut self, key: &str, value: &str) {
-        let end = self.headers_end;
-        let old_len = count_len(self.header_count);
         self.header_count += 1;
-        let new_len = count_len(self.header_count);
-        let pair_len = datum::bytes_len(key.len()) + datum::bytes_len(value.len());
-
-        self.headers_end = end + new_len - old_len + pair_len;
-        self.make_room(end..end, new_len - old_len + pair_len);
-        if new_len > old_len {
-            self.datum.copy_within(old_len..end, new_len);
+        self.has_own_id |= key == ID_HEADER;
+        let end = self.pairs.end;
+        if self.has_body() {
+            let len = datum::bytes_len(key.len()) + datum::bytes_len(value.len());
+            let room = self.make_room(end..end, len);
+            let room = datum::fill_bytes(room, key.as_bytes());
+            datum::fill_bytes(room, value.as_bytes());
+        } else {
+            datum::put_bytes(&mut self.bytes, key.as_bytes());
+            datum::put_bytes(&mut self.bytes, value.as_bytes());
+            self.pairs.end = self.bytes.len();
         }
-        datum::fill_long(&mut self.datum, self.header_count as i64);
-        let (_, room) = self.datum.split_at_mut(end + new_len - old_len);
-        let room = datum::fill_bytes(room, key.as_bytes());
-        datum::fill_bytes(room, value.as_bytes());
     }
 
-    /// Puts `len` bytes, to be overwritten, in the place of others. Moves what is after them once
-    /// and allocates only if the datum has no room to grow.
+    /// Writes how many headers there are before them.
+    fn put_count(&mut self) {
+        let start = self.start();
+        datum::fill_long(self.bytes.split_at_mut(start).1, self.header_count as i64);
+    }
+
+    /// Puts `len` bytes, to be overwritten, in the place of others among the headers. Moves what is
+    /// before them.
     fn make_room(&mut self, place: Range<usize>, len: usize) -> &mut [u8] {
-        let old_len = self.datum.len();
-        let room_end = place.start + len;
-        let new_len = old_len - place.len() + len;
-        self.datum.resize(old_len.max(new_len), 0);
-        if room_end != place.end {
-            self.datum.copy_within(place.end..old_len, room_end);
+        let moved = self.reserve_front(len.saturating_sub(place.len()));
+        let (old, old_len) = (self.pairs.start, place.len());
+        self.pairs.start = old + old_len - len;
+        self.bytes
+            .copy_within(old..place.start + moved, self.pairs.start);
+        self.put_count();
+        let (room, _) = self.bytes.split_at_mut(place.end + moved);
+        room.split_at_mut(room.len() - len).1
+    }
+
+    /// Makes room for `len` bytes of headers before those that are there. Says by how many bytes
+    /// everything was moved for it.
+    fn reserve_front(&mut self, len: usize) -> usize {
+        let needed = len + COUNT_ROOM;
+        if self.pairs.start >= needed {
+            return 0;
         }
-        self.datum.truncate(new_len);
-        let (_, room) = self.datum.split_at_mut(place.start);
-        room.split_at_mut(len).0
+        // As much as the headers have, so that an event of many is not moved for each of them.
+        let added = needed.max(HEADER_ROOM).max(self.pairs.len());
+        let before = self.bytes.len();
+        self.bytes.reserve_exact(added);
+        self.bytes.resize(before + added, 0);
+        self.bytes.copy_within(..before, added);
+        self.pairs = self.pairs.start + added..self.pairs.end + added;
+        added
     }
 }
 
+/// The key of the header that names an event: see [`event_id`](crate::event_id).
+pub(crate) const ID_HEADER: &str = "guid";
+
 const OWN_DATUM: &str = "an event's datum is only ever written by this file";
 
-/// Room kept for headers beside the body, so that a typical event grows without a reallocation.
+/// Room kept for headers, so that a typical event gets its headers without a reallocation.
 const HEADER_ROOM: usize = 96;
+/// Room for the count of headers.
+const COUNT_ROOM: usize = 10;
+/// Room for the `00` and the length of a body.
+const LENGTHS_ROOM: usize = 1 + 10;
 
 /// Bytes of the header count, which is left out when there are no headers.
 fn count_len(count: usize) -> usize {
@@ -295,7 +410,7 @@ fn has_twins(pairs: &[(&str, &str)]) -> bool {
 impl PartialEq for Event {
     /// Events are equal if they travel as the same bytes.
     fn eq(&self, other: &Self) -> bool {
-        self.datum == other.datum
+        self.as_datum() == other.as_datum()
     }
 }
 
@@ -308,6 +423,23 @@ impl fmt::Debug for Event {
             .field("headers", &self.header_count)
             .field("body_bytes", &self.body().len())
             .finish_non_exhaustive()
+    }
+}
+
+/// Whether there is a NUL among them: eight bytes at a time, as most keys and values are too short
+/// for anything that takes a longer run-up.
+#[inline]
+fn holds_nul(bytes: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    let word_holds = |word: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*word);
+        // Only a NUL borrows from the byte above it without having its highest bit set.
+        word.wrapping_sub(ONES) & !word & (ONES << 7) != 0
+    };
+    match bytes.last_chunk() {
+        // The last word may lie over the one before.
+        Some(last) => word_holds(last) || bytes.as_chunks().0.iter().any(word_holds),
+        None => bytes.contains(&0),
     }
 }
 
@@ -374,7 +506,7 @@ impl HeaderFault {
                 key: key.into(),
                 bytes: value.len(),
             })
-        } else if key.contains('\0') || value.contains('\0') {
+        } else if holds_nul(key.as_bytes()) || holds_nul(value.as_bytes()) {
             Some(Self::Nul { key: key.into() })
         } else if count > HEADERS_MAX {
             Some(Self::TooMany { count })
@@ -385,196 +517,4 @@ impl HeaderFault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn encoded(pairs: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-        let mut datum = Vec::new();
-        datum::put_event(&mut datum, pairs.iter().copied(), body);
-        datum
-    }
-
-    fn check(event: &Event, headers: &[(&str, &str)], body: &[u8]) {
-        assert_eq!(event.headers().collect::<Vec<_>>(), headers);
-        assert_eq!(event.body(), body);
-        assert_eq!(event.as_datum(), encoded(headers, body));
-    }
-
-    #[test]
-    fn an_event_without_headers_is_an_empty_map_and_the_body() {
-        assert_eq!(Event::new("hi").as_datum(), b"\x00\x04hi");
-    }
-
-    #[test]
-    fn headers_keep_the_order_of_their_first_setting() {
-        let event = Event::new("body")
-            .header("z", "1")
-            .header("a", "2")
-            .header("m", "3");
-        check(&event, &[("z", "1"), ("a", "2"), ("m", "3")], b"body");
-    }
-
-    #[test]
-    fn the_last_value_wins_and_the_place_stays() {
-        let event = Event::new("body")
-            .header("a", "1")
-            .header("b", "2")
-            .header("a", "a longer one");
-        check(&event, &[("a", "a longer one"), ("b", "2")], b"body");
-    }
-
-    #[test]
-    fn a_value_is_replaced_in_its_place_whether_it_grows_or_shrinks() {
-        let values = ["", "short", &"v".repeat(63), &"v".repeat(64), "short", ""];
-        let mut event = Event::new("body").header("a", "1").header("b", "2");
-        for value in values {
-            event.set_header("a", value);
-            check(&event, &[("a", value), ("b", "2")], b"body");
-        }
-    }
-
-    #[test]
-    fn the_sixty_fourth_header_widens_the_count_and_the_sixty_fifth_is_a_fault() {
-        let mut event = Event::new(vec![0xff; 300]);
-        let keys: Vec<String> = (0..65).map(|n| format!("key-{n}")).collect();
-        for key in keys.iter().take(64) {
-            event.set_header(key, "v");
-        }
-        let expected: Vec<_> = keys
-            .iter()
-            .take(64)
-            .map(|key| (key.as_str(), "v"))
-            .collect();
-        check(&event, &expected, &[0xff; 300]);
-        assert_eq!(event.fault(), None);
-        event.set_header(&keys[64], "v");
-        assert_eq!(event.fault(), Some(&HeaderFault::TooMany { count: 65 }));
-    }
-
-    #[test]
-    fn a_good_value_in_the_place_of_a_bad_one_takes_the_fault_away() {
-        let event = Event::new("")
-            .header("a", "\0")
-            .header("b", "\0")
-            .header("a", "1");
-        assert_eq!(event.fault(), Some(&HeaderFault::Nul { key: "b".into() }));
-        assert_eq!(event.header("b", "2").fault(), None);
-    }
-
-    #[test]
-    fn headers_over_the_limit_are_not_kept_and_the_event_is_refused_for_good() {
-        let mut event = Event::new("body");
-        event.set_header("long", &"v".repeat(HEADER_VALUE_BYTES_MAX + 1));
-        for n in 1..30_000 {
-            event.set_header(&format!("key-{n}"), "v");
-        }
-        assert_eq!(event.headers().count(), HEADERS_MAX);
-        assert_eq!(event.header_value("key-63"), Some("v"));
-        assert_eq!(event.header_value("key-64"), None);
-        assert!(event.as_datum().len() < 10_000, "nor is any part of them");
-        let too_many = HeaderFault::TooMany { count: 65 };
-        assert_eq!(event.fault(), Some(&too_many));
-        event.set_header("long", "short now");
-        event.set_header("key-1", "w");
-        assert_eq!(event.fault(), Some(&too_many));
-        assert_eq!(event.header_value("key-1"), Some("w"));
-    }
-
-    #[test]
-    fn a_peers_event_of_many_headers_is_read_whole_and_refused() {
-        let keys: Vec<String> = (0..4000).map(|n| format!("key-{n}")).collect();
-        let mut pairs: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "v")).collect();
-        let once = pairs.clone();
-        // Written anew, as a key comes twice.
-        pairs.insert(2000, ("key-0", "w"));
-        let event = Event::from_datum(encoded(&pairs, b"body")).unwrap();
-        let mut expected = once;
-        expected[0].1 = "w";
-        check(&event, &expected, b"body");
-        assert_eq!(event.fault(), Some(&HeaderFault::TooMany { count: 65 }));
-        let grown = event.clone().header("one-more", "v");
-        assert_eq!(grown, event);
-        assert_eq!(event.header("key-7", "x").header_value("key-7"), Some("x"));
-    }
-
-    #[test]
-    fn each_header_limit_is_a_fault_of_its_own() {
-        let long_key = "k".repeat(HEADER_KEY_BYTES_MAX + 1);
-        let long_value = "v".repeat(HEADER_VALUE_BYTES_MAX + 1);
-        let fault = |key: &str, value: &str| Event::new("").header(key, value).fault().cloned();
-        assert_eq!(fault("", "v"), Some(HeaderFault::EmptyKey));
-        assert_eq!(
-            fault(&long_key, "v"),
-            Some(HeaderFault::LongKey { bytes: 257 })
-        );
-        assert_eq!(
-            fault("a\0b", "v"),
-            Some(HeaderFault::Nul { key: "a\0b".into() })
-        );
-        assert_eq!(
-            fault("k", &long_value),
-            Some(HeaderFault::LongValue {
-                key: "k".into(),
-                bytes: 8193
-            })
-        );
-        let mut wide = Event::new("");
-        for n in 0..9 {
-            wide.set_header(&format!("k{n}"), &"v".repeat(HEADER_VALUE_BYTES_MAX - 1));
-        }
-        assert!(matches!(
-            wide.fault(),
-            Some(HeaderFault::TooManyBytes { .. })
-        ));
-    }
-
-    fn check_read(datum: &[u8], expected: &Event) {
-        let event = Event::from_datum(datum.to_vec()).unwrap();
-        assert_eq!(&event, expected);
-        let grown = event.header("later", "1");
-        assert_eq!(grown, expected.clone().header("later", "1"));
-    }
-
-    #[test]
-    fn a_datum_from_a_peer_becomes_the_event_it_was_written_from() {
-        check_read(b"\x00\x04hi", &Event::new("hi"));
-        check_read(
-            b"\x04\x02a\x021\x02b\x00\x00\x04hi",
-            &Event::new("hi").header("a", "1").header("b", ""),
-        );
-    }
-
-    #[test]
-    fn a_datum_in_other_words_is_written_anew() {
-        let expected = Event::new("hi").header("a", "1").header("b", "2");
-        check_read(b"\x02\x02a\x021\x02\x02b\x022\x00\x04hi", &expected);
-        check_read(b"\x03\x10\x02a\x021\x02b\x022\x00\x04hi", &expected);
-        check_read(b"\x84\x00\x02a\x021\x02b\x022\x00\x04hi", &expected);
-        check_read(b"\x06\x02a\x029\x02b\x022\x02a\x021\x00\x04hi", &expected);
-    }
-
-    #[test]
-    fn a_datum_over_our_limits_is_read_with_its_fault() {
-        let mut datum = vec![2];
-        datum::put_bytes(&mut datum, b"");
-        datum::put_bytes(&mut datum, b"v");
-        datum.extend(b"\x00\x00");
-        let event = Event::from_datum(datum).unwrap();
-        assert_eq!(event.fault(), Some(&HeaderFault::EmptyKey));
-    }
-
-    #[test]
-    fn a_datum_that_ends_early_or_late_is_no_event() {
-        assert!(Event::from_datum(b"\x00\x04h".to_vec()).is_err());
-        assert!(Event::from_datum(b"\x00\x04hi!".to_vec()).is_err());
-    }
-
-    #[test]
-    fn debug_output_never_shows_contents() {
-        let shown = format!(
-            "{:?}",
-            Event::new("secret body").header("token", "secret value")
-        );
-        assert!(!shown.contains("secret"), "{shown}");
-    }
-}
+mod tests;

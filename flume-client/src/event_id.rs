@@ -14,11 +14,11 @@
 //! next one, carries the same value, so a consumer can tell copies. An event that has a `guid` of
 //! its own keeps that.
 
-use crate::event::Event;
+use crate::event::{Event, ID_HEADER};
 use crate::seq::Seq;
 
 /// The header's key.
-pub const EVENT_ID_HEADER: &str = "guid";
+pub const EVENT_ID_HEADER: &str = ID_HEADER;
 
 const DIGITS: usize = 16;
 const KEY: usize = 1 + EVENT_ID_HEADER.len();

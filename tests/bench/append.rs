@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use flume_client::{Client, Event};
 use flume_tests::median;
 
-use crate::deliver;
+use crate::event::event;
 
 /// Events of a burst. It fits into the buffer, so that nobody waits.
 const BURST: usize = 20_000;
@@ -102,5 +102,5 @@ fn nanoseconds(started: Instant) -> f64 {
 }
 
 fn events() -> Vec<Event> {
-    (0..BURST as u64).map(deliver::event).collect()
+    (0..BURST as u64).map(event).collect()
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use flume_tests::{RealFlume, Version, flume_command, median, resident_bytes_max, wait_until};
 
-use crate::{deliver, replay};
+use crate::event::event;
+use crate::replay;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -24,7 +25,7 @@ pub(crate) fn run(events: u64, rounds: usize) -> Result<()> {
         .sink_batch(1_000)
         .start()?;
     let mini = MiniAgent::start()?;
-    replay::run(real.addr(), &deliver::event(0), 100, 60_000, 4)?;
+    replay::run(real.addr(), &event(0), 100, 60_000, 4)?;
     println!(
         "\nTaking in {events} events of 200 bytes with two headers from the same replay, memory \
          channel,\nnull sink, median of {rounds} rounds"
@@ -63,7 +64,7 @@ fn feed(
 ) -> Result<usize> {
     let started = Instant::now();
     let batches = events as usize / batch;
-    let refused = replay::run(agent, &deliver::event(0), batch, batches, window)?;
+    let refused = replay::run(agent, &event(0), batch, batches, window)?;
     rates.push(events as f64 / started.elapsed().as_secs_f64());
     Ok(refused)
 }

@@ -5,19 +5,18 @@
 //! cargo bench -p flume-tests --bench flume -- encode       encoding against apache-avro; needs only Rust
 //! cargo bench -p flume-tests --bench flume -- append       what a call of append costs; likewise
 //! cargo bench -p flume-tests --bench flume -- spool        durable writes beside bare system calls; likewise
-//! cargo bench -p flume-tests --bench flume -- deliver      delivery into a real Flume 1.11; needs Java and Maven
-//! cargo bench -p flume-tests --bench flume -- ingest       the mini-agent beside a real Flume 1.11; likewise
+//! cargo bench -p flume-tests --bench flume -- ingest       the mini-agent beside a real Flume 1.11; needs Java and Maven
 //! ```
 //!
-//! What durable appends cost with SQLite and other peers is measured by `--bench durable`.
+//! What durable appends cost with SQLite and other peers is measured by `--bench durable`, delivery
+//! beside Java's client by `--bench delivery`, and instructions per event by `--bench instructions`.
 //!
-//! `deliver` and `ingest` take `--events N` (per measurement, default 1,000,000) and `--rounds N` (default 5).
+//! `ingest` takes `--events N` (per measurement, default 1,000,000) and `--rounds N` (default 5).
 //! Rates depend on the machine and on what else it does; the ratios are what to read.
 
 mod append;
-mod cpu;
-mod deliver;
 mod encode;
+mod event;
 mod ingest;
 mod replay;
 mod spool;
@@ -35,9 +34,7 @@ fn main() -> ExitCode {
         .filter(|arg| arg != "--bench")
         .collect();
     let wanted = |name: &str| {
-        let named = |arg: &String| {
-            ["encode", "deliver", "ingest", "spool", "append"].contains(&arg.as_str())
-        };
+        let named = |arg: &String| ["encode", "ingest", "spool", "append"].contains(&arg.as_str());
         args.iter().any(|arg| arg == name) || !args.iter().any(named)
     };
     if wanted("encode") {
@@ -64,21 +61,13 @@ fn main() -> ExitCode {
         eprintln!("{error}");
         return ExitCode::FAILURE;
     }
-    if !(wanted("deliver") || wanted("ingest")) || !flume_tests::require_java() {
+    if !wanted("ingest") || !flume_tests::require_java() {
         return ExitCode::SUCCESS;
     }
-    let (events, rounds) = (
-        number("--events", 1_000_000),
-        number("--rounds", 5) as usize,
-    );
-    let runs: [(&str, Run); 2] = [("deliver", deliver::run), ("ingest", ingest::run)];
-    for (_, run) in runs.into_iter().filter(|(name, _)| wanted(name)) {
-        if let Err(error) = run(events, rounds) {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
+    let (events, rounds) = (number("--events", 1_000_000), number("--rounds", 5));
+    if let Err(error) = ingest::run(events, rounds as usize) {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
-
-type Run = fn(u64, usize) -> Result<(), Box<dyn std::error::Error>>;

@@ -105,7 +105,26 @@ fn while_no_agent_takes_a_batch_callers_wake_no_thread_for_each_that_they_fill()
 #[test]
 fn appending_allocates_nothing_once_the_buffers_have_grown() {
     let agent = Agent::good();
-    check_appending_allocates_nothing(&client_of(&[&agent]).linger(HOUR).build().unwrap());
+    let client = client_of(&[&agent]).linger(HOUR).build().unwrap();
+    check_appending_allocates_nothing(&client, |client, event| {
+        drop(client.append(event).unwrap());
+    });
+    check_appending_allocates_nothing(&client, |client, event| client.send(event).unwrap());
+}
+
+#[test]
+fn parts_of_events_are_taken_without_allocations_whatever_the_client_adds() {
+    let agent = Agent::good();
+    let client = client_of(&[&agent]).linger(HOUR).event_ids(true);
+    let client = client.header("service", "orders").timestamp();
+    let client = client.build().unwrap();
+    let headers = [("host", "web-1"), ("level", "INFO")];
+    check_appending_allocates_nothing(&client, |client, event| {
+        drop(client.append_parts(&headers, event.body()).unwrap());
+    });
+    check_appending_allocates_nothing(&client, |client, event| {
+        client.send_parts(&headers, event.body()).unwrap();
+    });
 }
 
 #[test]
@@ -114,16 +133,18 @@ fn appending_to_a_spool_allocates_nothing_once_the_buffers_have_grown() {
     let agent = Agent::good();
     let client = client_of(&[&agent]).linger(HOUR).event_ids(true);
     let client = client.spool(home.path()).spool_free_bytes(0);
-    check_appending_allocates_nothing(&client.build().unwrap());
+    check_appending_allocates_nothing(&client.build().unwrap(), |client, event| {
+        drop(client.append(event).unwrap());
+    });
 }
 
-fn check_appending_allocates_nothing(client: &Client) {
+fn check_appending_allocates_nothing(client: &Client, append: impl Fn(&Client, Event)) {
     let mut allocations = Vec::new();
     for round in 0..40 {
         let events: Vec<_> = (round * 1000..(round + 1) * 1000).map(event).collect();
         let measured = allocation_counter::measure(|| {
             for event in events {
-                drop(client.append(event).unwrap());
+                append(client, event);
             }
         });
         allocations.push(measured.count_total);

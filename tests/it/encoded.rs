@@ -216,7 +216,10 @@ fn every_event_gets_the_common_headers_it_does_not_have_on_every_way_in() {
     drop(block_on(client.append_async(event(0))).unwrap());
     drop(block_on(client.append_batch_async(vec![event(0)])).unwrap());
     drop(client.append_within(event(0), PATIENCE).unwrap());
-    let events = agent.wait_for(6, PATIENCE).unwrap();
+    client.send(event(0)).unwrap();
+    drop(client.append_parts(&[], b"event 0").unwrap());
+    client.send_parts(&[], b"event 0").unwrap();
+    let events = agent.wait_for(9, PATIENCE).unwrap();
     for (index, event) in events.iter().enumerate() {
         let of = |key| event.header_value(key).unwrap();
         assert_eq!(of("host"), "web-1");
@@ -226,4 +229,68 @@ fn every_event_gets_the_common_headers_it_does_not_have_on_every_way_in() {
         assert_eq!(stamp == 17, index < 2, "event {index}: {stamp}");
         assert_eq!(event.headers().count(), 3);
     }
+}
+
+#[test]
+fn parts_become_the_event_that_is_made_of_them() {
+    let agent = MiniAgent::builder().start().unwrap();
+    let client = Client::builder().agent(agent.url()).build().unwrap();
+    let receipt = client.append_parts(&[("host", "web-1"), ("level", "INFO")], b"one");
+    let id = receipt.unwrap().guid().unwrap();
+    client
+        .send_parts(&[("guid", "mine"), ("a", "1"), ("a", "2")], b"two")
+        .unwrap();
+    client.send(Event::new("three")).unwrap();
+    let own = client.append_parts(&[("guid", "mine")], b"").unwrap();
+    assert_eq!((own.guid(), own.sequence()), (None, 3), "each has a number");
+    let events = agent.wait_for(4, PATIENCE).unwrap();
+    let headers = |index: usize| -> Vec<(&str, &str)> { events[index].headers().collect() };
+    let expected = [("guid", id.as_str()), ("host", "web-1"), ("level", "INFO")];
+    assert_eq!(headers(0), expected);
+    assert_eq!(headers(1), [("guid", "mine"), ("a", "2")]);
+    let third = headers(2)[0].1;
+    assert!(third.ends_with("-0000000000000002"), "{third}");
+    let bodies: Vec<_> = events.iter().map(|event| event.body()).collect();
+    assert_eq!(bodies, [&b"one"[..], b"two", b"three", b""]);
+}
+
+#[test]
+fn parts_are_refused_as_the_event_of_them_is_and_nothing_of_them_stays() {
+    let agent = Agent::scripted([answers(Answer::OkWhenReleased)]);
+    let client = client_of(&[&agent]).event_bytes(200).buffer_bytes(300);
+    let client = client.event_ids(false).build().unwrap();
+    let nul = client.append_parts(&[("a", "\0")], b"").unwrap_err();
+    let event = client.append(Event::new("").header("a", "\0")).unwrap_err();
+    assert_eq!(&nul, event.refusal());
+    let large = client.send_parts(&[], &[b'x'; 201]).unwrap_err();
+    assert!(matches!(large, Refusal::TooLarge { limit: 200, .. }));
+    client.send_parts(&[], &[b'x'; 150]).unwrap();
+    let full = client.send_parts(&[], &[b'x'; 190]).unwrap_err();
+    assert!(matches!(full, Refusal::Full { .. }), "{full}");
+    let stats = client.stats();
+    let refused = stats.refused;
+    assert_eq!((refused.header, refused.too_large, refused.full), (2, 1, 1));
+    assert_eq!(stats.accepted, 1);
+    assert_balanced(&stats);
+    agent.release();
+    assert!(client.close(PATIENCE).wait().is_complete());
+    let closed = client.send_parts(&[], b"").unwrap_err();
+    assert_eq!(closed, Refusal::Closed);
+}
+
+#[test]
+fn without_a_receipt_a_caller_waits_for_room_all_the_same() {
+    let agent = Agent::scripted([answers(Answer::OkWhenReleased)]);
+    let client = client_of(&[&agent]).event_bytes(200).buffer_bytes(300);
+    let client = client.overflow(Overflow::Block(PATIENCE)).build().unwrap();
+    client.send(Event::new([b'x'; 150])).unwrap();
+    agent.wait_for_requests(1);
+    std::thread::scope(|threads| {
+        let waits = threads.spawn(|| client.send_parts(&[], &[b'x'; 190]));
+        let has_waiter = || client.stats().refused.full > 0;
+        flume_tests::wait_until("a caller who finds no room", PATIENCE, has_waiter).unwrap();
+        agent.release();
+        waits.join().unwrap().unwrap();
+    });
+    assert!(client.close(PATIENCE).wait().is_complete());
 }

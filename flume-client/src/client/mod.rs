@@ -3,6 +3,7 @@
 mod builder;
 mod end;
 mod open;
+mod scratch;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,7 +26,7 @@ use crate::error::{AppendBatchError, AppendError, BuildError, FlushError, Refusa
 use crate::event::Event;
 use crate::event_batch::EventBatch;
 use crate::health::Health;
-use crate::queue::{Amount, Receipt, Request, Ticket, Waited, oneshot};
+use crate::queue::{Amount, Intake, Receipt, Request, Ticket, Waited, oneshot};
 use crate::reliability::Reliability;
 use crate::spool::{Directory, Storage};
 use crate::stats::Stats;
@@ -167,20 +168,89 @@ impl Client {
     /// The receipt tells when an agent has it; drop it if you do not need to know. Delivery is at
     /// least once, or at most once with [`Reliability::BestEffort`](crate::Reliability).
     pub fn append(&self, event: Event) -> Result<Receipt, AppendError> {
+        let mut event = event;
+        let taken = self.take(&mut event, Intake::append);
+        taken.map_err(|refusal| AppendError::new(refusal, event))
+    }
+
+    /// The same for who does not want to know what becomes of this event: it costs less than a receipt
+    /// that is dropped. What is lost is told by [`health`](Self::health) and [`stats`](Self::stats).
+    ///
+    /// ```no_run
+    /// use flume_client::{Client, Event};
+    ///
+    /// # fn example(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.send(Event::with_headers("order 17 placed", [("host", "web-1")]))?;
+    /// # Ok(()) }
+    /// ```
+    pub fn send(&self, event: Event) -> Result<(), AppendError> {
+        let mut event = event;
+        let taken = self.take(&mut event, Intake::send);
+        taken.map_err(|refusal| AppendError::new(refusal, event))
+    }
+
+    /// What [`append`](Self::append) does with an [`Event::with_headers`] of these parts, for callers
+    /// that have them at hand and keep them: nothing is allocated, as each thread keeps the memory in
+    /// which they are encoded, up to 64 KiB.
+    ///
+    /// ```no_run
+    /// use flume_client::Client;
+    ///
+    /// # fn example(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.append_parts(&[("host", "web-1"), ("level", "INFO")], b"order 17 placed")?;
+    /// # Ok(()) }
+    /// ```
+    pub fn append_parts(&self, headers: &[(&str, &str)], body: &[u8]) -> Result<Receipt, Refusal> {
+        scratch::with(headers, body, |event| self.take(event, Intake::append))
+    }
+
+    /// What [`send`](Self::send) does with an event of these parts: the cheapest way to append one.
+    /// See [`append_parts`](Self::append_parts).
+    pub fn send_parts(&self, headers: &[(&str, &str)], body: &[u8]) -> Result<(), Refusal> {
+        scratch::with(headers, body, |event| self.take(event, Intake::send))
+    }
+
+    /// Takes an event by `take`, and waits for room if [`Overflow`] says so.
+    #[inline]
+    fn take<T>(
+        &self,
+        event: &mut Event,
+        take: impl Fn(&Intake, Reliability, &Event) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         match self.handle.overflow {
-            Overflow::Refuse | Overflow::DropOldest => self.try_append(event),
-            Overflow::Block(limit) => self.append_within(event, limit),
+            Overflow::Refuse | Overflow::DropOldest => self.try_take(event, take),
+            Overflow::Block(limit) => self.take_within(event, limit, take),
         }
     }
 
-    fn try_append(&self, event: Event) -> Result<Receipt, AppendError> {
-        let mut event = event;
+    #[inline]
+    fn try_take<T>(
+        &self,
+        event: &mut Event,
+        take: impl Fn(&Intake, Reliability, &Event) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         if let Some(headers) = &self.handle.headers {
-            headers.complete(&mut event);
+            headers.complete(event);
         }
-        match self.handle.intake.append(self.level, &event) {
-            Ok(receipt) => Ok(receipt),
-            Err(refusal) => Err(AppendError::new(refusal, event)),
+        take(&self.handle.intake, self.level, event)
+    }
+
+    fn take_within<T>(
+        &self,
+        event: &mut Event,
+        timeout: Duration,
+        take: impl Fn(&Intake, Reliability, &Event) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let mut waiting_since = None;
+        loop {
+            let refusal = match self.try_take(event, &take) {
+                Err(refusal) if refusal.is_retryable() => refusal,
+                done => return done,
+            };
+            let room = self.room_for(std::slice::from_ref(event));
+            if !wait_within(room, timeout, &mut waiting_since) {
+                return Err(refusal);
+            }
         }
     }
 
@@ -219,18 +289,8 @@ impl Client {
     /// calling thread: do not call it on a thread that runs async tasks.
     pub fn append_within(&self, event: Event, timeout: Duration) -> Result<Receipt, AppendError> {
         let mut event = event;
-        let mut waiting_since = None;
-        loop {
-            let error = match self.try_append(event) {
-                Err(error) if error.is_retryable() => error,
-                done => return done,
-            };
-            let room = self.room_for(std::slice::from_ref(error.event()));
-            if !wait_within(room, timeout, &mut waiting_since) {
-                return Err(error);
-            }
-            event = error.into_event();
-        }
+        let taken = self.take_within(&mut event, timeout, Intake::append);
+        taken.map_err(|refusal| AppendError::new(refusal, event))
     }
 
     /// Takes an event as soon as there is room for it in the buffer and the spool: the way for async
@@ -248,12 +308,12 @@ impl Client {
     pub async fn append_async(&self, event: Event) -> Result<Receipt, AppendError> {
         let mut event = event;
         loop {
-            let error = match self.try_append(event) {
-                Err(error) if error.is_retryable() => error,
-                done => return done,
-            };
-            self.room_for(std::slice::from_ref(error.event())).await;
-            event = error.into_event();
+            match self.try_take(&mut event, Intake::append) {
+                Ok(receipt) => return Ok(receipt),
+                Err(refusal) if refusal.is_retryable() => {}
+                Err(refusal) => return Err(AppendError::new(refusal, event)),
+            }
+            self.room_for(std::slice::from_ref(&event)).await;
         }
     }
 

@@ -14,9 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::awaited::Awaited;
+use super::lane::Lane;
 use super::oneshot::Promise;
 use super::opened_spool::OpenedSpool;
-use super::receipt::Receipt;
+use super::receipt::{Name, Receipt};
 use super::request::Request;
 use super::room::{Amount, Beginning};
 use super::state::{IntakeState, RoomWait};
@@ -26,7 +27,7 @@ use crate::config::Config;
 use crate::error::{ClientThread, Refusal};
 use crate::event::Event;
 use crate::event_batch::EventBatch;
-use crate::event_id::{EVENT_ID_BYTES_MAX, EVENT_ID_HEADER};
+use crate::event_id::EVENT_ID_BYTES_MAX;
 use crate::fork::Generation;
 use crate::health::{Health, Limits};
 use crate::reliability::{PerLevel, Reliability};
@@ -110,6 +111,24 @@ impl Intake {
 
     /// Takes one event, if everything about it is right.
     pub(crate) fn append(&self, level: Reliability, event: &Event) -> Result<Receipt, Refusal> {
+        self.take(level, event, |lane, number, name| {
+            lane.receipts.issue(number, name)
+        })
+    }
+
+    /// The same without a receipt, whose making and end each change a counter that threads share.
+    pub(crate) fn send(&self, level: Reliability, event: &Event) -> Result<(), Refusal> {
+        self.take(level, event, |_, _, _| ())
+    }
+
+    /// Takes one event, and does this with the number that it got.
+    #[inline]
+    fn take<T>(
+        &self,
+        level: Reliability,
+        event: &Event,
+        then: impl FnOnce(&mut Lane, Seq, Name) -> T,
+    ) -> Result<T, Refusal> {
         self.check_process(1)?;
         let checked = self.check(event);
         let adds_id = self.adds_id(level, event);
@@ -121,9 +140,10 @@ impl Intake {
         if let Err(refusal) = room {
             return Err(self.refuse(state, refusal, 1));
         }
-        let receipt = state.push(level, event, adds_id);
+        let (number, name) = state.push(level, event, adds_id);
+        let taken = then(&mut state.lanes[level], number, name);
         announce(state, level);
-        Ok(receipt)
+        Ok(taken)
     }
 
     /// Takes all events or none; the error names the first that is at fault.
@@ -149,7 +169,10 @@ impl Intake {
             return Err((index, refusal));
         }
         let pairs = events.iter().zip(adds_id);
-        let receipts = pairs.map(|(event, adds_id)| state.push(level, event, adds_id));
+        let receipts = pairs.map(|(event, adds_id)| {
+            let (number, name) = state.push(level, event, adds_id);
+            state.lanes[level].receipts.issue(number, name)
+        });
         let receipts = receipts.collect();
         announce(state, level);
         Ok(receipts)
@@ -384,7 +407,7 @@ impl Intake {
     }
 
     fn adds_id(&self, level: Reliability, event: &Event) -> bool {
-        self.event_ids[level] && !event.has_header(EVENT_ID_HEADER)
+        self.event_ids[level] && !event.has_own_id()
     }
 
     fn check(&self, event: &Event) -> Result<(), Refusal> {

@@ -121,14 +121,14 @@ impl Lane {
         self.full.is_empty() && self.open.ends.is_empty()
     }
 
-    /// Takes an event. Says how many bytes it takes.
+    /// Takes an event. Says its number, and how many bytes it takes.
     #[inline]
     pub(super) fn push(
         &mut self,
         spares: &mut Spares,
         event: &Event,
         adds_id: bool,
-    ) -> (Receipt, usize) {
+    ) -> (Seq, usize) {
         self.make_room(spares, event.as_datum().len() + EVENT_ID_BYTES_MAX);
         let (bytes, frame_bytes) = (self.open.bytes.len(), self.open.frame_bytes());
         self.ids.put(&mut self.open.bytes, event, adds_id);
@@ -137,9 +137,7 @@ impl Lane {
         self.next = sequence.next();
         self.counts.accept(1);
         self.store.on_taken(self.open.frame_bytes() - frame_bytes);
-        let name = if adds_id { Name::Given } else { Name::Own };
-        let bytes = self.open.bytes.len() - bytes;
-        (self.receipts.issue(sequence, name), bytes)
+        (sequence, self.open.bytes.len() - bytes)
     }
 
     /// Takes all events of a batch that is not empty, by swapping buffers if they make one chunk.

@@ -402,7 +402,7 @@ impl Receipts {
         first_of(self.first_slot)
     }
 
-    /// The receipt of the next event; call it for each, in order.
+    /// The receipt of an event; those of later ones come later. Not every event needs one.
     pub(crate) fn issue(&mut self, sequence: Seq, name: Name) -> Receipt {
         let number = slot_of(sequence);
         let latest = self.slots.back().filter(|latest| latest.number == number);

@@ -9,7 +9,7 @@ use super::awaited::Awaited;
 use super::chunk::Chunk;
 use super::lane::{Lane, Spares};
 use super::oneshot::Promise;
-use super::receipt::Receipt;
+use super::receipt::{Name, Receipt};
 use super::request::Request;
 use super::room::{Amount, Beginning, CommitReport, StoreWhen};
 use crate::config::Config;
@@ -455,12 +455,13 @@ impl IntakeState {
         self.stats.pending_bytes
     }
 
-    /// Takes an event.
-    pub(super) fn push(&mut self, level: Reliability, event: &Event, adds_id: bool) -> Receipt {
+    /// Takes an event, whose number and name a receipt of it has.
+    #[inline]
+    pub(super) fn push(&mut self, level: Reliability, event: &Event, adds_id: bool) -> (Seq, Name) {
         let lane = &mut self.lanes[level];
-        let (receipt, bytes) = lane.push(&mut self.spares, event, adds_id);
+        let (number, bytes) = lane.push(&mut self.spares, event, adds_id);
         self.stats.pending_bytes += bytes;
-        receipt
+        (number, if adds_id { Name::Given } else { Name::Own })
     }
 
     /// Takes all events of a batch that is not empty, by swapping buffers if they make one chunk.

@@ -7,8 +7,14 @@ use super::DecodeError;
 
 /// Number of bytes that [`put_long`] writes for `value`.
 #[must_use]
+#[inline]
 pub fn long_len(value: i64) -> usize {
-    let bits = 64 - (zigzag(value) | 1).leading_zeros() as usize;
+    let zigzag = zigzag(value);
+    // Most are counts, and lengths of header keys and values.
+    if zigzag <= 0x7f {
+        return 1;
+    }
+    let bits = 64 - zigzag.leading_zeros() as usize;
     bits.div_ceil(7)
 }
 
@@ -32,6 +38,7 @@ pub fn event_len<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>, body
 }
 
 /// Writes a zigzag variable-length number.
+#[inline]
 pub fn put_long(out: &mut Vec<u8>, value: i64) {
     let mut rest = zigzag(value);
     while rest > 0x7f {
@@ -42,6 +49,7 @@ pub fn put_long(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Writes a length and the bytes: Avro's `bytes` and `string`.
+#[inline]
 pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_long(out, as_long(bytes.len()));
     out.extend_from_slice(bytes);
@@ -294,11 +302,6 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// The headers at the start of an event that this process built: however many were set.
-    pub(crate) fn of_own(datum: &'a [u8]) -> Self {
-        Self::new(Reader::new(datum), u64::MAX)
-    }
-
     fn new(reader: Reader<'a>, room: u64) -> Self {
         Self {
             reader,

@@ -1,0 +1,59 @@
+//! Measures delivery into a real Flume beside Flume's own Java client, in one run, and prints ratios.
+//!
+//! ```text
+//! cargo bench -p flume-tests --bench delivery                 everything; needs Java and Maven
+//! cargo bench -p flume-tests --bench delivery -- rates        events per second and CPU, Flume 1.11 and 1.9
+//! cargo bench -p flume-tests --bench delivery -- latency      what awaiting each event takes, Flume 1.11
+//! ```
+//!
+//! `--events N` (per measurement of rates, default 1,000,000), `--rounds N` (default 5).
+//! What is measured depends on the machine and on what else it does; the ratios are what to read.
+//! No allocation is counted here: that would cost our side alone.
+
+mod cpu;
+#[path = "../event.rs"]
+mod event;
+mod java;
+mod latency;
+mod rates;
+#[path = "../replay.rs"]
+mod replay;
+mod table;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |name: &str| {
+        let named = |arg: &String| ["rates", "latency"].contains(&arg.as_str());
+        args.iter().any(|arg| arg == name) || !args.iter().any(named)
+    };
+    let number = |name: &str, default| {
+        let place = args.iter().position(|arg| arg == name);
+        let value = place.and_then(|place| args.get(place + 1));
+        value
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(default)
+    };
+    if !flume_tests::require_java() {
+        return ExitCode::SUCCESS;
+    }
+    let (events, rounds) = (number("--events", 1_000_000), number("--rounds", 5));
+    let run = || -> Result<(), Box<dyn Error>> {
+        if wanted("rates") {
+            rates::run(events, rounds as usize)?;
+        }
+        if wanted("latency") {
+            latency::run(rounds as usize)?;
+        }
+        Ok(())
+    };
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Delivery into a real Flume: our client, Java's, and the replay of the bytes that ours sends, in
+//! turn.
+
+use std::time::{Duration, Instant};
+
+use flume_client::{Client, Event, Overflow, Reliability};
+use flume_tests::{ClientType, JavaSdk, RealFlume, SdkRun, Version, median};
+
+use crate::event::{BODY_BYTES, HEADERS, body, event};
+use crate::table::{self, Row};
+use crate::{cpu, replay};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Rounds in each Java process; the last one counts, when its compiler has done its work.
+const JAVA_ROUNDS: usize = 4;
+/// Longer than any wait for room.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One way to deliver, and what each round of it gave.
+struct Contender {
+    name: &'static str,
+    batch: usize,
+    kind: Kind,
+    rates: Vec<f64>,
+    cpu_micros: Vec<f64>,
+    note: String,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Replay { window: usize },
+    Ours(Ours),
+    Java { threads: usize },
+}
+
+/// Our client with the batch size of the row, and defaults beside what is said here.
+#[derive(Clone, Copy)]
+struct Ours {
+    level: Reliability,
+    adds_ids: bool,
+    call: Call,
+}
+
+#[derive(Clone, Copy)]
+enum Call {
+    Append,
+    SendParts,
+}
+
+/// Runs all contenders in turn, `rounds` times, against each version, and prints the tables.
+pub(crate) fn run(events: u64, rounds: usize) -> Result<()> {
+    for version in Version::ALL {
+        let agent = RealFlume::builder(version)
+            .capacity(100_000)
+            .transaction_capacity(10_000)
+            .sink_batch(1_000)
+            .start()?;
+        // The agent's own compiler needs some load before its rate is steady.
+        replay::run(agent.addr(), &named(), 100, 60_000, 4)?;
+        let mut contenders = contenders();
+        for round in 0..rounds {
+            for contender in &mut contenders {
+                let (rate, micros) = contender.measure(version, &agent, events)?;
+                let name = contender.name;
+                eprintln!("{version}, round {round}: {name:<28} {rate:>10.0}/s {micros:>6.2} us");
+                contender.rates.push(rate);
+                contender.cpu_micros.push(micros);
+            }
+        }
+        println!(
+            "\nDelivery of {events} events of {BODY_BYTES} bytes with two headers into one real \
+             Flume {version}\n(memory channel, null sink), median of {rounds} rounds; sender and \
+             agent share the machine"
+        );
+        let rows: Vec<_> = contenders.into_iter().map(Contender::into_row).collect();
+        table::print(&rows);
+    }
+    Ok(())
+}
+
+fn contenders() -> Vec<Contender> {
+    let ours = |level, call| {
+        Kind::Ours(Ours {
+            level,
+            adds_ids: true,
+            call,
+        })
+    };
+    let best_effort = Reliability::BestEffort;
+    let without_ids = Kind::Ours(Ours {
+        level: best_effort,
+        adds_ids: false,
+        call: Call::SendParts,
+    });
+    let mut all = Vec::new();
+    for (batch, java, threads) in [
+        (100, "Java SDK, defaults", 1),
+        (1_000, "Java SDK, 4 threads", 4),
+    ] {
+        all.extend(
+            [
+                (
+                    "in memory, append",
+                    ours(Reliability::InMemory, Call::Append),
+                ),
+                (
+                    "in memory, send_parts",
+                    ours(Reliability::InMemory, Call::SendParts),
+                ),
+                (
+                    "best effort, send_parts",
+                    ours(best_effort, Call::SendParts),
+                ),
+                ("the same without ids", without_ids),
+                (
+                    "end to end, append",
+                    ours(Reliability::EndToEnd, Call::Append),
+                ),
+                (
+                    "end to end, send_parts",
+                    ours(Reliability::EndToEnd, Call::SendParts),
+                ),
+                (java, Kind::Java { threads }),
+                ("replay, window 1", Kind::Replay { window: 1 }),
+                ("replay, window 4", Kind::Replay { window: 4 }),
+                ("replay, window 16", Kind::Replay { window: 16 }),
+            ]
+            .map(|(name, kind)| Contender::new(name, batch, kind)),
+        );
+    }
+    all
+}
+
+/// The event as our client sends it, its name among the headers.
+fn named() -> Event {
+    let id = format!("{:016x}-{:016x}", u64::MAX / 3, 0);
+    let headers = [("guid", id.as_str())].into_iter().chain(HEADERS);
+    Event::with_headers(body(0), headers)
+}
+
+impl Contender {
+    fn new(name: &'static str, batch: usize, kind: Kind) -> Self {
+        Self {
+            name,
+            batch,
+            kind,
+            rates: Vec::new(),
+            cpu_micros: Vec::new(),
+            note: String::new(),
+        }
+    }
+
+    /// Events per second, and microseconds of the sender's CPU per event.
+    fn measure(&mut self, version: Version, agent: &RealFlume, events: u64) -> Result<(f64, f64)> {
+        let (seconds, cpu_seconds) = match self.kind {
+            Kind::Java { threads } => self.java(version, agent, events, threads)?,
+            Kind::Ours(ours) => timed(|| self.ours(ours, agent, events))?,
+            Kind::Replay { window } => timed(|| {
+                let batches = events as usize / self.batch;
+                let refused = replay::run(agent.addr(), &named(), self.batch, batches, window)?;
+                self.note = format!("{refused} batches refused");
+                Ok(())
+            })?,
+        };
+        Ok((events as f64 / seconds, cpu_seconds / events as f64 * 1e6))
+    }
+
+    fn ours(&mut self, ours: Ours, agent: &RealFlume, events: u64) -> Result<()> {
+        let home = tempfile::tempdir()?;
+        let builder = Client::builder()
+            .agent(agent.url())
+            .batch_events(self.batch as u32)
+            // So that the number of events bounds the batch, as in Java's client.
+            .batch_bytes(1024 * 1024)
+            .event_ids(ours.adds_ids)
+            .overflow(Overflow::Block(PATIENCE));
+        let client = match ours.level {
+            Reliability::EndToEnd => builder.spool(home.path()).build()?,
+            level => builder.reliability(level).build()?,
+        };
+        for number in 0..events {
+            match ours.call {
+                Call::Append => drop(client.append(event(number))?),
+                Call::SendParts => client.send_parts(&HEADERS, &body(number))?,
+            }
+        }
+        client.flush(PATIENCE).wait()?;
+        let stats = client.stats();
+        let windows = stats.agents.iter();
+        let windows = windows.map(|agent| (agent.window, agent.window_peak));
+        let (window, peak) = windows.max().unwrap_or_default();
+        let lost = stats.lost.total();
+        self.note = format!(
+            "window {window} (peak {peak}), {} retries, {lost} lost",
+            stats.batches_retried
+        );
+        Ok(())
+    }
+
+    fn java(
+        &mut self,
+        version: Version,
+        agent: &RealFlume,
+        events: u64,
+        threads: usize,
+    ) -> Result<(f64, f64)> {
+        let run = SdkRun {
+            client_type: ClientType::Default,
+            batch: self.batch,
+            threads,
+            events,
+            body_bytes: BODY_BYTES,
+            rounds: JAVA_ROUNDS,
+            ..SdkRun::to(&[agent.addr()])
+        };
+        let rounds = JavaSdk::run(version, &run)?;
+        let last = rounds.last().ok_or("Java's client ran no round")?;
+        self.note = format!("{} retries", last.retries);
+        Ok((last.seconds, last.cpu_seconds))
+    }
+
+    fn into_row(mut self) -> Row {
+        Row {
+            name: self.name,
+            batch: self.batch,
+            is_java: matches!(self.kind, Kind::Java { .. }),
+            is_replay: matches!(self.kind, Kind::Replay { .. }),
+            rate: median(&mut self.rates),
+            cpu_micros: median(&mut self.cpu_micros),
+            note: self.note,
+        }
+    }
+}
+
+fn timed(work: impl FnOnce() -> Result<()>) -> Result<(f64, f64)> {
+    let (started, cpu) = (Instant::now(), cpu::seconds());
+    work()?;
+    Ok((started.elapsed().as_secs_f64(), cpu::seconds() - cpu))
+}
