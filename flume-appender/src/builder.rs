@@ -381,9 +381,8 @@ impl<F: FrontEnd> Builder<F> {
     pub fn build(self) -> Result<(F, Guard), BuildError> {
         let filter = self.filter?;
         self.layout.check()?;
-        let headers = self
-            .headers
-            .plan(&self.layout.headers(), self.layout.is_text())?;
+        let (of_layout, is_text) = (self.layout.headers(), self.layout.is_text());
+        let headers = self.headers.plan(&of_layout, is_text)?;
         #[cfg(not(feature = "test"))]
         let client = self.client.build()?;
         #[cfg(feature = "test")]

@@ -236,7 +236,7 @@ impl Renderer {
     fn hand_over_all(&mut self) {
         // The greatest first: what goes to the disk is to be there soon.
         for level in Level::ALL.into_iter().rev() {
-            if self.lanes.of_level(level).batch.len() > 0 {
+            if !self.lanes.of_level(level).batch.is_empty() {
                 self.hand_over(level);
             }
         }
