@@ -25,7 +25,7 @@ fn check_mixed(other: Reliability, share: u64) {
     let client = client_of(&[&agent]).spool(directory.path()).linger(HOUR);
     let client = client.window(WindowMode::Ordered).build().unwrap();
     let beside = client.at(other).unwrap();
-    let is_beside = |number: u64| number % share == 0;
+    let is_beside = |number: u64| number.is_multiple_of(share);
     for number in 0..COUNT {
         let by = if is_beside(number) { &beside } else { &client };
         by.append_within(event(number), PATIENCE).unwrap();

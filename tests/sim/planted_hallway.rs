@@ -179,11 +179,11 @@ pub(crate) const BUGS: &[Bug] = &[
         "            {\n                self.own.step(now, Input::Abandon { level });",
     ),
     bug(
-        "an event goes into the lane of the client's own level",
+        "an event goes into the lane of another level",
         "queue",
         "state.rs",
-        "    pub(super) fn push(&mut self, level: Reliability, event: &Event, adds_id: bool) -> Receipt {\n        let lane = &mut self.lanes[level];",
-        "    pub(super) fn push(&mut self, level: Reliability, event: &Event, adds_id: bool) -> Receipt {\n        let _ = level;\n        let lane = &mut self.lanes[Reliability::InMemory];",
+        "        let lane = &mut self.lanes[level];\n        let (number, bytes) = lane.push(",
+        "        let lane = &mut self.lanes[Reliability::InMemory];\n        let (number, bytes) = lane.push(",
     ),
     bug(
         "receipts of one level are told of another's events",
