@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use flume_tests::{Version, run_java_program};
 use serde_json::Value;
 
-use crate::latency::Latency;
+use crate::figures::Latency;
 
 /// Rounds in each process; the last one counts, when its compiler has done its work.
 const ROUNDS: usize = 4;

@@ -10,6 +10,7 @@ use flume_client::{Client, ClientBuilder};
 use flume_tests::{RealFlume, Version, median};
 
 use crate::event::event;
+use crate::figures::Latency;
 use crate::{cpu, java};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -29,19 +30,6 @@ const SYNCED_BYTES: usize = 512;
 /// A service that hardly logs.
 const SLOW_EVENTS: u32 = 400;
 const SLOW_PAUSE: Duration = Duration::from_millis(50);
-
-/// What calls took.
-#[derive(Clone, Copy)]
-pub(crate) struct Latency {
-    /// Microseconds.
-    pub(crate) p50: f64,
-    /// Microseconds.
-    pub(crate) p99: f64,
-    /// Events per second.
-    pub(crate) rate: f64,
-    /// Microseconds of the client's process per event.
-    pub(crate) cpu: f64,
-}
 
 /// The figures of a row, one of each round.
 struct Row {

@@ -13,6 +13,7 @@
 mod cpu;
 #[path = "../event.rs"]
 mod event;
+mod figures;
 mod java;
 mod latency;
 mod rates;
