@@ -255,6 +255,7 @@ fn spool_frame(bytes: &[u8]) {
 fn core_settings() -> Settings {
     Settings {
         agents: 3,
+        connections: 2,
         batch_events_max: 4,
         batch_bytes_max: 1000,
         linger: Duration::from_millis(20),

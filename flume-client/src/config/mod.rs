@@ -71,6 +71,9 @@ const BATCH_EVENTS_LIMIT: u32 = 100_000;
 const BATCH_BYTES_LIMIT: u32 = 64 * 1024 * 1024;
 /// Upper bound of [`WindowMode::Adaptive`]: far above what any Flume handles at once.
 const WINDOW_LIMIT: u64 = 1024;
+/// Upper bound of [`ClientBuilder::connections`](crate::ClientBuilder::connections): half of what a
+/// Flume source handles at once.
+const CONNECTIONS_LIMIT: u64 = 8;
 /// Upper bound of [`ClientBuilder::buffer_bytes`](crate::ClientBuilder::buffer_bytes).
 const BUFFER_BYTES_LIMIT: usize = 1024 * 1024 * 1024;
 
@@ -78,6 +81,7 @@ impl Default for Config {
     fn default() -> Self {
         let delivery = Settings {
             agents: 0,
+            connections: 1,
             batch_events_max: 100,
             batch_bytes_max: 256 * 1024,
             linger: Duration::from_millis(20),
@@ -190,6 +194,12 @@ impl Config {
         if cap < floor {
             return Err(BuildError::CapBelowFloor { cap, floor });
         }
+        within(
+            "connections",
+            delivery.connections.into(),
+            1,
+            CONNECTIONS_LIMIT,
+        )?;
         match delivery.window {
             WindowMode::Adaptive { max } => within("window", max.into(), 1, WINDOW_LIMIT),
             WindowMode::Ordered => Ok(()),

@@ -155,7 +155,7 @@ pub enum Disconnect {
     RequestTimeout,
     /// The peer answered a call that is not in flight.
     UnknownCall(CallId),
-    /// A preferred agent took over.
+    /// A preferred agent took over, with its first acknowledgement.
     Spare,
     /// The client closes.
     Closing,

@@ -162,6 +162,7 @@ fn delivery(random: &mut Rng) -> Delivery {
     let ms = |random: &mut Rng, range| Duration::from_millis(random.u64(range));
     Delivery {
         agents: random.usize(1..4),
+        connections: random.u32(1..4),
         batch_events_max: *random.choice(&[1, 3, 10, 100]).expect("there are some"),
         batch_bytes_max: *random
             .choice(&[300, 2_000, 20_000])

@@ -168,6 +168,7 @@ fn settings(rng: &mut fastrand::Rng, kind: Kind) -> Settings {
     };
     Settings {
         agents: if load { 1 } else { rng.usize(1..=3) },
+        connections: if load { 1 } else { rng.u32(1..=3) },
         batch_events_max: if load {
             pick(rng, &[10, 20, 50])
         } else {

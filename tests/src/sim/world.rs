@@ -104,6 +104,7 @@ pub(super) struct Connection {
     pub(super) closed: bool,
     pub(super) incarnation: u32,
     pub(super) next_call: CallId,
+    pub(super) has_acked: bool,
     pub(super) calls: BTreeMap<CallId, Flight>,
     pub(super) writer_free: Nanos,
     pub(super) request_last: Nanos,
@@ -136,8 +137,8 @@ pub(super) struct World {
     pub(super) is_unexpected: bool,
     /// The present input answers a call.
     pub(super) is_answer: bool,
-    /// Agents that got a call in this step.
-    pub(super) sent_to: Vec<usize>,
+    /// Connections that got a call in this step.
+    pub(super) sent_to: Vec<Epoch>,
 }
 
 impl World {
