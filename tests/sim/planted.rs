@@ -112,8 +112,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "close forgets calls in flight",
         "core.rs",
-        "self.retire(&call.batch, Outcome::Lost(Loss::Unknown));",
-        "drop(call);",
+        "true => self.retire(&call.batch, Outcome::Lost(Loss::Unknown)),",
+        "true => drop(call),",
     ),
     bug(
         "spare closed with calls in flight",

@@ -1,6 +1,7 @@
 //! Which agent is used next: the only place that knows that they stand in an order.
 
 use super::agent::Agent;
+use super::link::Link;
 use super::settings::{AgentId, Settings, Time};
 
 /// What is to be connected to: the most preferred agent that may be, unless one that comes before it
@@ -60,7 +61,7 @@ pub(super) fn spares(agents: &[Agent], now: Time) -> impl Iterator<Item = AgentI
     let active = agents.iter().position(is_active);
     let after = active.map_or(agents.len(), |active| active + 1);
     let is_spare = |agent: &Agent| {
-        let is_open = agent.links.iter().any(|link| link.is_open());
+        let is_open = agent.links.iter().any(Link::is_open);
         is_open && agent.in_flight_count() == 0
     };
     let later = agents.iter().enumerate().skip(after);

@@ -222,7 +222,7 @@ impl World {
             }
             Disconnect::UnknownCall(_) => self.is_unexpected,
             Disconnect::Spare => self.in_flight(agent) == 0 && agent > 0,
-            Disconnect::Closing => self.books.abandoned,
+            Disconnect::Closing => self.books.is_closing,
         }
     }
 

@@ -323,8 +323,10 @@ impl World {
 
     fn on_abandon(&mut self) -> Check {
         self.trace.note(self.now, "abandon", []);
-        self.books.abandon();
-        for level in self.scenario.levels.clone() {
+        let mut levels = self.scenario.levels.clone();
+        while let Some(level) = levels.pop() {
+            self.books.abandon(level);
+            self.books.abandoned = levels.is_empty();
             self.step(Input::Abandon { level })?;
         }
         let (events, _) = self.books.pending();
