@@ -366,6 +366,34 @@ pub(crate) const BUGS: &[Bug] = &[
         "next_call: CallId::FIRST,",
         "next_call: CallId::FIRST.next(),",
     ),
+    // Attempts.
+    bug(
+        "the next agent waits for a silent one",
+        "select.rs",
+        "        if !is_late {
+            return None;
+        }",
+        "        let _ = is_late;
+        return None;",
+    ),
+    bug(
+        "the next agent is tried at once",
+        "agent.rs",
+        "(!is_open).then_some(began + HEAD_START)",
+        "(!is_open).then_some(began)",
+    ),
+    bug(
+        "head start's timer lost",
+        "core.rs",
+        "further.into_iter().chain(agent.late_at());",
+        "further.into_iter();",
+    ),
+    bug(
+        "greeting waits for the request timeout",
+        "core.rs",
+        "self.now + self.settings.greeting_timeout",
+        "self.now + self.settings.request_timeout",
+    ),
     // Several connections.
     bug(
         "one connection's end rests its agent",

@@ -73,6 +73,7 @@ fn open(agents: Arc<Mutex<Silent>>) -> Hallway {
             linger: Duration::ZERO,
             window: WindowMode::Ordered,
             connect_timeout: SECOND,
+            greeting_timeout: SECOND,
             request_timeout: SECOND,
             backoff: Backoff::default(),
         },

@@ -261,6 +261,7 @@ fn core_settings() -> Settings {
         linger: Duration::from_millis(20),
         window: WindowMode::Adaptive { max: 4 },
         connect_timeout: Duration::from_secs(5),
+        greeting_timeout: Duration::from_secs(5),
         request_timeout: Duration::from_secs(20),
         backoff: Backoff::default(),
     }

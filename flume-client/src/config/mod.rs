@@ -71,6 +71,10 @@ const BATCH_EVENTS_LIMIT: u32 = 100_000;
 const BATCH_BYTES_LIMIT: u32 = 64 * 1024 * 1024;
 /// Upper bound of [`WindowMode::Adaptive`]: far above what any Flume handles at once.
 const WINDOW_LIMIT: u64 = 1024;
+/// The longest that an agent has to answer the handshake, which costs it no work. Not a setting: a
+/// shorter [`ClientBuilder::request_timeout`](crate::ClientBuilder::request_timeout) holds for it too,
+/// and a longer one would only keep the client from the next agent.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Upper bound of [`ClientBuilder::connections`](crate::ClientBuilder::connections): half of what a
 /// Flume source handles at once.
 const CONNECTIONS_LIMIT: u64 = 8;
@@ -87,6 +91,7 @@ impl Default for Config {
             linger: Duration::from_millis(20),
             window: WindowMode::ADAPTIVE,
             connect_timeout: Duration::from_secs(5),
+            greeting_timeout: GREETING_TIMEOUT,
             request_timeout: Duration::from_secs(20),
             backoff: Backoff::default(),
         };
@@ -154,6 +159,8 @@ impl Config {
     pub(crate) fn check(&mut self) -> Result<(), BuildError> {
         self.check_sizes()?;
         self.check_delivery()?;
+        let delivery = &mut self.delivery;
+        delivery.greeting_timeout = delivery.request_timeout.min(GREETING_TIMEOUT);
         // Else a full buffer could be one open batch, which nothing but its linger time sends.
         let batch_bytes_fitting = u32::try_from(self.buffer_bytes_max / 4).unwrap_or(u32::MAX);
         let batch_bytes_max = &mut self.delivery.batch_bytes_max;

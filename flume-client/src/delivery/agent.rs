@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | resting | it failed: its last connection ended, an attempt did, or it refused a batch | not before its time is over |
 //! | idle | it has no connection | connected to, if none before it is usable |
-//! | connecting | an attempt is under way, up to the answer to the handshake | when it opens |
+//! | connecting | an attempt is under way, up to the answer to the handshake | when it opens; after 1 s the next one is tried beside it |
 //! | on trial | a connection is open, and it has failed since its last acknowledgement | up to its window |
 //! | ready | a connection is open, and it has not | first |
 //!
@@ -25,6 +25,10 @@
 use super::backoff::Backoff;
 use super::link::{Link, State};
 use super::settings::{Epoch, Settings, Time};
+
+/// An attempt that takes longer is late: meanwhile the next agent is tried. A sound agent has answered
+/// the handshake by then, also on the other side of the world; a silent one costs this and no more.
+const HEAD_START: Time = Time::from_secs(1);
 
 /// What is known of an agent.
 #[derive(Debug, Default)]
@@ -75,6 +79,13 @@ impl Agent {
     /// Calls on all its connections.
     pub(super) fn in_flight_count(&self) -> usize {
         self.links.iter().map(Link::in_flight_count).sum()
+    }
+
+    /// When the attempt under way is late, if no connection is open.
+    pub(super) fn late_at(&self) -> Option<Time> {
+        let began = self.links.iter().map(|link| link.began).max()?;
+        let is_open = self.open().next().is_some();
+        (!is_open).then_some(began + HEAD_START)
     }
 
     fn open(&self) -> impl Iterator<Item = &Link> {
@@ -198,6 +209,7 @@ mod tests {
             linger: Duration::ZERO,
             window: WindowMode::ADAPTIVE,
             connect_timeout: Duration::from_secs(5),
+            greeting_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(20),
             backoff: Backoff::default(),
         }

@@ -7,7 +7,8 @@
 //! | any answer but OK | rejected | kept; may be doubled | dropped, counted `rejected` |
 //!
 //! After each failure the agent rests ([`Backoff`](super::Backoff)), unless another connection to it
-//! works ([`agent`](super::agent)), and the next one in order is used. A preferred agent that has rested is tried again while the other one works on; it takes
+//! works ([`agent`](super::agent)), and the next one in order is used. It is also tried when an
+//! attempt takes longer than a second. A preferred agent that has rested is tried again while the other one works on; it takes
 //! over with its first acknowledgement, and the spare connection ends with its last answer.
 //!
 //! Each level has numbers, batches and counters of its own ([`lane`](super::lane)); they take turns
@@ -125,7 +126,8 @@ impl Core {
             .filter_map(|link| link.deadline(&self.settings));
         let rests = self.agents.iter().flat_map(|agent| {
             let further = agent.further_at(&self.settings);
-            further.into_iter().chain([agent.rest_until])
+            let times = further.into_iter().chain(agent.late_at());
+            times.chain([agent.rest_until])
         });
         let rests = rests.filter(|until| *until > self.now && !self.lanes.is_empty());
         let lanes = self.lanes.iter();
@@ -230,7 +232,7 @@ impl Core {
     }
 
     fn on_connected(&mut self, epoch: Epoch) {
-        let deadline = self.now + self.settings.request_timeout;
+        let deadline = self.now + self.settings.greeting_timeout;
         if let Some((_, link)) = link_of(&mut self.agents, epoch)
             && !link.is_open()
         {
@@ -490,6 +492,7 @@ mod tests {
             linger: Duration::ZERO,
             window,
             connect_timeout: Duration::from_secs(5),
+            greeting_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(20),
             backoff: Backoff::default(),
         };

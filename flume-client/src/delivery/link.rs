@@ -12,6 +12,8 @@ use super::window::{Acked, Window};
 pub(super) struct Link {
     pub(super) epoch: Epoch,
     pub(super) state: State,
+    /// When the attempt began.
+    pub(super) began: Time,
     window: Window,
     in_flight: BTreeMap<CallId, InFlight>,
     next_call: CallId,
@@ -41,6 +43,7 @@ impl Link {
         Self {
             epoch,
             state: State::Connecting { deadline },
+            began: now,
             window: Window::new(settings.link_window()),
             in_flight: BTreeMap::new(),
             next_call: CallId::FIRST,

@@ -5,14 +5,19 @@ use super::link::Link;
 use super::settings::{AgentId, Settings, Time};
 
 /// What is to be connected to: the most preferred agent that may be, unless one that comes before it
-/// is being connected to, or may be used.
+/// may be used, or is being connected to and not late.
 pub(super) fn to_connect(agents: &[Agent], now: Time) -> Option<AgentId> {
     for (index, agent) in agents.iter().enumerate() {
         if agent.is_resting(now) {
             continue;
         }
-        let is_idle = agent.links.is_empty();
-        return is_idle.then_some(AgentId::new(index));
+        if agent.links.is_empty() {
+            return Some(AgentId::new(index));
+        }
+        let is_late = agent.late_at().is_some_and(|late_at| late_at <= now);
+        if !is_late {
+            return None;
+        }
     }
     None
 }

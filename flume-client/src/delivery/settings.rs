@@ -87,7 +87,9 @@ pub struct Settings {
     pub window: WindowMode,
     /// For the look-up of a host name and connecting.
     pub connect_timeout: Duration,
-    /// For the answer to a handshake or a batch.
+    /// For the answer to a handshake.
+    pub greeting_timeout: Duration,
+    /// For the answer to a batch.
     pub request_timeout: Duration,
     /// How long an agent rests after a failure; also how long a batch that was not acknowledged
     /// waits.

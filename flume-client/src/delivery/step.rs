@@ -149,7 +149,7 @@ pub enum Output {
 pub enum Disconnect {
     /// No connection within the connect timeout.
     ConnectTimeout,
-    /// No answer to the handshake within the request timeout.
+    /// No answer to the handshake within the greeting timeout.
     HandshakeTimeout,
     /// No answer to a call within the request timeout.
     RequestTimeout,

@@ -170,6 +170,7 @@ fn delivery(random: &mut Rng) -> Delivery {
         linger: ms(random, 0..100),
         window,
         connect_timeout: ms(random, 500..3000),
+        greeting_timeout: ms(random, 500..5000),
         request_timeout: ms(random, 1000..5000),
         backoff: Backoff::default()
             .base(ms(random, 20..200))

@@ -8,6 +8,9 @@ use super::time::{MS, Nanos, SECOND, log_uniform};
 use super::violation::{Check, ensure};
 use super::world::{Happening, Stage, World};
 
+/// An attempt that takes longer is late.
+const HEAD_START: Nanos = SECOND;
+
 impl World {
     /// What holds after each step of the core.
     pub(super) fn check_step(&mut self) -> Check {
@@ -106,8 +109,8 @@ impl World {
     /// that began before may time out, and its agent may rest for the cap.
     fn drain_bound(&self) -> Nanos {
         let settings = &self.scenario.settings;
-        let bound =
-            settings.connect_timeout + 2 * settings.request_timeout + 2 * settings.backoff.cap;
+        let attempt = settings.connect_timeout + settings.greeting_timeout;
+        let bound = attempt + 2 * settings.request_timeout + 2 * settings.backoff.cap;
         bound.as_nanos() as u64 + SECOND
     }
 
@@ -186,7 +189,7 @@ impl World {
                 continue;
             }
             if !self.is_open(agent) {
-                may_connect = false;
+                may_connect &= self.attempt_began(agent) + HEAD_START <= at;
                 continue;
             }
             if is_taken {
@@ -226,7 +229,9 @@ impl World {
                 Stage::Connecting => {
                     connection.stage_since + settings.connect_timeout.as_nanos() as u64
                 }
-                Stage::Greeting => connection.stage_since + request,
+                Stage::Greeting => {
+                    connection.stage_since + settings.greeting_timeout.as_nanos() as u64
+                }
                 Stage::Open => {
                     let oldest = connection.calls.values().next();
                     oldest.map_or(Nanos::MAX, |flight| flight.sent + request)
@@ -261,6 +266,25 @@ impl World {
             "needless connection",
             || format!("agent {agent} has {held}"),
         )
+    }
+
+    /// An agent is connected to: those before it rest, or their attempts are late.
+    pub(super) fn check_head_starts(&self, agent: usize) -> Check {
+        let rested = (0..agent).filter(|it| self.pace.is_rested(*it, self.now));
+        for preferred in rested {
+            let began = self.attempt_began(preferred);
+            let is_late = !self.is_open(preferred) && began + HEAD_START <= self.now;
+            ensure(is_late, "attempt too soon", || {
+                format!("to agent {agent}: to {preferred} since {began}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// When the last attempt at this agent began that is under way or stands.
+    fn attempt_began(&self, agent: usize) -> Nanos {
+        let held = self.pace.agents[agent].epochs.last();
+        held.map_or(self.now, |epoch| self.connections[epoch].began)
     }
 
     /// Whether an agent whose connections are full could certainly have another one.

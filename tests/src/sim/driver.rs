@@ -64,6 +64,7 @@ impl World {
         self.pace.on_use(agent, self.now)?;
         if self.pace.agents[agent].epochs.is_empty() {
             self.pace.on_attempt(agent, self.now);
+            self.check_head_starts(agent)?;
         } else {
             self.check_further(agent)?;
         }
@@ -73,6 +74,7 @@ impl World {
             agent,
             stage: Stage::Connecting,
             stage_since: self.now,
+            began: self.now,
             forgotten: None,
             reset: false,
             lost: false,
@@ -214,7 +216,7 @@ impl World {
             }
             Disconnect::HandshakeTimeout => {
                 connection.stage == Stage::Greeting
-                    && since(connection.stage_since) >= settings.request_timeout
+                    && since(connection.stage_since) >= settings.greeting_timeout
             }
             Disconnect::RequestTimeout => {
                 let mut sent = connection.calls.values().map(|flight| flight.sent);

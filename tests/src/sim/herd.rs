@@ -59,6 +59,7 @@ pub(super) fn run(rng: &mut fastrand::Rng) -> Result<Run, Violation> {
         linger: Duration::from_millis(20),
         window: WindowMode::ADAPTIVE,
         connect_timeout: Duration::from_secs(5),
+        greeting_timeout: Duration::from_secs(5),
         request_timeout: Duration::from_secs(20),
         backoff: Backoff::default(),
     };

@@ -94,6 +94,8 @@ pub(super) struct Connection {
     pub(super) agent: usize,
     pub(super) stage: Stage,
     pub(super) stage_since: Nanos,
+    /// The attempt.
+    pub(super) began: Nanos,
     /// The client holds it no more, since then.
     pub(super) forgotten: Option<Nanos>,
     /// What was in transit when the client let go is lost too.
