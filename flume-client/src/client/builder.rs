@@ -251,7 +251,7 @@ impl ClientBuilder {
     }
 
     /// How long name look-up and connecting may take, over all addresses of the agent.
-    /// Default 5 s: what a silent host costs before the next agent is tried.
+    /// Default 5 s. The next agent is tried beside it after 1 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.config.delivery.connect_timeout = timeout;
         self
