@@ -45,7 +45,7 @@ pub(crate) const BUGS: &[Bug] = &[
         "ack on end of connection",
         "core.rs",
         "self.give_back(call, Loss::Unknown);",
-        "self.retire(&call.batch, Outcome::Delivered { agent });",
+        "self.retire(&call.batch, Outcome::Delivered { agent: id_of_agent });",
     ),
     bug(
         "reply answers the oldest call",
@@ -56,14 +56,14 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "wrong serial tolerated",
         "core.rs",
-        "self.break_link(agent, Some(Disconnect::UnknownCall(id)), None);",
+        "self.break_link(epoch, Some(Disconnect::UnknownCall(id)), None);",
         "",
     ),
     bug(
         "stale epoch accepted",
-        "core.rs",
-        ".find(|(_, link)| link.epoch() == Some(epoch))",
-        ".find(|(_, link)| link.epoch().is_some_and(|held| held >= epoch))",
+        "agent.rs",
+        ".position(|link| link.epoch == epoch)",
+        ".position(|link| link.epoch >= epoch)",
     ),
     bug(
         "refusal taken for an ack",
@@ -74,8 +74,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "acked and put back",
         "core.rs",
-        "self.retire(&call.batch, Outcome::Delivered { agent });",
-        "self.retire(&call.batch, Outcome::Delivered { agent });
+        "self.retire(&call.batch, Outcome::Delivered { agent: id_of_agent });",
+        "self.retire(&call.batch, Outcome::Delivered { agent: id_of_agent });
             self.lanes.of_mut(call.batch.level).batches.put_back(call.batch);",
     ),
     bug(
@@ -112,14 +112,14 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "close forgets calls in flight",
         "core.rs",
-        "self.retire(&call.batch, Outcome::Lost(Loss::Unknown));",
-        "drop(call);",
+        "true => self.retire(&call.batch, Outcome::Lost(Loss::Unknown)),",
+        "true => drop(call),",
     ),
     bug(
         "spare closed with calls in flight",
         "select.rs",
-        " && link.in_flight_count() == 0",
-        "",
+        "is_open && agent.in_flight_count() == 0",
+        "is_open",
     ),
     bug(
         "spare never closed",
@@ -193,7 +193,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "awaited batch sent to a busy agent",
         "core.rs",
-        "let is_quiet = self.has_answer || select::is_idle(&self.links, now);",
+        "let is_quiet = self.has_answer || select::is_idle(&self.agents, now);",
         "let is_quiet = true;",
     ),
     bug(
@@ -286,8 +286,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "connection attempts never end",
         "link.rs",
-        "State::Connecting { deadline, .. } | State::Greeting { deadline, .. } => Some(deadline),",
-        "State::Greeting { deadline, .. } => Some(deadline),
+        "State::Connecting { deadline } | State::Greeting { deadline } => Some(deadline),",
+        "State::Greeting { deadline } => Some(deadline),
             State::Connecting { .. } => None,",
     ),
     bug(
@@ -299,7 +299,7 @@ pub(crate) const BUGS: &[Bug] = &[
     // Rests.
     bug(
         "rest ignored",
-        "link.rs",
+        "agent.rs",
         "self.rest_until > now",
         "self.rest_until > now && now.is_zero()",
     ),
@@ -331,40 +331,119 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     bug(
         "back-off not reset by an ack",
-        "link.rs",
+        "agent.rs",
         "        self.failures = 0;\n",
         "",
     ),
     bug(
         "no fail-back",
         "select.rs",
-        "    for (index, link) in links.iter().enumerate() {
-        if link.is_connecting()",
-        "    if links.iter().any(|link| link.is_usable(now)) {
+        "    for (index, agent) in agents.iter().enumerate() {
+        if agent.is_resting(now)",
+        "    if agents.iter().any(|agent| agent.is_usable(now)) {
         return None;
     }
-    for (index, link) in links.iter().enumerate() {
-        if link.is_connecting()",
+    for (index, agent) in agents.iter().enumerate() {
+        if agent.is_resting(now)",
     ),
     bug(
         "no trial",
         "select.rs",
-        "        if link.is_proven() {
-            return None;",
-        "        if link.in_flight_count() > 0 {
-            return None;",
+        "        if agent.is_proven() {
+            let may",
+        "        if agent.in_flight_count() > 0 {
+            let may",
     ),
     bug(
         "sent before the handshake's answer",
         "link.rs",
-        "matches!(self.state, State::Open { .. }) && !self.is_resting(now)",
-        "self.epoch().is_some() && !self.is_resting(now)",
+        "self.state == State::Open",
+        "!matches!(self.state, State::Connecting { .. })",
     ),
     bug(
         "serial numbers not started afresh",
         "link.rs",
-        "        self.next_call = CallId::FIRST;\n",
-        "",
+        "next_call: CallId::FIRST,",
+        "next_call: CallId::FIRST.next(),",
+    ),
+    // Attempts.
+    bug(
+        "the next agent waits for a silent one",
+        "select.rs",
+        "        if !is_late {
+            return None;
+        }",
+        "        let _ = is_late;
+        return None;",
+    ),
+    bug(
+        "the next agent is tried at once",
+        "agent.rs",
+        "(!is_open).then_some(began + HEAD_START)",
+        "(!is_open).then_some(began)",
+    ),
+    bug(
+        "head start's timer lost",
+        "core.rs",
+        "further.into_iter().chain(agent.late_at());",
+        "further.into_iter();",
+    ),
+    bug(
+        "greeting waits for the request timeout",
+        "core.rs",
+        "self.now + self.settings.greeting_timeout",
+        "self.now + self.settings.request_timeout",
+    ),
+    // Several connections.
+    bug(
+        "one connection's end rests its agent",
+        "agent.rs",
+        "if self.open().next().is_none() {",
+        "if self.open().count() < 2 {",
+    ),
+    bug(
+        "last connection's end rests nobody",
+        "agent.rs",
+        "if self.open().next().is_none() {",
+        "if self.links.is_empty() && self.failures > 0 {",
+    ),
+    bug(
+        "further connection tried without a rest",
+        "agent.rs",
+        "let may_try = self.further.rest_until <= now;",
+        "let may_try = self.further.rest_until <= now || self.links.len() > 1;",
+    ),
+    bug(
+        "further connections unbounded",
+        "agent.rs",
+        "let has_place = self.links.len() < settings.connections_max() as usize;
+        let may_try",
+        "let has_place = self.links.len() <= settings.connections_max() as usize;
+        let may_try",
+    ),
+    bug(
+        "further connection beside an attempt",
+        "agent.rs",
+        "self.is_proven() && !is_opening",
+        "self.is_proven()",
+    ),
+    bug(
+        "no further connection after a failed one",
+        "agent.rs",
+        "self.further.rest_until = now + rest;",
+        "self.further.rest_until = Time::MAX - rest;",
+    ),
+    bug(
+        "windows of an agent unbounded together",
+        "settings.rs",
+        "max: max / self.connections_max(),",
+        "max,",
+    ),
+    bug(
+        "only the first connection used",
+        "agent.rs",
+        "open.min_by_key(|link| link.in_flight_count())",
+        "open.max_by_key(|link| link.in_flight_count())",
     ),
     // Windows.
     bug(
@@ -393,7 +472,7 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     bug(
         "each refusal halves the window",
-        "link.rs",
+        "agent.rs",
         "let is_news = self.last_failure.is_none_or(|failed| sent > failed);",
         "let is_news = true;",
     ),

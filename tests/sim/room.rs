@@ -67,11 +67,13 @@ fn open(agents: Arc<Mutex<Silent>>) -> Hallway {
     let plan = Plan {
         delivery: Settings {
             agents: 1,
+            connections: 1,
             batch_events_max: 1,
             batch_bytes_max: 1000,
             linger: Duration::ZERO,
             window: WindowMode::Ordered,
             connect_timeout: SECOND,
+            greeting_timeout: SECOND,
             request_timeout: SECOND,
             backoff: Backoff::default(),
         },

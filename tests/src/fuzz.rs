@@ -255,11 +255,13 @@ fn spool_frame(bytes: &[u8]) {
 fn core_settings() -> Settings {
     Settings {
         agents: 3,
+        connections: 2,
         batch_events_max: 4,
         batch_bytes_max: 1000,
         linger: Duration::from_millis(20),
         window: WindowMode::Adaptive { max: 4 },
         connect_timeout: Duration::from_secs(5),
+        greeting_timeout: Duration::from_secs(5),
         request_timeout: Duration::from_secs(20),
         backoff: Backoff::default(),
     }

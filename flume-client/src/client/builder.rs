@@ -241,8 +241,17 @@ impl ClientBuilder {
         self
     }
 
+    /// Most connections to an agent. Default 1, at most 8. A further one is opened when a batch waits
+    /// and those that are open have no room; all of them together have no more batches under way
+    /// than the [`window`](Self::window) allows. Flume 1.9 and earlier handle one batch at a time on
+    /// each, later ones up to 16 in all. With [`WindowMode::Ordered`] there is one, whatever is given.
+    pub fn connections(mut self, connections: u32) -> Self {
+        self.config.delivery.connections = connections;
+        self
+    }
+
     /// How long name look-up and connecting may take, over all addresses of the agent.
-    /// Default 5 s: what a silent host costs before the next agent is tried.
+    /// Default 5 s. The next agent is tried beside it after 1 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.config.delivery.connect_timeout = timeout;
         self

@@ -71,6 +71,13 @@ const BATCH_EVENTS_LIMIT: u32 = 100_000;
 const BATCH_BYTES_LIMIT: u32 = 64 * 1024 * 1024;
 /// Upper bound of [`WindowMode::Adaptive`]: far above what any Flume handles at once.
 const WINDOW_LIMIT: u64 = 1024;
+/// The longest that an agent has to answer the handshake, which costs it no work. Not a setting: a
+/// shorter [`ClientBuilder::request_timeout`](crate::ClientBuilder::request_timeout) holds for it too,
+/// and a longer one would only keep the client from the next agent.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Upper bound of [`ClientBuilder::connections`](crate::ClientBuilder::connections): half of what a
+/// Flume source handles at once.
+const CONNECTIONS_LIMIT: u64 = 8;
 /// Upper bound of [`ClientBuilder::buffer_bytes`](crate::ClientBuilder::buffer_bytes).
 const BUFFER_BYTES_LIMIT: usize = 1024 * 1024 * 1024;
 
@@ -78,11 +85,13 @@ impl Default for Config {
     fn default() -> Self {
         let delivery = Settings {
             agents: 0,
+            connections: 1,
             batch_events_max: 100,
             batch_bytes_max: 256 * 1024,
             linger: Duration::from_millis(20),
             window: WindowMode::ADAPTIVE,
             connect_timeout: Duration::from_secs(5),
+            greeting_timeout: GREETING_TIMEOUT,
             request_timeout: Duration::from_secs(20),
             backoff: Backoff::default(),
         };
@@ -150,6 +159,8 @@ impl Config {
     pub(crate) fn check(&mut self) -> Result<(), BuildError> {
         self.check_sizes()?;
         self.check_delivery()?;
+        let delivery = &mut self.delivery;
+        delivery.greeting_timeout = delivery.request_timeout.min(GREETING_TIMEOUT);
         // Else a full buffer could be one open batch, which nothing but its linger time sends.
         let batch_bytes_fitting = u32::try_from(self.buffer_bytes_max / 4).unwrap_or(u32::MAX);
         let batch_bytes_max = &mut self.delivery.batch_bytes_max;
@@ -190,6 +201,12 @@ impl Config {
         if cap < floor {
             return Err(BuildError::CapBelowFloor { cap, floor });
         }
+        within(
+            "connections",
+            delivery.connections.into(),
+            1,
+            CONNECTIONS_LIMIT,
+        )?;
         match delivery.window {
             WindowMode::Adaptive { max } => within("window", max.into(), 1, WINDOW_LIMIT),
             WindowMode::Ordered => Ok(()),

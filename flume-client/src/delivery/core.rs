@@ -6,8 +6,9 @@
 //! | connection broke, timeout, answer to no call | unknown | kept; may be doubled | dropped, counted `unknown` |
 //! | any answer but OK | rejected | kept; may be doubled | dropped, counted `rejected` |
 //!
-//! After each failure the agent rests ([`Backoff`](super::Backoff)) and the next one in order is
-//! used. A preferred agent that has rested is tried again while the other one works on; it takes
+//! After each failure the agent rests ([`Backoff`](super::Backoff)), unless another connection to it
+//! works ([`agent`](super::agent)), and the next one in order is used. It is also tried when an
+//! attempt takes longer than a second. A preferred agent that has rested is tried again while the other one works on; it takes
 //! over with its first acknowledgement, and the spare connection ends with its last answer.
 //!
 //! Each level has numbers, batches and counters of its own ([`lane`](super::lane)); they take turns
@@ -19,11 +20,12 @@
 
 use std::collections::VecDeque;
 
+use super::agent::Agent;
 use super::batch::Batch;
 use super::lane::{Lanes, Moment};
 use super::link::{InFlight, Link, State};
 use super::outcome::{Counters, Loss, Outcome};
-use super::select;
+use super::select::{self, Way};
 use super::settings::{AgentId, CallId, Epoch, Settings, Time};
 use super::step::{Disconnect, Input, Output};
 use crate::reliability::Reliability;
@@ -35,7 +37,7 @@ pub struct Core {
     settings: Settings,
     random: fastrand::Rng,
     lanes: Lanes,
-    links: Vec<Link>,
+    agents: Vec<Agent>,
     connects: u64,
     outputs: VecDeque<Output>,
     next_epoch: Epoch,
@@ -51,7 +53,7 @@ impl Core {
         Self {
             random: fastrand::Rng::with_seed(seed),
             lanes: Lanes::new(&settings),
-            links: (0..settings.agents).map(|_| Link::new(&settings)).collect(),
+            agents: (0..settings.agents).map(|_| Agent::default()).collect(),
             connects: 0,
             outputs: VecDeque::new(),
             next_epoch: 1,
@@ -120,10 +122,13 @@ impl Core {
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
         let links = self
-            .links
-            .iter()
+            .links()
             .filter_map(|link| link.deadline(&self.settings));
-        let rests = self.links.iter().map(|link| link.rest_until);
+        let rests = self.agents.iter().flat_map(|agent| {
+            let further = agent.further_at(&self.settings);
+            let times = further.into_iter().chain(agent.late_at());
+            times.chain([agent.rest_until])
+        });
         let rests = rests.filter(|until| *until > self.now && !self.lanes.is_empty());
         let lanes = self.lanes.iter();
         let lingers = lanes.filter_map(|lane| lane.batches.seal_deadline());
@@ -157,7 +162,7 @@ impl Core {
     /// Events of a level and their bytes that are accepted and not retired, counted where they are.
     #[must_use]
     pub fn pending(&self, level: Reliability) -> (u64, u64) {
-        let calls = self.links.iter().flat_map(Link::in_flight);
+        let calls = self.links().flat_map(Link::in_flight);
         let in_flight = calls
             .map(|call| &call.batch)
             .filter(|batch| batch.level == level);
@@ -204,99 +209,109 @@ impl Core {
     /// sent at once.
     #[must_use]
     pub fn sends_awaited_at_once(&self) -> bool {
-        select::is_idle(&self.links, self.now)
+        select::is_idle(&self.agents, self.now)
     }
 
-    /// How many calls may be in flight to this agent now.
+    /// How many calls may be in flight to this agent now, over all its connections.
     #[must_use]
     pub fn window(&self, agent: AgentId) -> u32 {
-        let link = self.links.get(agent.index());
+        let agent = self.agents.get(agent.index());
+        let links = agent.into_iter().flat_map(|agent| &agent.links);
+        links.map(Link::window_size).sum()
+    }
+
+    /// How many calls may be in flight on this connection now.
+    #[must_use]
+    pub fn window_of(&self, epoch: Epoch) -> u32 {
+        let link = self.links().find(|link| link.epoch == epoch);
         link.map_or(0, Link::window_size)
     }
 
+    fn links(&self) -> impl Iterator<Item = &Link> {
+        self.agents.iter().flat_map(|agent| &agent.links)
+    }
+
     fn on_connected(&mut self, epoch: Epoch) {
-        let deadline = self.now + self.settings.request_timeout;
-        if let Some((_, link)) = link_of(&mut self.links, epoch)
-            && link.is_connecting()
+        let deadline = self.now + self.settings.greeting_timeout;
+        if let Some((_, link)) = link_of(&mut self.agents, epoch)
+            && !link.is_open()
         {
-            link.state = State::Greeting { epoch, deadline };
+            link.state = State::Greeting { deadline };
         }
     }
 
     fn on_opened(&mut self, epoch: Epoch) {
-        if let Some((_, link)) = link_of(&mut self.links, epoch)
-            && link.is_connecting()
-        {
-            link.state = State::Open { epoch };
+        if let Some((_, link)) = link_of(&mut self.agents, epoch) {
+            link.state = State::Open;
         }
     }
 
     fn on_replied(&mut self, epoch: Epoch, id: CallId, committed: bool) {
         let now = self.now;
-        let Some((agent, link)) = link_of(&mut self.links, epoch) else {
+        let Some((id_of_agent, agent)) = agent_of(&mut self.agents, epoch) else {
+            return;
+        };
+        let Some(link) = agent.link_mut(epoch) else {
             return;
         };
         let Some(call) = link.answer(id) else {
-            self.break_link(agent, Some(Disconnect::UnknownCall(id)), None);
+            self.break_link(epoch, Some(Disconnect::UnknownCall(id)), None);
             return;
         };
         self.has_answer = true;
         self.lanes.of_mut(call.batch.level).calls_in_flight -= 1;
         if committed {
-            link.on_acked(&call, now);
-            self.retire(&call.batch, Outcome::Delivered { agent });
+            let is_first = link.on_acked(&call, now);
+            agent.on_acked(is_first);
+            self.retire(&call.batch, Outcome::Delivered { agent: id_of_agent });
             return;
         }
-        link.on_refused(call.sent, now, &self.settings, &mut self.random);
+        agent.on_refused(
+            epoch,
+            call.sent,
+            now,
+            &self.settings.backoff,
+            &mut self.random,
+        );
         self.give_back(call, Loss::Rejected);
     }
 
     fn on_closed(&mut self, epoch: Epoch, unsent_from: Option<CallId>) {
-        if let Some((agent, _)) = link_of(&mut self.links, epoch) {
-            self.break_link(agent, None, unsent_from);
-        }
+        self.break_link(epoch, None, unsent_from);
     }
 
     /// Ends attempts and connections whose time is up.
     fn expire(&mut self) {
-        for agent in self.agents() {
-            let Some(link) = self.links.get(agent.index()) else {
-                continue;
-            };
-            if link
-                .deadline(&self.settings)
-                .is_none_or(|deadline| deadline > self.now)
-            {
-                continue;
-            }
-            let cause = match link.state {
+        while let Some((epoch, state)) = self.next_expired() {
+            let cause = match state {
                 State::Connecting { .. } => Disconnect::ConnectTimeout,
                 State::Greeting { .. } => Disconnect::HandshakeTimeout,
-                State::Open { .. } | State::Idle => Disconnect::RequestTimeout,
+                State::Open => Disconnect::RequestTimeout,
             };
-            self.break_link(agent, Some(cause), None);
+            self.break_link(epoch, Some(cause), None);
         }
     }
 
-    /// A connection or an attempt is over: its agent rests, its calls go back.
-    fn break_link(
-        &mut self,
-        agent: AgentId,
-        cause: Option<Disconnect>,
-        unsent_from: Option<CallId>,
-    ) {
-        let Some(link) = self.links.get_mut(agent.index()) else {
+    fn next_expired(&self) -> Option<(Epoch, State)> {
+        let mut agents = self.agents.iter();
+        agents.find_map(|agent| agent.expired(self.now, &self.settings))
+    }
+
+    /// A connection or an attempt is over: its calls go back, and its agent rests if it was the last.
+    fn break_link(&mut self, epoch: Epoch, cause: Option<Disconnect>, unsent_from: Option<CallId>) {
+        let Some((id_of_agent, agent)) = agent_of(&mut self.agents, epoch) else {
             return;
         };
-        if let (Some(cause), Some(epoch)) = (cause, link.epoch()) {
-            self.outputs.push_back(Output::Disconnect {
-                agent,
-                epoch,
-                cause,
-            });
-        }
-        let calls = link.close();
-        link.on_broken(self.now, &self.settings, &mut self.random);
+        let (backoff, random) = (&self.settings.backoff, &mut self.random);
+        let Some(link) = agent.on_broken(epoch, self.now, backoff, random) else {
+            return;
+        };
+        self.outputs.extend(cause.map(|cause| Output::Disconnect {
+            agent: id_of_agent,
+            epoch,
+            cause,
+        }));
+        let calls = link.into_calls();
         for (id, mut call) in calls {
             let lane = self.lanes.of_mut(call.batch.level);
             lane.calls_in_flight -= 1;
@@ -308,7 +323,7 @@ impl Core {
                 self.give_back(call, Loss::Unknown);
             }
         }
-        if select::do_all_rest(&self.links, self.now) {
+        if select::do_all_rest(&self.agents, self.now) {
             self.drop_oldest(Reliability::BestEffort, u64::MAX, Loss::Unreachable);
         }
     }
@@ -328,19 +343,8 @@ impl Core {
     }
 
     fn abandon(&mut self, level: Reliability) {
-        for agent in self.agents() {
-            let Some(link) = self.links.get_mut(agent.index()) else {
-                continue;
-            };
-            if let Some(epoch) = link.epoch() {
-                let cause = Disconnect::Closing;
-                self.outputs.push_back(Output::Disconnect {
-                    agent,
-                    epoch,
-                    cause,
-                });
-            }
-            for call in link.close().into_values() {
+        for agent in self.ids() {
+            for call in self.disconnect(agent, Disconnect::Closing) {
                 self.lanes.of_mut(call.batch.level).calls_in_flight -= 1;
                 match call.batch.level == level {
                     true => self.retire(&call.batch, Outcome::Lost(Loss::Unknown)),
@@ -383,16 +387,19 @@ impl Core {
         if self.lanes.is_empty() {
             return;
         }
-        let Some(agent) = select::to_connect(&self.links, self.now) else {
-            return;
-        };
-        if let Some(link) = self.links.get_mut(agent.index()) {
-            let epoch = self.next_epoch;
+        if let Some(agent) = select::to_connect(&self.agents, self.now) {
+            self.connect_to(agent);
+        }
+    }
+
+    fn connect_to(&mut self, id: AgentId) {
+        let epoch = self.next_epoch;
+        if let Some(agent) = self.agents.get_mut(id.index()) {
             self.next_epoch += 1;
-            let deadline = self.now + self.settings.connect_timeout;
-            link.connect(epoch, deadline, &self.settings);
             self.connects += 1;
-            self.outputs.push_back(Output::Connect { agent, epoch });
+            let link = Link::connecting(epoch, self.now, &self.settings);
+            agent.links.push(link);
+            self.outputs.push_back(Output::Connect { agent: id, epoch });
         }
     }
 
@@ -400,18 +407,21 @@ impl Core {
     fn send(&mut self) {
         let now = self.now;
         loop {
-            let is_quiet = self.has_answer || select::is_idle(&self.links, now);
+            let is_quiet = self.has_answer || select::is_idle(&self.agents, now);
             let moment = Moment { now, is_quiet };
             let Some(level) = self.lanes.next_to_send(moment) else {
                 return;
             };
-            let Some(link) = select::to_send(&mut self.links, now) else {
-                return;
+            let agent = match select::to_send(&mut self.agents, now, &self.settings) {
+                Some(Way::Free(agent)) => agent,
+                Some(Way::Full(agent)) => return self.connect_to(agent),
+                None => return,
             };
             let lane = self.lanes.of_mut(level);
-            let (Some(mut batch), Some(epoch)) = (lane.pop(moment), link.epoch()) else {
+            let (Some(link), Some(mut batch)) = (agent.link_with_room(), lane.pop(moment)) else {
                 return;
             };
+            let epoch = link.epoch;
             lane.counters.batches += 1;
             lane.counters.retries += u64::from(batch.attempts > 0);
             lane.calls_in_flight += 1;
@@ -424,32 +434,42 @@ impl Core {
 
     /// Ends connections that nobody needs.
     fn close_spares(&mut self) {
-        let spares: Vec<_> = select::spares(&self.links, self.now).collect();
+        let spares: Vec<_> = select::spares(&self.agents, self.now).collect();
         for agent in spares {
-            if let Some(link) = self.links.get_mut(agent.index())
-                && let Some(epoch) = link.epoch()
-            {
-                link.close();
-                let cause = Disconnect::Spare;
-                self.outputs.push_back(Output::Disconnect {
-                    agent,
-                    epoch,
-                    cause,
-                });
-            }
+            self.disconnect(agent, Disconnect::Spare);
         }
     }
 
-    fn agents(&self) -> impl Iterator<Item = AgentId> + use<> {
-        (0..self.links.len()).map(AgentId::new)
+    /// Ends all connections to an agent, and says what was in flight on them.
+    fn disconnect(&mut self, id: AgentId, cause: Disconnect) -> Vec<InFlight> {
+        let agent = self.agents.get_mut(id.index());
+        let links = agent.map(|agent| std::mem::take(&mut agent.links));
+        let mut calls = Vec::new();
+        for link in links.into_iter().flatten() {
+            self.outputs.push_back(Output::Disconnect {
+                agent: id,
+                epoch: link.epoch,
+                cause,
+            });
+            calls.extend(link.into_calls().into_values());
+        }
+        calls
+    }
+
+    fn ids(&self) -> impl Iterator<Item = AgentId> + use<> {
+        (0..self.agents.len()).map(AgentId::new)
     }
 }
 
-fn link_of(links: &mut [Link], epoch: Epoch) -> Option<(AgentId, &mut Link)> {
-    (0..links.len())
-        .map(AgentId::new)
-        .zip(links)
-        .find(|(_, link)| link.epoch() == Some(epoch))
+fn agent_of(agents: &mut [Agent], epoch: Epoch) -> Option<(AgentId, &mut Agent)> {
+    let mut numbered = agents.iter_mut().enumerate();
+    let (index, agent) = numbered.find(|(_, agent)| agent.index_of(epoch).is_some())?;
+    Some((AgentId::new(index), agent))
+}
+
+fn link_of(agents: &mut [Agent], epoch: Epoch) -> Option<(AgentId, &mut Link)> {
+    let (id, agent) = agent_of(agents, epoch)?;
+    Some((id, agent.link_mut(epoch)?))
 }
 
 #[cfg(test)]
@@ -466,11 +486,13 @@ mod tests {
     fn acknowledged(window: WindowMode) -> u64 {
         let settings = Settings {
             agents: 1,
+            connections: 1,
             batch_events_max: 1,
             batch_bytes_max: 1000,
             linger: Duration::ZERO,
             window,
             connect_timeout: Duration::from_secs(5),
+            greeting_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(20),
             backoff: Backoff::default(),
         };

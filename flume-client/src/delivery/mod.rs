@@ -11,7 +11,8 @@
 //! | `select` | which agent is used next |
 //! | `lane` | the events of one level; the levels take turns |
 //! | `batch` | when a batch is closed |
-//! | `link` | one agent: its connection, its calls in flight, its rest after failures |
+//! | `agent` | one agent: how it fares, its rest after failures, its connections |
+//! | `link` | one connection: its window, its calls in flight |
 //! | `window` | how many calls may be in flight |
 //! | `backoff` | how long to rest |
 //! | `settings` | what a core is built from |
@@ -22,6 +23,7 @@
 //! any release.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod agent;
 mod backoff;
 mod batch;
 mod core;

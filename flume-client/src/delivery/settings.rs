@@ -74,6 +74,8 @@ pub type Epoch = u64;
 pub struct Settings {
     /// How many there are.
     pub agents: usize,
+    /// Most connections to each. In the ordered mode one is enough.
+    pub connections: u32,
     /// Most events of a batch.
     pub batch_events_max: u32,
     /// Most bytes of a batch, unless one event has more.
@@ -85,9 +87,31 @@ pub struct Settings {
     pub window: WindowMode,
     /// For the look-up of a host name and connecting.
     pub connect_timeout: Duration,
-    /// For the answer to a handshake or a batch.
+    /// For the answer to a handshake.
+    pub greeting_timeout: Duration,
+    /// For the answer to a batch.
     pub request_timeout: Duration,
     /// How long an agent rests after a failure; also how long a batch that was not acknowledged
     /// waits.
     pub backoff: Backoff,
+}
+
+impl Settings {
+    /// Most connections to an agent: no more than it may have calls.
+    pub(super) fn connections_max(&self) -> u32 {
+        match self.window {
+            WindowMode::Adaptive { max } => self.connections.min(max).max(1),
+            WindowMode::Ordered => 1,
+        }
+    }
+
+    /// What the window of each of them is bounded by, so that the sum is within that of the agent.
+    pub(super) fn link_window(&self) -> WindowMode {
+        match self.window {
+            WindowMode::Adaptive { max } => WindowMode::Adaptive {
+                max: max / self.connections_max(),
+            },
+            WindowMode::Ordered => WindowMode::Ordered,
+        }
+    }
 }

@@ -149,13 +149,13 @@ pub enum Output {
 pub enum Disconnect {
     /// No connection within the connect timeout.
     ConnectTimeout,
-    /// No answer to the handshake within the request timeout.
+    /// No answer to the handshake within the greeting timeout.
     HandshakeTimeout,
     /// No answer to a call within the request timeout.
     RequestTimeout,
     /// The peer answered a call that is not in flight.
     UnknownCall(CallId),
-    /// A preferred agent took over.
+    /// A preferred agent took over, with its first acknowledgement.
     Spare,
     /// The client closes.
     Closing,

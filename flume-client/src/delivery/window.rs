@@ -16,7 +16,8 @@ use crate::reliability::Reliability;
 pub enum WindowMode {
     /// Found by feedback, between 1 and `max`. Order across batches is not kept.
     Adaptive {
-        /// Upper bound. Flume handles at most 16 calls of a source at once.
+        /// Upper bound for an agent, over all connections to it. Flume handles at most 16 calls of a
+        /// source at once.
         max: u32,
     },
     /// One call in flight for each level of [`Reliability`](crate::Reliability), over all agents:

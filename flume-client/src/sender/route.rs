@@ -173,9 +173,10 @@ impl<N: Network> Route<N> {
         attempt: Option<&Attempt<N::Link>>,
     ) -> Option<AgentError> {
         let waited = self.config.delivery.request_timeout;
+        let greeted = self.config.delivery.greeting_timeout;
         match cause {
             Disconnect::ConnectTimeout => Some(self.connect_timeout(attempt)),
-            Disconnect::HandshakeTimeout => Some(AgentError::HandshakeTimeout(waited)),
+            Disconnect::HandshakeTimeout => Some(AgentError::HandshakeTimeout(greeted)),
             Disconnect::RequestTimeout => Some(AgentError::RequestTimeout(waited)),
             Disconnect::UnknownCall(call) => Some(AgentError::UnexpectedSerial {
                 serial: call.number(),

@@ -162,6 +162,7 @@ fn delivery(random: &mut Rng) -> Delivery {
     let ms = |random: &mut Rng, range| Duration::from_millis(random.u64(range));
     Delivery {
         agents: random.usize(1..4),
+        connections: random.u32(1..4),
         batch_events_max: *random.choice(&[1, 3, 10, 100]).expect("there are some"),
         batch_bytes_max: *random
             .choice(&[300, 2_000, 20_000])
@@ -169,6 +170,7 @@ fn delivery(random: &mut Rng) -> Delivery {
         linger: ms(random, 0..100),
         window,
         connect_timeout: ms(random, 500..3000),
+        greeting_timeout: ms(random, 500..5000),
         request_timeout: ms(random, 1000..5000),
         backoff: Backoff::default()
             .base(ms(random, 20..200))

@@ -1,12 +1,15 @@
 //! Promises that are checked after each step, and those about time from outside.
 
 use flume_client::Reliability;
-use flume_client::delivery::{AgentId, WindowMode};
+use flume_client::delivery::{AgentId, Epoch, WindowMode};
 
 use super::options::LEVELS;
 use super::time::{MS, Nanos, SECOND, log_uniform};
 use super::violation::{Check, ensure};
 use super::world::{Happening, Stage, World};
+
+/// An attempt that takes longer is late.
+const HEAD_START: Nanos = SECOND;
 
 impl World {
     /// What holds after each step of the core.
@@ -40,9 +43,10 @@ impl World {
     }
 
     /// After a refusal the window is halved, but only once for calls that were in flight together.
-    pub(super) fn check_refused(&self, agent: usize, before: u32, is_news: bool) -> Check {
-        let after = self.window(agent);
-        if self.scenario.settings.window == WindowMode::Ordered {
+    pub(super) fn check_refused(&self, epoch: Epoch, before: u32, is_news: bool) -> Check {
+        let after = self.core.window_of(epoch);
+        let is_over = self.connections[&epoch].forgotten.is_some();
+        if is_over || self.scenario.settings.window == WindowMode::Ordered {
             return Ok(());
         }
         if is_news {
@@ -61,7 +65,7 @@ impl World {
     /// room.
     pub(super) fn check_taken_along(&mut self, agent: usize) -> Check {
         let is_first = (0..agent).all(|preferred| !self.is_open(preferred));
-        let has_room = self.in_flight(agent) < self.window(agent) as usize;
+        let has_room = !self.is_full(agent);
         if !is_first || !has_room || !self.is_open(agent) || !self.pace.is_rested(agent, self.now) {
             return Ok(());
         }
@@ -105,8 +109,8 @@ impl World {
     /// that began before may time out, and its agent may rest for the cap.
     fn drain_bound(&self) -> Nanos {
         let settings = &self.scenario.settings;
-        let bound =
-            settings.connect_timeout + 2 * settings.request_timeout + 2 * settings.backoff.cap;
+        let attempt = settings.connect_timeout + settings.greeting_timeout;
+        let bound = attempt + 2 * settings.request_timeout + 2 * settings.backoff.cap;
         bound.as_nanos() as u64 + SECOND
     }
 
@@ -115,11 +119,17 @@ impl World {
             WindowMode::Adaptive { max } => max,
             _ => LEVELS.len() as u32,
         };
-        for agent in &self.sent_to {
-            let in_flight = self.in_flight(*agent);
-            let window = self.window(*agent).min(max) as usize;
+        for epoch in &self.sent_to {
+            let connection = &self.connections[epoch];
+            let in_flight = connection.calls.len();
+            let window = self.core.window_of(*epoch) as usize;
             ensure(in_flight <= window, "window", || {
-                format!("{in_flight} calls in flight to agent {agent}, allowed are {window}")
+                format!("{in_flight} calls in flight on epoch {epoch}, allowed are {window}")
+            })?;
+            let agent = connection.agent;
+            let in_flight = self.in_flight(agent);
+            ensure(in_flight <= max as usize, "window of an agent", || {
+                format!("{in_flight} calls in flight to agent {agent}, allowed are {max}")
             })?;
         }
         Ok(())
@@ -172,33 +182,38 @@ impl World {
         let mut is_held_up = false;
         for agent in 0..self.agents.len() {
             let is_rested = self.pace.is_rested(agent, at);
-            if self.pace.agents[agent].epoch.is_none() {
+            if self.pace.agents[agent].epochs.is_empty() {
                 ensure(!(is_rested && may_connect), "no attempt", || {
                     format!("agent {agent} has rested, work waits since {oldest}")
                 })?;
                 continue;
             }
             if !self.is_open(agent) {
-                may_connect = false;
+                may_connect &= self.attempt_began(agent) + HEAD_START <= at;
                 continue;
             }
             if is_taken {
                 return Ok(());
             }
-            let is_full = self.in_flight(agent) >= self.window(agent) as usize;
+            let is_full = self.is_full(agent);
             if is_full && self.pace.agents[agent].failures == 0 {
-                return Ok(());
+                let lacks_one = is_rested && is_due && self.could_have_further(agent, at);
+                return ensure(!lacks_one, "no further connection", || {
+                    format!("agent {agent} is full, an event waits since {oldest}")
+                });
             }
             let is_ready = is_rested && is_due && !is_full;
             ensure(!is_ready, "linger", || {
                 format!("agent {agent} has room, an event waits since {oldest}")
             })?;
-            let in_flight = self.in_flight(agent);
-            let lingers = is_awaited && is_rested && in_flight == 0 && !is_held_up;
+            let is_idle = self
+                .open(agent)
+                .any(|it| self.connections[&it].calls.is_empty());
+            let lingers = is_awaited && is_rested && is_idle && !is_held_up;
             ensure(!lingers, "awaited batch lingers", || {
                 format!("agent {agent} has nothing to do, an event waits since {oldest}")
             })?;
-            is_held_up |= in_flight > 0;
+            is_held_up |= !is_idle;
             // It rests for certain if it has room and got nothing.
             may_connect &= is_due && !is_full;
         }
@@ -207,14 +222,16 @@ impl World {
 
     fn check_timeouts(&self, at: Nanos) -> Check {
         let settings = &self.scenario.settings;
-        for epoch in self.pace.agents.iter().filter_map(|held| held.epoch) {
-            let connection = &self.connections[&epoch];
+        for epoch in self.pace.agents.iter().flat_map(|held| &held.epochs) {
+            let connection = &self.connections[epoch];
             let request = settings.request_timeout.as_nanos() as u64;
             let end = match connection.stage {
                 Stage::Connecting => {
                     connection.stage_since + settings.connect_timeout.as_nanos() as u64
                 }
-                Stage::Greeting => connection.stage_since + request,
+                Stage::Greeting => {
+                    connection.stage_since + settings.greeting_timeout.as_nanos() as u64
+                }
                 Stage::Open => {
                     let oldest = connection.calls.values().next();
                     oldest.map_or(Nanos::MAX, |flight| flight.sent + request)
@@ -232,13 +249,77 @@ impl World {
         self.core.window(AgentId::new(agent))
     }
 
-    fn is_open(&self, agent: usize) -> bool {
-        let epoch = self.pace.agents[agent].epoch;
-        epoch.is_some_and(|epoch| self.connections[&epoch].stage == Stage::Open)
+    /// A connection is attempted beside others: all of these are full, and a batch waits.
+    pub(super) fn check_further(&self, agent: usize) -> Check {
+        self.pace.on_further_attempt(agent, self.now)?;
+        let held = self.pace.agents[agent].epochs.len();
+        let settings = &self.scenario.settings;
+        let max = match settings.window {
+            WindowMode::Adaptive { max } => settings.connections.min(max) as usize,
+            _ => 1,
+        };
+        let is_needed = self.open(agent).count() == held && self.is_full(agent);
+        let waiting = LEVELS.iter().map(|level| self.books.of(*level).waiting());
+        let is_asked = waiting.sum::<u64>() > 0;
+        ensure(
+            is_needed && is_asked && held < max,
+            "needless connection",
+            || format!("agent {agent} has {held}"),
+        )
     }
 
-    fn in_flight(&self, agent: usize) -> usize {
-        let epoch = self.pace.agents[agent].epoch;
-        epoch.map_or(0, |epoch| self.connections[&epoch].calls.len())
+    /// An agent is connected to: those before it rest, or their attempts are late.
+    pub(super) fn check_head_starts(&self, agent: usize) -> Check {
+        let rested = (0..agent).filter(|it| self.pace.is_rested(*it, self.now));
+        for preferred in rested {
+            let began = self.attempt_began(preferred);
+            let is_late = !self.is_open(preferred) && began + HEAD_START <= self.now;
+            ensure(is_late, "attempt too soon", || {
+                format!("to agent {agent}: to {preferred} since {began}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// When the last attempt at this agent began that is under way or stands.
+    fn attempt_began(&self, agent: usize) -> Nanos {
+        let held = self.pace.agents[agent].epochs.last();
+        held.map_or(self.now, |epoch| self.connections[epoch].began)
+    }
+
+    /// Whether an agent whose connections are full could certainly have another one.
+    fn could_have_further(&self, agent: usize, at: Nanos) -> bool {
+        let settings = &self.scenario.settings;
+        let standing = &self.pace.agents[agent];
+        let held = standing.epochs.len();
+        let max = match settings.window {
+            WindowMode::Adaptive { max } => settings.connections.min(max) as usize,
+            _ => 1,
+        };
+        held < max && self.open(agent).count() == held && standing.further_max <= at
+    }
+
+    /// The open connections to an agent.
+    pub(super) fn open(&self, agent: usize) -> impl Iterator<Item = Epoch> {
+        let held = self.pace.agents[agent].epochs.iter().copied();
+        held.filter(|epoch| self.connections[epoch].stage == Stage::Open)
+    }
+
+    fn is_open(&self, agent: usize) -> bool {
+        self.open(agent).next().is_some()
+    }
+
+    /// Whether no open connection to an agent has room.
+    fn is_full(&self, agent: usize) -> bool {
+        self.open(agent).all(|epoch| {
+            let in_flight = self.connections[&epoch].calls.len();
+            in_flight >= self.core.window_of(epoch) as usize
+        })
+    }
+
+    /// Calls on all connections to an agent.
+    pub(super) fn in_flight(&self, agent: usize) -> usize {
+        let held = self.pace.agents[agent].epochs.iter();
+        held.map(|epoch| self.connections[epoch].calls.len()).sum()
     }
 }

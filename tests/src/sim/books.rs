@@ -15,6 +15,9 @@ pub(super) struct Books {
     /// Batches of others in a row that left while one of this level could have.
     passed_over: [usize; LEVELS.len()],
     pub(super) connects: u64,
+    /// Something was given up.
+    pub(super) is_closing: bool,
+    /// Everything was, of all levels.
     pub(super) abandoned: bool,
     pub(super) calm: bool,
 }
@@ -25,6 +28,7 @@ impl Books {
             books: LEVELS.map(|level| Book::new(level, settings, calm)),
             passed_over: [0; LEVELS.len()],
             connects: 0,
+            is_closing: false,
             abandoned: false,
             calm,
         }
@@ -62,11 +66,10 @@ impl Books {
         self.books.iter_mut().for_each(Book::seal);
     }
 
-    pub(super) fn abandon(&mut self) {
-        self.abandoned = true;
-        for book in &mut self.books {
-            book.abandoned = true;
-        }
+    /// Everything of a level is given up, which ends all connections.
+    pub(super) fn abandon(&mut self, level: Reliability) {
+        self.is_closing = true;
+        self.of_mut(level).abandoned = true;
     }
 
     /// A batch leaves for an agent.

@@ -60,24 +60,28 @@ impl World {
             .note(self.now, "  connect agent {} epoch {}", args);
         ensure(!self.books.abandoned, "active after abandon", String::new)?;
         let is_new = agent < self.agents.len() && !self.connections.contains_key(&epoch);
-        let is_free = is_new && self.pace.agents[agent].epoch.is_none();
-        ensure(is_free, "connect", || {
-            format!("agent {agent} has a connection, or epoch {epoch} was used")
-        })?;
+        ensure(is_new, "connect", || format!("epoch {epoch} was used"))?;
         self.pace.on_use(agent, self.now)?;
-        self.pace.on_attempt(agent, self.now);
-        self.pace.agents[agent].epoch = Some(epoch);
+        if self.pace.agents[agent].epochs.is_empty() {
+            self.pace.on_attempt(agent, self.now);
+            self.check_head_starts(agent)?;
+        } else {
+            self.check_further(agent)?;
+        }
+        self.pace.agents[agent].epochs.insert(epoch);
         self.books.connects += 1;
         let connection = Connection {
             agent,
             stage: Stage::Connecting,
             stage_since: self.now,
+            began: self.now,
             forgotten: None,
             reset: false,
             lost: false,
             closed: false,
             incarnation: 0,
             next_call: CallId::FIRST,
+            has_acked: false,
             calls: BTreeMap::new(),
             writer_free: 0,
             request_last: 0,
@@ -122,7 +126,7 @@ impl World {
         self.pace.on_use(agent, self.now)?;
         self.books.send(self.now, batch, is_quiet)?;
         self.write(epoch, id, batch);
-        self.sent_to.push(agent);
+        self.sent_to.push(epoch);
         Ok(())
     }
 
@@ -169,7 +173,8 @@ impl World {
         let args = [agent as u64, epoch];
         self.trace
             .note(self.now, "  disconnect agent {} epoch {}", args);
-        let is_held = self.pace.agents.get(agent).and_then(|held| held.epoch) == Some(epoch);
+        let held = self.pace.agents.get(agent);
+        let is_held = held.is_some_and(|held| held.epochs.contains(&epoch));
         ensure(is_held, "disconnect", || {
             format!("epoch {epoch} is not held")
         })?;
@@ -182,10 +187,22 @@ impl World {
             ensure(!self.books.calm, "disconnect without a fault", || {
                 format!("{cause:?}")
             })?;
-            self.pace.on_failure(agent, self.now);
+            self.on_broken(agent, epoch);
         }
         self.forget(epoch, None);
         Ok(())
+    }
+
+    /// A connection or attempt is over: it costs the agent a rest if no other connection is open.
+    fn on_broken(&mut self, agent: usize, epoch: Epoch) {
+        let mut others = self.open(agent).filter(|other| *other != epoch);
+        if others.next().is_some() {
+            drop(others);
+            self.pace.on_further_failure(agent, self.now);
+        } else {
+            drop(others);
+            self.pace.on_failure(agent, self.now);
+        }
     }
 
     fn is_due(&self, agent: usize, epoch: Epoch, cause: Disconnect) -> bool {
@@ -199,15 +216,15 @@ impl World {
             }
             Disconnect::HandshakeTimeout => {
                 connection.stage == Stage::Greeting
-                    && since(connection.stage_since) >= settings.request_timeout
+                    && since(connection.stage_since) >= settings.greeting_timeout
             }
             Disconnect::RequestTimeout => {
                 let mut sent = connection.calls.values().map(|flight| flight.sent);
                 sent.any(|sent| since(sent) >= settings.request_timeout)
             }
             Disconnect::UnknownCall(_) => self.is_unexpected,
-            Disconnect::Spare => connection.calls.is_empty() && agent > 0,
-            Disconnect::Closing => self.books.abandoned,
+            Disconnect::Spare => self.in_flight(agent) == 0 && agent > 0,
+            Disconnect::Closing => self.books.is_closing,
         }
     }
 
@@ -220,7 +237,7 @@ impl World {
             .expect("it was looked up before");
         connection.forgotten = Some(now);
         connection.reset = self.rng.bool();
-        self.pace.agents[connection.agent].epoch = None;
+        self.pace.agents[connection.agent].epochs.remove(&epoch);
         for (id, flight) in std::mem::take(&mut connection.calls) {
             let ending = if unsent_from.is_some_and(|from| id >= from) {
                 Ending::Unsent
@@ -283,7 +300,7 @@ impl World {
             unsent_from = None;
         }
         if !is_stale {
-            self.pace.on_failure(connection.agent, self.now);
+            self.on_broken(connection.agent, epoch);
             self.forget(epoch, unsent_from);
         }
         self.step(Input::Closed { epoch, unsent_from })
@@ -314,6 +331,9 @@ impl World {
                 events: flight.events,
             });
             self.pace.on_ack(agent);
+            if !std::mem::replace(&mut connection.has_acked, true) {
+                self.pace.on_first_ack(agent);
+            }
             self.step(input)?;
             self.is_answer = false;
             self.check_taken_along(agent)?;
@@ -321,7 +341,7 @@ impl World {
                 format!("call {call} on epoch {epoch}")
             });
         }
-        let before = self.window(agent);
+        let before = self.core.window_of(epoch);
         let is_news = self.pace.is_news(agent, flight.sent);
         if is_news {
             self.pace.on_failure(agent, self.now);
@@ -330,7 +350,7 @@ impl World {
             .end_call(self.now, flight.events, Ending::Refused);
         self.step(input)?;
         self.is_answer = false;
-        self.check_refused(agent, before, is_news)
+        self.check_refused(epoch, before, is_news)
     }
 
     fn note_heard(&mut self, epoch: Epoch, heard: Heard, is_stale: bool) {

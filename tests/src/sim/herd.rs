@@ -53,11 +53,13 @@ struct Herd {
 pub(super) fn run(rng: &mut fastrand::Rng) -> Result<Run, Violation> {
     let settings = Settings {
         agents: 1,
+        connections: 1,
         batch_events_max: 100,
         batch_bytes_max: 64 << 10,
         linger: Duration::from_millis(20),
         window: WindowMode::ADAPTIVE,
         connect_timeout: Duration::from_secs(5),
+        greeting_timeout: Duration::from_secs(5),
         request_timeout: Duration::from_secs(20),
         backoff: Backoff::default(),
     };

@@ -168,6 +168,7 @@ fn settings(rng: &mut fastrand::Rng, kind: Kind) -> Settings {
     };
     Settings {
         agents: if load { 1 } else { rng.usize(1..=3) },
+        connections: if load { 1 } else { rng.u32(1..=3) },
         batch_events_max: if load {
             pick(rng, &[10, 20, 50])
         } else {
@@ -185,6 +186,7 @@ fn settings(rng: &mut fastrand::Rng, kind: Kind) -> Settings {
         },
         window,
         connect_timeout: ms(rng, 500, 5_000),
+        greeting_timeout: ms(rng, 500, 5_000),
         request_timeout: if load {
             Duration::from_secs(20)
         } else {
@@ -228,6 +230,7 @@ fn agent(rng: &mut fastrand::Rng, kind: Kind, settings: &Settings) -> AgentShape
     // A full window of the largest batches must reach a healthy agent well before the timeout.
     let slowest = u64::from(settings.batch_bytes_max) * 2 * 17 * 8 * SECOND / patience;
     let shortest = settings.connect_timeout.min(settings.request_timeout);
+    let shortest = shortest.min(settings.greeting_timeout);
     let latency = log_uniform(rng, 50 * MICRO, shortest.as_nanos() as u64 / 10);
     let clogs = kind == Kind::Storm && rng.u32(0..3) == 0;
     let capacity = u64::from(settings.batch_events_max) * rng.u64(2..50);

@@ -1,5 +1,7 @@
 //! What the client owes each agent in time: rest after failures, and no more than that.
 
+use std::collections::BTreeSet;
+
 use flume_client::delivery::{Epoch, Settings};
 
 use super::time::Nanos;
@@ -8,8 +10,15 @@ use super::violation::{Check, ensure};
 /// What the outside can know of one agent's standing with the client.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Standing {
-    /// The connection or attempt that the client holds.
-    pub(super) epoch: Option<Epoch>,
+    /// The connections and attempts that the client holds.
+    pub(super) epochs: BTreeSet<Epoch>,
+    /// Ends of connections and failures of attempts while another connection worked, since one
+    /// acknowledged its first batch.
+    further_failures: u32,
+    /// No further attempt before.
+    further_min: Nanos,
+    /// Afterwards a further attempt may certainly be made.
+    pub(super) further_max: Nanos,
     pub(super) failed_at: Option<Nanos>,
     /// Since the last acknowledgement.
     pub(super) failures: u32,
@@ -60,6 +69,29 @@ impl Pace {
         standing.capped = doubled >= self.cap;
         standing.rest_end_min = now + self.floor;
         standing.rest_end_max = now + doubled.min(self.cap).max(self.floor);
+    }
+
+    /// A connection or an attempt is over while another connection works.
+    pub(super) fn on_further_failure(&mut self, agent: usize, now: Nanos) {
+        let standing = &mut self.agents[agent];
+        standing.further_failures += 1;
+        let doubled = self.base << (standing.further_failures - 1).min(20);
+        standing.further_min = now + self.floor;
+        standing.further_max = now + doubled.min(self.cap).max(self.floor);
+    }
+
+    /// A connection acknowledges its first batch.
+    pub(super) fn on_first_ack(&mut self, agent: usize) {
+        self.agents[agent].further_failures = 0;
+    }
+
+    /// A connection is attempted beside others.
+    pub(super) fn on_further_attempt(&self, agent: usize, now: Nanos) -> Check {
+        let standing = &self.agents[agent];
+        let is_due = now >= standing.further_min && standing.failures == 0;
+        ensure(is_due, "further connection too soon", || {
+            format!("to agent {agent} at {now}, {standing:?}")
+        })
     }
 
     /// Whether the refusal of a call sent at `sent` tells something new.

@@ -22,7 +22,9 @@ impl World {
         match fault {
             Fault::Crash => self.crash(agent)?,
             Fault::Hangup => {
-                if let Some(epoch) = self.pace.agents[agent].epoch {
+                let is_one = self.rng.bool();
+                let held = self.pace.agents[agent].epochs.clone();
+                for epoch in held.into_iter().take(if is_one { 1 } else { usize::MAX }) {
                     self.hang_up(epoch);
                 }
             }
@@ -202,16 +204,14 @@ impl World {
                 self.books.store(agent, call.events)?;
             }
         }
-        let Some(epoch) = self.pace.agents[agent].epoch else {
-            return Ok(());
-        };
-        if self.rng.u32(0..3) == 0 {
-            // The machine dies with it: nobody says goodbye.
-            if let Some(connection) = self.connections.get_mut(&epoch) {
+        // The machine dies with it: nobody says goodbye.
+        let is_silent = self.rng.u32(0..3) == 0;
+        for epoch in self.pace.agents[agent].epochs.clone() {
+            if !is_silent {
+                self.hang_up(epoch);
+            } else if let Some(connection) = self.connections.get_mut(&epoch) {
                 connection.lost = true;
             }
-        } else {
-            self.hang_up(epoch);
         }
         Ok(())
     }

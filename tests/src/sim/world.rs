@@ -94,6 +94,8 @@ pub(super) struct Connection {
     pub(super) agent: usize,
     pub(super) stage: Stage,
     pub(super) stage_since: Nanos,
+    /// The attempt.
+    pub(super) began: Nanos,
     /// The client holds it no more, since then.
     pub(super) forgotten: Option<Nanos>,
     /// What was in transit when the client let go is lost too.
@@ -104,6 +106,7 @@ pub(super) struct Connection {
     pub(super) closed: bool,
     pub(super) incarnation: u32,
     pub(super) next_call: CallId,
+    pub(super) has_acked: bool,
     pub(super) calls: BTreeMap<CallId, Flight>,
     pub(super) writer_free: Nanos,
     pub(super) request_last: Nanos,
@@ -136,8 +139,8 @@ pub(super) struct World {
     pub(super) is_unexpected: bool,
     /// The present input answers a call.
     pub(super) is_answer: bool,
-    /// Agents that got a call in this step.
-    pub(super) sent_to: Vec<usize>,
+    /// Connections that got a call in this step.
+    pub(super) sent_to: Vec<Epoch>,
 }
 
 impl World {
@@ -322,8 +325,10 @@ impl World {
 
     fn on_abandon(&mut self) -> Check {
         self.trace.note(self.now, "abandon", []);
-        self.books.abandon();
-        for level in self.scenario.levels.clone() {
+        let mut levels = self.scenario.levels.clone();
+        while let Some(level) = levels.pop() {
+            self.books.abandon(level);
+            self.books.abandoned = levels.is_empty();
             self.step(Input::Abandon { level })?;
         }
         let (events, _) = self.books.pending();

@@ -1,0 +1,278 @@
+//! [`Agent`]: its connections, and how it fares.
+//!
+//! | it is | if | is used |
+//! |---|---|---|
+//! | resting | it failed: its last connection ended, an attempt did, or it refused a batch | not before its time is over |
+//! | idle | it has no connection | connected to, if none before it is usable |
+//! | connecting | an attempt is under way, up to the answer to the handshake | when it opens; after 1 s the next one is tried beside it |
+//! | on trial | a connection is open, and it has failed since its last acknowledgement | up to its window |
+//! | ready | a connection is open, and it has not | first |
+//!
+//! | what happens | while | then it is |
+//! |---|---|---|
+//! | an attempt begins | idle | connecting |
+//! | the handshake is answered | connecting | ready, or on trial |
+//! | an acknowledgement | on trial | ready |
+//! | a refusal | ready, on trial | resting; more refusals of calls that were in flight with it change nothing |
+//! | a connection ends, others are open | ready, on trial | as before |
+//! | the last connection or the attempt ends | any | resting |
+//! | its time is over | resting | idle, connecting or on trial, by its connections |
+//! | it is a spare | ready, on trial | idle |
+//!
+//! While a connection of it works, a further one that fails does not make it rest: only the next
+//! attempt waits.
+
+use super::backoff::Backoff;
+use super::link::{Link, State};
+use super::settings::{Epoch, Settings, Time};
+
+/// An attempt that takes longer is late: meanwhile the next agent is tried. A sound agent has answered
+/// the handshake by then, also on the other side of the world; a silent one costs this and no more.
+const HEAD_START: Time = Time::from_secs(1);
+
+/// What is known of an agent.
+#[derive(Debug, Default)]
+pub(super) struct Agent {
+    /// Open ones and attempts.
+    pub(super) links: Vec<Link>,
+    /// Not used before this time: it failed.
+    pub(super) rest_until: Time,
+    /// Failures since the last acknowledgement.
+    failures: u32,
+    last_failure: Option<Time>,
+    further: Further,
+}
+
+/// Connections beside one that works.
+#[derive(Debug, Default)]
+struct Further {
+    /// That failed since one acknowledged something.
+    failures: u32,
+    /// No attempt before this.
+    rest_until: Time,
+}
+
+impl Agent {
+    /// Has an open connection, and does not rest.
+    pub(super) fn is_usable(&self, now: Time) -> bool {
+        self.open().next().is_some() && !self.is_resting(now)
+    }
+
+    pub(super) fn is_resting(&self, now: Time) -> bool {
+        self.rest_until > now
+    }
+
+    /// Whether the last thing heard of it was good.
+    pub(super) fn is_proven(&self) -> bool {
+        self.failures == 0
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.open().any(Link::has_room)
+    }
+
+    /// Whether a connection has nothing under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open().any(|link| link.in_flight_count() == 0)
+    }
+
+    /// Calls on all its connections.
+    pub(super) fn in_flight_count(&self) -> usize {
+        self.links.iter().map(Link::in_flight_count).sum()
+    }
+
+    /// When the attempt under way is late, if no connection is open.
+    pub(super) fn late_at(&self) -> Option<Time> {
+        let began = self.links.iter().map(|link| link.began).max()?;
+        let is_open = self.open().next().is_some();
+        (!is_open).then_some(began + HEAD_START)
+    }
+
+    fn open(&self) -> impl Iterator<Item = &Link> {
+        self.links.iter().filter(|link| link.is_open())
+    }
+
+    /// The connection that takes the next batch: of those with room, the one with the least to do.
+    pub(super) fn link_with_room(&mut self) -> Option<&mut Link> {
+        let links = self.links.iter_mut();
+        let open = links.filter(|link| link.is_open() && link.has_room());
+        open.min_by_key(|link| link.in_flight_count())
+    }
+
+    /// A batch waits, and no connection has room for it.
+    pub(super) fn on_full(&mut self) {
+        self.links.iter_mut().for_each(Link::on_window_full);
+    }
+
+    /// Whether it may have one connection more, if all others are full. One that is on trial has to
+    /// prove itself with what it has.
+    pub(super) fn may_have_further(&self, now: Time, settings: &Settings) -> bool {
+        let is_opening = self.links.iter().any(|link| !link.is_open());
+        let has_place = self.links.len() < settings.connections_max() as usize;
+        let may_try = self.further.rest_until <= now;
+        self.is_proven() && !is_opening && has_place && may_try
+    }
+
+    /// When an attempt at a further connection may be made.
+    pub(super) fn further_at(&self, settings: &Settings) -> Option<Time> {
+        let has_place = self.links.len() < settings.connections_max() as usize;
+        (has_place && !self.links.is_empty()).then_some(self.further.rest_until)
+    }
+
+    /// Where the connection stands among its own.
+    pub(super) fn index_of(&self, epoch: Epoch) -> Option<usize> {
+        self.links.iter().position(|link| link.epoch == epoch)
+    }
+
+    pub(super) fn link_mut(&mut self, epoch: Epoch) -> Option<&mut Link> {
+        let index = self.index_of(epoch)?;
+        self.links.get_mut(index)
+    }
+
+    /// A connection acknowledged a batch, perhaps its first.
+    pub(super) fn on_acked(&mut self, is_first: bool) {
+        self.failures = 0;
+        if is_first {
+            self.further.failures = 0;
+        }
+    }
+
+    /// Lets go of a connection or attempt that failed or ended. The last one's end makes the agent
+    /// rest.
+    pub(super) fn on_broken(
+        &mut self,
+        epoch: Epoch,
+        now: Time,
+        backoff: &Backoff,
+        random: &mut fastrand::Rng,
+    ) -> Option<Link> {
+        let index = self.index_of(epoch)?;
+        let link = self.links.remove(index);
+        if self.open().next().is_none() {
+            self.rest(now, backoff, random);
+        } else {
+            self.further.failures = self.further.failures.saturating_add(1);
+            let rest = backoff.delay(self.further.failures, random);
+            self.further.rest_until = now + rest;
+        }
+        Some(link)
+    }
+
+    /// Rests after a refusal. The refusals of calls that were in flight together are one failure,
+    /// also if acknowledgements of others among them come in between.
+    pub(super) fn on_refused(
+        &mut self,
+        epoch: Epoch,
+        sent: Time,
+        now: Time,
+        backoff: &Backoff,
+        random: &mut fastrand::Rng,
+    ) {
+        let is_news = self.last_failure.is_none_or(|failed| sent > failed);
+        if is_news {
+            self.link_mut(epoch).into_iter().for_each(Link::on_refused);
+            self.rest(now, backoff, random);
+        }
+    }
+
+    fn rest(&mut self, now: Time, backoff: &Backoff, random: &mut fastrand::Rng) {
+        self.failures = self.failures.saturating_add(1);
+        self.last_failure = Some(now);
+        self.rest_until = now + backoff.delay(self.failures, random);
+    }
+
+    /// The first of its connections and attempts whose time is up, and how far it is.
+    pub(super) fn expired(&self, now: Time, settings: &Settings) -> Option<(Epoch, State)> {
+        let is_due = |link: &&Link| link.deadline(settings).is_some_and(|at| at <= now);
+        let expired = self.links.iter().find(is_due)?;
+        Some((expired.epoch, expired.state))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Reliability;
+    use crate::delivery::{Batch, WindowMode};
+    use crate::seq::Seq;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn settings() -> Settings {
+        Settings {
+            agents: 1,
+            connections: 2,
+            batch_events_max: 10,
+            batch_bytes_max: 1000,
+            linger: Duration::ZERO,
+            window: WindowMode::ADAPTIVE,
+            connect_timeout: Duration::from_secs(5),
+            greeting_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(20),
+            backoff: Backoff::default(),
+        }
+    }
+
+    fn agent_with(epochs: &[Epoch]) -> Agent {
+        let mut agent = Agent::default();
+        for epoch in epochs {
+            let mut link = Link::connecting(*epoch, Time::ZERO, &settings());
+            link.state = State::Open;
+            agent.links.push(link);
+        }
+        agent
+    }
+
+    #[test]
+    fn refusals_of_calls_that_were_in_flight_together_are_one_failure() {
+        let backoff = Backoff::default();
+        let batch = Batch {
+            level: Reliability::InMemory,
+            first: Seq::ZERO,
+            events: 1,
+            bytes: 1,
+            attempts: 1,
+            rest_until: Time::ZERO,
+        };
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut agent = agent_with(&[1]);
+        let sent = MS;
+        let link = agent.link_mut(1).unwrap();
+        let calls = [(); 3].map(|()| link.send(batch, sent));
+        let now = 5 * MS;
+        link.answer(calls[0]).unwrap();
+        agent.on_refused(1, sent, now, &backoff, &mut random);
+        let rest_until = agent.rest_until;
+
+        let link = agent.link_mut(1).unwrap();
+        let acknowledged = link.answer(calls[1]).unwrap();
+        let is_first = link.on_acked(&acknowledged, now);
+        link.answer(calls[2]).unwrap();
+        agent.on_acked(is_first);
+        agent.on_refused(1, sent, now, &backoff, &mut random);
+        assert_eq!(agent.rest_until, rest_until);
+        assert!(agent.is_proven());
+
+        let later = rest_until + sent;
+        agent.on_refused(1, later, later + sent, &backoff, &mut random);
+        assert!(agent.rest_until > later && !agent.is_proven());
+    }
+
+    #[test]
+    fn the_end_of_a_connection_makes_its_agent_rest_only_if_it_is_the_last() {
+        let (settings, backoff) = (settings(), Backoff::default());
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut agent = agent_with(&[1, 2]);
+        agent.on_broken(1, MS, &backoff, &mut random).unwrap();
+        assert!(agent.is_usable(MS) && agent.is_proven());
+        assert!(!agent.may_have_further(MS, &settings), "it waits a while");
+        let later = Duration::from_secs(1);
+        assert!(agent.may_have_further(later, &settings));
+
+        agent.on_broken(2, later, &backoff, &mut random).unwrap();
+        assert!(agent.is_resting(later) && !agent.is_proven());
+        assert!(agent.on_broken(2, later, &backoff, &mut random).is_none());
+    }
+}
