@@ -163,9 +163,6 @@ fn builders_that_fail() -> Vec<ClientBuilder> {
         builder().connect_timeout(Duration::ZERO),
         builder().reliability(Reliability::EndToEnd),
         builder()
-            .reliability(Reliability::BestEffort)
-            .spool("/tmp/unused"),
-        builder()
             .overflow(Overflow::DropOldest)
             .spool("/tmp/unused"),
         builder().spool(file),

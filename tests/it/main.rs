@@ -12,6 +12,7 @@
 
 mod adoption;
 mod appender;
+mod awaited;
 mod batches;
 mod buffer;
 mod chain;
