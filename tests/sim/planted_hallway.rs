@@ -200,13 +200,6 @@ pub(crate) const BUGS: &[Bug] = &[
         "            drop(sender);",
     ),
     bug(
-        "an awaited event is left in the queue",
-        "sender",
-        "mod.rs",
-        "            let is_awaited = awaited[level] > dispatch.lanes[level].next;",
-        "            let is_awaited = false;",
-    ),
-    bug(
         "the core is not told who waits",
         "sender",
         "mod.rs",

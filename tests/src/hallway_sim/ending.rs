@@ -64,6 +64,7 @@ impl World {
         lock(&side).check_quiet()?;
         self.check_adopted(&counters)?;
         self.check_room()?;
+        self.check_levels()?;
         self.check_idle()?;
         self.check_noted()
     }
@@ -154,6 +155,24 @@ impl World {
             "with nothing pending there is room",
             || format!("{counters:?}"),
         )
+    }
+
+    /// Events of each level come to their end by themselves.
+    fn check_levels(&mut self) -> Check {
+        for level in self.plan.other_levels.clone() {
+            self.settle(self.clock.elapsed() + 60 * SECOND)?;
+            lock(&self.side()).append_at(level, 1)?;
+            // In between, somebody begins to wait for it.
+            self.settle(self.clock.elapsed() + SECOND)?;
+            self.settle(self.clock.elapsed() + 10 * SECOND)?;
+            let counters = lock(&self.side()).callers.stats();
+            ensure(
+                counters.pending == 0,
+                "every event arrives by itself",
+                || format!("{level:?}: {counters:?}"),
+            )?;
+        }
+        Ok(())
     }
 
     /// An idle client does next to nothing.

@@ -227,7 +227,7 @@ impl Side {
         self.append_at(self.callers.reliability(), events)
     }
 
-    fn append_at(&mut self, level: Reliability, events: u32) -> Check {
+    pub(super) fn append_at(&mut self, level: Reliability, events: u32) -> Check {
         let callers = self.callers.at(level);
         for _ in 0..events {
             let bytes = match self.random.u32(0..8) {

@@ -379,7 +379,7 @@ impl World {
                 self.disk.crash_in(operations);
             }
             82..88 if plan.closes => return self.close(),
-            88..92 if plan.power_losses && plan.faults.writes > 0 && plan.spool.is_some() => {
+            88..98 if plan.power_losses && plan.faults.writes > 0 && plan.spool.is_some() => {
                 return self.break_commit();
             }
             _ => {}
