@@ -109,7 +109,7 @@ impl World {
     }
 
     /// Lets time pass until then.
-    fn settle(&mut self, until: Duration) -> Check {
+    pub(super) fn settle(&mut self, until: Duration) -> Check {
         let mut turns = 0;
         while self.clock.elapsed() < until {
             if self.turn()? {

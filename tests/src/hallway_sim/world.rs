@@ -373,7 +373,12 @@ impl World {
             }
             60..65 if plan.unreadable => self.meet_obstacle(),
             65..70 if plan.unreadable => self.disk.make_readable(),
-            70..76 if plan.kills => return self.end_process(false),
+            70..76 if plan.kills => {
+                if plan.bad_agents && plan.spool.is_some() {
+                    self.scatter()?;
+                }
+                return self.end_process(false);
+            }
             76..82 if plan.power_losses && plan.spool.is_some() => {
                 let operations = self.random.u64(1..25);
                 self.disk.crash_in(operations);
@@ -419,6 +424,16 @@ impl World {
         }
         self.disk.set_faults(before);
         self.end_process(true)
+    }
+
+    /// Some events are acknowledged, and others before them are not, when the cursor is saved.
+    fn scatter(&mut self) -> Check {
+        for agent in 0..self.plan.delivery.agents {
+            lock(&self.net).set_mood(agent, Mood::Flaky);
+        }
+        lock(&self.side()).append(30)?;
+        let wait = Duration::from_millis(self.random.u64(50..400));
+        self.settle(self.clock.elapsed() + wait)
     }
 
     /// The process is killed, with the power of the machine or without.
