@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flume_client::{AppendError, BuildError, Client, Event, Reliability, WindowMode};
 use flume_tests::wait_until;
+use tempfile::TempDir;
 
 use crate::support::{
     Agent, GOOD, HOUR, PATIENCE, append_all, assert_balanced, client_of, event, give_up, number_of,
@@ -118,15 +119,18 @@ fn what_keeps_less_gives_way_first_when_the_buffer_fills() {
     assert!(client.close(PATIENCE).wait().is_complete());
 }
 
-#[test]
-fn what_best_effort_loses_costs_no_other_level_an_event() {
+/// A client with a spool, whose agent is not there yet.
+fn without_agent() -> (TempDir, Agent, Client) {
     let directory = tempfile::tempdir().unwrap();
     let mut agent = Agent::good();
     agent.stop();
-    let client = client_of(&[&agent])
-        .spool(directory.path())
-        .build()
-        .unwrap();
+    let client = client_of(&[&agent]).spool(directory.path()).build();
+    (directory, agent, client.unwrap())
+}
+
+#[test]
+fn what_best_effort_loses_costs_no_other_level_an_event() {
+    let (_directory, mut agent, client) = without_agent();
     let handles = LEVELS.map(|level| client.at(level).unwrap());
     let receipts = handles
         .iter()
@@ -149,13 +153,7 @@ fn what_best_effort_loses_costs_no_other_level_an_event() {
 
 #[test]
 fn at_the_end_what_is_in_memory_is_given_up_and_the_disk_keeps_its_own() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut agent = Agent::good();
-    agent.stop();
-    let client = client_of(&[&agent])
-        .spool(directory.path())
-        .build()
-        .unwrap();
+    let (directory, mut agent, client) = without_agent();
     let memory = client.at(Reliability::InMemory).unwrap();
     append_all(&client, 0..10);
     let in_memory = append_all(&memory, 100..120);
@@ -178,13 +176,7 @@ fn at_the_end_what_is_in_memory_is_given_up_and_the_disk_keeps_its_own() {
 
 #[test]
 fn events_of_a_backlog_hold_up_no_live_event_of_another_level() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut agent = Agent::good();
-    agent.stop();
-    let first = client_of(&[&agent])
-        .spool(directory.path())
-        .build()
-        .unwrap();
+    let (directory, mut agent, first) = without_agent();
     append_all(&first, 0..20_000);
     let report = give_up(&first, Duration::ZERO);
     assert_eq!(report.on_disk, 20_000);

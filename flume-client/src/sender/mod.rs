@@ -252,10 +252,10 @@ impl<N: Network> Sender<N> {
         !self.flushes.is_empty() || self.closing.is_some()
     }
 
-    /// How many events of a level, or bytes of them, are worth taking: each look costs the callers their lock,
-    /// and a wake-up is a system call of theirs. While no agent takes a batch that is a chunk, or a part
-    /// of the buffer if old events have to make room in it; with a batch open, what fills it, until its
-    /// linger time is over.
+    /// How many events of a level, or bytes of them, are worth taking: each look costs the callers their
+    /// lock, and a wake-up is a system call of theirs. While no agent takes a batch that is a chunk, or
+    /// a part of the buffer if old events have to make room in it; with a batch open, what fills it,
+    /// until its linger time is over.
     fn wanted(&self, level: Reliability, now: Instant) -> Amount {
         let settings = &self.config.delivery;
         if self.is_urgent() {
