@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use super::awaited::Awaited;
 use super::chunk::Chunk;
-use super::receipt::{Name, Receipt, Receipts};
+use super::receipt::{Name, Receipt};
+use super::receipts::Receipts;
 use super::room::{Amount, Beginning, StoreWhen};
 use crate::config::{CHUNK_BYTES, Config};
 use crate::error::ClientThread;

@@ -9,7 +9,7 @@
 //! | [`handover`](Handover) | what committer and sender tell each other |
 //! | [`opened_spool`](OpenedSpool) | what lies in a spool when it is opened |
 //! | [`unacked`](Unacked) | the sender's events, until they are retired |
-//! | [`receipt`](Receipt) | what became of one event |
+//! | [`receipt`](Receipt), `receipts` | what became of one event, and who is told |
 //! | [`awaited`](Awaited) | for which events somebody waits until an agent has them |
 //! | [`stored`](Stored) | up to where events are stored, and who waits for that |
 //! | [`request`](Request) | what is asked of the sender |
@@ -28,6 +28,7 @@ mod life;
 mod oneshot;
 mod opened_spool;
 mod receipt;
+mod receipts;
 mod request;
 mod room;
 mod state;
