@@ -31,6 +31,8 @@ mod encoded;
 mod errors;
 mod failover;
 mod faults;
+#[cfg(unix)]
+mod faulty_network;
 #[cfg(target_os = "linux")]
 mod fork;
 mod guarantees;
