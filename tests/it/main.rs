@@ -26,6 +26,7 @@ mod counters;
 mod delivery;
 #[cfg(target_os = "linux")]
 mod disk_full;
+mod driver;
 mod drops;
 mod encoded;
 mod errors;

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::end::Handle;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{self, Clock, SystemClock};
 use crate::committer::{Committer, Partners, Plan};
 use crate::config::{Config, SpoolConfig};
 use crate::error::{BuildError, ClientThread};
@@ -12,7 +12,7 @@ use crate::fork;
 use crate::own_thread;
 use crate::queue::{Beginning, BlockingThread, DurableMark, Guard, Intake, OpenedSpool, Room};
 use crate::random;
-use crate::sender;
+use crate::sender::{self, Running, Sender};
 use crate::spool::{
     Directory, DirectoryError, Location, Log, Neighbours, Settings, Storage, open_first_free,
 };
@@ -44,11 +44,24 @@ pub(super) fn start<N>(
     network: impl FnOnce(&Arc<Config>, Option<Arc<dyn Storage>>) -> io::Result<N>,
 ) -> Result<Handle, BuildError>
 where
-    N: Network<Link: Unpin> + Send + Unpin + 'static,
+    N: Network<Link: Unpin + Send> + Send + Unpin + 'static,
 {
+    let runtime = ClientRuntime::new().map_err(BuildError::Thread)?;
+    let (handle, running) = start_without_sender(config, disk, network)?;
+    spawn(ClientThread::Sender, move || {
+        sender::run(&runtime, running);
+    })?;
+    Ok(handle)
+}
+
+/// The same without the thread that sends, which the caller is to replace.
+pub(super) fn start_without_sender<N: Network>(
+    config: Config,
+    disk: impl FnOnce(Arc<Directory>) -> Arc<dyn Storage>,
+    network: impl FnOnce(&Arc<Config>, Option<Arc<dyn Storage>>) -> io::Result<N>,
+) -> Result<(Handle, Running<N>), BuildError> {
     fork::watch().map_err(BuildError::Thread)?;
     let config = Arc::new(config);
-    let runtime = ClientRuntime::new().map_err(BuildError::Thread)?;
     let (intake, spool) = match &config.spool {
         None => (
             Arc::new(Intake::new(&config, None, Arc::new(SystemClock))),
@@ -67,20 +80,20 @@ where
     let storing = committer.map(|it| (it, guard(ClientThread::Committer)));
     let storage = spool.as_ref().map(OpenedSpool::storage);
     let network = network(&config, storage).map_err(BuildError::Thread)?;
-    let (shared, overflow, headers) = (intake.clone(), config.overflow, config.headers.clone());
-    let has_spool = config.spool.is_some();
-    spawn(ClientThread::Sender, move || {
-        sender::run(&runtime, &config, network, &shared, spool, sending);
-    })?;
+    let (seed, now) = (random::draw(), clock::now());
+    let sender = Sender::new(&config, network, intake.clone(), spool, seed, now);
+    let running = Running::new(sender, sending);
     if let Some((committer, guard)) = storing {
         spawn(ClientThread::Committer, move || committer.run(guard))?;
     }
-    Ok(Handle {
+    let handle = Handle {
         intake,
-        overflow,
-        has_spool,
-        headers,
-    })
+        overflow: config.overflow,
+        has_spool: config.spool.is_some(),
+        headers: config.headers.clone(),
+        driver: None,
+    };
+    Ok((handle, running))
 }
 
 fn spawn(thread: ClientThread, body: impl FnOnce() + Send + 'static) -> Result<(), BuildError> {

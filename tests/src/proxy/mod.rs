@@ -11,14 +11,15 @@
 
 mod plan;
 mod relay;
+mod stop;
 
 use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use relay::Relay;
+use stop::Stop;
 
 use crate::Port;
 
@@ -40,12 +41,11 @@ struct Shared {
     agent: SocketAddr,
     plans: Vec<Plan>,
     state: Mutex<State>,
-    stopped: Condvar,
+    stop: Stop,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    stopping: bool,
     accepted: usize,
     open: BTreeMap<usize, Arc<Relay>>,
     threads: Vec<JoinHandle<()>>,
@@ -61,7 +61,7 @@ impl Proxy {
             agent,
             plans: plans.into(),
             state: Mutex::default(),
-            stopped: Condvar::new(),
+            stop: Stop::default(),
         });
         let acceptor = {
             let shared = shared.clone();
@@ -93,8 +93,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.shared.lock().stopping = true;
-        self.shared.stopped.notify_all();
+        self.shared.stop.come();
         // Gets the acceptor out of its wait. It may be gone already.
         drop(TcpStream::connect(self.port.addr()));
         let accepted = self.acceptor.take().map(JoinHandle::join);
@@ -118,26 +117,13 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Waits for the end of the proxy, for so long at the most.
-    fn wait(&self, time: Duration) {
-        let state = self.lock();
-        let stopped = &self.stopped;
-        drop(stopped.wait_timeout_while(state, time, |state| !state.stopping));
-    }
-
-    /// Waits for the end of the proxy.
-    fn wait_for_end(&self) {
-        let state = self.lock();
-        drop(self.stopped.wait_while(state, |state| !state.stopping));
-    }
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for (number, client) in listener.incoming().enumerate() {
         let client = client.unwrap();
         let mut state = shared.lock();
-        if state.stopping {
+        if shared.stop.has_come() {
             return;
         }
         state.accepted += 1;
@@ -155,11 +141,11 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let (requests, answers) = (shared.clone(), shared.clone());
         let there = relay.clone();
         // The ends of both sides are how these learn that it is over.
-        state
-            .threads
-            .push(thread::spawn(move || drop(there.pass_requests(&requests))));
         state.threads.push(thread::spawn(move || {
-            drop(relay.pass_answers(&answers));
+            drop(there.pass_requests(&requests.stop));
+        }));
+        state.threads.push(thread::spawn(move || {
+            drop(relay.pass_answers(&answers.stop));
             answers.lock().open.remove(&number);
         }));
     }

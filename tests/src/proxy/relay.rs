@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fastrand::Rng;
 
-use super::Shared;
 use super::plan::{Fault, Plan};
+use super::stop::Stop;
 use crate::wire::read_frame_as_it_came;
 
 /// Bytes of a piece of requests at the most.
@@ -49,12 +49,12 @@ impl Relay {
     }
 
     /// From the client to the agent, until one of them ends.
-    pub(super) fn pass_requests(&self, shared: &Shared) -> io::Result<()> {
+    pub(super) fn pass_requests(&self, stop: &Stop) -> io::Result<()> {
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             if self.fault() == Some(Fault::Hold) {
                 // Not read, either: the client's socket fills up.
-                shared.wait_for_end();
+                stop.wait();
                 return Ok(());
             }
             let length = (&self.client).read(&mut piece)?;
@@ -65,7 +65,7 @@ impl Relay {
             match self.fault() {
                 Some(Fault::Hold) => {}
                 Some(Fault::Delay(time)) => {
-                    shared.wait(time);
+                    stop.wait_for(time);
                     (&self.agent).write_all(bytes)?;
                 }
                 Some(Fault::Slices) => in_slices(&self.agent, bytes)?,
@@ -75,8 +75,8 @@ impl Relay {
     }
 
     /// From the agent to the client, until one of them ends.
-    pub(super) fn pass_answers(&self, shared: &Shared) -> io::Result<()> {
-        let passed = self.try_pass_answers(shared);
+    pub(super) fn pass_answers(&self, stop: &Stop) -> io::Result<()> {
+        let passed = self.try_pass_answers(stop);
         if passed.is_err() {
             // What has come before still arrives.
             let _ = self.client.shutdown(Shutdown::Write);
@@ -84,17 +84,17 @@ impl Relay {
         passed
     }
 
-    fn try_pass_answers(&self, shared: &Shared) -> io::Result<()> {
+    fn try_pass_answers(&self, stop: &Stop) -> io::Result<()> {
         let (mut client, mut before) = (&self.client, Vec::new());
         loop {
             if self.fault() == Some(Fault::Hold) {
-                shared.wait_for_end();
+                stop.wait();
                 return Ok(());
             }
             let answer = read_frame_as_it_came(&mut &self.agent)?;
             match self.fault() {
                 Some(Fault::Delay(time)) => {
-                    shared.wait(time);
+                    stop.wait_for(time);
                     client.write_all(&answer)?;
                 }
                 Some(Fault::Reset) => return self.reset(),
