@@ -26,11 +26,14 @@ mod counters;
 mod delivery;
 #[cfg(target_os = "linux")]
 mod disk_full;
+mod driver;
 mod drops;
 mod encoded;
 mod errors;
 mod failover;
 mod faults;
+#[cfg(unix)]
+mod faulty_network;
 #[cfg(target_os = "linux")]
 mod fork;
 mod guarantees;

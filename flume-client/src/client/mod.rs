@@ -1,6 +1,7 @@
 //! [`Client`]: the handle that services hold.
 
 mod builder;
+mod driver;
 mod end;
 mod open;
 mod scratch;
@@ -15,8 +16,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 pub use builder::ClientBuilder;
+pub use driver::Driver;
+use end::{Answer, Handle};
 pub use end::{Close, CloseGuard};
-use end::{GRACE, Handle};
 #[cfg(any(feature = "hallway", test))]
 pub(crate) use spools::{Parts, assemble};
 
@@ -66,6 +68,8 @@ use crate::transport::InMemory;
 /// | the last clone is dropped | for 1 s | blocks the thread | in a line on stderr |
 /// | `process::exit`, `abort`, a signal without a handler; the end of `main` with the client in a `static` | no | no | no |
 ///
+/// A client with a [`Driver`] blocks nowhere when it is dropped.
+///
 /// Dropping blocks its thread for that second also where async tasks run on it: the client has
 /// threads of its own and needs none of the runtime's, but other tasks of that thread wait. What is in
 /// a `static` Rust never drops: close such a client at the end, or hold the guard of
@@ -95,6 +99,14 @@ impl Client {
         let level = config.reliability;
         let handle = Arc::new(open::start(config, Box::new(disk), open::sockets)?);
         Ok(Self { handle, level })
+    }
+
+    /// Begins a client whose sender the caller drives.
+    pub(crate) fn start_with_driver(config: Config) -> Result<(Self, Driver), BuildError> {
+        let level = config.reliability;
+        let (handle, driver) = driver::start(config, open::sockets)?;
+        let handle = Arc::new(handle);
+        Ok((Self { handle, level }, driver))
     }
 
     /// Starts a client whose agents are in this process's memory.
@@ -397,8 +409,7 @@ impl Client {
         });
         Flush {
             client: self.clone(),
-            ticket,
-            timeout,
+            answer: self.handle.answer(ticket, timeout),
         }
     }
 
@@ -410,8 +421,7 @@ impl Client {
         let ticket = self.handle.close(timeout);
         Close {
             handle: self.handle.clone(),
-            ticket,
-            timeout,
+            answer: self.handle.answer(ticket, timeout),
         }
     }
 
@@ -504,15 +514,13 @@ impl Future for Ready {
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Flush {
     client: Client,
-    ticket: Ticket<Result<(), FlushError>>,
-    timeout: Duration,
+    answer: Answer<Result<(), FlushError>>,
 }
 
 impl Flush {
     /// The same for a plain thread.
     pub fn wait(self) -> Result<(), FlushError> {
-        let waited = self.ticket.wait(self.timeout.saturating_add(GRACE));
-        self.result(waited)
+        self.result(self.answer.wait())
     }
 
     fn result(&self, waited: Waited<Result<(), FlushError>>) -> Result<(), FlushError> {
@@ -540,6 +548,8 @@ impl Future for Flush {
     type Output = Result<(), FlushError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.ticket.poll(context).map(|waited| self.result(waited))
+        let this = self.get_mut();
+        let polled = this.answer.poll(context);
+        polled.map(|waited| this.result(waited))
     }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::end::Handle;
 use super::spools::{Disk, Spools};
-use crate::clock::SystemClock;
+use crate::clock::{self, SystemClock};
 use crate::config::Config;
 use crate::error::{BuildError, ClientThread};
 use crate::fork;
 use crate::own_thread;
 use crate::queue::{Guard, Intake};
-use crate::sender;
+use crate::random;
+use crate::sender::{self, Running, Sender};
 use crate::spool::Storage;
 use crate::transport::{ClientRuntime, Means, Names, Network, Sockets};
 
@@ -40,11 +41,25 @@ pub(super) fn start<N>(
     network: impl FnOnce(&Arc<Config>, Option<Arc<dyn Storage>>) -> io::Result<N>,
 ) -> Result<Handle, BuildError>
 where
-    N: Network<Link: Unpin> + Send + Unpin + 'static,
+    N: Network<Link: Unpin + Send> + Send + Unpin + 'static,
 {
+    let runtime = ClientRuntime::new().map_err(BuildError::Thread)?;
+    let (handle, running) = start_without_sender(config, disk, network)?;
+    own_thread::spawn(ClientThread::Sender.name(), move || {
+        sender::run(&runtime, running);
+    })
+    .map_err(BuildError::Thread)?;
+    Ok(handle)
+}
+
+/// The same without the thread that sends, which the caller is to replace.
+pub(super) fn start_without_sender<N: Network>(
+    config: Config,
+    disk: Disk,
+    network: impl FnOnce(&Arc<Config>, Option<Arc<dyn Storage>>) -> io::Result<N>,
+) -> Result<(Handle, Running<N>), BuildError> {
     fork::watch().map_err(BuildError::Thread)?;
     let config = Arc::new(config);
-    let runtime = ClientRuntime::new().map_err(BuildError::Thread)?;
     let intake = Arc::new(Intake::new(&config, Arc::new(SystemClock)));
     // If anything cannot be started, its guard is dropped, and the others end.
     let guard = Guard::of_sender(intake.clone());
@@ -55,15 +70,15 @@ where
         spools = Some(opened);
     }
     let network = network(&config, storage).map_err(BuildError::Thread)?;
-    let (shared, overflow, headers) = (intake.clone(), config.overflow, config.headers.clone());
-    own_thread::spawn(ClientThread::Sender.name(), move || {
-        sender::run(&runtime, &config, network, &shared, guard);
-    })
-    .map_err(BuildError::Thread)?;
-    Ok(Handle {
+    let (seed, now) = (random::draw(), clock::now());
+    let sender = Sender::new(&config, network, intake.clone(), seed, now);
+    let running = Running::new(sender, guard);
+    let handle = Handle {
         intake,
-        overflow,
+        overflow: config.overflow,
         spools,
-        headers,
-    })
+        headers: config.headers.clone(),
+        driver: None,
+    };
+    Ok((handle, running))
 }

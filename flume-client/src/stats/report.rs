@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{Lost, Stats};
 use crate::error::{AgentError, ClientThread};
-use crate::reliability::Reliability;
 
 /// What became of all events of a client.
 ///
