@@ -312,16 +312,11 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "jitter before the cap",
         "backoff.rs",
-        ".saturating_mul(1 << doublings)
-            .min(self.cap)
-            .max(self.floor);
-        let span = top - self.floor;
+        "        let span = top - self.floor;
         self.floor + span.mul_f64(random.f64())",
-        ".saturating_mul(1 << doublings.min(20))
-            .mul_f64(0.5 + random.f64() / 2.0)
-            .min(self.cap)
-            .max(self.floor);
-        top",
+        "        let doubled = self.base * 2_u32.pow(failures.saturating_sub(1).min(20));
+        let jittered = doubled.mul_f64(0.5 + random.f64() / 2.0);
+        jittered.min(self.cap).max(self.floor).min(top)",
     ),
     bug(
         "back-off without cap",

@@ -144,7 +144,9 @@ impl Config {
 
     /// Shortens times above [`FOREVER`] to it, above all `Duration::MAX`.
     pub(crate) fn bound_times(&mut self) {
-        let Backoff { base, cap, floor } = &mut self.delivery.backoff;
+        let Backoff {
+            base, cap, floor, ..
+        } = &mut self.delivery.backoff;
         for time in [
             &mut self.delivery.linger,
             &mut self.delivery.connect_timeout,
