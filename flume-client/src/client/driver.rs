@@ -69,7 +69,8 @@ pub(super) fn start<N>(
 where
     N: Network<Link: Unpin + Send> + Send + Unpin + 'static,
 {
-    let (mut handle, running) = open::start_without_sender(config, |directory| directory, network)?;
+    let (mut handle, running) =
+        open::start_without_sender(config, Box::new(|directory| directory), network)?;
     let farewell = Arc::<Farewell>::default();
     let driver = Driver {
         running: Some(Box::pin(running)),

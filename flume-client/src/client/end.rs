@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::spools::Spools;
 use crate::config::{CommonHeaders, Overflow};
 use crate::own_thread;
 use crate::queue::{Intake, Request, Ticket, Waited, oneshot, wakeup};
@@ -23,7 +24,7 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Handle {
     pub(super) intake: Arc<Intake>,
     pub(super) overflow: Overflow,
-    pub(super) has_spool: bool,
+    pub(super) spools: Option<Spools>,
     pub(super) headers: Option<CommonHeaders>,
     /// If it has a driver in the place of a thread, what that is told.
     pub(super) driver: Option<Arc<Farewell>>,

@@ -5,6 +5,7 @@ mod driver;
 mod end;
 mod open;
 mod scratch;
+mod spools;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,10 +19,8 @@ pub use builder::ClientBuilder;
 pub use driver::Driver;
 use end::{Answer, Handle};
 pub use end::{Close, CloseGuard};
-#[cfg(test)]
-pub(crate) use open::open_spool;
-#[cfg(feature = "hallway")]
-pub(crate) use open::{Parts, assemble};
+#[cfg(any(feature = "hallway", test))]
+pub(crate) use spools::{Parts, assemble};
 
 use crate::config::{Config, Overflow};
 use crate::error::{AppendBatchError, AppendError, BuildError, FlushError, Refusal};
@@ -95,10 +94,10 @@ impl Client {
     /// Starts a client whose spool reads and writes through what `disk` makes of its directory.
     pub(crate) fn start_on(
         config: Config,
-        disk: impl FnOnce(Arc<Directory>) -> Arc<dyn Storage>,
+        disk: impl Fn(Arc<Directory>) -> Arc<dyn Storage> + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
         let level = config.reliability;
-        let handle = Arc::new(open::start(config, disk, open::sockets)?);
+        let handle = Arc::new(open::start(config, Box::new(disk), open::sockets)?);
         Ok(Self { handle, level })
     }
 
@@ -117,7 +116,7 @@ impl Client {
         agents: Arc<InMemory>,
     ) -> Result<Self, BuildError> {
         let (level, network) = (config.reliability, |_: &Arc<Config>, _| Ok(agents));
-        let handle = open::start(config, |directory| directory, network)?;
+        let handle = open::start(config, Box::new(|directory| directory), network)?;
         Ok(Self {
             handle: Arc::new(handle),
             level,
@@ -137,18 +136,21 @@ impl Client {
     }
 
     /// A handle of the same client, with the same agents, connections and buffer, for events that it
-    /// is to try harder with, or less hard. Cheap: make one for each level and keep it.
+    /// is to try harder with, or less hard. Cheap: make one for each level and keep it. Only the first
+    /// one for a level that has a spool, and that the client was not built for, takes a while: it
+    /// opens a [place](ClientBuilder::spool_shared) among the spool's, and starts a thread.
     ///
     /// Events of one level keep their order, as [`WindowMode`](crate::WindowMode) says, and those of
     /// different levels do not wait for each other. No batch mixes levels. When the buffer fills,
     /// what keeps least gives way first: of the levels below the one that the client was
     /// [built](ClientBuilder::reliability) with, best effort is handed back from half of the buffer on,
-    /// and in memory from three quarters on.
+    /// and in memory and store on failure from three quarters on.
     ///
     /// # Errors
     ///
-    /// [`BuildError::NoSpool`]: [`EndToEnd`](Reliability::EndToEnd), and the client was built without
-    /// a spool.
+    /// [`BuildError::NoSpool`]: [`EndToEnd`](Reliability::EndToEnd) or
+    /// [`StoreOnFailure`](Reliability::StoreOnFailure), and the client was built without a spool. What
+    /// keeps a place from being opened, as with [`build`](ClientBuilder::build).
     ///
     /// ```no_run
     /// use flume_client::{Client, Event, Reliability};
@@ -160,8 +162,9 @@ impl Client {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn at(&self, level: Reliability) -> Result<Self, BuildError> {
-        if level == Reliability::EndToEnd && !self.handle.has_spool {
-            return Err(BuildError::NoSpool);
+        if level.has_spool() && self.handle.intake.forked_from().is_none() {
+            let spools = self.handle.spools.as_ref();
+            spools.ok_or(BuildError::NoSpool)?.open(level)?;
         }
         let handle = self.handle.clone();
         Ok(Self { handle, level })

@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 
 use adopted::Adopted;
 use backlog::Backlog;
+use dispatch::takes_from_callers;
 use fastrand::Rng;
 use requests::{Closing, FINISH_TIMEOUT, Flush, deadline_after};
 use route::Route;
@@ -78,7 +79,6 @@ impl<N: Network> Sender<N> {
         config: &Arc<Config>,
         network: N,
         intake: Arc<Intake>,
-        spool: Option<OpenedSpool>,
         seed: u64,
         now: Instant,
     ) -> Self {
@@ -92,7 +92,7 @@ impl<N: Network> Sender<N> {
             .map(|it| it.notes.clone());
         watch.note(&notes.unwrap_or_default());
         Self {
-            own: Route::new(config, &network, random.u64(..), now, spool),
+            own: Route::new(config, &network, random.u64(..), now),
             adopted: None,
             config: config.clone(),
             network,
@@ -127,7 +127,7 @@ impl<N: Network> Sender<N> {
             let dispatch = &self.own.dispatch;
             let is_awaited = awaited[level] > dispatch.lanes[level].next;
             let is_due = is_asked || is_awaited || state.lanes[level].has_come_in(wanted[level]);
-            if is_due && dispatch.takes_from_callers(level) {
+            if is_due && takes_from_callers(level) {
                 state.take_chunks(level, chunks, usize::MAX, now);
             }
         }
@@ -184,7 +184,7 @@ impl<N: Network> Sender<N> {
         let mut left = (pending_bytes - most) as u64;
         let mut has_shed = false;
         for level in Reliability::ALL {
-            if left > 0 && self.own.dispatch.takes_from_callers(level) {
+            if left > 0 && takes_from_callers(level) {
                 let before = self.own.dispatch.lanes[level].retired.len();
                 let bytes = left;
                 self.own.step(now, Input::Shed { level, bytes });
@@ -259,6 +259,7 @@ impl<N: Network> Sender<N> {
 
     fn on_request(&mut self, now: Instant, request: Request) {
         match request {
+            Request::Open { level, spool } => return self.own.open_spool(now, level, spool),
             Request::Adopt(spool) => return self.adopt(now, spool),
             Request::Flush {
                 upto,
@@ -366,7 +367,7 @@ impl<N: Network> Sender<N> {
     /// Gives up what is in memory alone.
     fn give_up_memory(&mut self, now: Instant) {
         for level in Reliability::ALL {
-            if self.own.dispatch.takes_from_callers(level) {
+            if takes_from_callers(level) {
                 self.own.step(now, Input::Abandon { level });
             }
         }
@@ -435,7 +436,8 @@ impl<N: Network> Sender<N> {
             return;
         }
         let seed = self.random.u64(..);
-        let route = Route::new(&self.config, &self.network, seed, now, Some(spool));
+        let mut route = Route::new(&self.config, &self.network, seed, now);
+        route.open_spool(now, Reliability::EndToEnd, spool);
         self.adopted = Some(Adopted::new(route));
     }
 
@@ -479,7 +481,7 @@ impl<N: Network> Sender<N> {
             return false;
         }
         for level in Reliability::ALL {
-            let takes = dispatch.takes_from_callers(level);
+            let takes = takes_from_callers(level);
             if takes && !state.lanes[level].sleep(waker, self.wanted(level, now)) {
                 return false;
             }

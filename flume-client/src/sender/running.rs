@@ -186,10 +186,10 @@ mod tests {
     fn a_panic_in_it_ends_the_client_and_nothing_of_who_polls_it() {
         let builder = Client::builder().agent("avro://localhost:1");
         let config = Arc::new(builder.linger(Duration::ZERO).check().unwrap());
-        let intake = Arc::new(Intake::new(&config, None, Arc::new(SystemClock)));
+        let intake = Arc::new(Intake::new(&config, Arc::new(SystemClock)));
         let thread = ClientThread::Sender;
-        let guard = Guard::new(thread, intake.clone(), None);
-        let sender = Sender::new(&config, Panics, intake.clone(), None, 1, Instant::now());
+        let guard = Guard::of_sender(intake.clone());
+        let sender = Sender::new(&config, Panics, intake.clone(), 1, Instant::now());
         let mut running = Running::new(sender, guard);
         let event = Event::new("never sent");
         let receipt = intake.append(Reliability::InMemory, &event).unwrap();
