@@ -60,4 +60,5 @@ mod spool_limits;
 mod spool_removed;
 #[cfg(target_os = "linux")]
 mod spool_unreadable;
+mod store_on_failure;
 mod support;

@@ -57,7 +57,7 @@ impl Spools {
     /// client that is closed opens none. Says through what it is read and written.
     pub(super) fn open(&self, level: Reliability) -> Result<Option<Arc<dyn Storage>>, BuildError> {
         let mut are_open = self.are_open.lock().unwrap_or_else(PoisonError::into_inner);
-        if are_open[level] {
+        if are_open[level] || self.intake.lock().is_closed() {
             return Ok(None);
         }
         // The first one has the directory, and looks after what others left in its places.
