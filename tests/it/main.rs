@@ -20,6 +20,7 @@ mod changes;
 #[cfg(target_os = "linux")]
 mod channel_disk_full;
 mod close;
+mod connections;
 mod contexts;
 mod cost;
 mod counters;
