@@ -37,6 +37,8 @@ mod faults;
 mod faulty_network;
 #[cfg(target_os = "linux")]
 mod fork;
+#[cfg(target_os = "linux")]
+mod frozen;
 mod guarantees;
 mod health;
 #[cfg(target_os = "linux")]
