@@ -72,6 +72,7 @@ pub(super) fn start_without_sender<N: Network>(
     let network = network(&config, storage).map_err(BuildError::Thread)?;
     let (seed, now) = (random::draw(), clock::now());
     let sender = Sender::new(&config, network, intake.clone(), seed, now);
+    let running = Running::new(sender, guard);
     let handle = Handle {
         intake,
         overflow: config.overflow,
@@ -79,5 +80,5 @@ pub(super) fn start_without_sender<N: Network>(
         headers: config.headers.clone(),
         driver: None,
     };
-    Ok((handle, Running::new(sender, guard)))
+    Ok((handle, running))
 }
