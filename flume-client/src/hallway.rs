@@ -365,7 +365,7 @@ opaque!(
 );
 
 fn config(plan: &Plan) -> Result<Config, BuildError> {
-    let urls = (1..=plan.delivery.agents).map(|agent| format!("avro://agent-{agent}:4141"));
+    let urls = (1..=plan.delivery.agents.len()).map(|agent| format!("avro://agent-{agent}:4141"));
     let builder = Client::builder().agents(urls);
     let builder = builder.event_bytes(plan.event_bytes).event_ids(false);
     let builder = builder.overflow(plan.overflow);

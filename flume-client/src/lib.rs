@@ -142,9 +142,9 @@ mod transport;
 
 pub use agent_url::{AgentUrl, AgentUrlError};
 pub use client::{Client, ClientBuilder, Close, CloseGuard, Driver, Flush, Ready};
-pub use config::{Overflow, SyncMode, host_name};
+pub use config::{AgentOptions, Overflow, SyncMode, host_name};
 #[doc(inline)]
-pub use delivery::{Backoff, WindowMode};
+pub use delivery::{Backoff, Selection, WindowMode};
 #[doc(inline)]
 pub use error::{
     AgentError, AppendBatchError, AppendError, BuildError, ClientThread, DeliveryError, FlushError,

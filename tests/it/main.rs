@@ -13,6 +13,7 @@
 mod adoption;
 mod appender;
 mod awaited;
+mod balance;
 mod batches;
 mod buffer;
 mod chain;

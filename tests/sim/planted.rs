@@ -44,7 +44,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "ack on end of connection",
         "core.rs",
-        "self.give_back(call, Loss::Unknown);",
+        "self.give_back(id_of_agent, call, Loss::Unknown);",
         "self.retire(&call.batch, Outcome::Delivered { agent: id_of_agent });",
     ),
     bug(
@@ -312,16 +312,11 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "jitter before the cap",
         "backoff.rs",
-        ".saturating_mul(1 << doublings)
-            .min(self.cap)
-            .max(self.floor);
-        let span = top - self.floor;
+        "        let span = top - self.floor;
         self.floor + span.mul_f64(random.f64())",
-        ".saturating_mul(1 << doublings.min(20))
-            .mul_f64(0.5 + random.f64() / 2.0)
-            .min(self.cap)
-            .max(self.floor);
-        top",
+        "        let doubled = self.base * 2_u32.pow(failures.saturating_sub(1).min(20));
+        let jittered = doubled.mul_f64(0.5 + random.f64() / 2.0);
+        jittered.min(self.cap).max(self.floor).min(top)",
     ),
     bug(
         "back-off without cap",
@@ -338,21 +333,17 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "no fail-back",
         "select.rs",
-        "    for (index, agent) in agents.iter().enumerate() {
-        if agent.is_resting(now)",
+        "    for group in groups(agents) {\n",
         "    if agents.iter().any(|agent| agent.is_usable(now)) {
         return None;
     }
-    for (index, agent) in agents.iter().enumerate() {
-        if agent.is_resting(now)",
+    for group in groups(agents) {\n",
     ),
     bug(
         "no trial",
         "select.rs",
-        "        if agent.is_proven() {
-            let may",
-        "        if agent.in_flight_count() > 0 {
-            let may",
+        "            if agent.is_proven() {\n",
+        "            if agent.in_flight_count() > 0 {\n",
     ),
     bug(
         "sent before the handshake's answer",
@@ -370,11 +361,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "the next agent waits for a silent one",
         "select.rs",
-        "        if !is_late {
-            return None;
-        }",
-        "        let _ = is_late;
-        return None;",
+        "rested.any(|agent| !is_late(agent))",
+        "rested.next().is_some()",
     ),
     bug(
         "the next agent is tried at once",
@@ -444,6 +432,53 @@ pub(crate) const BUGS: &[Bug] = &[
         "agent.rs",
         "open.min_by_key(|link| link.in_flight_count())",
         "open.max_by_key(|link| link.in_flight_count())",
+    ),
+    // Shares.
+    bug(
+        "turns by weight ignored",
+        "select.rs",
+        "agent.credit += i64::from(agent.rank.weight);",
+        "agent.credit += 1;",
+    ),
+    bug(
+        "who was chosen pays nothing",
+        "select.rs",
+        "            chosen.credit -= total;\n",
+        "",
+    ),
+    bug(
+        "draws by weight ignored",
+        "select.rs",
+        "left -= i64::from(agent.rank.weight);",
+        "left -= 1;",
+    ),
+    bug(
+        "only the first of a group is connected to",
+        "select.rs",
+        "        let mut idle = rested.clone()",
+        "        let mut idle = group.iter().take(1)",
+    ),
+    bug(
+        "a batch goes to the agent that refused it",
+        "select.rs",
+        "has_room && Some(agent.id) != tried",
+        "has_room",
+    ),
+    bug(
+        "a batch never goes back to the only agent",
+        "select.rs",
+        "last_resort.map(Way::Free)",
+        "last_resort.filter(|_| agents.len() > 1).map(Way::Free)",
+    ),
+    bug(
+        "the last agent rests too long",
+        "core.rs",
+        "        if select::do_all_rest(&self.agents, self.now) {\n",
+        "        if select::do_all_rest(&self.agents, self.now) {
+            let ends = self.agents.iter().map(|agent| agent.rest_until);
+            let last = ends.max().unwrap_or_default();
+            self.agents.iter_mut().for_each(|agent| agent.rest_until = last);
+",
     ),
     // Windows.
     bug(

@@ -6,7 +6,7 @@ use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use flume_client::delivery::{AgentId, Batch, CallId, Settings, WindowMode};
+use flume_client::delivery::{AgentId, Batch, CallId, Rank, Selection, Settings, WindowMode};
 use flume_client::hallway::{Agents, Clock, Hallway, Plan, Said, Step, Waiting};
 use flume_client::{Backoff, Event, Overflow, Reliability};
 
@@ -66,7 +66,8 @@ impl Wake for Flag {
 fn open(agents: Arc<Mutex<Silent>>) -> Hallway {
     let plan = Plan {
         delivery: Settings {
-            agents: 1,
+            agents: Rank::in_order(1),
+            selection: Selection::Failover,
             connections: 1,
             batch_events_max: 1,
             batch_bytes_max: 1000,

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use flume_client::delivery::{Backoff, CallId, Core, Input, Output, Settings};
+use flume_client::delivery::{Backoff, CallId, Core, Input, Output, Rank, Selection, Settings};
 use flume_client::seq::Seq;
 use flume_client::spool::{
     Cursor, FRAME_HEADER_BYTES, FrameHeader, HeaderBlock, Place, SEGMENT_HEADER_BYTES,
@@ -252,9 +252,17 @@ fn spool_frame(bytes: &[u8]) {
     }
 }
 
+/// Two share, one stands by.
+fn agents() -> Vec<Rank> {
+    [(0, 1), (0, 2), (1, 1)]
+        .map(|(group, weight)| Rank { group, weight })
+        .to_vec()
+}
+
 fn core_settings() -> Settings {
     Settings {
-        agents: 3,
+        agents: agents(),
+        selection: Selection::RoundRobin,
         connections: 2,
         batch_events_max: 4,
         batch_bytes_max: 1000,

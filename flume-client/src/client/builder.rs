@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Client, Driver};
-use crate::agent_url::AgentUrl;
-use crate::config::{CommonHeaders, Config, Overflow, SpoolConfig, SyncMode};
-use crate::delivery::{Backoff, WindowMode};
+use crate::config::{AgentOptions, CommonHeaders, Config, Given, Overflow, SpoolConfig, SyncMode};
+use crate::delivery::{Backoff, Selection, WindowMode};
 use crate::error::BuildError;
 use crate::health::change::{Change, OnChange};
 use crate::reliability::Reliability;
@@ -32,7 +31,7 @@ use crate::transport::InMemory;
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct ClientBuilder {
-    agents: Vec<String>,
+    agents: Given,
     reliability: Option<Reliability>,
     event_ids: Option<bool>,
     headers: CommonHeaders,
@@ -55,16 +54,40 @@ impl Client {
 }
 
 impl ClientBuilder {
-    /// Adds an agent, as `avro://HOST:PORT`; each one once. The order is the order of preference:
-    /// the first one that works gets everything; a preferred one that comes back takes over again.
-    pub fn agent(mut self, url: impl Into<String>) -> Self {
-        self.agents.push(url.into());
+    /// Adds an agent, as `avro://HOST:PORT`; each one once. The order is the order of preference,
+    /// unless they [share](Self::selection): the first one that works gets everything; a preferred
+    /// one that comes back takes over again.
+    pub fn agent(self, url: impl Into<String>) -> Self {
+        self.agent_with(url, AgentOptions::default())
+    }
+
+    /// Adds an agent with a priority or a weight of its own.
+    pub fn agent_with(mut self, url: impl Into<String>, options: AgentOptions) -> Self {
+        self.agents.add(url.into(), options);
         self
     }
 
     /// Adds several agents.
     pub fn agents(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.agents.extend(urls.into_iter().map(Into::into));
+        for url in urls {
+            self = self.agent(url);
+        }
+        self
+    }
+
+    /// How agents of one priority share the batches. Default [`Selection::Failover`]: they do not.
+    ///
+    /// With another one each agent is connected to, and gets batches while it has room: its share,
+    /// as long as it keeps up, and what it can do when it does not, so the slowest one holds up nobody.
+    /// One that fails gets none while it rests, and a batch that it did not acknowledge goes to
+    /// another one first.
+    ///
+    /// In order ([`WindowMode::Ordered`]) the next batch of a level is sent when the one before it was
+    /// answered, to whichever agent has its turn: what one agent gets is in order and has gaps, and
+    /// who merges what several got has to sort it again, by a [timestamp](Self::timestamp) or by
+    /// [event ids](Self::event_ids).
+    pub fn selection(mut self, selection: Selection) -> Self {
+        self.config.delivery.selection = selection;
         self
     }
 
@@ -356,16 +379,8 @@ impl ClientBuilder {
 
     pub(crate) fn check(self) -> Result<Config, BuildError> {
         let mut config = self.config;
-        if self.agents.is_empty() {
-            return Err(BuildError::NoAgent);
-        }
-        for url in self.agents {
-            let agent: AgentUrl = url.parse()?;
-            if config.agents.iter().any(|known| known.is_same(&agent)) {
-                return Err(BuildError::AgentTwice(agent));
-            }
-            config.agents.push(agent);
-        }
+        let selection = config.delivery.selection;
+        (config.agents, config.delivery.agents) = self.agents.ranked(selection)?;
         if let (None, Some(setting)) = (&self.directory, self.spool_setting) {
             return Err(BuildError::NothingToSet { setting });
         }
@@ -373,7 +388,6 @@ impl ClientBuilder {
         (config.reliability, config.spool) = (reliability, spool);
         config.event_ids = self.event_ids;
         config.headers = self.headers.checked()?;
-        config.delivery.agents = config.agents.len();
         config.bound_times();
         config.check()?;
         Ok(config)

@@ -1,8 +1,9 @@
 use super::*;
 use crate::client::{Client, Parts, assemble};
 use crate::clock::SystemClock;
+use crate::error::ClientThread;
 use crate::event::Event;
-use crate::queue::{OpenedSpool, Request, oneshot};
+use crate::queue::{Next, OpenedSpool, Request, oneshot};
 use crate::spool::Directory;
 
 const LEVEL: Reliability = Reliability::EndToEnd;
@@ -209,4 +210,23 @@ fn a_last_flush_that_fails_is_told_with_the_end_of_the_client() {
     let guard = Guard::of_committer(intake.clone(), spool.handover.clone());
     committer.run(guard);
     assert!(intake.stats().spool.unwrap().trouble.is_some());
+}
+
+#[test]
+fn what_is_in_memory_is_stored_when_the_sender_is_gone() {
+    let level = Reliability::StoreOnFailure;
+    let (_home, intake, mut committer, spool, _) = committer_of(level, SyncMode::Always);
+    let receipt = intake.append(level, &Event::new("in memory")).unwrap();
+    let is_asleep = |turn| matches!(turn, Turn::Sleep { .. });
+    assert!(is_asleep(committer.turn(Waker::noop())));
+    let next = spool.handover.next(Seq::ZERO, Waker::noop());
+    assert!(matches!(next, Next::Chunk(_)), "the sender has it");
+    assert_eq!(intake.stats().spool.unwrap().commits, 0);
+    assert!(!receipt.is_on_disk());
+    intake.fail(ClientThread::Sender);
+    spool.handover.finish(Waker::noop());
+    assert_eq!(committer.turn(Waker::noop()), Turn::End);
+    assert!(receipt.is_on_disk());
+    let stats = intake.stats();
+    assert_eq!((stats.spilled, stats.pending_bytes), (1, 0));
 }

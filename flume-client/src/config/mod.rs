@@ -1,5 +1,6 @@
 //! [`Config`]: the settings of a client, checked.
 
+mod agents;
 mod bounds;
 mod common_headers;
 mod sizes;
@@ -7,6 +8,8 @@ mod spool;
 
 use std::time::Duration;
 
+pub use agents::AgentOptions;
+pub(crate) use agents::Given;
 pub(crate) use bounds::{CHUNK_BYTES, FOREVER};
 pub(crate) use common_headers::CommonHeaders;
 pub use common_headers::host_name;
@@ -15,7 +18,7 @@ pub(crate) use spool::SpoolConfig;
 pub use spool::SyncMode;
 
 use crate::agent_url::AgentUrl;
-use crate::delivery::{Backoff, Settings, WindowMode};
+use crate::delivery::{Backoff, Selection, Settings, WindowMode};
 use crate::error::BuildError;
 use crate::health::Limits;
 use crate::health::change::OnChange;
@@ -46,6 +49,7 @@ pub enum Overflow {
 /// needs more of them than a few numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
+    /// In order of preference.
     pub(crate) agents: Vec<AgentUrl>,
     /// The client's own level.
     pub(crate) reliability: Reliability,
@@ -83,7 +87,8 @@ const BUFFER_BYTES_LIMIT: usize = 1024 * 1024 * 1024;
 impl Default for Config {
     fn default() -> Self {
         let delivery = Settings {
-            agents: 0,
+            agents: Vec::new(),
+            selection: Selection::default(),
             connections: 1,
             batch_events_max: 100,
             batch_bytes_max: 256 * 1024,
@@ -147,7 +152,9 @@ impl Config {
 
     /// Shortens times above [`FOREVER`] to it, above all `Duration::MAX`.
     pub(crate) fn bound_times(&mut self) {
-        let Backoff { base, cap, floor } = &mut self.delivery.backoff;
+        let Backoff {
+            base, cap, floor, ..
+        } = &mut self.delivery.backoff;
         for time in [
             &mut self.delivery.linger,
             &mut self.delivery.connect_timeout,

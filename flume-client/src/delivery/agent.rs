@@ -24,15 +24,19 @@
 
 use super::backoff::Backoff;
 use super::link::{Link, State};
-use super::settings::{Epoch, Settings, Time};
+use super::settings::{AgentId, Epoch, Rank, Settings, Time};
 
 /// An attempt that takes longer is late: meanwhile the next agent is tried. A sound agent has answered
 /// the handshake by then, also on the other side of the world; a silent one costs this and no more.
 const HEAD_START: Time = Time::from_secs(1);
 
 /// What is known of an agent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Agent {
+    pub(super) id: AgentId,
+    pub(super) rank: Rank,
+    /// How far it is behind its share of the batches, in weights.
+    pub(super) credit: i64,
     /// Open ones and attempts.
     pub(super) links: Vec<Link>,
     /// Not used before this time: it failed.
@@ -53,6 +57,20 @@ struct Further {
 }
 
 impl Agent {
+    /// One that nothing is known of.
+    pub(super) fn new(id: AgentId, rank: Rank) -> Self {
+        Self {
+            id,
+            rank,
+            credit: 0,
+            links: Vec::new(),
+            rest_until: Time::ZERO,
+            failures: 0,
+            last_failure: None,
+            further: Further::default(),
+        }
+    }
+
     /// Has an open connection, and does not rest.
     pub(super) fn is_usable(&self, now: Time) -> bool {
         self.open().next().is_some() && !self.is_resting(now)
@@ -195,14 +213,15 @@ mod tests {
 
     use super::*;
     use crate::Reliability;
-    use crate::delivery::{Batch, WindowMode};
+    use crate::delivery::{Batch, Selection, WindowMode};
     use crate::seq::Seq;
 
     const MS: Duration = Duration::from_millis(1);
 
     fn settings() -> Settings {
         Settings {
-            agents: 1,
+            agents: Rank::in_order(1),
+            selection: Selection::Failover,
             connections: 2,
             batch_events_max: 10,
             batch_bytes_max: 1000,
@@ -216,7 +235,11 @@ mod tests {
     }
 
     fn agent_with(epochs: &[Epoch]) -> Agent {
-        let mut agent = Agent::default();
+        let rank = Rank {
+            group: 0,
+            weight: 1,
+        };
+        let mut agent = Agent::new(AgentId::new(0), rank);
         for epoch in epochs {
             let mut link = Link::connecting(*epoch, Time::ZERO, &settings());
             link.state = State::Open;
@@ -235,6 +258,7 @@ mod tests {
             bytes: 1,
             attempts: 1,
             rest_until: Time::ZERO,
+            tried: None,
         };
         let mut random = fastrand::Rng::with_seed(1);
         let mut agent = agent_with(&[1]);

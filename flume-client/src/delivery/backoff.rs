@@ -26,6 +26,8 @@ pub struct Backoff {
     pub cap: Duration,
     /// Lower end of all spans, so that no failure is retried in a tight loop. Default 10 ms.
     pub floor: Duration,
+    /// Whether the draw is from the whole span.
+    has_jitter: bool,
 }
 
 impl Default for Backoff {
@@ -34,11 +36,29 @@ impl Default for Backoff {
             base: Duration::from_millis(250),
             cap: Duration::from_secs(30),
             floor: Duration::from_millis(10),
+            has_jitter: true,
         }
     }
 }
 
 impl Backoff {
+    /// The rests of Flume's own balancing client and sink processors: 2 s, doubled with each failure up
+    /// to `max`, which is 30 s there by default, and without jitter. Clients that lose an agent
+    /// together come back together, so the [default](Self::default) is better wherever there are many.
+    ///
+    /// Sources: Flume's `OrderSelector`, `FailoverSinkProcessor`. Here a success ends the row of
+    /// failures, where `OrderSelector` counts on until an hour has passed without one.
+    #[must_use]
+    pub fn flume(max: Duration) -> Self {
+        let default = Self::default();
+        Self {
+            base: Duration::from_secs(2),
+            cap: max,
+            floor: default.floor.min(max),
+            has_jitter: false,
+        }
+    }
+
     /// With another [`base`](field@Self::base).
     #[must_use]
     pub fn base(self, base: Duration) -> Self {
@@ -57,14 +77,22 @@ impl Backoff {
         Self { floor, ..self }
     }
 
-    /// The time to wait after the `failures`-th failure in a row, counted from 1.
-    pub(super) fn delay(&self, failures: u32, random: &mut fastrand::Rng) -> Duration {
+    /// The longest time to wait after the `failures`-th failure in a row, counted from 1.
+    #[must_use]
+    pub fn longest(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
-        let top = self
-            .base
+        self.base
             .saturating_mul(1 << doublings)
             .min(self.cap)
-            .max(self.floor);
+            .max(self.floor)
+    }
+
+    /// The time to wait after the `failures`-th failure in a row, counted from 1.
+    pub(super) fn delay(&self, failures: u32, random: &mut fastrand::Rng) -> Duration {
+        let top = self.longest(failures);
+        if !self.has_jitter {
+            return top;
+        }
         let span = top - self.floor;
         self.floor + span.mul_f64(random.f64())
     }
@@ -91,6 +119,20 @@ mod tests {
             );
             assert!(high <= top && high > top * 19 / 20, "{failures}: {high:?}");
         }
+    }
+
+    #[test]
+    fn as_in_flume_rests_double_from_two_seconds_and_stay_at_the_most() {
+        let backoff = Backoff::flume(Duration::from_secs(30));
+        let mut random = fastrand::Rng::with_seed(1);
+        let rests = (1..7).map(|failures| backoff.delay(failures, &mut random).as_secs());
+        assert_eq!(rests.collect::<Vec<_>>(), [2, 4, 8, 16, 30, 30]);
+        // Flume's failover calculates in an `int`, which is 0 after 21 failures.
+        for failures in 1..1000 {
+            let endless = Backoff::flume(Duration::MAX).longest(failures);
+            assert!(endless >= Duration::from_secs(2), "{failures}");
+        }
+        assert!(Backoff::flume(Duration::ZERO).longest(5).is_zero());
     }
 
     #[test]

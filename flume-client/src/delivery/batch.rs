@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::outcome::Loss;
-use super::settings::{Settings, Time};
+use super::settings::{AgentId, Settings, Time};
 use crate::reliability::Reliability;
 use crate::seq::{Seq, SeqRange};
 
@@ -23,6 +23,8 @@ pub struct Batch {
     pub attempts: u32,
     /// Sent and not acknowledged: until then others are sent before it.
     pub rest_until: Time,
+    /// The agent that it was sent to last, which did not acknowledge it: others are asked first.
+    pub tried: Option<AgentId>,
 }
 
 impl Batch {
@@ -40,6 +42,7 @@ impl Batch {
             bytes: 0,
             attempts: 0,
             rest_until: Time::ZERO,
+            tried: None,
         }
     }
 
@@ -185,16 +188,30 @@ impl Batches {
     }
 
     /// The oldest.
+    pub(super) fn first(&self) -> Option<&Batch> {
+        self.queue.front()
+    }
+
+    /// Takes out the oldest.
     pub(super) fn pop(&mut self) -> Option<Batch> {
         self.queue.pop_front()
     }
 
     /// The oldest of those that do not rest, or of all if each does: a batch that no agent takes
     /// must not be all that is ever tried.
+    pub(super) fn first_rested(&self, now: Time) -> Option<&Batch> {
+        self.queue.get(self.index_of_rested(now))
+    }
+
+    /// Takes that one out.
     pub(super) fn pop_rested(&mut self, now: Time) -> Option<Batch> {
+        self.queue.remove(self.index_of_rested(now))
+    }
+
+    fn index_of_rested(&self, now: Time) -> usize {
         let mut queued = self.queue.iter();
         let rested = queued.position(|batch| batch.rest_until <= now);
-        self.queue.remove(rested.unwrap_or(0))
+        rested.unwrap_or(0)
     }
 
     /// Puts a batch back at the index that its age gives it.

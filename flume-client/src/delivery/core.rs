@@ -1,4 +1,4 @@
-//! [`Core`]: failover over agents in order, and what follows from each failure.
+//! [`Core`]: which agent gets what, and what follows from each failure.
 //!
 //! | what happened | class | retrying | best effort |
 //! |---|---|---|---|
@@ -7,9 +7,11 @@
 //! | any answer but OK | rejected | kept; may be doubled | dropped, counted `rejected` |
 //!
 //! After each failure the agent rests ([`Backoff`](super::Backoff)), unless another connection to it
-//! works ([`agent`](super::agent)), and the next one in order is used. It is also tried when an
-//! attempt takes longer than a second. A preferred agent that has rested is tried again while the other one works on; it takes
-//! over with its first acknowledgement, and the spare connection ends with its last answer.
+//! works ([`agent`](super::agent)), and the others of its group are used, or the next group. That is
+//! also tried when an attempt takes longer than a second. A preferred agent that has rested is tried
+//! again while the other one works on; it takes over with its first acknowledgement, and the spare
+//! connection ends with its last answer. A batch that one agent did not acknowledge goes to another
+//! one first, if there is one with room.
 //!
 //! Each level has numbers, batches and counters of its own ([`lane`](super::lane)); they take turns
 //! on the same connections.
@@ -53,7 +55,7 @@ impl Core {
         Self {
             random: fastrand::Rng::with_seed(seed),
             lanes: Lanes::new(&settings),
-            agents: (0..settings.agents).map(|_| Agent::default()).collect(),
+            agents: agents(&settings),
             connects: 0,
             outputs: VecDeque::new(),
             next_epoch: 1,
@@ -279,7 +281,7 @@ impl Core {
             &self.settings.backoff,
             &mut self.random,
         );
-        self.give_back(call, Loss::Rejected);
+        self.give_back(id_of_agent, call, Loss::Rejected);
     }
 
     fn on_closed(&mut self, epoch: Epoch, unsent_from: Option<CallId>) {
@@ -326,7 +328,7 @@ impl Core {
                 call.batch.attempts -= 1;
                 lane.batches.put_back(call.batch);
             } else {
-                self.give_back(call, Loss::Unknown);
+                self.give_back(id_of_agent, call, Loss::Unknown);
             }
         }
         if select::do_all_rest(&self.agents, self.now) {
@@ -335,10 +337,11 @@ impl Core {
     }
 
     /// A batch that was sent and not acknowledged.
-    fn give_back(&mut self, mut call: InFlight, loss: Loss) {
+    fn give_back(&mut self, agent: AgentId, mut call: InFlight, loss: Loss) {
         let backoff = &self.settings.backoff;
         let rest = backoff.delay(call.batch.attempts, &mut self.random);
         call.batch.rest_until = self.now + rest;
+        call.batch.tried = Some(agent);
         let level = call.batch.level;
         match level {
             Reliability::InMemory | Reliability::StoreOnFailure | Reliability::EndToEnd => {
@@ -354,7 +357,7 @@ impl Core {
                 self.lanes.of_mut(call.batch.level).calls_in_flight -= 1;
                 match call.batch.level == level {
                     true => self.retire(&call.batch, Outcome::Lost(Loss::Unknown)),
-                    false => self.give_back(call, Loss::Unknown),
+                    false => self.give_back(agent, call, Loss::Unknown),
                 }
             }
         }
@@ -393,7 +396,7 @@ impl Core {
         if self.lanes.is_empty() {
             return;
         }
-        if let Some(agent) = select::to_connect(&self.agents, self.now) {
+        while let Some(agent) = select::to_connect(&self.agents, self.now) {
             self.connect_to(agent);
         }
     }
@@ -418,13 +421,20 @@ impl Core {
             let Some(level) = self.lanes.next_to_send(moment) else {
                 return;
             };
-            let agent = match select::to_send(&mut self.agents, now, &self.settings) {
+            let tried = self.lanes.of(level).tried(moment);
+            let (random, settings) = (&mut self.random, &self.settings);
+            let agent = match select::to_send(&mut self.agents, tried, random, now, settings) {
                 Some(Way::Free(agent)) => agent,
-                Some(Way::Full(agent)) => return self.connect_to(agent),
+                Some(Way::Full(agent)) => {
+                    self.connect_to(agent);
+                    continue;
+                }
                 None => return,
             };
             let lane = self.lanes.of_mut(level);
-            let (Some(link), Some(mut batch)) = (agent.link_with_room(), lane.pop(moment)) else {
+            let link = self.agents.get_mut(agent.index());
+            let link = link.and_then(Agent::link_with_room);
+            let (Some(link), Some(mut batch)) = (link, lane.pop(moment)) else {
                 return;
             };
             let epoch = link.epoch;
@@ -467,6 +477,13 @@ impl Core {
     }
 }
 
+fn agents(settings: &Settings) -> Vec<Agent> {
+    let ranks = settings.agents.iter().enumerate();
+    ranks
+        .map(|(index, rank)| Agent::new(AgentId::new(index), *rank))
+        .collect()
+}
+
 fn agent_of(agents: &mut [Agent], epoch: Epoch) -> Option<(AgentId, &mut Agent)> {
     let mut numbered = agents.iter_mut().enumerate();
     let (index, agent) = numbered.find(|(_, agent)| agent.index_of(epoch).is_some())?;
@@ -483,7 +500,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::delivery::{Backoff, WindowMode};
+    use crate::delivery::{Backoff, Rank, Selection, WindowMode};
 
     const LEVEL: Reliability = Reliability::InMemory;
 
@@ -491,7 +508,8 @@ mod tests {
     /// many are acknowledged.
     fn acknowledged(window: WindowMode) -> u64 {
         let settings = Settings {
-            agents: 1,
+            agents: Rank::in_order(1),
+            selection: Selection::Failover,
             connections: 1,
             batch_events_max: 1,
             batch_bytes_max: 1000,

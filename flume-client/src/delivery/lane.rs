@@ -5,7 +5,7 @@
 
 use super::batch::{Batch, Batches};
 use super::outcome::{Counters, Outcome};
-use super::settings::{Settings, Time};
+use super::settings::{AgentId, Settings, Time};
 use super::window::WindowMode;
 use crate::reliability::Reliability;
 use crate::seq::{SeqRange, SeqSet};
@@ -86,6 +86,18 @@ impl Lane {
             false => !self.batches.is_rested(moment.now),
         };
         moment.is_quiet && is_next && self.batches.is_awaited()
+    }
+
+    /// The agent that had the batch that is to be sent, and did not acknowledge it.
+    pub(super) fn tried(&self, moment: Moment) -> Option<AgentId> {
+        if self.takes_open(moment) {
+            return None;
+        }
+        let next = match self.is_ordered {
+            true => self.batches.first(),
+            false => self.batches.first_rested(moment.now),
+        };
+        next.and_then(|batch| batch.tried)
     }
 
     /// Takes out the batch that is to be sent.

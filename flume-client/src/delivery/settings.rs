@@ -11,10 +11,10 @@ pub type Time = Duration;
 
 /// An agent. Its id is never given to another one.
 ///
-/// Today the id is the agent's position in the failover order, from 0, because there are none but
+/// Today the id is the agent's position in [`Settings::agents`], from 0, because there are none but
 /// those that the client was built with. Nobody but `select` may rely on that for which agent comes
 /// before which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AgentId(usize);
 
 impl AgentId {
@@ -68,12 +68,48 @@ impl fmt::Display for CallId {
 /// One connection attempt and the connection that came of it. Never used twice.
 pub type Epoch = u64;
 
+/// How agents of one priority share the batches. See
+/// [`ClientBuilder::selection`](crate::ClientBuilder::selection).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Selection {
+    /// They do not: the first one that works gets all, in the order in which they were given.
+    #[default]
+    Failover,
+    /// In turn, spread by smooth weighted round robin: of weights 2 and 1, the first one gets two
+    /// batches of three, and never more than two in a row.
+    RoundRobin,
+    /// Each batch goes to one that is drawn, with chances by weight.
+    Random,
+}
+
+/// Where an agent stands among the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rank {
+    /// Agents of one group share the batches. A later group is used while no agent of those before
+    /// it can be.
+    pub group: u32,
+    /// The share of the batches of its group, beside the weights of the others. At least 1.
+    pub weight: u32,
+}
+
+impl Rank {
+    /// Those of `agents` agents that share nothing: each is a group, in order of preference.
+    #[must_use]
+    pub fn in_order(agents: usize) -> Vec<Self> {
+        let groups = 0..u32::try_from(agents).unwrap_or(u32::MAX);
+        groups.map(|group| Self { group, weight: 1 }).collect()
+    }
+}
+
 /// What a [`Core`](super::Core) is built from. See [`ClientBuilder`](crate::ClientBuilder) for the
 /// meaning and the defaults.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How many there are.
-    pub agents: usize,
+    /// Of each agent, in order of preference: groups never go down.
+    pub agents: Vec<Rank>,
+    /// How the agents of a group share the batches.
+    pub selection: Selection,
     /// Most connections to each. In the ordered mode one is enough.
     pub connections: u32,
     /// Most events of a batch.

@@ -53,6 +53,17 @@ pub enum BuildError {
     /// An agent was named twice. It would be tried twice, and rest twice, for nothing.
     #[error("the agent {0} is given twice; leave one out")]
     AgentTwice(AgentUrl),
+    /// An agent has a weight, and agents do not share.
+    #[error(
+        "{agent} has weight {weight}, but failover gives all to one agent: let agents share by \
+         selection(Selection::RoundRobin), or leave the weight out"
+    )]
+    NothingToShare {
+        /// The agent.
+        agent: AgentUrl,
+        /// Its weight.
+        weight: u32,
+    },
     /// A number is outside its range.
     #[error("{setting} is {value}; it must lie between {min} and {max}")]
     OutOfRange {

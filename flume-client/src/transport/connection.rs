@@ -399,6 +399,7 @@ mod tests {
             bytes: 10,
             attempts: 1,
             rest_until: Duration::ZERO,
+            tried: None,
         };
         connection.send(CallId::new(number), batch);
     }

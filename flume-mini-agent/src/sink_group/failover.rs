@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use super::{Next, Outcome, penalty};
+use flume_client::Backoff;
+
+use super::{Next, Outcome};
 
 /// Sinks by priority; one that fails is left alone for a while, longer each time.
 #[derive(Debug)]
 pub(crate) struct Failover {
     sinks: Vec<Ranked>,
-    penalty_max: Duration,
+    penalties: Backoff,
     turn: Turn,
 }
 
@@ -57,7 +59,7 @@ impl Failover {
         ranked.sort_by_key(|ranked| std::cmp::Reverse(ranked.priority));
         Self {
             sinks: ranked,
-            penalty_max,
+            penalties: Backoff::flume(penalty_max),
             turn: Turn::Nobody,
         }
     }
@@ -73,7 +75,7 @@ impl Failover {
             Turn::Live(place) => (place, None),
             Turn::Nobody => return Next::Done(outcome),
         };
-        let penalty_max = self.penalty_max;
+        let penalties = self.penalties;
         let Some(ranked) = self.sinks.get_mut(place) else {
             return Next::Done(outcome);
         };
@@ -88,7 +90,7 @@ impl Failover {
                 let failures = ranked
                     .rest
                     .map_or(1, |rest| rest.failures.saturating_add(1));
-                let until = now.saturating_add(penalty(failures, penalty_max));
+                let until = now.saturating_add(penalties.longest(failures));
                 ranked.rest = Some(Rest { until, failures });
                 match began {
                     // The others whose rest was over when the round began are tried first.

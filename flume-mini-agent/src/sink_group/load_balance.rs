@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::{Next, Outcome, penalty};
+use flume_client::Backoff;
+
+use super::{Next, Outcome};
 
 /// Sinks tried in turn or in random order.
 #[derive(Debug)]
@@ -94,7 +96,10 @@ impl LoadBalance {
 
 impl Health {
     fn fail(&mut self, now: Duration, max: Duration) {
-        let range = penalty(self.failures, max).saturating_add(SEQUENTIAL_RANGE);
+        let rests = Backoff::flume(max);
+        let range = rests
+            .longest(self.failures)
+            .saturating_add(SEQUENTIAL_RANGE);
         let sequential = self.failures > 0 && now.saturating_sub(self.failed_at) < range;
         self.failures = if sequential {
             FAILURES_MAX.min(self.failures + 1)
@@ -102,7 +107,7 @@ impl Health {
             1
         };
         self.failed_at = now;
-        self.rests_until = Some(now.saturating_add(penalty(self.failures, max)));
+        self.rests_until = Some(now.saturating_add(rests.longest(self.failures)));
     }
 }
 

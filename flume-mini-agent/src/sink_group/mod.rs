@@ -15,8 +15,6 @@ mod failover;
 mod load_balance;
 mod processor;
 
-use std::time::Duration;
-
 pub(crate) use failover::Failover;
 pub(crate) use load_balance::{LoadBalance, Order};
 pub(crate) use processor::Processor;
@@ -39,27 +37,4 @@ pub(crate) enum Next {
     Try(usize),
     /// The round is over. Failed: no sink is left to try.
     Done(Outcome),
-}
-
-/// 1 s doubled `failures` times, and no more than `max`. Flume's failover calculates this in an
-/// `int`, which overflows after 21 failures and makes penalties of zero; this does not.
-fn penalty(failures: u32, max: Duration) -> Duration {
-    let millis = 1000_u64.checked_shl(failures.min(48)).unwrap_or(u64::MAX);
-    Duration::from_millis(millis).min(max)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn p3_penalties_double_from_two_seconds_and_stay_at_the_most() {
-        let max = Duration::from_secs(30);
-        let seconds: Vec<u64> = (1..6).map(|n| penalty(n, max).as_secs()).collect();
-        assert_eq!(seconds, [2, 4, 8, 16, 30]);
-        for failures in 1..1000 {
-            assert!(penalty(failures, max) > Duration::ZERO);
-            assert!(penalty(failures, Duration::MAX) >= Duration::from_secs(2));
-        }
-    }
 }

@@ -165,7 +165,7 @@ impl World {
         if self.plan.level != Reliability::StoreOnFailure {
             return Ok(());
         }
-        let agents = 0..self.plan.delivery.agents;
+        let agents = 0..self.plan.delivery.agents.len();
         let set_mood = |world: &Self, mood| {
             let mut net = lock(&world.net);
             agents.clone().for_each(|agent| net.set_mood(agent, mood));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use flume_client::delivery::{Settings as Delivery, WindowMode};
+use flume_client::delivery::{Rank, Selection, Settings as Delivery, WindowMode};
 use flume_client::spool::{
     CURSOR_BYTES, SEGMENT_HEADER_BYTES, SEGMENTS_MIN, Settings, frame_bytes,
 };
@@ -169,7 +169,8 @@ fn delivery(random: &mut Rng) -> Delivery {
     };
     let ms = |random: &mut Rng, range| Duration::from_millis(random.u64(range));
     Delivery {
-        agents: random.usize(1..4),
+        agents: Rank::in_order(random.usize(1..4)),
+        selection: Selection::Failover,
         connections: random.u32(1..4),
         batch_events_max: *random.choice(&[1, 3, 10, 100]).expect("there are some"),
         batch_bytes_max: *random

@@ -55,7 +55,7 @@ impl World {
         let clock = Arc::new(SimClock::new());
         let machine = Machine::new(clock.clone(), random.u64(..), plan.slow_syncs);
         let book = Arc::<Mutex<Book>>::default();
-        let agents = plan.delivery.agents;
+        let agents = plan.delivery.agents.len();
         let net = Net::new(clock.clone(), book.clone(), random.u64(..), agents);
         let disk = SimDisk::new(random.u64(..), u64::MAX / 2);
         Self {
@@ -335,7 +335,7 @@ impl World {
         let plan = &self.plan;
         match self.random.u32(0..100) {
             0..40 if plan.bad_agents => {
-                let agent = self.random.usize(0..plan.delivery.agents);
+                let agent = self.random.usize(0..plan.delivery.agents.len());
                 let moods = [
                     Mood::Good,
                     Mood::Good,
@@ -349,7 +349,7 @@ impl World {
                 lock(&self.net).set_mood(agent, mood);
             }
             40..45 if plan.bad_agents => {
-                let agent = self.random.usize(0..plan.delivery.agents);
+                let agent = self.random.usize(0..plan.delivery.agents.len());
                 lock(&self.net).hang_up(agent);
             }
             45..50 => {
@@ -428,7 +428,7 @@ impl World {
 
     /// Some events are acknowledged, and others before them are not, when the cursor is saved.
     fn scatter(&mut self) -> Check {
-        for agent in 0..self.plan.delivery.agents {
+        for agent in 0..self.plan.delivery.agents.len() {
             lock(&self.net).set_mood(agent, Mood::Flaky);
         }
         lock(&self.side()).append(30)?;

@@ -5,11 +5,31 @@ use flume_client::delivery::{AgentId, Epoch, WindowMode};
 
 use super::options::LEVELS;
 use super::time::{MS, Nanos, SECOND, log_uniform};
-use super::violation::{Check, ensure};
+use super::violation::{Check, Violation, ensure};
 use super::world::{Happening, Stage, World};
 
 /// An attempt that takes longer is late.
 const HEAD_START: Nanos = SECOND;
+
+/// What waits, of a level.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// Since when.
+    oldest: Nanos,
+    is_due: bool,
+    is_awaited: bool,
+    /// In order: another batch of the level is under way.
+    is_taken: bool,
+}
+
+/// What the agents of earlier groups leave to be done.
+#[derive(Clone, Copy, Debug)]
+struct Sight {
+    /// Whether a less preferred agent would be connected to.
+    may_connect: bool,
+    /// Whether a more preferred agent may be waited for.
+    is_held_up: bool,
+}
 
 impl World {
     /// What holds after each step of the core.
@@ -64,7 +84,9 @@ impl World {
     /// With an answer of an agent an awaited batch goes to it, if it is the one to be used and has
     /// room.
     pub(super) fn check_taken_along(&mut self, agent: usize) -> Check {
-        let is_first = (0..agent).all(|preferred| !self.is_open(preferred));
+        let mut preferred = self.preferred(agent);
+        let is_first = preferred.all(|preferred| !self.is_open(preferred));
+        drop(preferred);
         let has_room = !self.is_full(agent);
         if !is_first || !has_room || !self.is_open(agent) || !self.pace.is_rested(agent, self.now) {
             return Ok(());
@@ -145,7 +167,9 @@ impl World {
         let Some(active) = (0..self.agents.len()).find(works) else {
             return Ok(());
         };
-        for agent in active + 1..self.agents.len() {
+        let group = self.group(active);
+        let later = (0..self.agents.len()).filter(|agent| self.group(*agent) > group);
+        for agent in later {
             let is_spare = self.is_open(agent) && self.in_flight(agent) == 0;
             ensure(!is_spare, "spare connection", || {
                 format!("agent {agent} is idle behind {active}")
@@ -176,11 +200,40 @@ impl World {
         let is_due = oldest + settings.linger.as_nanos() as u64 <= at
             || book.waiting() >= u64::from(settings.batch_events_max);
         let is_taken = settings.window == WindowMode::Ordered && book.in_flight_calls > 0;
-        // Whether a less preferred agent would be connected to.
-        let mut may_connect = true;
-        // Whether a more preferred agent may be waited for.
-        let mut is_held_up = false;
-        for agent in 0..self.agents.len() {
+        let waiting = Waiting {
+            oldest,
+            is_due,
+            is_awaited,
+            is_taken,
+        };
+        let mut sight = Sight {
+            may_connect: true,
+            is_held_up: false,
+        };
+        for group in self.groups() {
+            match self.audit_group(&group, &waiting, sight, at)? {
+                Some(next) => sight = next,
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the agents of a group must have done with what waits. `None`: those after them have
+    /// nothing to do with it.
+    fn audit_group(
+        &self,
+        group: &[usize],
+        waiting: &Waiting,
+        mut sight: Sight,
+        at: Nanos,
+    ) -> Result<Option<Sight>, Violation> {
+        let Waiting { oldest, is_due, .. } = *waiting;
+        let may_connect = sight.may_connect;
+        let mut is_any_open = false;
+        let mut is_any_busy = false;
+        for agent in group {
+            let agent = *agent;
             let is_rested = self.pace.is_rested(agent, at);
             if self.pace.agents[agent].epochs.is_empty() {
                 ensure(!(is_rested && may_connect), "no attempt", || {
@@ -189,19 +242,14 @@ impl World {
                 continue;
             }
             if !self.is_open(agent) {
-                may_connect &= self.attempt_began(agent) + HEAD_START <= at;
+                sight.may_connect &= self.attempt_began(agent) + HEAD_START <= at;
                 continue;
             }
-            if is_taken {
-                return Ok(());
+            is_any_open = true;
+            if waiting.is_taken {
+                continue;
             }
             let is_full = self.is_full(agent);
-            if is_full && self.pace.agents[agent].failures == 0 {
-                let lacks_one = is_rested && is_due && self.could_have_further(agent, at);
-                return ensure(!lacks_one, "no further connection", || {
-                    format!("agent {agent} is full, an event waits since {oldest}")
-                });
-            }
             let is_ready = is_rested && is_due && !is_full;
             ensure(!is_ready, "linger", || {
                 format!("agent {agent} has room, an event waits since {oldest}")
@@ -209,15 +257,34 @@ impl World {
             let is_idle = self
                 .open(agent)
                 .any(|it| self.connections[&it].calls.is_empty());
-            let lingers = is_awaited && is_rested && is_idle && !is_held_up;
+            let lingers = waiting.is_awaited && is_rested && is_idle && !sight.is_held_up;
             ensure(!lingers, "awaited batch lingers", || {
                 format!("agent {agent} has nothing to do, an event waits since {oldest}")
             })?;
-            is_held_up |= !is_idle;
+            is_any_busy |= !is_idle;
             // It rests for certain if it has room and got nothing.
-            may_connect &= is_due && !is_full;
+            sight.may_connect &= is_due && !is_full;
         }
-        Ok(())
+        if waiting.is_taken && is_any_open {
+            return Ok(None);
+        }
+        sight.is_held_up |= is_any_busy;
+        let works = |agent: &usize| self.is_open(*agent) && self.pace.agents[*agent].failures == 0;
+        let mut waited_for = group.iter().filter(|it| works(it) && self.is_full(**it));
+        if waited_for.next().is_some() {
+            let mut open = group.iter().filter(|agent| self.is_open(**agent));
+            let is_full = open.all(|agent| self.is_full(*agent));
+            let mut working = group.iter().filter(|agent| works(agent));
+            let could = working.any(|agent| {
+                self.pace.is_rested(*agent, at) && self.could_have_further(*agent, at)
+            });
+            let lacks_one = is_due && is_full && could;
+            ensure(!lacks_one, "no further connection", || {
+                format!("agents {group:?} are full, an event waits since {oldest}")
+            })?;
+            return Ok(None);
+        }
+        Ok(Some(sight))
     }
 
     fn check_timeouts(&self, at: Nanos) -> Check {
@@ -270,7 +337,8 @@ impl World {
 
     /// An agent is connected to: those before it rest, or their attempts are late.
     pub(super) fn check_head_starts(&self, agent: usize) -> Check {
-        let rested = (0..agent).filter(|it| self.pace.is_rested(*it, self.now));
+        let preferred = self.preferred(agent);
+        let rested = preferred.filter(|it| self.pace.is_rested(*it, self.now));
         for preferred in rested {
             let began = self.attempt_began(preferred);
             let is_late = !self.is_open(preferred) && began + HEAD_START <= self.now;
@@ -305,12 +373,12 @@ impl World {
         held.filter(|epoch| self.connections[epoch].stage == Stage::Open)
     }
 
-    fn is_open(&self, agent: usize) -> bool {
+    pub(super) fn is_open(&self, agent: usize) -> bool {
         self.open(agent).next().is_some()
     }
 
     /// Whether no open connection to an agent has room.
-    fn is_full(&self, agent: usize) -> bool {
+    pub(super) fn is_full(&self, agent: usize) -> bool {
         self.open(agent).all(|epoch| {
             let in_flight = self.connections[&epoch].calls.len();
             in_flight >= self.core.window_of(epoch) as usize

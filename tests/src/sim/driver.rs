@@ -122,8 +122,9 @@ impl World {
             || format!("{batch:?} is sent while another call is in flight"),
         )?;
         let agent = connection.agent;
-        let is_quiet = self.is_answer || connection.calls.is_empty();
+        let is_quiet = self.is_answer || self.is_any_idle(agent);
         self.pace.on_use(agent, self.now)?;
+        self.check_shares(agent, batch)?;
         self.books.send(self.now, batch, is_quiet)?;
         self.write(epoch, id, batch);
         self.sent_to.push(epoch);
@@ -223,7 +224,7 @@ impl World {
                 sent.any(|sent| since(sent) >= settings.request_timeout)
             }
             Disconnect::UnknownCall(_) => self.is_unexpected,
-            Disconnect::Spare => self.in_flight(agent) == 0 && agent > 0,
+            Disconnect::Spare => self.in_flight(agent) == 0 && self.group(agent) > 0,
             Disconnect::Closing => self.books.is_closing,
         }
     }
@@ -243,6 +244,7 @@ impl World {
                 Ending::Unsent
             } else {
                 let begun = flight.begin <= now;
+                self.shares.on_failed(connection.agent, flight.events);
                 Ending::Unknown { begun }
             };
             self.books.end_call(now, flight.events, ending);
@@ -346,6 +348,7 @@ impl World {
         if is_news {
             self.pace.on_failure(agent, self.now);
         }
+        self.shares.on_failed(agent, flight.events);
         self.books
             .end_call(self.now, flight.events, Ending::Refused);
         self.step(input)?;

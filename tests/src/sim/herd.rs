@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flume_client::Reliability;
-use flume_client::delivery::{Backoff, CallId, Core, Input, Output, Settings, WindowMode};
+use flume_client::delivery::{
+    Backoff, CallId, Core, Input, Output, Rank, Selection, Settings, WindowMode,
+};
 
 use super::stats::{Run, Stats};
 use super::time::{MS, Nanos, SECOND};
@@ -52,7 +54,8 @@ struct Herd {
 
 pub(super) fn run(rng: &mut fastrand::Rng) -> Result<Run, Violation> {
     let settings = Settings {
-        agents: 1,
+        agents: Rank::in_order(1),
+        selection: Selection::Failover,
         connections: 1,
         batch_events_max: 100,
         batch_bytes_max: 64 << 10,

@@ -17,6 +17,8 @@
 //! | `book` | the fate of every event of a level; promises about acknowledgements, losses and duplicates |
 //! | `books` | the books of all levels; promises about their turns |
 //! | `pace` | each agent's rests; promises about back-off |
+//! | `groups` | who comes before whom |
+//! | `shares` | each agent's batches; promises about shares |
 //! | `audit` | promises about time: linger, timeouts, fail-back, windows |
 //! | `herd` | many clients that lose one agent at once |
 //!
@@ -33,12 +35,14 @@ mod books;
 mod driver;
 mod fault;
 mod full_load;
+mod groups;
 mod herd;
 mod load;
 mod looks;
 mod options;
 mod pace;
 mod service;
+mod shares;
 mod stats;
 mod time;
 mod trace;

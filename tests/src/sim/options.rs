@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flume_client::Reliability;
-use flume_client::delivery::{Backoff, Settings, WindowMode};
+use flume_client::delivery::{Backoff, Rank, Selection, Settings, WindowMode};
 
 use super::fault::Fault;
 use super::time::{MICRO, MINUTE, MS, Nanos, SECOND, log_uniform};
@@ -105,7 +105,7 @@ impl Scenario {
         };
         let settings = settings(rng, kind);
         let levels = levels(rng, kind);
-        let agents = (0..settings.agents)
+        let agents = (0..settings.agents.len())
             .map(|_| agent(rng, kind, &settings))
             .collect();
         let (episodes, heal_at) = episodes(rng, kind, &settings);
@@ -166,8 +166,18 @@ fn settings(rng: &mut fastrand::Rng, kind: Kind) -> Settings {
             max: rng.u32(1..=16),
         },
     };
+    let selection = match rng.u32(0..10) {
+        0..=4 => Selection::Failover,
+        5..=7 => Selection::RoundRobin,
+        _ => Selection::Random,
+    };
     Settings {
-        agents: if load { 1 } else { rng.usize(1..=3) },
+        agents: if load {
+            Rank::in_order(1)
+        } else {
+            ranks(rng, selection)
+        },
+        selection,
         connections: if load { 1 } else { rng.u32(1..=3) },
         batch_events_max: if load {
             pick(rng, &[10, 20, 50])
@@ -197,6 +207,24 @@ fn settings(rng: &mut fastrand::Rng, kind: Kind) -> Settings {
             .cap(ms(rng, 1_000, 30_000))
             .floor(ms(rng, 1, 50)),
     }
+}
+
+/// One to four agents, in one group or more if they share.
+fn ranks(rng: &mut fastrand::Rng, selection: Selection) -> Vec<Rank> {
+    let agents = rng.usize(1..=4);
+    if selection == Selection::Failover {
+        return Rank::in_order(agents);
+    }
+    let mut group = 0;
+    let mut rank = |_| {
+        let rank = Rank {
+            group,
+            weight: pick(rng, &[1, 1, 1, 2, 5]),
+        };
+        group += u32::from(rng.u32(0..4) == 0);
+        rank
+    };
+    (0..agents).map(&mut rank).collect()
 }
 
 /// Those that events have in this run. Best effort has no part in what is about events that wait.

@@ -53,7 +53,7 @@ impl Pace {
             base: settings.backoff.base.as_nanos() as u64,
             cap: settings.backoff.cap.as_nanos() as u64,
             floor: settings.backoff.floor.as_nanos() as u64,
-            agents: vec![Standing::default(); settings.agents],
+            agents: vec![Standing::default(); settings.agents.len()],
             long_rests: Vec::new(),
             second: 0,
             news: 0,

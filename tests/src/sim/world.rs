@@ -11,6 +11,7 @@ use super::fault::{self, Fault};
 use super::looks::FullLoad;
 use super::options::{Kind, Scenario};
 use super::pace::Pace;
+use super::shares::Shares;
 use super::stats::{Run, Stats};
 use super::time::{MINUTE, Nanos, SECOND};
 use super::trace::Trace;
@@ -125,6 +126,7 @@ pub(super) struct World {
     pub(super) connections: BTreeMap<Epoch, Connection>,
     pub(super) books: Books,
     pub(super) pace: Pace,
+    pub(super) shares: Shares,
     pub(super) full_load: FullLoad,
     pub(super) trace: Trace,
     pub(super) stats: Stats,
@@ -156,6 +158,7 @@ impl World {
             connections: BTreeMap::new(),
             books: Books::new(settings, scenario.is_calm()),
             pace: Pace::new(settings),
+            shares: Shares::new(&settings.agents, settings.selection),
             full_load: FullLoad::default(),
             trace: Trace::new(prints),
             stats: Stats::default(),
