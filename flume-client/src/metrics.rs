@@ -37,6 +37,7 @@
 //! | `flume_client_batches_sent_total` | counter | | batches sent, retries included |
 //! | `flume_client_batches_retried_total` | counter | | batches sent again |
 //! | `flume_client_connects_total` | counter | | connections attempted |
+//! | `flume_client_agent_state` | gauge | `agent`, `state` | 1 for the state that it is in, 0 for the others |
 //! | `flume_client_agent_connections` | gauge | `agent` | connections that are open |
 //! | `flume_client_agent_in_flight_batches` | gauge | `agent` | batches that are not answered |
 //! | `flume_client_agent_window_batches` | gauge | `agent` | batches that may be under way at once |
@@ -56,7 +57,7 @@ use std::time::Duration;
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge};
 
 use crate::reliability::Reliability;
-use crate::stats::{AgentStats, LevelStats, SpoolStats, Stats};
+use crate::stats::{AgentState, AgentStats, LevelStats, SpoolStats, Stats};
 
 /// Describes all figures to the recorder that is installed. Once is enough.
 pub fn describe() {
@@ -111,6 +112,11 @@ fn record_level(of: &Labels, level: &LevelStats) {
 }
 
 fn record_agent(of: &Labels, agent: &AgentStats) {
+    for state in AgentState::ALL {
+        let is_in = f64::from(u8::from(agent.state == state));
+        of.with("state", state.name())
+            .set("flume_client_agent_state", is_in);
+    }
     let connections = f64::from(agent.connections);
     of.set("flume_client_agent_connections", connections);
     let in_flight = f64::from(agent.in_flight);
@@ -297,6 +303,8 @@ mod tests {
         let agent = "client=orders,agent=avro://collector-1:4141";
         let gauges = [
             (format!("flume_client_pending_events {level}"), 1.0),
+            (format!("flume_client_agent_state {agent},state=idle"), 1.0),
+            (format!("flume_client_agent_state {agent},state=ready"), 0.0),
             (format!("flume_client_agent_connections {agent}"), 2.0),
             (format!("flume_client_agent_in_flight_batches {agent}"), 5.0),
             // 7/8 of 800 ms and 1/8 of 1,600 ms.

@@ -1,5 +1,6 @@
 //! Several connections to an agent.
 
+use flume_client::stats::AgentState;
 use flume_client::{Client, Event};
 use flume_tests::wait_until;
 
@@ -45,6 +46,7 @@ fn a_connection_is_opened_when_a_batch_waits_and_all_that_are_open_are_full_up_t
     receipt.wait(PATIENCE).unwrap();
     let stats = client.stats();
     assert_eq!((stats.connects, stats.batches_retried), (4, 0), "{stats:?}");
+    assert_eq!(stats.agents[0].state, AgentState::Ready);
     assert_eq!(stats.agents[0].in_flight, 0);
     assert!(stats.agents[0].round_trip.is_some());
     assert!(client.close(PATIENCE).wait().is_complete());

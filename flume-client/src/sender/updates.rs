@@ -59,7 +59,8 @@ impl Updates {
         }
         tell_unreadable([Some(&*own), adopted.as_deref()], state);
         let agents = &mut state.stats.agents;
-        for agent in agents.iter_mut() {
+        for (index, agent) in agents.iter_mut().enumerate() {
+            agent.state = own.dispatch.state_of(AgentId::new(index), now);
             (agent.window, agent.connections, agent.in_flight) = (0, 0, 0);
         }
         let mut sums = self.ended;

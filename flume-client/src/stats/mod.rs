@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent_url::AgentUrl;
-#[doc(inline)]
-pub use crate::delivery::Lost;
 use crate::delivery::Outcome;
+#[doc(inline)]
+pub use crate::delivery::{AgentState, Lost};
 use crate::error::{AgentError, ClientThread, Refusal, SpoolError};
 use crate::reliability::Reliability;
 
@@ -249,6 +249,8 @@ impl Refused {
 pub struct AgentStats {
     /// Its address.
     pub agent: AgentUrl,
+    /// What it is at the moment.
+    pub state: AgentState,
     /// Whether a connection is open, handshake included.
     pub connected: bool,
     /// How many are.
@@ -279,6 +281,7 @@ impl AgentStats {
     pub(crate) fn new(agent: AgentUrl) -> Self {
         Self {
             agent,
+            state: AgentState::default(),
             connected: false,
             connections: 0,
             in_flight: 0,
