@@ -408,7 +408,8 @@ fn what_lies_on_the_disk_meets_damage_as_end_to_end_does() {
     let no_cursor = |home: &Path| fs::remove_file(file_in(home, "cursor")).unwrap();
     let no_segment = |home: &Path| fs::remove_file(file_in(home, "seg-")).unwrap();
     let one_less: Vec<u64> = (0..EVENTS).filter(|number| *number != 100).collect();
-    let cases: [(&dyn Fn(&Path), _); 3] = [
+    type Fault<'a> = &'a dyn Fn(&Path);
+    let cases: [(Fault<'_>, Vec<u64>); 3] = [
         (&damage, one_less),
         (&no_cursor, (0..EVENTS).collect()),
         (&no_segment, vec![]),

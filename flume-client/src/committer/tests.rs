@@ -236,7 +236,7 @@ fn what_is_in_memory_is_stored_when_the_sender_is_gone() {
 fn what_comes_while_the_sender_reads_the_disk_follows_it_there() {
     let level = Reliability::StoreOnFailure;
     let (_home, intake, mut committer, spool, _) = committer_of(level, SyncMode::Always);
-    let mut append_and_count = |committer: &mut Committer| {
+    let append_and_count = |committer: &mut Committer| {
         drop(intake.append(level, &Event::new("one more")).unwrap());
         committer.turn(Waker::noop());
         intake.stats().spool.unwrap().commits
