@@ -6,6 +6,7 @@
 //! hallway-sim --hours 1000            fresh seeds until so many hours are simulated
 //! hallway-sim --minutes 10            fresh seeds until so much time has passed
 //! hallway-sim --seed 42               one seed again
+//! hallway-sim --seed 42 --trace       also, what agents saw, a line each
 //! hallway-sim --situations            also, how often each named situation came to pass; an error if
 //!                                     one never did. Only if built with `--cfg situations`
 //! ```
@@ -19,12 +20,12 @@ use flume_tests::long_run::LongRun;
 const SEEDS_DEFAULT: u64 = 1_000;
 
 fn main() -> ExitCode {
-    let mut options = match LongRun::parse(std::env::args().skip(1), |word| word == "--situations")
-    {
+    let is_known = |word: &str| ["--situations", "--trace"].contains(&word);
+    let mut options = match LongRun::parse(std::env::args().skip(1), is_known) {
         Ok(options) => options,
         Err(text) => {
             eprintln!(
-                "{text}\nhallway-sim [--seeds N] [--hours H] [--minutes M] [--from N] [--seed N] [--situations]"
+                "{text}\nhallway-sim [--seeds N] [--hours H] [--minutes M] [--from N] [--seed N] [--trace] [--situations]"
             );
             return ExitCode::from(2);
         }
@@ -37,6 +38,11 @@ fn main() -> ExitCode {
     let mut total = Stats::default();
     let mut seed = options.first;
     while options.goes_on(total.seeds, total.hours()) {
+        if options.says("--trace")
+            && let Ok(lines) = hallway_sim::trace(seed)
+        {
+            lines.iter().for_each(|line| println!("{line}"));
+        }
         match hallway_sim::run(seed) {
             Ok(stats) => total.add(&stats),
             Err(failure) => {

@@ -20,6 +20,7 @@ mod room;
 #[cfg(test)]
 mod unread;
 
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flume_tests::{hallway_sim, sim, spool_sim};
@@ -110,6 +111,23 @@ fn fresh_seeds_keep_every_promise_of_the_hallway() {
     let first = since.expect("the epoch is over").as_nanos() as u64;
     for seed in first..first + 50 {
         check_hallway(seed);
+    }
+}
+
+#[test]
+fn a_seed_gives_byte_for_byte_the_same_trace_in_two_processes() {
+    for seed in ["3", "17", "100"] {
+        let trace = || {
+            let mut run = Command::new(env!("CARGO_BIN_EXE_hallway-sim"));
+            let output = run.args(["--seed", seed, "--trace"]).output();
+            let output = String::from_utf8(output.expect("it runs").stdout).expect("text");
+            // The last line says how long it took.
+            let end = output.trim_end().rfind('\n').expect("several lines");
+            output[..end].to_owned()
+        };
+        let (one, other) = (trace(), trace());
+        assert!(one.lines().count() > 100, "seed {seed}: {one}");
+        assert_eq!(one, other, "seed {seed}");
     }
 }
 

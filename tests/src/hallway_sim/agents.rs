@@ -1,6 +1,7 @@
 //! [`Net`]: agents, and the network before them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -47,6 +48,10 @@ pub(super) struct Net {
     links: BTreeMap<u64, Link>,
     /// Connections of processes that have ended.
     generation: u64,
+    /// Attempts, batches and answers that went wrong.
+    pub(super) faults: u64,
+    /// What agents saw, if somebody wants to know.
+    pub(super) trace: Option<Vec<String>>,
 }
 
 impl Net {
@@ -66,6 +71,15 @@ impl Net {
             latency,
             links: BTreeMap::new(),
             generation: 0,
+            faults: 0,
+            trace: None,
+        }
+    }
+
+    fn note(&mut self, what: fmt::Arguments<'_>) {
+        let now = self.clock.elapsed();
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{now:?} {what}"));
         }
     }
 
@@ -134,6 +148,8 @@ impl Link {
 impl Agents for Net {
     fn connect(&mut self, agent: AgentId, link: u64) {
         let agent = agent.index();
+        self.note(format_args!("connection {link} to agent {agent}"));
+        self.faults += u64::from(matches!(self.moods[agent], Mood::Down | Mood::Mute));
         let mut made = Link {
             agent,
             arrivals: VecDeque::new(),
@@ -153,6 +169,7 @@ impl Agents for Net {
     }
 
     fn close(&mut self, link: u64) {
+        self.note(format_args!("connection {link} is closed"));
         if let Some(link) = self.links.remove(&self.key(link)) {
             let mut book = self.book();
             link.calls.values().for_each(|ids| book.excuse(ids));
@@ -172,6 +189,7 @@ impl Agents for Net {
     }
 
     fn receive(&mut self, link: u64, call: CallId, batch: Batch, datums: Vec<u8>) {
+        self.note(format_args!("connection {link}, call {call:?}: {batch:?}"));
         let ids = self.book().receive(&batch, &datums);
         let key = self.key(link);
         let service = Duration::from_micros(self.random.u64(10..3_000));
@@ -192,6 +210,7 @@ impl Agents for Net {
                 _ => (true, Some(true)),
             },
         };
+        self.faults += u64::from(answers != Some(true));
         match answers {
             Some(committed) => link.say(at, Said::Answered { call, committed }),
             None if mood == Mood::Flaky => link.say(at, Said::Ended),
@@ -211,6 +230,7 @@ impl Agents for Net {
             return None;
         }
         let (_, said) = link.arrivals.pop_front()?;
+        let agent = link.agent;
         if let Said::Answered { call, committed } = said
             && let Some(ids) = link.calls.remove(&call)
         {
@@ -220,6 +240,7 @@ impl Agents for Net {
                 false => book.excuse(&ids),
             }
         }
+        self.note(format_args!("agent {agent} says {said:?}"));
         Some(said)
     }
 }

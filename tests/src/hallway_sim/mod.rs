@@ -68,9 +68,22 @@ impl fmt::Display for Failure {
 /// # Errors
 /// A broken promise, or a panic of the client's parts.
 pub fn run(seed: u64) -> Result<Stats, Box<Failure>> {
-    let plan = Plan::of(seed);
-    let told = format!("{plan:?}");
-    let mut world = World::new(plan);
+    live(&mut World::new(Plan::of(seed)), seed)
+}
+
+/// The same, and what agents saw, a line each: the same seed gives the same bytes in any process.
+///
+/// # Errors
+/// A broken promise, or a panic of the client's parts.
+pub fn trace(seed: u64) -> Result<Vec<String>, Box<Failure>> {
+    let mut world = World::new(Plan::of(seed));
+    world.note();
+    live(&mut world, seed)?;
+    Ok(world.noted())
+}
+
+fn live(world: &mut World, seed: u64) -> Result<Stats, Box<Failure>> {
+    let told = format!("{:?}", world.plan);
     let outcome = catch_unwind(AssertUnwindSafe(|| world.live()));
     let (promise, details) = match outcome {
         Ok(Ok(())) => return Ok(world.stats()),

@@ -30,6 +30,8 @@ pub struct Stats {
     pub troubles: u64,
     /// Events of others that were delivered.
     pub adopted: u64,
+    /// Faults: of attempts, batches, answers, and of the disk's calls, and ends of the process.
+    pub faults: u64,
 }
 
 impl Stats {
@@ -47,6 +49,7 @@ impl Stats {
         self.closes += other.closes;
         self.troubles += other.troubles;
         self.adopted += other.adopted;
+        self.faults += other.faults;
     }
 
     /// Simulated hours.
@@ -70,8 +73,8 @@ impl fmt::Display for Stats {
         )?;
         writeln!(
             f,
-            "{} turns, {} troubles, {} ends of the process, {} closes",
-            self.turns, self.troubles, self.kills, self.closes
+            "{} turns, {} faults in {} troubles, {} ends of the process, {} closes",
+            self.turns, self.faults, self.troubles, self.kills, self.closes
         )?;
         writeln!(
             f,

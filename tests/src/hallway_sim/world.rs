@@ -79,6 +79,15 @@ impl World {
         }
     }
 
+    /// Notes what agents see.
+    pub(super) fn note(&self) {
+        lock(&self.net).trace = Some(Vec::new());
+    }
+
+    pub(super) fn noted(&self) -> Vec<String> {
+        lock(&self.net).trace.take().unwrap_or_default()
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let book = lock(&self.book);
         Stats {
@@ -87,6 +96,7 @@ impl World {
             duplicates: book.duplicates,
             unstored: book.unstored,
             adopted: book.adopted,
+            faults: lock(&self.net).faults + self.disk.tally().faults + self.stats.kills,
             ..self.stats
         }
     }
