@@ -13,13 +13,18 @@ pub trait Clock: fmt::Debug + Send + Sync {
     fn unix_ms(&self) -> u64;
 }
 
+/// What time it is: as a runtime has it that plays with time, in tests, else the system's.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// The system's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Instant {
-        Instant::now()
+        now()
     }
 
     fn unix_ms(&self) -> u64 {

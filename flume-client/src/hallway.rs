@@ -17,7 +17,7 @@ pub use crate::clock::Clock;
 use crate::committer::Committer;
 use crate::config::{Config, Overflow, Sizes, SpoolConfig, SyncMode};
 use crate::delivery::{self, AgentId, Batch, CallId};
-use crate::error::{AgentError, BuildError, ClientThread, FlushError};
+use crate::error::{AgentError, BuildError, FlushError};
 use crate::event::Event;
 use crate::event_batch::EventBatch;
 use crate::queue::{
@@ -42,7 +42,8 @@ pub struct Plan {
     pub event_bytes: usize,
     /// As [`ClientBuilder::overflow`](crate::ClientBuilder::overflow).
     pub overflow: Overflow,
-    /// `None`: events are in memory alone.
+    /// That of store on failure if it is the callers' level, else of end to end. `None`: events are in
+    /// memory alone.
     pub spool: Option<Spool>,
     /// At which a chunk is closed and the next one begun. Other sizes follow from it.
     pub chunk_bytes: usize,
@@ -172,49 +173,43 @@ impl Hallway {
     /// Settings that a client refuses, or a spool that cannot be read.
     pub fn open(plan: Plan, agents: Arc<Mutex<dyn Agents>>) -> Result<Self, BuildError> {
         let config = Arc::new(config(&plan)?);
-        let (intake, spool, reads) = match plan.spool {
-            None => (
-                Arc::new(Intake::new(&config, None, plan.clock.clone())),
-                None,
-                None,
-            ),
-            Some(spool) => {
-                let (reading, reads) = BlockingThread::by_hand();
-                let directory = spool.location.path();
-                let parts = Parts {
-                    storage: spool.location.clone(),
-                    location: spool.location,
-                    neighbours: spool.neighbours,
-                    settings: spool.settings,
-                    reading,
-                    clock: plan.clock.clone(),
-                    draw: {
-                        let mut random = fastrand::Rng::with_seed(plan.seed);
-                        Box::new(move || random.u64(..))
-                    },
-                };
-                let settings = SpoolConfig {
-                    directory: directory.clone(),
-                    sync: spool.sync,
-                    ..SpoolConfig::default()
-                };
-                let (intake, parts) = assemble(&config, &settings, parts)
-                    .map_err(|source| BuildError::SpoolUnreadable { directory, source })?;
-                (intake, Some(parts), Some(reads))
-            }
-        };
-        let (committer, spool) = spool.unzip();
-        let handover = spool.as_ref().map(|it| it.handover.clone());
-        let guard = |thread| Guard::new(thread, intake.clone(), handover.clone());
+        let intake = Arc::new(Intake::new(&config, plan.clock.clone()));
+        let (mut committer, mut reads) = (None, None);
+        if let Some(spool) = plan.spool {
+            let (reading, work) = BlockingThread::by_hand();
+            let directory = spool.location.path();
+            let parts = Parts {
+                storage: spool.location.clone(),
+                location: spool.location,
+                neighbours: spool.neighbours,
+                settings: spool.settings,
+                reading,
+                clock: plan.clock.clone(),
+                draw: {
+                    let mut random = fastrand::Rng::with_seed(plan.seed);
+                    Box::new(move || random.u64(..))
+                },
+            };
+            let settings = SpoolConfig {
+                directory: directory.clone(),
+                sync: spool.sync,
+                ..SpoolConfig::default()
+            };
+            let level = config.spool_level();
+            let (beginning, writing, opened) = assemble(&config, level, &settings, parts, &intake)
+                .map_err(|source| BuildError::SpoolUnreadable { directory, source })?;
+            let guard = Guard::of_committer(intake.clone(), opened.handover.clone());
+            intake.open_spool(&config, level, beginning, opened);
+            (committer, reads) = (Some((writing, guard)), Some(work));
+        }
         let network = Simulated {
             agents,
             next: Arc::default(),
             clock: plan.clock.clone(),
         };
         let (seed, now) = (plan.seed.wrapping_add(1), plan.clock.now());
-        let sender = Sender::new(&config, network, intake.clone(), spool, seed, now);
-        let sender = Some((sender, guard(ClientThread::Sender)));
-        let committer = committer.map(|it| (it, guard(ClientThread::Committer)));
+        let sender = Sender::new(&config, network, intake.clone(), seed, now);
+        let sender = Some((sender, Guard::of_sender(intake.clone())));
         let clock = plan.clock;
         Ok(Self {
             sender: SenderByHand {

@@ -138,7 +138,7 @@ mod situations;
 mod transport;
 
 pub use agent_url::{AgentUrl, AgentUrlError};
-pub use client::{Client, ClientBuilder, Close, CloseGuard, Flush, Ready};
+pub use client::{Client, ClientBuilder, Close, CloseGuard, Driver, Flush, Ready};
 pub use config::{AgentOptions, Overflow, SyncMode, host_name};
 #[doc(inline)]
 pub use delivery::{Backoff, Selection, WindowMode};

@@ -35,6 +35,18 @@ pub(crate) fn let_clients_wait_for_it() {
     CLIENTS_WAIT_FOR_IT.set(true);
 }
 
+/// Runs what sends events on whatever thread this is: see [`is_own_thread`] and [`may_wait`].
+pub(crate) fn run_as_clients<T>(run: impl FnOnce() -> T) -> T {
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            CLIENTS_WAIT_FOR_IT.set(self.0);
+        }
+    }
+    let _before = Before(CLIENTS_WAIT_FOR_IT.replace(true));
+    run_as(true, run)
+}
+
 /// Starts a thread that is one of ours.
 ///
 /// # Errors

@@ -5,13 +5,13 @@ use std::ops::{Index, IndexMut};
 /// How hard the client tries, and what it costs. A client has a level of its own, and hands out handles
 /// for [others](crate::Client::at).
 ///
-/// | | `EndToEnd` | `InMemory` | `BestEffort` |
-/// |---|---|---|---|
-/// | kept | on the disk | in memory | in memory |
-/// | kept until | an agent acknowledges it | an agent acknowledges it | one pass over the agents ended |
-/// | sent again after a lost reply or a refusal | yes | yes | never |
-/// | duplicates possible | yes (at least once) | yes (at least once) | no |
-/// | lost when the process dies | what is not [stored](crate::Receipt::stored) | everything pending | everything pending |
+/// | | `EndToEnd` | `StoreOnFailure` | `InMemory` | `BestEffort` |
+/// |---|---|---|---|---|
+/// | kept | on the disk | in memory; on the disk while no agent takes them | in memory | in memory |
+/// | kept until | an agent acknowledges it | an agent acknowledges it | an agent acknowledges it | one pass over the agents ended |
+/// | sent again after a lost reply or a refusal | yes | yes | yes | never |
+/// | duplicates possible | yes (at least once) | yes (at least once) | yes (at least once) | no |
+/// | lost when the process dies | what is not [stored](crate::Receipt::stored) | what is not [on the disk](crate::Receipt::is_on_disk) | everything pending | everything pending |
 ///
 /// An agent's acknowledgement says that its required channels committed the event, nothing more:
 /// Flume has no acknowledgement from the end of a flow.
@@ -21,6 +21,15 @@ pub enum Reliability {
     /// Keep events in memory, within the buffer's bound, and retry until an agent acknowledges.
     #[default]
     InMemory,
+    /// Keep events in memory as long as agents take them. When every agent has failed and the oldest
+    /// event has waited for a second, or when the level's events fill half of their
+    /// [share](crate::Client::at) of the buffer, what waits is written to a
+    /// [spool](crate::ClientBuilder::spool), and what comes after it as well, until the agents have
+    /// caught up; then memory again. While the disk takes nothing, events stay in memory, within the
+    /// buffer's bound. Flume OG's name for its middle level. It has a directory of its own among the
+    /// spool's [places](crate::ClientBuilder::spool_shared), with a quota of its own, opened with the
+    /// first handle for it; a copy of what is under way is kept, of 16 MiB at the most.
+    StoreOnFailure,
     /// Write events to a [spool](crate::ClientBuilder::spool) on the local disk before they are
     /// sent (or, if the disk takes nothing for 2 s or at the close, send them from memory), and
     /// retry until an agent acknowledges, across restarts. Flume OG's name for its write-ahead log.
@@ -31,14 +40,30 @@ pub enum Reliability {
 
 impl Reliability {
     /// Each level at its [`index`](Self::index), the one that keeps least first.
-    pub(crate) const ALL: [Self; 3] = [Self::BestEffort, Self::InMemory, Self::EndToEnd];
+    pub(crate) const ALL: [Self; 4] = [
+        Self::BestEffort,
+        Self::InMemory,
+        Self::StoreOnFailure,
+        Self::EndToEnd,
+    ];
 
     /// Its place in a list with an entry for each level.
     pub(crate) const fn index(self) -> usize {
         match self {
             Self::BestEffort => 0,
             Self::InMemory => 1,
-            Self::EndToEnd => 2,
+            Self::StoreOnFailure => 2,
+            Self::EndToEnd => 3,
+        }
+    }
+
+    /// Whether its events can lie on the disk: a client needs a [spool](crate::ClientBuilder::spool) for
+    /// it.
+    #[must_use]
+    pub const fn has_spool(self) -> bool {
+        match self {
+            Self::BestEffort | Self::InMemory => false,
+            Self::StoreOnFailure | Self::EndToEnd => true,
         }
     }
 }
@@ -48,6 +73,7 @@ impl Reliability {
 pub(crate) struct PerLevel<T> {
     best_effort: T,
     in_memory: T,
+    store_on_failure: T,
     end_to_end: T,
 }
 
@@ -57,13 +83,19 @@ impl<T> PerLevel<T> {
         Self {
             best_effort: make(Reliability::BestEffort),
             in_memory: make(Reliability::InMemory),
+            store_on_failure: make(Reliability::StoreOnFailure),
             end_to_end: make(Reliability::EndToEnd),
         }
     }
 
     /// All of them, the one of the level that keeps least first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Reliability, &T)> {
-        let all = [&self.best_effort, &self.in_memory, &self.end_to_end];
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Reliability, &T)> + Clone {
+        let all = [
+            &self.best_effort,
+            &self.in_memory,
+            &self.store_on_failure,
+            &self.end_to_end,
+        ];
         Reliability::ALL.into_iter().zip(all)
     }
 
@@ -72,6 +104,7 @@ impl<T> PerLevel<T> {
         let all = [
             &mut self.best_effort,
             &mut self.in_memory,
+            &mut self.store_on_failure,
             &mut self.end_to_end,
         ];
         Reliability::ALL.into_iter().zip(all)
@@ -85,6 +118,7 @@ impl<T> Index<Reliability> for PerLevel<T> {
         match level {
             Reliability::BestEffort => &self.best_effort,
             Reliability::InMemory => &self.in_memory,
+            Reliability::StoreOnFailure => &self.store_on_failure,
             Reliability::EndToEnd => &self.end_to_end,
         }
     }
@@ -95,6 +129,7 @@ impl<T> IndexMut<Reliability> for PerLevel<T> {
         match level {
             Reliability::BestEffort => &mut self.best_effort,
             Reliability::InMemory => &mut self.in_memory,
+            Reliability::StoreOnFailure => &mut self.store_on_failure,
             Reliability::EndToEnd => &mut self.end_to_end,
         }
     }

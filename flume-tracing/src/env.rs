@@ -23,7 +23,7 @@ const LOG: &str = "FLUME_LOG";
 /// |---|---|---|
 /// | `FLUME_AGENTS` | agents, with commas between them: `avro://a:4141,avro://b:4141`. `avro://` may be left out | none, one is needed |
 /// | `FLUME_SPOOL` | the directory that keeps events until agents acknowledge them | none: they are kept in memory |
-/// | `FLUME_RELIABILITY` | `end-to-end`, which needs a spool, `in-memory` or `best-effort` | `end-to-end` with a spool, else `in-memory` |
+/// | `FLUME_RELIABILITY` | `end-to-end` or `store-on-failure`, which need a spool, `in-memory` or `best-effort` | `end-to-end` with a spool, else `in-memory` |
 /// | `FLUME_LOG` | which records are taken, as in `info,hyper=warn` | all |
 ///
 /// A variable that is empty counts as one that is not there.
@@ -89,7 +89,8 @@ pub enum InitError {
     Filter(#[source] flume_appender::FilterError),
     /// No such reliability.
     #[error(
-        "{RELIABILITY} is {value:?}; it may be \"end-to-end\", \"in-memory\" or \"best-effort\""
+        "{RELIABILITY} is {value:?}; it may be \"end-to-end\", \"store-on-failure\", \
+         \"in-memory\" or \"best-effort\""
     )]
     Reliability {
         /// What it is.
@@ -331,6 +332,7 @@ fn without_secrets(url: &str) -> String {
 fn read_reliability(text: String) -> Result<Reliability, InitError> {
     match text.trim().to_ascii_lowercase().as_str() {
         "end-to-end" | "e2e" => Ok(Reliability::EndToEnd),
+        "store-on-failure" | "dfo" => Ok(Reliability::StoreOnFailure),
         "in-memory" => Ok(Reliability::InMemory),
         "best-effort" | "be" => Ok(Reliability::BestEffort),
         _ => Err(InitError::Reliability { value: text }),
@@ -340,6 +342,7 @@ fn read_reliability(text: String) -> Result<Reliability, InitError> {
 fn name_of(reliability: Reliability) -> &'static str {
     match reliability {
         Reliability::EndToEnd => "end-to-end",
+        Reliability::StoreOnFailure => "store-on-failure",
         Reliability::BestEffort => "best-effort",
         _ => "in-memory",
     }

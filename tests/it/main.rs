@@ -27,11 +27,14 @@ mod counters;
 mod delivery;
 #[cfg(target_os = "linux")]
 mod disk_full;
+mod driver;
 mod drops;
 mod encoded;
 mod errors;
 mod failover;
 mod faults;
+#[cfg(unix)]
+mod faulty_network;
 #[cfg(target_os = "linux")]
 mod fork;
 mod guarantees;
@@ -58,4 +61,5 @@ mod spool_limits;
 mod spool_removed;
 #[cfg(target_os = "linux")]
 mod spool_unreadable;
+mod store_on_failure;
 mod support;

@@ -10,6 +10,8 @@
 //!
 //! [`real_kill`] kills a sender and a real agent again and again, and looks for every event.
 //!
+//! [`proxy`] spoils what passes between a client and an agent.
+//!
 //! [`Chain`] puts a real or a small agent between two small ones and tells their story.
 //!
 //! [`sim`], [`spool_sim`] and [`hallway_sim`] are other things: the delivery core in virtual time,
@@ -36,6 +38,8 @@ mod memory;
 mod metrics;
 mod port;
 mod ports;
+#[cfg(unix)]
+pub mod proxy;
 pub mod raw;
 mod real_flume;
 mod real_flume_builder;

@@ -59,6 +59,29 @@ pub fn read_frame(stream: &mut impl Read) -> io::Result<Frame> {
     Ok(Frame { serial, payload })
 }
 
+/// Reads one frame, with all that is around its payload.
+///
+/// # Errors
+///
+/// At the end of the connection.
+pub(crate) fn read_frame_as_it_came(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut frame = Vec::new();
+    let mut read = |count: u32| {
+        let start = frame.len();
+        frame.resize(start + count as usize, 0);
+        stream.read_exact(&mut frame[start..])?;
+        Ok::<_, io::Error>(frame[start..].to_vec())
+    };
+    let number = |bytes: Vec<u8>| u32::from_be_bytes(bytes.try_into().unwrap());
+    read(4)?;
+    for _ in 0..number(read(4)?) {
+        let length = number(read(4)?);
+        assert!(length <= 64 << 20, "a buffer of {length} bytes");
+        read(length)?;
+    }
+    Ok(frame)
+}
+
 fn read_number(stream: &mut impl Read) -> io::Result<u32> {
     let mut number = [0; 4];
     stream.read_exact(&mut number)?;

@@ -46,7 +46,7 @@ impl Lanes {
     pub(crate) fn of(client: &Client, chosen: LevelReliability) -> Result<Self, BuildError> {
         let own = client.reliability();
         let wanted = chosen.0.map(|chosen| chosen.unwrap_or(own));
-        let has_disk = wanted.contains(&Reliability::EndToEnd);
+        let has_disk = wanted.iter().any(|it| it.has_spool());
         let (mut lanes, mut of_level) = (Vec::<Lane>::new(), [0; 5]);
         for (reliability, place) in wanted.into_iter().zip(&mut of_level) {
             let known = |lane: &Lane| lane.client.reliability() == reliability;
@@ -57,7 +57,7 @@ impl Lanes {
                     batch: EventBatch::new(),
                     levels: ByLevel::default(),
                     percent: 0,
-                    is_stored: !has_disk || reliability == Reliability::EndToEnd,
+                    is_stored: !has_disk || reliability.has_spool(),
                 });
             }
         }
@@ -84,6 +84,6 @@ impl Lanes {
     /// Whether some records go to the disk.
     pub(crate) fn has_disk(&self) -> bool {
         let mut lanes = self.lanes.iter();
-        lanes.any(|lane| lane.client.reliability() == Reliability::EndToEnd)
+        lanes.any(|lane| lane.client.reliability().has_spool())
     }
 }

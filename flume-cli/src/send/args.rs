@@ -79,6 +79,8 @@ pub(crate) struct SendArgs {
 pub(super) enum Level {
     /// They stay on the disk and are sent again, by this run or the next; needs --spool
     EndToEnd,
+    /// They stay in memory while agents take them, else on the disk; needs --spool
+    StoreOnFailure,
     /// They stay in memory and are sent again, until the command gives up
     InMemory,
     /// They are tried once with each agent, and dropped
@@ -120,10 +122,15 @@ impl SendArgs {
 
     fn check_reliability(&self) -> Result<(), String> {
         match (self.reliability, &self.spool) {
-            (Some(Level::EndToEnd), None) => Err(
-                "--reliability end-to-end keeps events on the disk: name a directory with --spool DIR"
-                    .to_owned(),
-            ),
+            (Some(level @ (Level::EndToEnd | Level::StoreOnFailure)), None) => {
+                let level = match level {
+                    Level::StoreOnFailure => "store-on-failure",
+                    _ => "end-to-end",
+                };
+                Err(format!(
+                    "--reliability {level} keeps events on the disk: name a directory with --spool DIR"
+                ))
+            }
             (Some(Level::InMemory | Level::BestEffort), Some(_)) => Err(
                 "with --spool events are kept end to end: leave out either --spool or --reliability"
                     .to_owned(),
@@ -205,6 +212,7 @@ impl From<Level> for Reliability {
     fn from(level: Level) -> Self {
         match level {
             Level::EndToEnd => Self::EndToEnd,
+            Level::StoreOnFailure => Self::StoreOnFailure,
             Level::InMemory => Self::InMemory,
             Level::BestEffort => Self::BestEffort,
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Client;
+use super::{Client, Driver};
 use crate::config::{AgentOptions, CommonHeaders, Config, Given, Overflow, SpoolConfig, SyncMode};
 use crate::delivery::{Backoff, Selection, WindowMode};
 use crate::error::BuildError;
@@ -358,6 +358,13 @@ impl ClientBuilder {
             return Client::start_in_memory(self.check()?, agents);
         }
         Client::start(self.check()?)
+    }
+
+    /// The same without the thread `flume-client`: what it does, the [`Driver`] does as a future, for
+    /// services of one thread, and for tests whose runtime plays with time. The other threads are as
+    /// with [`build`](Self::build), and errors too.
+    pub fn build_with_driver(self) -> Result<(Client, Driver), BuildError> {
+        Client::start_with_driver(self.check()?)
     }
 
     /// Events stay in memory, as if agents had taken them. At least one agent is named.

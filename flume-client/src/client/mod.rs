@@ -1,9 +1,11 @@
 //! [`Client`]: the handle that services hold.
 
 mod builder;
+mod driver;
 mod end;
 mod open;
 mod scratch;
+mod spools;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,12 +16,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 pub use builder::ClientBuilder;
+pub use driver::Driver;
+use end::{Answer, Handle};
 pub use end::{Close, CloseGuard};
-use end::{GRACE, Handle};
-#[cfg(test)]
-pub(crate) use open::open_spool;
-#[cfg(feature = "hallway")]
-pub(crate) use open::{Parts, assemble};
+#[cfg(any(feature = "hallway", test))]
+pub(crate) use spools::{Parts, assemble};
 
 use crate::config::{Config, Overflow};
 use crate::error::{AppendBatchError, AppendError, BuildError, FlushError, Refusal};
@@ -67,6 +68,8 @@ use crate::transport::InMemory;
 /// | the last clone is dropped | for 1 s | blocks the thread | in a line on stderr |
 /// | `process::exit`, `abort`, a signal without a handler; the end of `main` with the client in a `static` | no | no | no |
 ///
+/// A client with a [`Driver`] blocks nowhere when it is dropped.
+///
 /// Dropping blocks its thread for that second also where async tasks run on it: the client has
 /// threads of its own and needs none of the runtime's, but other tasks of that thread wait. What is in
 /// a `static` Rust never drops: close such a client at the end, or hold the guard of
@@ -91,11 +94,19 @@ impl Client {
     /// Starts a client whose spool reads and writes through what `disk` makes of its directory.
     pub(crate) fn start_on(
         config: Config,
-        disk: impl FnOnce(Arc<Directory>) -> Arc<dyn Storage>,
+        disk: impl Fn(Arc<Directory>) -> Arc<dyn Storage> + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
         let level = config.reliability;
-        let handle = Arc::new(open::start(config, disk, open::sockets)?);
+        let handle = Arc::new(open::start(config, Box::new(disk), open::sockets)?);
         Ok(Self { handle, level })
+    }
+
+    /// Begins a client whose sender the caller drives.
+    pub(crate) fn start_with_driver(config: Config) -> Result<(Self, Driver), BuildError> {
+        let level = config.reliability;
+        let (handle, driver) = driver::start(config, open::sockets)?;
+        let handle = Arc::new(handle);
+        Ok((Self { handle, level }, driver))
     }
 
     /// Starts a client whose agents are in this process's memory.
@@ -105,7 +116,7 @@ impl Client {
         agents: Arc<InMemory>,
     ) -> Result<Self, BuildError> {
         let (level, network) = (config.reliability, |_: &Arc<Config>, _| Ok(agents));
-        let handle = open::start(config, |directory| directory, network)?;
+        let handle = open::start(config, Box::new(|directory| directory), network)?;
         Ok(Self {
             handle: Arc::new(handle),
             level,
@@ -125,18 +136,21 @@ impl Client {
     }
 
     /// A handle of the same client, with the same agents, connections and buffer, for events that it
-    /// is to try harder with, or less hard. Cheap: make one for each level and keep it.
+    /// is to try harder with, or less hard. Cheap: make one for each level and keep it. Only the first
+    /// one for a level that has a spool, and that the client was not built for, takes a while: it
+    /// opens a [place](ClientBuilder::spool_shared) among the spool's, and starts a thread.
     ///
     /// Events of one level keep their order, as [`WindowMode`](crate::WindowMode) says, and those of
     /// different levels do not wait for each other. No batch mixes levels. When the buffer fills,
     /// what keeps least gives way first: of the levels below the one that the client was
     /// [built](ClientBuilder::reliability) with, best effort is handed back from half of the buffer on,
-    /// and in memory from three quarters on.
+    /// and in memory and store on failure from three quarters on.
     ///
     /// # Errors
     ///
-    /// [`BuildError::NoSpool`]: [`EndToEnd`](Reliability::EndToEnd), and the client was built without
-    /// a spool.
+    /// [`BuildError::NoSpool`]: [`EndToEnd`](Reliability::EndToEnd) or
+    /// [`StoreOnFailure`](Reliability::StoreOnFailure), and the client was built without a spool. What
+    /// keeps a place from being opened, as with [`build`](ClientBuilder::build).
     ///
     /// ```no_run
     /// use flume_client::{Client, Event, Reliability};
@@ -148,8 +162,9 @@ impl Client {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn at(&self, level: Reliability) -> Result<Self, BuildError> {
-        if level == Reliability::EndToEnd && !self.handle.has_spool {
-            return Err(BuildError::NoSpool);
+        if level.has_spool() && self.handle.intake.forked_from().is_none() {
+            let spools = self.handle.spools.as_ref();
+            spools.ok_or(BuildError::NoSpool)?.open(level)?;
         }
         let handle = self.handle.clone();
         Ok(Self { handle, level })
@@ -394,8 +409,7 @@ impl Client {
         });
         Flush {
             client: self.clone(),
-            ticket,
-            timeout,
+            answer: self.handle.answer(ticket, timeout),
         }
     }
 
@@ -407,8 +421,7 @@ impl Client {
         let ticket = self.handle.close(timeout);
         Close {
             handle: self.handle.clone(),
-            ticket,
-            timeout,
+            answer: self.handle.answer(ticket, timeout),
         }
     }
 
@@ -501,15 +514,13 @@ impl Future for Ready {
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Flush {
     client: Client,
-    ticket: Ticket<Result<(), FlushError>>,
-    timeout: Duration,
+    answer: Answer<Result<(), FlushError>>,
 }
 
 impl Flush {
     /// The same for a plain thread.
     pub fn wait(self) -> Result<(), FlushError> {
-        let waited = self.ticket.wait(self.timeout.saturating_add(GRACE));
-        self.result(waited)
+        self.result(self.answer.wait())
     }
 
     fn result(&self, waited: Waited<Result<(), FlushError>>) -> Result<(), FlushError> {
@@ -537,6 +548,8 @@ impl Future for Flush {
     type Output = Result<(), FlushError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.ticket.poll(context).map(|waited| self.result(waited))
+        let this = self.get_mut();
+        let polled = this.answer.poll(context);
+        polled.map(|waited| this.result(waited))
     }
 }

@@ -15,11 +15,15 @@
 //!
 //! What [others](crate::spool::places) left behind is looked after here, too: see [`Adoption`].
 //!
+//! At the level store on failure nothing of that happens as long as agents take events: they go to the
+//! sender from memory, and are stored when [`Spill`] says so.
+//!
 //! While there is trouble, events wait in memory: those of one turn here, the others in the
 //! intake, whose bound holds. What the disk does not take for two seconds, or when the client is
 //! closed, is delivered from memory ([`Uncommitted`]).
 
 mod adoption;
+mod spill;
 #[cfg(test)]
 mod tests;
 mod uncommitted;
@@ -31,6 +35,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use adoption::Adoption;
+use spill::{Memory, Spill};
 use uncommitted::Uncommitted;
 use unread_timer::UnreadTimer;
 
@@ -50,13 +55,15 @@ use crate::spool::{Level, Location, Log, Neighbours, Recovered, Removed, Setting
 const NOTE_AFTER: Duration = Duration::from_secs(1);
 /// How often it is looked whether the directory is still there, when nothing is written.
 const CHECK_AFTER: Duration = Duration::from_secs(30);
-/// Whose events it stores.
-const LEVEL: Reliability = Reliability::EndToEnd;
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// The writing side of a client's spool, and everyone it deals with.
 pub(crate) struct Committer {
+    /// Whose events it stores.
+    level: Reliability,
+    /// When, if not always.
+    spill: Option<Spill>,
     log: Log,
     directory: Arc<dyn Location>,
     spool: SpoolConfig,
@@ -92,6 +99,9 @@ pub(crate) struct Committer {
 
 /// What was decided about a spool.
 pub(crate) struct Plan {
+    pub(crate) level: Reliability,
+    /// The level's part of the buffer, in bytes.
+    pub(crate) buffer_share: usize,
     pub(crate) spool: SpoolConfig,
     pub(crate) settings: Settings,
     pub(crate) sizes: Sizes,
@@ -129,6 +139,8 @@ impl Committer {
         neighbours: Option<Box<dyn Neighbours>>,
     ) -> Self {
         let Plan {
+            level,
+            buffer_share,
             spool,
             settings,
             sizes,
@@ -144,7 +156,11 @@ impl Committer {
             place,
             now,
         );
+        let spills = level == Reliability::StoreOnFailure;
+        let spill = spills.then(|| Spill::new(buffer_share, log.backlog() > 0));
         Self {
+            level,
+            spill,
             log,
             directory,
             adoption,
@@ -204,6 +220,7 @@ impl Committer {
         self.adoption.work(now, finishing, intake, waker);
         let is_exhausted = self.take_chunks();
         self.keep_directory(finishing);
+        self.begin_to_spill(finishing);
         self.commit(finishing);
         self.sync();
         // The others are told of it with the news of a save.
@@ -255,7 +272,11 @@ impl Committer {
             self.log.mark_damaged(*segment);
         }
         if self.retired.events > 0 {
-            self.save_within(SAVE_AFTER);
+            // What was never on the disk need not be noted there.
+            let mut ranges = self.retired.ranges.iter();
+            if self.stores() || ranges.any(|range| self.log.may_hold(*range)) {
+                self.save_within(SAVE_AFTER);
+            }
             if !self.uncommitted.is_empty() {
                 // Some of them may be delivered, and need not be stored any more.
                 self.log.forget_retired();
@@ -266,34 +287,82 @@ impl Committer {
                 }
                 self.report.settled_bytes += settled;
             }
+            self.end_spill();
         }
         finishing
+    }
+
+    /// Whether events go to the disk as they come.
+    fn stores(&self) -> bool {
+        self.spill.as_ref().is_none_or(|spill| spill.stores)
+    }
+
+    /// What is in memory, at the level store on failure.
+    fn memory(&self) -> Memory {
+        Memory {
+            oldest: self.uncommitted.oldest(),
+            bytes: self.uncommitted.bytes(),
+            agents_rest: self.partners.handover.do_agents_rest(),
+        }
+    }
+
+    /// Has what is in memory go to the disk from now on, if it is time for that.
+    fn begin_to_spill(&mut self, finishing: bool) {
+        let (memory, now) = (self.memory(), self.now());
+        if let Some(spill) = &mut self.spill
+            && spill.begins(memory, finishing, now)
+        {
+            // Some of what goes there was acknowledged before, and must not come again.
+            self.save_within(Duration::ZERO);
+            self.save(finishing);
+            self.log_uncommitted();
+        }
+    }
+
+    /// Events are retired: has those that come stay in memory, if agents have caught up.
+    fn end_spill(&mut self) {
+        let handover = &self.partners.handover;
+        if let Some(spill) = &mut self.spill
+            && self.trouble.is_none()
+            && !handover.do_agents_rest()
+            && handover.is_read()
+        {
+            spill.ends();
+        }
     }
 
     /// Takes what came in, unless what came before cannot be stored. `true`: nothing more comes.
     fn take_chunks(&mut self) -> bool {
         let now = self.now();
         let mut state = self.partners.intake.lock_soon();
-        if self.uncommitted.takes_more() {
-            state.take_chunks(LEVEL, &mut self.taken, self.sizes.commit, now);
+        if self.uncommitted.takes_more() || !self.stores() {
+            state.take_chunks(self.level, &mut self.taken, self.sizes.commit, now);
         }
-        let is_exhausted = state.is_exhausted(LEVEL);
+        let is_exhausted = state.is_exhausted(self.level);
         self.is_closed = state.is_closed();
         drop(state);
-        let mut unwritten = 0;
         for chunk in self.taken.drain(..) {
-            let first = self.log.push(&chunk.ends, &chunk.bytes, Level::EndToEnd);
-            assert_eq!(first, chunk.first, "intake and log number events alike");
-            self.report.counted += chunk.frame_bytes();
+            self.uncommitted.push(chunk, now);
+        }
+        if self.stores() {
+            self.log_uncommitted();
+        }
+        is_exhausted
+    }
+
+    /// Hands to the log what it does not have, and begins to write if that is much.
+    fn log_uncommitted(&mut self) {
+        let (log, report) = (&mut self.log, &mut self.report);
+        let mut unwritten = 0;
+        self.uncommitted.log(|chunk| {
+            push(chunk, log, report);
             unwritten += chunk.frame_bytes();
             if unwritten >= self.sizes.write {
                 reached!("a commit is begun while it is made");
-                self.log.write(self.partners.clock.unix_ms());
+                log.write(self.partners.clock.unix_ms());
                 unwritten = 0;
             }
-            self.uncommitted.push(chunk);
-        }
-        is_exhausted
+        });
     }
 
     /// Looks whether the directory is still there, if that is due, and goes on in another one if it
@@ -338,6 +407,9 @@ impl Committer {
     }
 
     fn commit(&mut self, finishing: bool) {
+        if !self.stores() && !self.uncommitted.is_empty() {
+            return;
+        }
         let is_early = self.retry.is_some_and(|(at, _)| self.now() < at);
         if self.uncommitted.is_empty() {
             // All was delivered from memory. Without a try nobody would know when the trouble is over.
@@ -398,11 +470,20 @@ impl Committer {
 
     /// Hands on to the sender what the disk does not take, if that has lasted.
     fn hand_on_unstored(&mut self, now: Instant) {
-        let at = self.uncommitted.hand_on_at(self.is_closed);
-        if at.is_some_and(|at| at <= now) {
+        let at = self
+            .uncommitted
+            .hand_on_at(self.is_closed || self.spill.is_some());
+        let is_due = at.is_some_and(|at| at <= now);
+        if is_due {
             reached!("what the disk does not take is handed on");
+        }
+        if is_due || !self.stores() {
+            let (log, report) = (&mut self.log, &mut self.report);
             let handover = &self.partners.handover;
-            self.uncommitted.hand_on(|chunk| handover.unstored(chunk));
+            self.uncommitted.hand_on(
+                |chunk| push(chunk, log, report),
+                |chunk| handover.unstored(chunk),
+            );
         }
     }
 
@@ -481,14 +562,15 @@ impl Committer {
         let mut wakers = Vec::new();
         let gone = self.gone();
         let mut state = self.partners.intake.lock_soon();
-        state.on_stored(&CommitReport {
+        let report = CommitReport {
             left: self.log.room(),
             stored_upto: self.log.settled_upto(),
             disk_bytes: self.log.disk_bytes(),
             gone,
             trouble: self.told().or(self.adoption.trouble()),
             ..self.report
-        });
+        };
+        state.on_stored(self.level, &report);
         self.partners.intake.offer_room(&mut state, &mut wakers);
         wakers.extend(state.listener_for_news());
         drop(state);
@@ -542,7 +624,9 @@ impl Committer {
             return Turn::Again;
         }
         let retry = self.retry.map(|(at, _)| at);
-        let unstored = self.uncommitted.hand_on_at(self.is_closed);
+        let unstored = self
+            .uncommitted
+            .hand_on_at(self.is_closed || self.spill.is_some());
         // If its time has come already, it waits for room, which comes with what is retired.
         let unstored = unstored.filter(|at| *at > now);
         let Timers {
@@ -551,7 +635,13 @@ impl Committer {
         let check = Some(self.timers.check);
         let adoption = self.adoption.deadline();
         let unread = self.timers.unread.deadline();
-        let timers = [save, note, sync, retry, unstored, check, unread, adoption];
+        let spill = self
+            .spill
+            .as_ref()
+            .and_then(|it| it.deadline(self.memory()));
+        let timers = [
+            save, note, sync, retry, unstored, check, unread, adoption, spill,
+        ];
         let until = timers.into_iter().flatten().min();
         Turn::Sleep { until }
     }
@@ -565,10 +655,18 @@ impl Committer {
             reached!("a close comes before the committer sleeps");
             return false;
         }
-        if !self.uncommitted.takes_more() {
+        let wanted = match self.uncommitted.takes_more() {
+            true => Amount::SOME,
+            // What waits here waits for an agent.
+            false => Amount {
+                events: usize::MAX,
+                bytes: self.sizes.chunk,
+            },
+        };
+        if self.stores() && !self.uncommitted.takes_more() {
             reached!("the committer takes nothing before the disk does");
-            state.sleep_until_closed(LEVEL, waker);
-        } else if !state.lanes[LEVEL].sleep(waker, Amount::SOME) {
+            state.sleep_until_closed(self.level, waker);
+        } else if !state.lanes[self.level].sleep(waker, wanted) {
             return false;
         }
         drop(state);
@@ -585,4 +683,11 @@ impl Committer {
         let at = self.now() + wait;
         self.timers.save = Some(self.timers.save.map_or(at, |due| due.min(at)));
     }
+}
+
+/// Hands a chunk to the log.
+fn push(chunk: &Chunk, log: &mut Log, report: &mut CommitReport<'_>) {
+    let first = log.push(&chunk.ends, &chunk.bytes, Level::EndToEnd);
+    assert_eq!(first, chunk.first, "intake and log number events alike");
+    report.counted += chunk.frame_bytes();
 }

@@ -1,8 +1,11 @@
 use super::*;
-use crate::client::{Client, open_spool};
+use crate::client::{Client, Parts, assemble};
+use crate::clock::SystemClock;
 use crate::event::Event;
 use crate::queue::{OpenedSpool, Request, oneshot};
 use crate::spool::Directory;
+
+const LEVEL: Reliability = Reliability::EndToEnd;
 
 /// A committer that is worked by hand.
 fn committer(sync: SyncMode) -> (tempfile::TempDir, Arc<Intake>, Committer, OpenedSpool) {
@@ -20,19 +23,46 @@ fn committer_in(
     OpenedSpool,
     Arc<Directory>,
 ) {
+    committer_of(LEVEL, sync)
+}
+
+/// The same of a level.
+fn committer_of(
+    level: Reliability,
+    sync: SyncMode,
+) -> (
+    tempfile::TempDir,
+    Arc<Intake>,
+    Committer,
+    OpenedSpool,
+    Arc<Directory>,
+) {
     let home = tempfile::TempDir::new().unwrap();
     let builder = Client::builder().agent("avro://localhost:1");
     let spool = home.path().join("above/spool");
     let builder = builder.spool(spool).spool_free_bytes(0).sync(sync);
     let config = builder.check().unwrap();
     let spool = config.spool.clone().unwrap();
-    let mut own = None;
-    let opened = open_spool(&config, &spool, |directory| {
-        own = Some(directory.clone());
-        directory
-    });
-    let (intake, (committer, spool)) = opened.unwrap();
-    (home, intake, committer, spool, own.unwrap())
+    let intake = Arc::new(Intake::new(&config, Arc::new(SystemClock)));
+    let directory = Directory::open(&spool.directory, spool.access).unwrap();
+    let directory = Arc::new(directory.with_flushing(spool.flushing()));
+    let settings = spool.settings(config.event_bytes_max, directory.limits());
+    let parts = Parts {
+        location: directory.clone(),
+        storage: directory.clone(),
+        neighbours: None,
+        settings: settings.unwrap(),
+        reading: BlockingThread::start("flume-test").unwrap(),
+        clock: Arc::new(SystemClock),
+        draw: Box::new(|| 1),
+    };
+    let opening = assemble(&config, level, &spool, parts, &intake).unwrap();
+    let (beginning, committer, spool) = opening;
+    let handover = spool.handover.clone();
+    let mut state = intake.lock();
+    state.open_spool(&config, level, beginning, &intake.awaited, handover);
+    drop(state);
+    (home, intake, committer, spool, directory)
 }
 
 fn close(intake: &Intake) {
@@ -176,8 +206,7 @@ fn a_last_flush_that_fails_is_told_with_the_end_of_the_client() {
     close(&intake);
     directory.fail_flushes(true);
     spool.handover.finish(Waker::noop());
-    let handover = Some(spool.handover.clone());
-    let thread = crate::error::ClientThread::Committer;
-    committer.run(Guard::new(thread, intake.clone(), handover));
+    let guard = Guard::of_committer(intake.clone(), spool.handover.clone());
+    committer.run(guard);
     assert!(intake.stats().spool.unwrap().trouble.is_some());
 }

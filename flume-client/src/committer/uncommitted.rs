@@ -21,6 +21,10 @@ pub(crate) const DELIVER_UNSTORED_AFTER: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(crate) struct Uncommitted {
     chunks: VecDeque<Taken>,
+    /// Those of all chunks.
+    bytes: usize,
+    /// How many of the first ones the log has.
+    logged: usize,
     /// The first failure since the disk took something last.
     failing_since: Option<Instant>,
 }
@@ -29,6 +33,7 @@ pub(crate) struct Uncommitted {
 struct Taken {
     end: Seq,
     bytes: usize,
+    at: Instant,
     /// `None`: it was handed on unstored.
     chunk: Option<Chunk>,
 }
@@ -38,13 +43,34 @@ impl Uncommitted {
         self.chunks.is_empty()
     }
 
-    /// Takes in a chunk that follows the last one.
-    pub(crate) fn push(&mut self, chunk: Chunk) {
+    /// Takes in a chunk that follows the last one, and that the log does not have.
+    pub(crate) fn push(&mut self, chunk: Chunk, now: Instant) {
+        self.bytes += chunk.bytes.len();
         self.chunks.push_back(Taken {
             end: chunk.range().end,
             bytes: chunk.bytes.len(),
+            at: now,
             chunk: Some(chunk),
         });
+    }
+
+    /// Hands the chunks to the log that it does not have.
+    pub(crate) fn log(&mut self, mut log: impl FnMut(&Chunk)) {
+        for taken in self.chunks.range(self.logged..) {
+            let chunk = taken.chunk.as_ref();
+            log(chunk.expect("what the log does not have was not handed on"));
+        }
+        self.logged = self.chunks.len();
+    }
+
+    /// Bytes of all events.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// When the first chunk was taken.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.chunks.front().map(|taken| taken.at)
     }
 
     /// Whether more chunks are of use: those before are stored, or handed on.
@@ -66,11 +92,13 @@ impl Uncommitted {
     /// were; chunks that were not handed on go to `chunks`.
     pub(crate) fn settle(&mut self, upto: Seq, chunks: &mut Vec<Chunk>) -> usize {
         let settled = self.chunks.partition_point(|taken| taken.end <= upto);
+        self.logged -= settled;
         let mut bytes = 0;
         for taken in self.chunks.drain(..settled) {
             bytes += taken.bytes;
             chunks.extend(taken.chunk);
         }
+        self.bytes -= bytes;
         bytes
     }
 
@@ -84,12 +112,22 @@ impl Uncommitted {
         (!self.takes_more()).then_some(at)
     }
 
-    /// Hands chunks to `takes` until it gives one back.
-    pub(crate) fn hand_on(&mut self, mut takes: impl FnMut(Chunk) -> Result<(), Chunk>) {
-        for taken in &mut self.chunks {
-            if let Some(chunk) = taken.chunk.take()
-                && let Err(chunk) = takes(chunk)
-            {
+    /// Hands chunks to `takes` until it gives one back, and before that each to the log, if it does
+    /// not have it.
+    pub(crate) fn hand_on(
+        &mut self,
+        mut log: impl FnMut(&Chunk),
+        mut takes: impl FnMut(Chunk) -> Result<(), Chunk>,
+    ) {
+        for (place, taken) in self.chunks.iter_mut().enumerate() {
+            let Some(chunk) = taken.chunk.take() else {
+                continue;
+            };
+            if place == self.logged {
+                log(&chunk);
+                self.logged += 1;
+            }
+            if let Err(chunk) = takes(chunk) {
                 taken.chunk = Some(chunk);
                 return;
             }
@@ -113,8 +151,9 @@ mod tests {
     fn three() -> Uncommitted {
         let mut uncommitted = Uncommitted::default();
         for first in [0, 10, 20] {
-            uncommitted.push(chunk(first, 10));
+            uncommitted.push(chunk(first, 10), Instant::now());
         }
+        uncommitted.log(|_| ());
         uncommitted
     }
 
@@ -132,27 +171,56 @@ mod tests {
     }
 
     #[test]
+    fn each_chunk_is_logged_once_before_it_is_handed_on() {
+        let (mut uncommitted, now) = (Uncommitted::default(), Instant::now());
+        for first in [0, 10, 20] {
+            uncommitted.push(chunk(first, 10), now);
+        }
+        assert_eq!(
+            (uncommitted.bytes(), uncommitted.oldest()),
+            (300, Some(now))
+        );
+        let mut logged = Vec::new();
+        let takes = |chunk: Chunk| match chunk.first.number() {
+            10 => Err(chunk),
+            _ => Ok(()),
+        };
+        uncommitted.hand_on(|chunk| logged.push(chunk.first.number()), takes);
+        assert_eq!(logged, [0, 10], "the second was not taken");
+        let mut left = Vec::new();
+        assert_eq!(uncommitted.settle(Seq::new(20), &mut left), 200);
+        uncommitted.log(|chunk| logged.push(chunk.first.number()));
+        assert_eq!(logged, [0, 10, 20]);
+        assert_eq!(uncommitted.settle(Seq::new(30), &mut left), 100);
+        assert_eq!((uncommitted.bytes(), uncommitted.oldest()), (0, None));
+    }
+
+    #[test]
     fn what_was_handed_on_is_let_go_of_without_its_chunk_and_more_is_taken_then() {
         let (mut uncommitted, start) = (three(), Instant::now());
         uncommitted.fail(start);
         let mut handed_on = Vec::new();
-        uncommitted.hand_on(|chunk| match chunk.first.number() {
-            20 => Err(chunk),
-            first => {
-                handed_on.push(first);
-                Ok(())
-            }
-        });
+        uncommitted.hand_on(
+            |_| (),
+            |chunk| match chunk.first.number() {
+                20 => Err(chunk),
+                first => {
+                    handed_on.push(first);
+                    Ok(())
+                }
+            },
+        );
         assert_eq!(handed_on, [0, 10]);
         assert!(!uncommitted.takes_more(), "the third has no room yet");
         let mut left = Vec::new();
         let upto = Seq::new(19);
         assert_eq!(uncommitted.settle(upto, &mut left), 100, "the first");
         assert!(left.is_empty());
-        uncommitted.hand_on(|_| Ok(()));
+        uncommitted.hand_on(|_| (), |_| Ok(()));
         assert!(uncommitted.takes_more() && !uncommitted.is_empty());
         assert_eq!(uncommitted.hand_on_at(true), None);
-        uncommitted.push(chunk(30, 1));
+        uncommitted.push(chunk(30, 1), Instant::now());
+        uncommitted.log(|_| ());
         assert_eq!(uncommitted.settle(Seq::new(31), &mut left), 210);
         let left: Vec<Seq> = left.iter().map(|chunk| chunk.first).collect();
         assert_eq!(left, [Seq::new(30)], "one that was never handed on");

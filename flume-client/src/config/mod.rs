@@ -40,9 +40,8 @@ pub enum Overflow {
     /// [`Lost::shed`](crate::stats::Lost::shed), as soon as three quarters of the buffer are used.
     /// The rest is for what comes before the client's thread can look; beyond that, events are
     /// handed back all the same. Of several [levels](crate::Client::at) the one that keeps least gives
-    /// its events up first. Not for a client whose own level is
-    /// [`Reliability::EndToEnd`](crate::Reliability::EndToEnd), which keeps what it took: beside another
-    /// level, its events are handed back.
+    /// its events up first. Not for a client whose own level has a spool, which keeps what it took:
+    /// beside another level, its events are handed back.
     DropOldest,
 }
 
@@ -136,9 +135,18 @@ impl Config {
     pub(crate) fn buffer_share(&self, level: Reliability) -> usize {
         let all = self.buffer_bytes_max;
         match (self.reliability, level) {
-            (Reliability::InMemory | Reliability::EndToEnd, Reliability::BestEffort) => all / 2,
-            (Reliability::EndToEnd, Reliability::InMemory) => all / 4 * 3,
-            _ => all,
+            (own, _) if level.index() >= own.index() => all,
+            (_, Reliability::BestEffort) => all / 2,
+            (_, Reliability::InMemory | Reliability::StoreOnFailure) => all / 4 * 3,
+            (_, Reliability::EndToEnd) => all,
+        }
+    }
+
+    /// The level whose spool is opened when the client is built, if there is a spool.
+    pub(crate) fn spool_level(&self) -> Reliability {
+        match self.reliability {
+            Reliability::StoreOnFailure => Reliability::StoreOnFailure,
+            _ => Reliability::EndToEnd,
         }
     }
 
@@ -190,7 +198,7 @@ impl Config {
         };
         spool.check(self.event_bytes_max)?;
         match (self.overflow, self.reliability) {
-            (Overflow::DropOldest, Reliability::EndToEnd) => Err(BuildError::DropsStored),
+            (Overflow::DropOldest, level) if level.has_spool() => Err(BuildError::DropsStored),
             _ => Ok(()),
         }
     }

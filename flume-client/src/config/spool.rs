@@ -88,8 +88,8 @@ impl SpoolConfig {
             None => Reliability::default(),
         };
         match (wanted.unwrap_or(fitting), &spool) {
-            (Reliability::EndToEnd, None) => Err(BuildError::NoSpool),
-            (reliability, _) => Ok((reliability, spool)),
+            (level, None) if level.has_spool() => Err(BuildError::NoSpool),
+            (level, _) => Ok((level, spool)),
         }
     }
 

@@ -207,6 +207,12 @@ impl Core {
         self.lanes.of(level).batches.is_ready()
     }
 
+    /// Whether every agent has failed, and none is tried again yet.
+    #[must_use]
+    pub fn do_agents_rest(&self) -> bool {
+        select::do_all_rest(&self.agents, self.now)
+    }
+
     /// Whether a connection has nothing under way, so that what somebody begins to wait for would be
     /// sent at once.
     #[must_use]
@@ -338,7 +344,7 @@ impl Core {
         call.batch.tried = Some(agent);
         let level = call.batch.level;
         match level {
-            Reliability::InMemory | Reliability::EndToEnd => {
+            Reliability::InMemory | Reliability::StoreOnFailure | Reliability::EndToEnd => {
                 self.lanes.of_mut(level).batches.put_back(call.batch);
             }
             Reliability::BestEffort => self.retire(&call.batch, Outcome::Lost(loss)),

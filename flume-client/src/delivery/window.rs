@@ -237,9 +237,9 @@ mod tests {
     #[test]
     fn the_ordered_mode_has_room_for_a_call_of_each_level() {
         let mut window = Window::new(WindowMode::Ordered);
-        assert_eq!(window.size(), 3);
+        assert_eq!(window.size(), 4);
         window.on_refused();
-        assert_eq!(settle(&mut window, 16, 1000), 3);
+        assert_eq!(settle(&mut window, 16, 1000), 4);
     }
 
     #[test]

@@ -42,6 +42,10 @@ pub(crate) struct HandoverState {
     unreadable: Arc<[UnreadableEvents]>,
     /// The committer has let go of the spool.
     has_ended: bool,
+    /// The sender reads from the disk, or has to.
+    is_behind: bool,
+    /// Every agent has failed, and none is tried again yet.
+    do_agents_rest: bool,
     sender: Option<Waker>,
     retired: Retirements,
     finishing: bool,
@@ -101,6 +105,7 @@ impl Handover {
         state.chunks.extend(chunks.extract_if(.., fits));
         if !chunks.is_empty() {
             reached!("stored chunks find no room with the sender");
+            state.is_behind = true;
         }
         state.chunk_bytes = bytes;
         state.readable_upto = state.readable_upto.max(upto);
@@ -157,6 +162,26 @@ impl Handover {
         state.finishing
     }
 
+    /// Committer: whether the sender has read what is on the disk, as far as it has looked.
+    pub(crate) fn is_read(&self) -> bool {
+        !self.lock().is_behind
+    }
+
+    /// Committer: whether no agent takes events.
+    pub(crate) fn do_agents_rest(&self) -> bool {
+        self.lock().do_agents_rest
+    }
+
+    /// Sender: whether every agent has failed and none is tried again yet.
+    pub(crate) fn agents_rest(&self, rest: bool) {
+        let mut state = self.lock();
+        state.do_agents_rest = rest;
+        wake(state, |state| {
+            let committer = state.committer.take_if(|_| rest);
+            committer.map(|(waker, _)| waker)
+        });
+    }
+
     /// Committer: goes to sleep until `events` events are retired. `false`: they already are.
     pub(crate) fn sleep(&self, waker: &Waker, events: u64) -> bool {
         let mut state = self.lock();
@@ -171,6 +196,7 @@ impl Handover {
     /// Sender: what is there of the events from `position` on.
     pub(crate) fn next(&self, position: Seq, waker: &Waker) -> Next {
         let mut state = self.lock();
+        state.is_behind = false;
         let limit = match state.chunks.front() {
             Some(chunk) if chunk.first == position => {
                 reached!("a chunk reaches the sender in memory");
@@ -186,6 +212,7 @@ impl Handover {
         };
         if position < limit {
             reached!("the next events are on the disk");
+            state.is_behind = true;
             let segments = state.segments.clone();
             return Next::OnDisk { limit, segments };
         }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::awaited::Awaited;
+use super::handover::Handover;
 use super::lane::Lane;
 use super::oneshot::Promise;
 use super::opened_spool::OpenedSpool;
@@ -56,11 +57,10 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    /// `spool` is where the events of a spool begin, if there is one.
-    pub(crate) fn new(config: &Config, spool: Option<Beginning>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(config: &Config, clock: Arc<dyn Clock>) -> Self {
         let awaited = Arc::default();
         Self {
-            state: Mutex::new(IntakeState::new(config, spool, &awaited)),
+            state: Mutex::new(IntakeState::new(config, &awaited)),
             awaited,
             capacity: PerLevel::new(|level| config.buffer_share(level)),
             event_bytes_max: config.event_bytes_max,
@@ -272,6 +272,33 @@ impl Intake {
         wakeup::wake(wakers);
     }
 
+    /// A level has a spool from now on, which begins there and is written by another thread of the
+    /// client. None of its events have come in. `false`: the client is closed.
+    pub(crate) fn open_spool(
+        &self,
+        config: &Config,
+        level: Reliability,
+        beginning: Beginning,
+        spool: OpenedSpool,
+    ) -> bool {
+        let mut state = self.lock();
+        if state.closed {
+            return false;
+        }
+        let handover = spool.handover.clone();
+        state.open_spool(config, level, beginning, &self.awaited, handover);
+        state.requests.push(Request::Open { level, spool });
+        let listener = state.listener.take();
+        drop(state);
+        wakeup::wake(listener);
+        true
+    }
+
+    /// What the sender has to do with each thread that writes a spool.
+    pub(crate) fn handovers(&self) -> Vec<Arc<Handover>> {
+        self.lock().handovers.clone()
+    }
+
     /// Hands the sender the events of a dead process, to be sent from its own directory. `false`:
     /// they would not be sent any more.
     pub(crate) fn adopt(&self, events: u64, spool: OpenedSpool) -> bool {
@@ -445,7 +472,7 @@ mod tests {
     fn intake() -> Intake {
         let builder = Client::builder().agent("avro://localhost:1");
         let config = builder.buffer_bytes(100).event_bytes(100).check().unwrap();
-        Intake::new(&config, None, Arc::new(SystemClock))
+        Intake::new(&config, Arc::new(SystemClock))
     }
 
     #[test]

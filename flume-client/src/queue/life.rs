@@ -2,8 +2,8 @@
 //!
 //! | | then |
 //! |---|---|
-//! | a thread ends in good order | the other one is told |
-//! | a thread panics | nothing more is taken, the other one ends too; what is in memory goes to the disk if it can |
+//! | a thread ends in good order | the others are told |
+//! | a thread panics | nothing more is taken, the others end too; what is in memory goes to the disk if it can |
 //! | the last one has ended | it is known what became of every event, and everybody who waits is told |
 
 use std::sync::Arc;
@@ -18,22 +18,28 @@ use crate::error::ClientThread;
 pub(crate) struct Guard {
     thread: ClientThread,
     intake: Arc<Intake>,
-    /// With a spool.
+    /// Of the thread that writes a spool: its own.
     handover: Option<Arc<Handover>>,
     is_done: bool,
 }
 
 impl Guard {
-    /// The intake must know how many of these there are.
-    pub(crate) fn new(
-        thread: ClientThread,
-        intake: Arc<Intake>,
-        handover: Option<Arc<Handover>>,
-    ) -> Self {
+    /// For the thread that delivers.
+    pub(crate) fn of_sender(intake: Arc<Intake>) -> Self {
         Self {
-            thread,
+            thread: ClientThread::Sender,
             intake,
-            handover,
+            handover: None,
+            is_done: false,
+        }
+    }
+
+    /// For a thread that writes a spool.
+    pub(crate) fn of_committer(intake: Arc<Intake>, handover: Arc<Handover>) -> Self {
+        Self {
+            thread: ClientThread::Committer,
+            intake,
+            handover: Some(handover),
             is_done: false,
         }
     }
@@ -49,10 +55,12 @@ impl Drop for Guard {
         if !self.is_done {
             self.intake.fail(self.thread);
         }
-        if let Some(handover) = &self.handover {
-            match self.thread {
-                ClientThread::Sender => drop(handover.finish(Waker::noop())),
-                ClientThread::Committer => handover.ended(),
+        match &self.handover {
+            Some(handover) => handover.ended(),
+            None => {
+                for handover in self.intake.handovers() {
+                    handover.finish(Waker::noop());
+                }
             }
         }
         self.intake.thread_ended();

@@ -54,11 +54,6 @@ impl OpenedSpool {
             handover: Arc::new(Handover::new(log.next(), log.segments(), sizes.waiting)),
         }
     }
-
-    /// The spool itself.
-    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
-        self.storage.clone()
-    }
 }
 
 impl fmt::Debug for OpenedSpool {

@@ -94,13 +94,30 @@ impl Receipt {
 
     /// Resolves when the event is safe from the end of this process: with
     /// [`Reliability::EndToEnd`](crate::Reliability::EndToEnd) when it is on the disk, as
-    /// [`SyncMode`](crate::SyncMode) says, or, if the disk takes nothing, when an agent has it. The
-    /// other levels store in memory, so there it resolves at once.
+    /// [`SyncMode`](crate::SyncMode) says, or, if the disk takes nothing, when an agent has it; with
+    /// [`StoreOnFailure`](crate::Reliability::StoreOnFailure) when an agent has it, or if none takes
+    /// it, when it is on the disk. The other levels store in memory, so there it resolves at once.
     pub fn stored(&self) -> Stored<'_> {
         Stored::new(&self.slot.facts.stored, self.sequence)
     }
 
-    /// The same for a plain thread, which it blocks for `timeout` at the longest.
+    /// Whether the event is kept on the disk at this moment, so that it survives the end of this
+    /// process: stored, and neither acknowledged nor given up. With
+    /// [`StoreOnFailure`](crate::Reliability::StoreOnFailure) that says that it was moved there because
+    /// no agent took it. Waits for nothing.
+    #[must_use]
+    pub fn is_on_disk(&self) -> bool {
+        if self.slot.forked_from().is_some() || !self.slot.facts.level.has_spool() {
+            return false;
+        }
+        // An acknowledgement is told before the mark passes an event that was never stored.
+        let is_stored = self.slot.facts.stored.is_stored(self.sequence);
+        let outcome = self.slot.lock().outcome(self.sequence);
+        is_stored && outcome.is_none()
+    }
+
+    /// What [`stored`](Self::stored) waits for, for a plain thread, which it blocks for `timeout` at the
+    /// longest.
     pub fn wait_stored(&self, timeout: Duration) -> Result<(), StoreError> {
         self.slot.facts.stored.wait(self.sequence, timeout)
     }

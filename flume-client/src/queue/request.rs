@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::oneshot::Promise;
 use super::opened_spool::OpenedSpool;
 use crate::error::FlushError;
-use crate::reliability::PerLevel;
+use crate::reliability::{PerLevel, Reliability};
 use crate::seq::Seq;
 use crate::stats::report::Report;
 
@@ -17,6 +17,11 @@ pub(crate) enum Request {
         upto: PerLevel<Seq>,
         timeout: Duration,
         promise: Promise<Result<(), FlushError>>,
+    },
+    /// A level's events come from this spool from now on.
+    Open {
+        level: Reliability,
+        spool: OpenedSpool,
     },
     /// Send the events of a dead process from its own directory.
     Adopt(OpenedSpool),

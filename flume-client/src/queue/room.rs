@@ -86,6 +86,8 @@ impl Beginning {
 pub(crate) enum StoreWhen {
     /// Before they are sent, as far as the disk takes them: end to end.
     Always(Room),
+    /// When no agent takes them, as far as the disk takes them: store on failure.
+    OnFailure(Room),
     /// They are in the buffer until they are retired: in memory, best effort.
     Never,
 }
@@ -111,6 +113,10 @@ pub(crate) struct Room {
     /// For a spool directory that was removed: events below this number were in it, and so many of
     /// them are not retired.
     gone: (Seq, u64),
+    /// Bytes of all files.
+    disk_bytes: u64,
+    /// What keeps events from being stored.
+    trouble: Option<Arc<SpoolError>>,
 }
 
 /// Events that are taken, and neither stored nor retired.
@@ -124,19 +130,20 @@ pub(crate) struct Unstored {
 impl StoreWhen {
     fn room(&self) -> Option<&Room> {
         match self {
-            Self::Always(room) => Some(room),
+            Self::Always(room) | Self::OnFailure(room) => Some(room),
             Self::Never => None,
         }
     }
 
     fn room_mut(&mut self) -> Option<&mut Room> {
         match self {
-            Self::Always(room) => Some(room),
+            Self::Always(room) | Self::OnFailure(room) => Some(room),
             Self::Never => None,
         }
     }
 
-    /// Whether this can be taken in; `trouble` is what may be why not. Inlined for `append`, which
+    /// Whether this can be taken in; `trouble` is what may be why not. What goes to the disk only on
+    /// failure needs no room there: without it, it waits in the buffer. Inlined for `append`, which
     /// pays for each instruction of it.
     #[inline]
     pub(crate) fn check(
@@ -144,8 +151,10 @@ impl StoreWhen {
         amount: Amount,
         trouble: Option<&Arc<SpoolError>>,
     ) -> Result<(), Refusal> {
-        self.room()
-            .map_or(Ok(()), |room| room.check(amount, trouble))
+        match self {
+            Self::Always(room) => room.check(amount, trouble),
+            Self::OnFailure(_) | Self::Never => Ok(()),
+        }
     }
 
     /// Events came in that will take so many bytes of frames.
@@ -164,9 +173,9 @@ impl StoreWhen {
     }
 
     /// A commit was made.
-    pub(crate) fn on_stored(&mut self, report: &CommitReport<'_>, stats: &mut Stats) {
+    pub(crate) fn on_stored(&mut self, report: &CommitReport<'_>) {
         if let Some(room) = self.room_mut() {
-            room.on_stored(report, stats);
+            room.on_stored(report);
         }
     }
 
@@ -174,8 +183,9 @@ impl StoreWhen {
     pub(crate) fn on_retired(&mut self, range: SeqRange, bytes: usize, stats: &mut Stats) {
         match self {
             Self::Never => stats.pending_bytes -= bytes,
-            // Its bytes left the buffer when it was stored.
-            Self::Always(room) if range.end <= room.stored_upto => {}
+            Self::OnFailure(room) => {
+                room.retire(range);
+            }
             Self::Always(room) => {
                 let unstored = room.retire(range);
                 if unstored > 0 {
@@ -199,9 +209,9 @@ impl StoreWhen {
     pub(crate) fn lost_at_end(&self, next: Seq, pending: u64, has_failed: bool) -> Unstored {
         let unstored = self.unstored(next);
         let sent = match self {
-            Self::Always(_) if !has_failed => return unstored,
+            Self::Always(_) | Self::OnFailure(_) if !has_failed => return unstored,
             // A panic may have come between two counters.
-            Self::Always(_) => unstored.total().min(pending),
+            Self::Always(_) | Self::OnFailure(_) => unstored.total().min(pending),
             Self::Never => pending,
         };
         Unstored { sent, unsent: 0 }
@@ -209,8 +219,16 @@ impl StoreWhen {
 
     /// Bytes of the spool that are taken, and how many there may be.
     pub(crate) fn fill(&self) -> Option<(u64, u64)> {
-        let room = self.room()?;
+        let Self::Always(room) = self else {
+            return None;
+        };
         Some((room.capacity.saturating_sub(room.free()), room.capacity))
+    }
+
+    /// Bytes of its files, and what keeps events from being stored.
+    pub(crate) fn disk(&self) -> (u64, Option<&Arc<SpoolError>>) {
+        let room = self.room();
+        room.map_or((0, None), |room| (room.disk_bytes, room.trouble.as_ref()))
     }
 
     /// How many events were in a spool's directory that was removed.
@@ -244,10 +262,13 @@ impl Room {
             retired: BTreeMap::new(),
             sent_upto: next,
             gone: (Seq::ZERO, 0),
+            disk_bytes: 0,
+            trouble: None,
         }
     }
 
-    /// An agent has acknowledged these events. Says how many of them are not stored.
+    /// An agent has acknowledged these events. Says how many of them are not stored. The bytes of
+    /// the others left the buffer when they were.
     fn retire(&mut self, range: SeqRange) -> u64 {
         let unstored = range.not_below(self.stored_upto);
         if !unstored.is_empty() {
@@ -306,16 +327,10 @@ impl Room {
     }
 
     /// Takes in what a commit changed.
-    fn on_stored(&mut self, report: &CommitReport<'_>, stats: &mut Stats) {
-        let stored_upto = report.stored_upto.max(self.stored_upto);
-        if let Some(spool) = &mut stats.spool {
-            spool.stored += report.stored_events;
-            spool.commits += report.commits;
-            spool.disk_bytes = report.disk_bytes;
-            spool.trouble = report.trouble.cloned();
-        }
-        stats.pending_bytes -= report.settled_bytes;
-        self.advance(stored_upto);
+    fn on_stored(&mut self, report: &CommitReport<'_>) {
+        self.disk_bytes = report.disk_bytes;
+        self.trouble = report.trouble.cloned();
+        self.advance(report.stored_upto.max(self.stored_upto));
         self.gone = report.gone;
         self.left = report.left;
         self.uncounted -= report.counted;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::awaited::Awaited;
 use super::chunk::Chunk;
+use super::handover::Handover;
 use super::lane::{Lane, Spares};
 use super::oneshot::Promise;
 use super::receipt::{Name, Receipt};
@@ -44,6 +45,8 @@ pub(crate) struct IntakeState {
     left: Vec<(PathBuf, Arc<[UnreadableEvents]>)>,
     /// Threads of the client that have not ended.
     pub(super) running: u32,
+    /// What the sender has to do with each thread that writes a spool.
+    pub(super) handovers: Vec<Arc<Handover>>,
     /// The sender while it sleeps: woken by requests, news and failures.
     pub(super) listener: Option<Waker>,
     /// There is no room in the buffer, whatever is in it.
@@ -60,35 +63,24 @@ pub(super) struct RoomWait {
 }
 
 impl IntakeState {
-    /// `spool` is where the events of a spool begin, if there is one.
-    pub(super) fn new(config: &Config, spool: Option<Beginning>, awaited: &Arc<Awaited>) -> Self {
+    pub(super) fn new(config: &Config, awaited: &Arc<Awaited>) -> Self {
         let agents = &config.agents;
         let stats = agents.iter().cloned().map(AgentStats::new).collect();
-        let has_spool = spool.is_some();
-        let (mut of_spool, mut known) = (spool, None);
         let lanes = PerLevel::new(|level| {
-            let spool = of_spool.take_if(|_| level == Reliability::EndToEnd);
-            let mut beginning = spool.unwrap_or_else(Beginning::in_memory);
-            let store = match beginning.spool.take() {
-                Some((spool, room)) => {
-                    known = Some(spool);
-                    StoreWhen::Always(room)
-                }
-                None => StoreWhen::Never,
-            };
-            Lane::new(level, config, &beginning, store, awaited.clone())
+            let beginning = Beginning::in_memory();
+            Lane::new(level, config, &beginning, StoreWhen::Never, awaited.clone())
         });
         Self {
             stats: Stats {
                 agents: stats,
-                spool: known,
                 ..Stats::default()
             },
             lanes,
             times: Times::new(agents.len()),
             has_news: false,
             spares: Spares::new(config.sizes.chunk),
-            running: if has_spool { 2 } else { 1 },
+            running: 1,
+            handovers: Vec::new(),
             requests: Vec::new(),
             ready: Vec::new(),
             closed: false,
@@ -97,6 +89,34 @@ impl IntakeState {
             #[cfg(feature = "test")]
             plays_full: false,
         }
+    }
+
+    /// A level has a spool from now on, with a thread that writes it. None of its events have come in.
+    pub(crate) fn open_spool(
+        &mut self,
+        config: &Config,
+        level: Reliability,
+        beginning: Beginning,
+        awaited: &Arc<Awaited>,
+        handover: Arc<Handover>,
+    ) {
+        let mut beginning = beginning;
+        let store = match beginning.spool.take() {
+            Some((known, room)) => {
+                match &self.stats.spool {
+                    None => self.stats.spool = Some(known),
+                    Some(_) => known.notes.iter().for_each(|note| self.add_note(note)),
+                }
+                match level {
+                    Reliability::StoreOnFailure => StoreWhen::OnFailure(room),
+                    _ => StoreWhen::Always(room),
+                }
+            }
+            None => StoreWhen::Never,
+        };
+        self.lanes[level] = Lane::new(level, config, &beginning, store, awaited.clone());
+        self.handovers.push(handover);
+        self.running += 1;
     }
 
     /// Moves events of a level that came in to `chunks`, oldest first, until those are `bytes_max`
@@ -121,13 +141,24 @@ impl IntakeState {
         self.closed && self.lanes[level].is_empty()
     }
 
-    /// Brings what is known of the spool up to date.
-    pub(crate) fn on_stored(&mut self, report: &CommitReport<'_>) {
-        let trouble = |stats: &Stats| stats.spool.as_ref().and_then(|spool| spool.trouble.clone());
-        let before = trouble(&self.stats);
-        let lane = &mut self.lanes[Reliability::EndToEnd];
-        lane.store.on_stored(report, &mut self.stats);
-        self.has_news |= before != trouble(&self.stats);
+    /// Brings what is known of a level's spool up to date.
+    pub(crate) fn on_stored(&mut self, level: Reliability, report: &CommitReport<'_>) {
+        self.lanes[level].store.on_stored(report);
+        self.stats.pending_bytes -= report.settled_bytes;
+        if level == Reliability::StoreOnFailure {
+            self.stats.spilled += report.stored_events;
+        }
+        let Some(spool) = &mut self.stats.spool else {
+            return;
+        };
+        spool.stored += report.stored_events;
+        spool.commits += report.commits;
+        let disks = self.lanes.iter().map(|(_, lane)| lane.store.disk());
+        spool.disk_bytes = disks.clone().map(|(bytes, _)| bytes).sum();
+        // What keeps most is told first.
+        let trouble = disks.filter_map(|(_, trouble)| trouble).last();
+        self.has_news |= spool.trouble.as_ref() != trouble;
+        spool.trouble = trouble.cloned();
     }
 
     /// Something about the spool that its operator should know.
@@ -210,8 +241,9 @@ impl IntakeState {
         if self.running > 0
             && let Some(spool) = &mut stats.spool
         {
-            let lane = &self.lanes[Reliability::EndToEnd];
-            spool.unstored = lane.store.unstored(lane.next).total();
+            let lanes = self.lanes.iter().map(|(_, lane)| lane);
+            let unstored = lanes.map(|lane| lane.store.unstored(lane.next).total());
+            spool.unstored = unstored.sum();
         }
         stats
     }

@@ -95,7 +95,7 @@ impl DurableMark {
         self.generation.is_past().then(|| self.generation.process())
     }
 
-    fn is_stored(&self, sequence: Seq) -> bool {
+    pub(super) fn is_stored(&self, sequence: Seq) -> bool {
         sequence.number() < self.upto.load(Ordering::Acquire)
     }
 

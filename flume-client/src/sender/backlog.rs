@@ -79,6 +79,8 @@ pub(super) struct Backlog {
     miscounted: i64,
     unreadable: Arc<[UnreadableEvents]>,
     retired: Retirements,
+    /// The committer was told that no agent takes events.
+    has_told_rest: bool,
 }
 
 /// A read that failed and will be tried again.
@@ -111,6 +113,7 @@ impl Backlog {
             miscounted: 0,
             unreadable: Arc::default(),
             retired: Retirements::default(),
+            has_told_rest: false,
             spool,
         };
         if !backlog.segments.unread.is_empty() {
@@ -199,6 +202,14 @@ impl Backlog {
     /// Tells the committer what is retired.
     pub(super) fn settle(&mut self) {
         self.spool.handover.retire(&mut self.retired);
+    }
+
+    /// Tells the committer whether every agent has failed and none is tried again yet.
+    pub(super) fn tell_rest(&mut self, rest: bool) {
+        if self.has_told_rest != rest {
+            self.has_told_rest = rest;
+            self.spool.handover.agents_rest(rest);
+        }
     }
 
     /// Whether everything that was taken in is stored and was given out, except what cannot be

@@ -62,20 +62,16 @@ pub(super) struct News {
     pub(super) quiet_ends: Vec<(AgentId, AgentError)>,
 }
 
+/// Whether callers' events of a level come straight from the queue: not by the thread that can write
+/// them to the disk.
+pub(super) fn takes_from_callers(level: Reliability) -> bool {
+    !level.has_spool()
+}
+
 impl Dispatch {
-    /// Events of a spool, if there is one, are end to end.
-    pub(super) fn new(
-        config: &Config,
-        seed: u64,
-        epoch: Instant,
-        spool: Option<OpenedSpool>,
-    ) -> Self {
-        let settings = &config.delivery;
-        let batches = HELD_BATCHES * settings.batch_bytes_max as usize;
-        let held_max = batches.max(config.sizes.held_min);
-        let is_ordered = settings.window == WindowMode::Ordered;
-        let mut dispatch = Self {
-            core: Core::new(settings.clone(), seed),
+    pub(super) fn new(config: &Config, seed: u64, epoch: Instant) -> Self {
+        Self {
+            core: Core::new(config.delivery.clone(), seed),
             lanes: PerLevel::default(),
             unacked: PerLevel::default(),
             news: News::default(),
@@ -84,18 +80,26 @@ impl Dispatch {
             is_stopped: false,
             items: Vec::new(),
             ends: Vec::new(),
-        };
-        if let Some(spool) = spool {
-            let (level, backlog) = (
-                Reliability::EndToEnd,
-                Backlog::new(spool, held_max, is_ordered),
-            );
-            // The core counts events from 0, unless it is told of those that are retired.
-            let next = backlog.next();
-            dispatch.lanes[level].backlog = Some(backlog);
-            dispatch.step(epoch, Input::Skip { level, next });
         }
-        dispatch
+    }
+
+    /// A level's events come from this spool. It has had none before.
+    pub(super) fn open_spool(
+        &mut self,
+        now: Instant,
+        level: Reliability,
+        spool: OpenedSpool,
+        config: &Config,
+    ) {
+        let settings = &config.delivery;
+        let batches = HELD_BATCHES * settings.batch_bytes_max as usize;
+        let held_max = batches.max(config.sizes.held_min);
+        let is_ordered = settings.window == WindowMode::Ordered;
+        let backlog = Backlog::new(spool, held_max, is_ordered);
+        // The core counts events from 0, unless it is told of those that are retired.
+        let next = backlog.next();
+        self.lanes[level].backlog = Some(backlog);
+        self.step(now, Input::Skip { level, next });
     }
 
     pub(super) fn step(&mut self, now: Instant, input: Input<'_>) {
@@ -135,11 +139,6 @@ impl Dispatch {
                 lane.retired.push((range, bytes, outcome));
             }
         }
-    }
-
-    /// Whether callers' events of a level come straight from the queue: not by the disk.
-    pub(super) fn takes_from_callers(&self, level: Reliability) -> bool {
-        self.lanes[level].backlog.is_none()
     }
 
     /// Takes in events of a level, which are the next ones.
@@ -187,6 +186,9 @@ impl Dispatch {
             return false;
         };
         backlog.settle();
+        if level == Reliability::StoreOnFailure {
+            backlog.tell_rest(self.core.do_agents_rest());
+        }
         if self.is_stopped {
             return false;
         }

@@ -14,6 +14,7 @@
 //! | `backlog`, `reading` | the next events, from memory or from the disk |
 //! | `updates` | what callers are to be told |
 //! | `requests` | flush and close |
+//! | `running` | all of it as a future, on a runtime's clock |
 //! | `watch`, `speaker` | when health is looked at, and who is told of changes |
 
 mod adopted;
@@ -22,66 +23,35 @@ mod dispatch;
 mod reading;
 mod requests;
 mod route;
+mod running;
 mod speaker;
 mod updates;
 mod watch;
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use adopted::Adopted;
 use backlog::Backlog;
+use dispatch::takes_from_callers;
 use fastrand::Rng;
 use requests::{Closing, FINISH_TIMEOUT, Flush, deadline_after};
 use route::Route;
+pub(crate) use running::{Running, run};
 use speaker::Speaker;
-use tokio::time::{Sleep, sleep_until};
 use updates::Updates;
 use watch::Watch;
 
 use crate::config::{Config, Overflow};
 use crate::delivery::Input;
 use crate::error::FlushError;
-use crate::own_thread;
-use crate::queue::{Amount, Guard, Intake, OpenedSpool, Promise, Request, Turn, wakeup};
-use crate::random;
+use crate::queue::{Amount, Intake, OpenedSpool, Promise, Request, Turn, oneshot, wakeup};
 use crate::reliability::{PerLevel, Reliability};
 use crate::seq::Seq;
 use crate::situations::reached;
 use crate::stats::report::Report;
-use crate::transport::{ClientRuntime, Network};
-
-/// The body of the client's thread, which holds the guard: works until the client is closed, then
-/// ends. The last thread that ends tells every caller what became of its events.
-pub(crate) fn run<N>(
-    runtime: &ClientRuntime,
-    config: &Arc<Config>,
-    network: N,
-    intake: &Arc<Intake>,
-    spool: Option<OpenedSpool>,
-    guard: Guard,
-) where
-    N: Network<Link: Unpin> + Unpin,
-{
-    own_thread::let_clients_wait_for_it();
-    let running = || {
-        let (seed, now) = (random::draw(), Instant::now());
-        Running {
-            sender: Sender::new(config, network, intake.clone(), spool, seed, now),
-            timer: Box::pin(sleep_until(now.into())),
-        }
-    };
-    // A timer is made where the runtime is.
-    runtime.block_on(async { running().await });
-    guard.end();
-}
-
-/// Turns in a row before the runtime looks at the sockets again, at the price of a system call.
-/// Without that, callers who never pause would keep the answers from being read.
-const TURNS_MAX: u32 = 8;
+use crate::transport::Network;
 
 pub(crate) struct Sender<N: Network> {
     own: Route<N>,
@@ -109,7 +79,6 @@ impl<N: Network> Sender<N> {
         config: &Arc<Config>,
         network: N,
         intake: Arc<Intake>,
-        spool: Option<OpenedSpool>,
         seed: u64,
         now: Instant,
     ) -> Self {
@@ -123,7 +92,7 @@ impl<N: Network> Sender<N> {
             .map(|it| it.notes.clone());
         watch.note(&notes.unwrap_or_default());
         Self {
-            own: Route::new(config, &network, random.u64(..), now, spool),
+            own: Route::new(config, &network, random.u64(..), now),
             adopted: None,
             config: config.clone(),
             network,
@@ -158,7 +127,7 @@ impl<N: Network> Sender<N> {
             let dispatch = &self.own.dispatch;
             let is_awaited = awaited[level] > dispatch.lanes[level].next;
             let is_due = is_asked || is_awaited || state.lanes[level].has_come_in(wanted[level]);
-            if is_due && dispatch.takes_from_callers(level) {
+            if is_due && takes_from_callers(level) {
                 state.take_chunks(level, chunks, usize::MAX, now);
             }
         }
@@ -215,7 +184,7 @@ impl<N: Network> Sender<N> {
         let mut left = (pending_bytes - most) as u64;
         let mut has_shed = false;
         for level in Reliability::ALL {
-            if left > 0 && self.own.dispatch.takes_from_callers(level) {
+            if left > 0 && takes_from_callers(level) {
                 let before = self.own.dispatch.lanes[level].retired.len();
                 let bytes = left;
                 self.own.step(now, Input::Shed { level, bytes });
@@ -290,6 +259,7 @@ impl<N: Network> Sender<N> {
 
     fn on_request(&mut self, now: Instant, request: Request) {
         match request {
+            Request::Open { level, spool } => return self.own.open_spool(now, level, spool),
             Request::Adopt(spool) => return self.adopt(now, spool),
             Request::Flush {
                 upto,
@@ -397,7 +367,7 @@ impl<N: Network> Sender<N> {
     /// Gives up what is in memory alone.
     fn give_up_memory(&mut self, now: Instant) {
         for level in Reliability::ALL {
-            if self.own.dispatch.takes_from_callers(level) {
+            if takes_from_callers(level) {
                 self.own.step(now, Input::Abandon { level });
             }
         }
@@ -406,6 +376,26 @@ impl<N: Network> Sender<N> {
         } else {
             reached!("the sender ends with events in the spool");
         }
+    }
+
+    /// Ends now and without the network, because nobody will give it another turn: as a close that gives
+    /// no time does, but that it does not wait for the committer.
+    pub(crate) fn give_up(&mut self, now: Instant) {
+        self.own.dispatch.stop();
+        self.own.disconnect();
+        if let Some(adopted) = &mut self.adopted {
+            adopted.stop(now, now);
+            adopted.route.disconnect();
+        }
+        let (promise, _) = oneshot();
+        let timeout = Duration::ZERO;
+        self.intake.request(|_| Request::Close { timeout, promise });
+        self.exchange(now);
+        self.end_adopted(now);
+        self.give_up_memory(now);
+        self.exchange(now);
+        self.say_last(now);
+        self.hand_back_requests();
     }
 
     /// Those who still wait get their answer when the client has ended: only then is it known.
@@ -446,7 +436,8 @@ impl<N: Network> Sender<N> {
             return;
         }
         let seed = self.random.u64(..);
-        let route = Route::new(&self.config, &self.network, seed, now, Some(spool));
+        let mut route = Route::new(&self.config, &self.network, seed, now);
+        route.open_spool(now, Reliability::EndToEnd, spool);
         self.adopted = Some(Adopted::new(route));
     }
 
@@ -490,7 +481,7 @@ impl<N: Network> Sender<N> {
             return false;
         }
         for level in Reliability::ALL {
-            let takes = dispatch.takes_from_callers(level);
+            let takes = takes_from_callers(level);
             if takes && !state.lanes[level].sleep(waker, self.wanted(level, now)) {
                 return false;
             }
@@ -519,37 +510,5 @@ impl<N: Network> Sender<N> {
             true => Turn::Again,
             false => self.sleep(now, context.waker()),
         }
-    }
-}
-
-/// The sender on the runtime's clock.
-struct Running<N: Network> {
-    sender: Sender<N>,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl<N: Network + Unpin> Future for Running<N>
-where
-    N::Link: Unpin,
-{
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { sender, timer } = self.get_mut();
-        for _ in 0..TURNS_MAX {
-            match sender.turn(Instant::now(), context) {
-                Turn::Again => {}
-                Turn::End => return Poll::Ready(()),
-                Turn::Sleep { until: None } => return Poll::Pending,
-                Turn::Sleep { until: Some(at) } => {
-                    timer.as_mut().reset(at.into());
-                    if timer.as_mut().poll(context).is_pending() {
-                        return Poll::Pending;
-                    }
-                }
-            }
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
     }
 }

@@ -35,15 +35,9 @@ struct Attempt<L> {
 }
 
 impl<N: Network> Route<N> {
-    pub(super) fn new(
-        config: &Arc<Config>,
-        network: &N,
-        seed: u64,
-        epoch: Instant,
-        spool: Option<OpenedSpool>,
-    ) -> Self {
+    pub(super) fn new(config: &Arc<Config>, network: &N, seed: u64, epoch: Instant) -> Self {
         Self {
-            dispatch: Dispatch::new(config, seed, epoch, spool),
+            dispatch: Dispatch::new(config, seed, epoch),
             attempts: BTreeMap::new(),
             config: config.clone(),
             network: network.clone(),
@@ -53,6 +47,12 @@ impl<N: Network> Route<N> {
 
     pub(super) fn step(&mut self, now: Instant, input: Input<'_>) {
         self.dispatch.step(now, input);
+        self.carry_out();
+    }
+
+    /// A level's events come from this spool.
+    pub(super) fn open_spool(&mut self, now: Instant, level: Reliability, spool: OpenedSpool) {
+        self.dispatch.open_spool(now, level, spool, &self.config);
         self.carry_out();
     }
 
@@ -259,7 +259,7 @@ mod tests {
         let names = Names::start(&config.agents, 0).unwrap();
         let means = Means { names, spool: None };
         let network = Sockets::new(config.clone(), means);
-        let mut route = Route::new(&config, &network, 1, now, None);
+        let mut route = Route::new(&config, &network, 1, now);
         let chunk = Chunk {
             first: crate::seq::Seq::ZERO,
             bytes: vec![0; 10],

@@ -146,6 +146,11 @@ impl Log {
         self.pending.first().unwrap_or(self.next)
     }
 
+    /// Whether any of these events can be in the segments.
+    pub(crate) fn may_hold(&self, range: SeqRange) -> bool {
+        range.first < self.stored_end()
+    }
+
     /// Where the numbers in the segments end.
     fn stored_end(&self) -> Seq {
         if self.durable_upto < self.run.first {

@@ -7,6 +7,9 @@ use crate::seq::{Seq, SeqRange};
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     bytes: Vec<u8>,
+    /// How many of the first bytes are of frames that are forgotten. They are let go of when they are
+    /// half of all, so that each byte is moved once at the most.
+    forgotten: usize,
     frames: Vec<PendingFrame>,
     /// How many of the first frames are written.
     written: usize,
@@ -126,14 +129,17 @@ impl Pending {
 
     /// Forgets what is written, which is durable now; says where its numbers end.
     pub(super) fn forget_written(&mut self) -> Option<Seq> {
-        let bytes = self.unwritten_start();
+        self.forgotten = self.unwritten_start();
         let written = std::mem::take(&mut self.written);
         let last = self.frames.drain(..written).next_back();
-        self.bytes.drain(..bytes);
-        self.bytes.shrink_to(BYTES_KEPT);
-        for frame in &mut self.frames {
-            frame.start -= bytes;
-            frame.end -= bytes;
+        if self.forgotten * 2 >= self.bytes.len() {
+            let bytes = std::mem::take(&mut self.forgotten);
+            self.bytes.drain(..bytes);
+            self.bytes.shrink_to(BYTES_KEPT);
+            for frame in &mut self.frames {
+                frame.start -= bytes;
+                frame.end -= bytes;
+            }
         }
         last.map(|frame| frame.range().end)
     }

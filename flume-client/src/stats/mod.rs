@@ -62,6 +62,9 @@ pub struct Stats {
     pub batches_retried: u64,
     /// Connections attempted.
     pub connects: u64,
+    /// Events of [`StoreOnFailure`](Reliability::StoreOnFailure) that were written to the disk, because
+    /// no agent took them or they filled the buffer. They are in [`SpoolStats::stored`], too.
+    pub spilled: u64,
     /// What of that is of each level that events came at, the one that keeps least first.
     pub levels: Vec<LevelStats>,
     /// Each agent, in order of preference.
@@ -118,7 +121,8 @@ pub struct Timing {
 #[non_exhaustive]
 pub struct SpoolStats {
     /// Where it is: the directory that was given, or this process's
-    /// [place](crate::ClientBuilder::spool_shared) in it.
+    /// [place](crate::ClientBuilder::spool_shared) in it. If the client is used at both levels that
+    /// have a spool, that of the one it was built for; the other figures are then of both.
     pub directory: PathBuf,
     /// What was found when it was opened, or begun anew elsewhere, or later, and is no trouble, and
     /// its operator should know: that a group may write to the directory, that another user has a
@@ -130,14 +134,15 @@ pub struct SpoolStats {
     pub stored: u64,
     /// The commits that this took, each with one flush of the device.
     pub commits: u64,
-    /// Events that were taken and are not stored. They are among those pending.
+    /// Events that were taken and are not stored; of store on failure, those in memory. They are among
+    /// those pending.
     pub unstored: u64,
     /// Of those pending, events of processes that are gone. They are sent from where those left
     /// them in the directory, have no part in the other figures here, and no flush waits for them.
     pub adopted: u64,
     /// Of those delivered: sent from memory, because the disk did not take them in time.
     pub delivered_unstored: u64,
-    /// Bytes on the disk, of at most `spool_bytes`.
+    /// Bytes on the disk, of at most `spool_bytes` for each level that has a spool.
     pub disk_bytes: u64,
     /// What keeps events from being stored; they wait in memory. `None` if all is well.
     pub trouble: Option<Arc<SpoolError>>,

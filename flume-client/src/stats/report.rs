@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{Lost, Stats};
 use crate::error::{AgentError, ClientThread};
-use crate::reliability::Reliability;
 
 /// What became of all events of a client.
 ///
@@ -48,9 +47,9 @@ impl Report {
     pub(crate) fn of(stats: &Stats) -> Self {
         let spool = stats.spool.as_ref();
         let own = stats.own_pending();
-        let on_disk = spool.map_or(0, |spool| {
-            stats.level(Reliability::EndToEnd).pending - spool.adopted - spool.unstored
-        });
+        let levels = stats.levels.iter().filter(|it| it.level.has_spool());
+        let spooled: u64 = levels.map(|it| it.pending).sum();
+        let on_disk = spool.map_or(0, |spool| spooled - spool.adopted - spool.unstored);
         Self {
             delivered: stats.delivered,
             delivered_unstored: spool.map_or(0, |spool| spool.delivered_unstored),

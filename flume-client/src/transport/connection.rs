@@ -20,6 +20,7 @@ use super::session::{Envelope, Heard, Session};
 use super::stream::Stream;
 use super::tcp::{self, Means};
 use crate::agent_url::AgentUrl;
+use crate::clock;
 use crate::config::Config;
 use crate::delivery::{AgentId, Batch, CallId};
 use crate::error::AgentError;
@@ -45,7 +46,7 @@ impl Network for Sockets {
     type Link = Connection;
 
     fn now(&self) -> Instant {
-        Instant::now()
+        clock::now()
     }
 
     fn connect(&self, agent: AgentId) -> Option<Connection> {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::network::{Link, Network, Progress, Verdict};
+use crate::clock;
 use crate::delivery::{AgentId, Batch, CallId};
 use crate::event::Event;
 use crate::queue::{Unacked, wakeup};
@@ -119,7 +120,7 @@ impl Network for Arc<InMemory> {
     type Link = InMemoryLink;
 
     fn now(&self) -> Instant {
-        Instant::now()
+        clock::now()
     }
 
     fn connect(&self, _: AgentId) -> Option<InMemoryLink> {

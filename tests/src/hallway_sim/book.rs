@@ -357,6 +357,13 @@ impl Book {
         }
     }
 
+    /// Those of the events from this one on that are not on the disk, by their receipts.
+    pub(super) fn not_on_disk(&self, from: usize) -> Vec<usize> {
+        let receipts = self.receipts.range(from..);
+        let missing = receipts.filter(|(_, receipt)| !receipt.is_on_disk());
+        missing.map(|(id, _)| *id).collect()
+    }
+
     /// Everything that is stored by the client's word so far.
     pub(super) fn mark(&mut self) {
         for (id, receipt) in &self.receipts {
@@ -379,7 +386,7 @@ impl Book {
         self.next_in_order = None;
         for record in &mut self.records {
             if record.life == Life::Alive {
-                let is_spooled = is_spooled && record.level == Reliability::EndToEnd;
+                let is_spooled = is_spooled && record.level.has_spool();
                 record.life = match (is_spooled, record.is_marked) {
                     (false, _) => Life::Gone,
                     (true, true) => Life::Due,

@@ -8,6 +8,7 @@ use flume_client::Reliability;
 use flume_client::spool::{FileName, SpoolError};
 use flume_client::stats::Stats as Counters;
 
+use super::agents::Mood;
 use super::promise::{Check, ensure};
 use super::world::{NOTED_AFTER, SECOND, TURNS_MAX, World, lock};
 use crate::spool_sim::disk::{Faults, SimDisk};
@@ -65,6 +66,7 @@ impl World {
         self.check_adopted(&counters)?;
         self.check_room()?;
         self.check_levels()?;
+        self.check_spill()?;
         self.check_idle()?;
         self.check_noted()
     }
@@ -77,7 +79,8 @@ impl World {
         let is_full = |trouble: &Arc<SpoolError>| **trouble == SpoolError::Quota;
         let is_well = spool.as_ref().is_none_or(|it| match &it.trouble {
             Some(trouble) => is_full(trouble),
-            None => it.unstored == 0,
+            // What waits in memory may do so.
+            None => it.unstored == 0 || self.plan.level == Reliability::StoreOnFailure,
         });
         ensure(is_well, "a disk that works again is used again", || {
             format!("{spool:?}")
@@ -154,6 +157,47 @@ impl World {
             side.refused == before,
             "with nothing pending there is room",
             || format!("{counters:?}"),
+        )
+    }
+
+    /// What no agent takes goes to the disk, and comes from there; then events stay in memory again.
+    fn check_spill(&mut self) -> Check {
+        if self.plan.level != Reliability::StoreOnFailure {
+            return Ok(());
+        }
+        let agents = 0..self.plan.delivery.agents.len();
+        let set_mood = |world: &Self, mood| {
+            let mut net = lock(&world.net);
+            agents.clone().for_each(|agent| net.set_mood(agent, mood));
+        };
+        set_mood(self, Mood::Down);
+        let first = lock(&self.book).next_id();
+        lock(&self.side()).append(3)?;
+        self.settle(self.clock.elapsed() + 10 * SECOND)?;
+        self.settle(self.clock.elapsed() + 10 * SECOND)?;
+        let missing = lock(&self.book).not_on_disk(first);
+        let counters = lock(&self.side()).callers.stats();
+        ensure(
+            missing.is_empty() && counters.spilled > 0,
+            "what no agent takes goes to the disk",
+            || format!("not {missing:?} from {first} on: {counters:?}"),
+        )?;
+        set_mood(self, Mood::Good);
+        self.settle(self.clock.elapsed() + 60 * SECOND)?;
+        let commits = |stats: &Counters| stats.spool.as_ref().map_or(0, |it| it.commits);
+        let before = lock(&self.side()).callers.stats();
+        for _ in 0..3 {
+            lock(&self.side()).append(1)?;
+            // In between, somebody begins to wait for it.
+            self.settle(self.clock.elapsed() + SECOND)?;
+            self.settle(self.clock.elapsed() + 10 * SECOND)?;
+        }
+        let counters = lock(&self.side()).callers.stats();
+        let is_delivered = before.pending + counters.pending == 0;
+        ensure(
+            is_delivered && commits(&before) == commits(&counters),
+            "what agents take stays in memory",
+            || format!("{before:?}, then {counters:?}"),
         )
     }
 

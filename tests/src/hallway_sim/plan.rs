@@ -84,7 +84,7 @@ impl Plan {
             spool: is_spooled.then(|| settings(random, chunk_bytes.max(event_bytes + 16))),
             delivery: delivery(random),
             level: match is_spooled {
-                true => Reliability::EndToEnd,
+                true => spooled_level(seed),
                 false => Reliability::InMemory,
             },
             other_levels: other_levels(seed),
@@ -140,6 +140,14 @@ fn settings(random: &mut Rng, chunk: usize) -> Settings {
         frame_bytes_max,
         bytes_max: segment_bytes * segments + CURSOR_BYTES as u64 + random.u64(0..4096),
         free_bytes_min: 0,
+    }
+}
+
+/// The level of the spool, drawn apart for the reason that the others are.
+fn spooled_level(seed: u64) -> Reliability {
+    match generator(seed ^ 0x50f).u32(0..3) {
+        0 => Reliability::StoreOnFailure,
+        _ => Reliability::EndToEnd,
     }
 }
 

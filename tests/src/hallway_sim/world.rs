@@ -9,7 +9,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use flume_client::hallway::{CommitterByHand, Hallway, Plan as Parts, Spool};
 use flume_client::spool::{FileName, Level, Log, Storage};
-use flume_client::{Overflow, SyncMode, WindowMode};
+use flume_client::{Overflow, Reliability, SyncMode, WindowMode};
 
 use super::agents::{Mood, Net};
 use super::book::{Book, event};
@@ -96,7 +96,7 @@ impl World {
         let is_sound = self.plan.is_disk_sound() && !self.plan.closes;
         {
             let mut book = lock(&self.book);
-            book.is_strict = is_sound;
+            book.is_strict = is_sound && self.plan.level == Reliability::EndToEnd;
             let is_calm = is_sound && !self.plan.bad_agents && !self.plan.kills;
             let is_calm = is_calm && !self.plan.power_losses && self.plan.spool.is_some();
             let is_ordered = self.plan.delivery.window == WindowMode::Ordered;
@@ -471,12 +471,26 @@ impl World {
         self.stats.closes += 1;
         let timeout = Duration::from_millis(self.random.u64(0..3000));
         self.close_within(timeout)?;
+        self.check_kept()?;
         self.machine.set_meanwhile(None);
         lock(&self.book).mark();
         self.drop_client();
         self.disk.end_process();
         lock(&self.book).end_run(self.plan.spool.is_some(), None);
         self.open()
+    }
+
+    /// What no agent took before the close is on the disk, if that had room.
+    fn check_kept(&self) -> Check {
+        let stats = lock(&self.side()).callers.stats();
+        let is_well = stats.spool.as_ref().is_some_and(|it| it.trouble.is_none());
+        let lost = stats.level(self.plan.level).lost;
+        let is_kept = lost.closed + lost.unknown == 0;
+        ensure(
+            is_kept || !is_well || !self.plan.is_disk_sound(),
+            "what is in memory goes to the disk at the close",
+            || format!("{stats:?}"),
+        )
     }
 
     pub(super) fn close_within(&mut self, timeout: Duration) -> Check {

@@ -11,7 +11,7 @@ mod script;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::resume_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -105,6 +105,12 @@ impl Agent {
     #[must_use]
     pub fn url(&self) -> String {
         self.port.url()
+    }
+
+    /// The same as an address.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.port.addr()
     }
 
     /// Listens on the same port as before.

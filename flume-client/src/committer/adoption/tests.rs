@@ -16,9 +16,10 @@ use crate::config::CHUNK_BYTES;
 use crate::delivery::{AgentId, Outcome};
 use crate::queue::Request;
 use crate::queue::{Beginning, Room};
+use crate::reliability::Reliability;
 use crate::spool::{
-    Directory, Level, NetworkFileSystem, Operation, SEGMENT_HEADER_BYTES, Shared, Survey, Watched,
-    open_first_free,
+    Directory, Level, NetworkFileSystem, Operation, SEGMENT_HEADER_BYTES, SegmentList, Shared,
+    Survey, Watched, open_first_free,
 };
 use crate::stats::SpoolStats;
 
@@ -92,6 +93,12 @@ impl Scene {
             spool: Some((SpoolStats::default(), room)),
             ..Beginning::in_memory()
         };
+        let intake = Intake::new(&config, Arc::new(SystemClock));
+        let handover = Arc::new(Handover::new(Seq::ZERO, SegmentList::default(), 1));
+        let (level, awaited) = (Reliability::EndToEnd, &intake.awaited);
+        let mut state = intake.lock();
+        state.open_spool(&config, level, beginning, awaited, handover);
+        drop(state);
         let beside = Arc::default();
         let neighbours = WatchedPlaces {
             places: spool.neighbours().unwrap(),
@@ -99,7 +106,7 @@ impl Scene {
         };
         let neighbours = Some(Box::new(neighbours) as _);
         Self {
-            intake: Intake::new(&config, Some(beginning), Arc::new(SystemClock)),
+            intake,
             adoption: Adoption::new(
                 neighbours,
                 settings,

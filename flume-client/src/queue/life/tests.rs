@@ -119,7 +119,8 @@ fn client_on(place: &Place, mood: Mood) -> (Client, MoodyDisk) {
     let disk = MoodyDisk::default();
     disk.set(mood);
     let beside = disk.clone();
-    let client = Client::start_on(builder.check().unwrap(), |directory| {
+    let client = Client::start_on(builder.check().unwrap(), move |directory| {
+        let beside = beside.clone();
         Arc::new(Watched::new(directory, move |it| beside.before(it)))
     });
     (client.unwrap(), disk)
@@ -269,9 +270,9 @@ fn a_panic_of_the_sender_ends_the_client_and_what_was_taken_is_in_the_spool() {
 #[test]
 fn a_thread_that_cannot_be_started_ends_the_other_one() {
     let config = Client::builder().agent("avro://localhost:1").check();
-    let intake = Arc::new(Intake::new(&config.unwrap(), None, Arc::new(SystemClock)));
+    let intake = Arc::new(Intake::new(&config.unwrap(), Arc::new(SystemClock)));
     let thread = ClientThread::Sender;
-    drop(Guard::new(thread, intake.clone(), None));
+    drop(Guard::of_sender(intake.clone()));
     let refusal = intake
         .append(Reliability::InMemory, &Event::new(""))
         .unwrap_err();
@@ -328,12 +329,12 @@ fn what_a_slow_disk_takes_after_the_close_is_neither_reported_lost_nor_lost() {
 fn without_a_spool_what_was_taken_is_lost_as_unknown_when_the_thread_panics() {
     let builder = Client::builder().agent("avro://localhost:1");
     let config = builder.reliability(Reliability::InMemory).check().unwrap();
-    let intake = Arc::new(Intake::new(&config, None, Arc::new(SystemClock)));
+    let intake = Arc::new(Intake::new(&config, Arc::new(SystemClock)));
     let receipt = intake
         .append(Reliability::InMemory, &Event::new("left over"))
         .unwrap();
     let thread = ClientThread::Sender;
-    let guard = Guard::new(thread, intake.clone(), None);
+    let guard = Guard::of_sender(intake.clone());
     let panicked = thread::spawn(move || {
         let _guard = guard;
         std::panic::resume_unwind(Box::new("on purpose"));

@@ -1,0 +1,373 @@
+//! Store on failure: in memory while agents take events, on the disk while none does.
+
+use std::path::Path;
+use std::time::Duration;
+
+use flume_client::spool::{Directory, SpoolError, Survey};
+use flume_client::{BuildError, Client, ClientBuilder, DeliveryError, Receipt, Reliability};
+use flume_client::{Event, WindowMode};
+use flume_tests::wait_until;
+use tempfile::TempDir;
+
+use crate::support::{
+    ANSWER_WITHIN, Agent, Answer, GOOD, Greeting, HOUR, PATIENCE, Port, Script, answers,
+    append_all, assert_balanced, assert_each_at_least_once, assert_each_once, client_at, client_of,
+    event, first_answers, give_up, greets,
+};
+#[cfg(target_os = "linux")]
+use crate::support::{Other, tell, wait_for_end};
+
+const LEVEL: Reliability = Reliability::StoreOnFailure;
+const EVENTS: u64 = 250;
+
+fn stored_on_failure(builder: ClientBuilder, directory: &Path) -> Client {
+    let builder = builder.spool(directory).spool_free_bytes(0);
+    builder.reliability(LEVEL).build().unwrap()
+}
+
+/// A client whose agent is not there.
+fn without_agent(home: &TempDir) -> (Agent, Client) {
+    let mut agent = Agent::good();
+    agent.stop();
+    let client = stored_on_failure(client_of(&[&agent]), home.path());
+    (agent, client)
+}
+
+/// Events that a directory holds, for who opens it next.
+fn pending_in(directory: &Path) -> u64 {
+    let directory = Directory::look(directory).unwrap();
+    Survey::take(&directory, |_| Ok(())).unwrap().events()
+}
+
+fn wait_until_on_disk(receipts: &[Receipt]) {
+    let are_there = || receipts.iter().all(Receipt::is_on_disk);
+    wait_until("events to be on the disk", PATIENCE, are_there).unwrap();
+}
+
+/// How often the disk was written.
+fn commits(client: &Client) -> u64 {
+    client.stats().spool.unwrap().commits
+}
+
+/// Runs a client against an agent that follows these scripts, one connection after the other,
+/// until everything is delivered, and says which events the agent stored.
+fn stored_under(scripts: impl Into<Vec<Script>>) -> Vec<u64> {
+    let home = TempDir::new().unwrap();
+    let agent = Agent::scripted(scripts);
+    let builder = client_of(&[&agent]).request_timeout(ANSWER_WITHIN);
+    let client = stored_on_failure(builder, home.path());
+    let receipts = append_all(&client, 0..EVENTS);
+    client.flush(PATIENCE).wait().unwrap();
+    for receipt in &receipts {
+        receipt.wait(Duration::ZERO).unwrap();
+        assert!(!receipt.is_on_disk(), "it is nowhere but with the agent");
+    }
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_eq!(pending_in(home.path()), 0);
+    agent.stored()
+}
+
+#[test]
+fn while_an_agent_takes_events_nothing_is_written() {
+    const COUNT: u64 = 10_000;
+    let home = TempDir::new().unwrap();
+    let agent = Agent::good();
+    let client = stored_on_failure(client_of(&[&agent]), home.path());
+    let receipts = append_all(&client, 0..COUNT);
+    for receipt in &receipts {
+        receipt.wait_stored(PATIENCE).unwrap();
+        assert!(!receipt.is_on_disk());
+    }
+    let stats = client.stats();
+    assert_balanced(&stats);
+    let spool = stats.spool.as_ref().unwrap();
+    assert_eq!((stats.spilled, spool.commits, spool.stored), (0, 0, 0));
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), COUNT);
+    assert_eq!(pending_in(home.path()), 0);
+}
+
+#[test]
+fn what_no_agent_takes_goes_to_the_disk_and_comes_from_there_and_then_memory_is_used_again() {
+    let home = TempDir::new().unwrap();
+    let (mut agent, client) = without_agent(&home);
+    let receipts = append_all(&client, 0..EVENTS);
+    wait_until_on_disk(&receipts);
+    // What comes now follows the others there.
+    let later = append_all(&client, EVENTS..2 * EVENTS);
+    later.last().unwrap().wait_stored(PATIENCE).unwrap();
+    let stats = client.stats();
+    assert_eq!((stats.spilled, stats.pending), (2 * EVENTS, 2 * EVENTS));
+    assert_eq!(stats.pending_bytes, 0, "they take no room in the buffer");
+    agent.start_again([GOOD]);
+    client.flush(PATIENCE).wait().unwrap();
+    assert_each_once(agent.stored(), 2 * EVENTS);
+    let before = commits(&client);
+    append_all(&client, 2 * EVENTS..3 * EVENTS);
+    client.flush(PATIENCE).wait().unwrap();
+    assert_eq!(commits(&client), before, "the disk is not needed");
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), 3 * EVENTS);
+    assert_eq!(pending_in(home.path()), 0);
+}
+
+#[test]
+fn order_is_kept_into_the_disk_and_out_of_it() {
+    const COUNT: u64 = 5_000;
+    let home = TempDir::new().unwrap();
+    let (mut agent, first) = without_agent(&home);
+    assert!(first.close(PATIENCE).wait().is_complete());
+    let builder = client_of(&[&agent]).window(WindowMode::Ordered);
+    let client = stored_on_failure(builder, home.path());
+    for round in 0..3 {
+        agent.start_again([GOOD]);
+        append_all(&client, (2 * round) * COUNT..(2 * round + 1) * COUNT);
+        client.flush(PATIENCE).wait().unwrap();
+        agent.stop();
+        let waiting = append_all(&client, (2 * round + 1) * COUNT..(2 * round + 2) * COUNT);
+        wait_until_on_disk(&waiting[COUNT as usize - 1..]);
+    }
+    agent.start_again([GOOD]);
+    assert!(client.close(PATIENCE).wait().is_complete());
+    let stored = agent.stored();
+    // What was cut off when the agent went comes again, with what follows it.
+    let mut news = stored.iter().scan(None, |last: &mut Option<u64>, number| {
+        let is_new = last.is_none_or(|last| *number > last);
+        if is_new {
+            *last = Some(*number);
+        }
+        Some(is_new.then_some(*number))
+    });
+    assert!(news.by_ref().flatten().eq(0..6 * COUNT), "{}", stored.len());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_was_told_to_be_on_the_disk_outlives_a_kill_and_the_rest_was_the_memory_s() {
+    const TEST: &str = "store_on_failure::what_was_told_to_be_on_the_disk_outlives_a_kill_and_the_rest_was_the_memory_s";
+    const COUNT: u64 = 200_000;
+    if let Some(role) = Other::role() {
+        let (url, directory) = role.split_once(' ').unwrap();
+        let client = stored_on_failure(client_at([url.to_owned()]), Path::new(directory));
+        let receipts: Vec<_> = (0..COUNT)
+            .map(|number| client.append_within(event(number), PATIENCE).unwrap())
+            .collect();
+        wait_until("some to be moved", PATIENCE, || receipts[0].is_on_disk()).unwrap();
+        let told = receipts.iter().take_while(|it| it.is_on_disk()).count();
+        tell(told as u32);
+        wait_for_end();
+        return;
+    }
+    let home = TempDir::new().unwrap();
+    let mut agent = Agent::good();
+    agent.stop();
+    let role = format!("{} {}", agent.url(), home.path().display());
+    let mut other = Other::start(TEST, &role);
+    let told = u64::from(other.told());
+    other.kill();
+    assert!(told > 0);
+    agent.start_again([GOOD]);
+    let client = stored_on_failure(client_of(&[&agent]), home.path());
+    let recovered = client.stats().recovered;
+    assert!(recovered >= told, "{recovered} of {told}");
+    client.flush(PATIENCE).wait().unwrap();
+    let is_empty = || client.stats().pending == 0;
+    wait_until("all to be delivered", PATIENCE, is_empty).unwrap();
+    let stored = agent.stored();
+    assert!(
+        stored.iter().copied().eq(0..recovered),
+        "in order, each once"
+    );
+    // And then it is in memory again.
+    let before = commits(&client);
+    append_all(&client, COUNT..COUNT + EVENTS);
+    client.flush(PATIENCE).wait().unwrap();
+    assert_eq!(commits(&client), before);
+    let stats = client.stats();
+    assert_eq!(stats.lost.total(), 0);
+    assert_balanced(&stats);
+}
+
+#[test]
+fn what_fills_half_of_its_share_goes_to_the_disk_though_the_agent_has_not_failed_yet() {
+    const BUFFER: usize = 400_000;
+    let home = TempDir::new().unwrap();
+    let agent = Agent::scripted([answers(Answer::Unanswered)]);
+    let builder = client_of(&[&agent]).request_timeout(HOUR);
+    let builder = builder.event_bytes(1_000).buffer_bytes(BUFFER);
+    let client = stored_on_failure(builder, home.path());
+    let append = || {
+        client
+            .append_within(Event::new([0; 900]), PATIENCE)
+            .unwrap()
+    };
+    let receipts: Vec<_> = (0..BUFFER / 900 / 2 - 20).map(|_| append()).collect();
+    agent.wait_for_requests(1);
+    assert_eq!(client.stats().spilled, 0);
+    let receipts: Vec<_> = receipts
+        .into_iter()
+        .chain((0..2_000).map(|_| append()))
+        .collect();
+    wait_until_on_disk(&receipts);
+    assert_eq!(client.stats().spilled, receipts.len() as u64);
+    let report = give_up(&client, Duration::ZERO);
+    assert_eq!(
+        (report.on_disk, report.lost.total()),
+        (receipts.len() as u64, 0)
+    );
+}
+
+#[test]
+fn with_one_agent_gone_the_other_gets_everything_once_from_memory() {
+    let home = TempDir::new().unwrap();
+    let agent = Agent::good();
+    let gone = Port::reserve();
+    let client = stored_on_failure(client_at([gone.url(), agent.url()]), home.path());
+    append_all(&client, 0..EVENTS);
+    client.flush(PATIENCE).wait().unwrap();
+    assert_eq!(client.stats().spilled, 0);
+    assert!(client.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), EVENTS);
+}
+
+#[test]
+fn an_event_whose_answer_was_lost_comes_again_and_none_is_lost() {
+    for answer in [Answer::StoredThenClosed, Answer::HalfThenClosed] {
+        let stored = stored_under([answers(answer), GOOD]);
+        assert!(stored.len() as u64 > EVENTS, "{answer:?} doubles");
+        assert_each_at_least_once(stored, EVENTS);
+    }
+}
+
+#[test]
+fn an_agent_that_refuses_gets_the_events_again_until_it_takes_them() {
+    for answers in [
+        &[Answer::Failed, Answer::Failed] as &[Answer],
+        &[Answer::Unknown],
+        &[Answer::Error("channel full")],
+    ] {
+        assert_each_once(stored_under([first_answers(answers)]), EVENTS);
+    }
+}
+
+#[test]
+fn an_agent_that_does_not_answer_is_left_and_its_events_are_sent_again() {
+    let scripts = [
+        answers(Answer::Unanswered),
+        greets(Greeting::ThenDeaf),
+        GOOD,
+    ];
+    assert_each_once(stored_under(scripts), EVENTS);
+}
+
+#[test]
+fn a_full_quota_moves_nothing_more_and_loses_nothing_and_is_told() {
+    let home = TempDir::new().unwrap();
+    let mut agent = Agent::good();
+    agent.stop();
+    let builder = client_of(&[&agent]).event_bytes(1_000);
+    let builder = builder.spool_bytes(3 * 1024 * 1024).buffer_bytes(1_000_000);
+    let client = stored_on_failure(builder, home.path());
+    let mut taken = 0;
+    let mut fill = || {
+        // Each event says its number, and is as large as may be.
+        let padded = |number: u64| Event::new(format!("event {number:<900}"));
+        while client.append(padded(taken)).is_ok() {
+            taken += 1;
+        }
+        let trouble = client.stats().spool.unwrap().trouble;
+        trouble.is_some_and(|it| *it == SpoolError::Quota)
+    };
+    wait_until("the quota to be used up", PATIENCE, &mut fill).unwrap();
+    let stats = client.stats();
+    assert!(stats.spilled > 0 && stats.spilled < stats.pending);
+    assert!(stats.pending_bytes <= 1_000_000, "the buffer's bound holds");
+    assert!(
+        client.health().to_string().contains("spool"),
+        "{}",
+        client.health()
+    );
+    assert_balanced(&stats);
+    agent.start_again([GOOD]);
+    client.flush(PATIENCE).wait().unwrap();
+    let is_well = || client.stats().spool.unwrap().trouble.is_none();
+    wait_until("the trouble to be over", PATIENCE, is_well).unwrap();
+    assert_eq!(client.stats().lost.total(), 0);
+    assert_eq!(agent.stored().len() as u64, taken);
+}
+
+#[test]
+fn a_close_puts_on_the_disk_what_no_agent_took_however_short_it_waited() {
+    let home = TempDir::new().unwrap();
+    let (mut agent, client) = without_agent(&home);
+    let receipts = append_all(&client, 0..EVENTS);
+    let report = give_up(&client, Duration::ZERO);
+    assert_eq!((report.on_disk, report.lost.total()), (EVENTS, 0));
+    for receipt in &receipts {
+        assert_eq!(receipt.wait(PATIENCE), Err(DeliveryError::InSpool));
+        assert!(receipt.is_on_disk());
+    }
+    drop(client);
+    agent.start_again([GOOD]);
+    // Also a client of another level delivers it.
+    let next = client_of(&[&agent]).spool(home.path()).build().unwrap();
+    assert_eq!(next.stats().recovered, EVENTS);
+    assert!(next.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), EVENTS);
+}
+
+#[test]
+fn without_a_spool_it_is_an_error_that_says_what_is_missing() {
+    let agent = Agent::good();
+    let client = client_of(&[&agent]).build().unwrap();
+    let error = client.at(LEVEL).unwrap_err();
+    assert!(matches!(error, BuildError::NoSpool), "{error}");
+    let error = client_of(&[&agent]).reliability(LEVEL).build().unwrap_err();
+    assert!(matches!(error, BuildError::NoSpool), "{error}");
+    assert!(
+        error.to_string().contains("spool(\"DIRECTORY\")"),
+        "{error}"
+    );
+}
+
+#[test]
+fn beside_end_to_end_it_has_a_place_and_a_thread_of_its_own_once_it_is_used() {
+    let home = TempDir::new().unwrap();
+    let mut agent = Agent::good();
+    agent.stop();
+    let client = client_of(&[&agent]).spool(home.path()).build().unwrap();
+    let second = home.path().join("process-2");
+    assert!(!second.exists());
+    let handles = [(); 3].map(|()| client.at(LEVEL).unwrap());
+    assert!(second.exists() && !home.path().join("process-3").exists());
+    let receipts = append_all(&handles[0], 0..EVENTS);
+    let stored = append_all(&client, EVENTS..2 * EVENTS);
+    stored[0].wait_stored(PATIENCE).unwrap();
+    assert!(stored[0].is_on_disk() && !receipts[0].is_on_disk());
+    wait_until_on_disk(&receipts);
+    assert_eq!(client.stats().spilled, EVENTS);
+    let report = give_up(&client, Duration::ZERO);
+    assert_eq!((report.on_disk, report.lost.total()), (2 * EVENTS, 0));
+    drop((client, handles));
+    assert_eq!(
+        (pending_in(home.path()), pending_in(&second)),
+        (EVENTS, EVENTS)
+    );
+    // The next client delivers both, whether it is used at that level or not.
+    agent.start_again([GOOD]);
+    let next = client_of(&[&agent]).spool(home.path()).build().unwrap();
+    let is_all = || next.stats().delivered == 2 * EVENTS;
+    wait_until("all to be delivered", PATIENCE, is_all).unwrap();
+    assert_each_once(agent.stored(), 2 * EVENTS);
+}
+
+#[test]
+fn a_handle_of_a_client_that_was_closed_refuses_and_opens_nothing() {
+    let home = TempDir::new().unwrap();
+    let agent = Agent::good();
+    let client = client_of(&[&agent]).spool(home.path()).build().unwrap();
+    assert!(client.close(PATIENCE).wait().is_complete());
+    let handle = client.at(LEVEL).unwrap();
+    assert!(!handle.append(event(0)).unwrap_err().is_retryable());
+    assert!(!home.path().join("process-2").exists());
+}
