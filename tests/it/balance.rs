@@ -49,7 +49,7 @@ fn takers(client: &Client, numbers: impl IntoIterator<Item = u64>) -> Vec<u64> {
 }
 
 fn all_stored(agents: &[Agent]) -> Vec<u64> {
-    agents.iter().flat_map(|agent| agent.stored()).collect()
+    agents.iter().flat_map(Agent::stored).collect()
 }
 
 #[test]
