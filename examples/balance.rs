@@ -1,4 +1,4 @@
-//! Three collectors share the load, the largest one takes half of it; what one refuses goes to another.
+//! Three collectors share the load, the large one gets twice as much; what one refuses goes to another.
 
 use std::error::Error;
 use std::time::Duration;

@@ -7,7 +7,8 @@ use std::str::FromStr;
 /// The address of an agent's source: `avro://HOST:PORT`.
 ///
 /// `HOST` is a name, an IPv4 address or an IPv6 address in brackets. Names are resolved at each
-/// connection, unless that was done less than 5 s before. There is no default port: Flume's Avro
+/// connection, unless that was done less than 5 s before; each connection begins with another one of
+/// the addresses. There is no default port: Flume's Avro
 /// source has none.
 ///
 /// ```

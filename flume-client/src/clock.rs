@@ -1,7 +1,7 @@
 //! [`Clock`]: what tells the time, so that a simulator can.
 
 use std::fmt;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells the time to a thread whose work itself takes long, so that one look at the beginning would
 /// not do.
@@ -16,6 +16,21 @@ pub trait Clock: fmt::Debug + Send + Sync {
 /// What time it is: as a runtime has it that plays with time, in tests, else the system's.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// For how long the machine was suspended since it was started. Where that cannot be told, never.
+pub(crate) fn slept() -> Duration {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::time::{ClockId, clock_gettime};
+        let [all, awake] = [ClockId::Boottime, ClockId::Monotonic].map(|clock| {
+            let time = clock_gettime(clock);
+            Duration::new(time.tv_sec.unsigned_abs(), 0) + Duration::from_nanos(time.tv_nsec as u64)
+        });
+        all.saturating_sub(awake)
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    Duration::ZERO
 }
 
 /// The system's.

@@ -55,6 +55,15 @@ fn a_seed_gives_the_same_run_twice() {
     }
 }
 
+#[test]
+fn a_thousand_clients_that_lost_their_agent_for_ten_minutes_come_back_one_by_one() {
+    for seed in 0..5 {
+        let back = sim::come_back(seed);
+        assert!(back.peak <= 0.02, "seed {seed}: {back:?}");
+        assert!(back.p99.as_secs() < 35, "seed {seed}: {back:?}");
+    }
+}
+
 fn check_spool(seed: u64) {
     let failure = spool_sim::run(seed).err();
     let text = failure.as_ref().map(ToString::to_string);

@@ -58,7 +58,7 @@ incremental = true
 crc32fast = "1.5"
 fastrand = { version = "2.5", default-features = false, features = ["std"] }
 libc = { version = "0.2", default-features = false }
-rustix = { version = "1.1", default-features = false, features = ["fs", "net", "process", "std", "system"] }
+rustix = { version = "1.1", default-features = false, features = ["fs", "net", "process", "std", "system", "time"] }
 thiserror = "2.0"
 "#;
 

@@ -56,7 +56,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "wrong serial tolerated",
         "core.rs",
-        "self.break_link(epoch, Some(Disconnect::UnknownCall(id)), None);",
+        "self.break_link(broken(epoch), Some(Disconnect::UnknownCall(id)), None);",
         "",
     ),
     bug(
@@ -193,7 +193,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "awaited batch sent to a busy agent",
         "core.rs",
-        "let is_quiet = self.has_answer || select::is_idle(&self.agents, now);",
+        "let is_quiet = self.has_answer || select::is_idle(&self.agents, now, &self.settings);",
         "let is_quiet = true;",
     ),
     bug(
@@ -268,14 +268,14 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "linger timer lost",
         "core.rs",
-        "links.chain(rests).chain(lingers).min()",
-        "links.chain(rests).min()",
+        "links.chain(rests).chain(lingers).chain(needless).min()",
+        "links.chain(rests).chain(needless).min()",
     ),
     bug(
         "rest timer lost",
         "core.rs",
-        "links.chain(rests).chain(lingers).min()",
-        "links.chain(lingers).min()",
+        "links.chain(rests).chain(lingers).chain(needless).min()",
+        "links.chain(lingers).chain(needless).min()",
     ),
     bug(
         "request timeout lost",
@@ -422,12 +422,6 @@ pub(crate) const BUGS: &[Bug] = &[
         "self.further.rest_until = Time::MAX - rest;",
     ),
     bug(
-        "windows of an agent unbounded together",
-        "settings.rs",
-        "max: max / self.connections_max(),",
-        "max,",
-    ),
-    bug(
         "only the first connection used",
         "agent.rs",
         "open.min_by_key(|link| link.in_flight_count())",
@@ -479,6 +473,60 @@ pub(crate) const BUGS: &[Bug] = &[
             let last = ends.max().unwrap_or_default();
             self.agents.iter_mut().for_each(|agent| agent.rest_until = last);
 ",
+    ),
+    // What only a person can mend.
+    bug(
+        "blocked agent used",
+        "agent.rs",
+        "self.foreign.checked_sub(2)",
+        "self.foreign.checked_sub(2).filter(|_| false)",
+    ),
+    bug(
+        "one foreign answer blocks",
+        "agent.rs",
+        "self.foreign.checked_sub(2)",
+        "self.foreign.checked_sub(1)",
+    ),
+    bug(
+        "blocked for too long",
+        "agent.rs",
+        "rest.min(BLOCKED_MAX)",
+        "rest * 3",
+    ),
+    // Idle connections.
+    bug(
+        "idle close with calls in flight",
+        "link.rs",
+        "        if !self.in_flight.is_empty() {
+            return None;
+        }
+",
+        "",
+    ),
+    bug(
+        "idle connection kept",
+        "link.rs",
+        "const IDLE_MAX: Time = Time::from_secs(60);",
+        "const IDLE_MAX: Time = Time::from_secs(80);",
+    ),
+    bug(
+        "idle connection's timer lost",
+        "core.rs",
+        "links.chain(rests).chain(lingers).chain(needless).min()",
+        "links.chain(rests).chain(lingers).min()",
+    ),
+    // Suspension.
+    bug(
+        "rests go on after a suspension",
+        "agent.rs",
+        "        self.rest_until = self.rest_until.min(now);\n",
+        "",
+    ),
+    bug(
+        "calls lost over a suspension",
+        "core.rs",
+        "self.disconnect(agent, Disconnect::Woke)",
+        "self.disconnect(agent, Disconnect::Woke).into_iter().take(0)",
     ),
     // Windows.
     bug(

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use flume_client::delivery::{Backoff, CallId, Core, Input, Output, Rank, Selection, Settings};
+use flume_client::delivery::{
+    Backoff, CallId, Core, Ending, Input, Output, Rank, Selection, Settings,
+};
 use flume_client::seq::Seq;
 use flume_client::spool::{
     Cursor, FRAME_HEADER_BYTES, FrameHeader, HeaderBlock, Place, SEGMENT_HEADER_BYTES,
@@ -259,6 +261,13 @@ fn agents() -> Vec<Rank> {
         .to_vec()
 }
 
+fn ending(value: u8) -> Ending {
+    match value % 3 {
+        0 => Ending::Foreign,
+        _ => Ending::Broken,
+    }
+}
+
 fn core_settings() -> Settings {
     Settings {
         agents: agents(),
@@ -279,10 +288,8 @@ fn core_settings() -> Settings {
 pub fn core(bytes: &[u8]) {
     let mut core = Core::new(core_settings(), 1);
     let pending = |core: &Core| {
-        LEVELS
-            .map(|level| core.pending(level).0)
-            .iter()
-            .sum::<u64>()
+        let levels = LEVELS.iter();
+        levels.map(|level| core.pending(*level).0).sum::<u64>()
     };
     let mut now = Duration::ZERO;
     let (mut epoch, mut call) = (0_u64, CallId::FIRST);
@@ -311,12 +318,14 @@ pub fn core(bytes: &[u8]) {
             6 => Input::Closed {
                 epoch: near_epoch,
                 unsent_from: Some(near_call),
+                ending: ending(value),
             },
             7 if value % 2 == 0 => Input::Flush,
             7 => Input::Await {
                 level,
                 upto: Seq::new(u64::from(value)),
             },
+            8 if value == 0 => Input::Woke,
             _ => Input::Tick,
         };
         core.step(now, input);
@@ -324,7 +333,7 @@ pub fn core(bytes: &[u8]) {
             match output {
                 Output::Connect { epoch: new, .. } => epoch = new,
                 Output::Send { call: new, .. } => call = new,
-                Output::Disconnect { .. } | Output::Retire { .. } => {}
+                Output::Disconnect { .. } | Output::Drain { .. } | Output::Retire { .. } => {}
             }
         }
         let counters = core.counters();

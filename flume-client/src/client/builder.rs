@@ -269,6 +269,11 @@ impl ClientBuilder {
     /// and those that are open have no room; all of them together have no more batches under way
     /// than the [`window`](Self::window) allows. Flume 1.9 and earlier handle one batch at a time on
     /// each, later ones up to 16 in all. With [`WindowMode::Ordered`] there is one, whatever is given.
+    ///
+    /// Of a name with several addresses, such as a headless service of Kubernetes, each new connection
+    /// begins with another one. A connection is closed when nothing was sent on it for 60 s and
+    /// nothing waits. When it is 10 minutes old, a fifth more or less, a new one takes its place, for
+    /// which the name is looked up again; meanwhile there is one more.
     pub fn connections(mut self, connections: u32) -> Self {
         self.config.delivery.connections = connections;
         self

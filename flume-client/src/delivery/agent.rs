@@ -3,10 +3,12 @@
 //! | it is | if | is used |
 //! |---|---|---|
 //! | resting | it failed: its last connection ended, an attempt did, or it refused a batch | not before its time is over |
+//! | blocked | two attempts in a row met something that is no agent of ours | as resting, but for 1 min, doubled up to 10 min |
 //! | idle | it has no connection | connected to, if none before it is usable |
 //! | connecting | an attempt is under way, up to the answer to the handshake | when it opens; after 1 s the next one is tried beside it |
 //! | on trial | a connection is open, and it has failed since its last acknowledgement | up to its window |
 //! | ready | a connection is open, and it has not | first |
+//! | draining (a connection of it) | another one took its place, as it was old | for no new batch; it ends with its last answer |
 //!
 //! | what happens | while | then it is |
 //! |---|---|---|
@@ -16,15 +18,20 @@
 //! | a refusal | ready, on trial | resting; more refusals of calls that were in flight with it change nothing |
 //! | a connection ends, others are open | ready, on trial | as before |
 //! | the last connection or the attempt ends | any | resting |
-//! | its time is over | resting | idle, connecting or on trial, by its connections |
-//! | it is a spare | ready, on trial | idle |
+//! | an attempt meets something foreign, the second time in a row | connecting | blocked |
+//! | its time is over | resting, blocked | idle, connecting or on trial, by its connections |
+//! | it is a spare, or nothing was sent for 60 s | ready, on trial | idle |
+//! | the machine was suspended | any | idle |
+//! | a connection is 10 min old, a fifth more or less | ready | as before: a new one is opened, then the old one drains |
 //!
 //! While a connection of it works, a further one that fails does not make it rest: only the next
 //! attempt waits.
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, about};
 use super::link::{Link, State};
 use super::settings::{AgentId, Epoch, Rank, Settings, Time};
+use super::step::Ending;
+use super::window::WindowMode;
 
 /// An attempt that takes longer is late: meanwhile the next agent is tried. A sound agent has answered
 /// the handshake by then, also on the other side of the world; a silent one costs this and no more.
@@ -45,16 +52,19 @@ pub enum AgentState {
     Ready,
     /// It failed, and is not tried for a while.
     Resting,
+    /// What answers there is no agent of ours, twice in a row: it is not tried for minutes.
+    Blocked,
 }
 
 impl AgentState {
     /// Each of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Idle,
         Self::Connecting,
         Self::OnTrial,
         Self::Ready,
         Self::Resting,
+        Self::Blocked,
     ];
 
     /// As a label of metrics.
@@ -66,9 +76,16 @@ impl AgentState {
             Self::OnTrial => "on_trial",
             Self::Ready => "ready",
             Self::Resting => "resting",
+            Self::Blocked => "blocked",
         }
     }
 }
+
+/// What is known of an agent that only a person can mend is looked at again after so long, doubled each
+/// time, a fifth more or less.
+const BLOCKED_MIN: Time = Time::from_secs(60);
+/// And after no more than this, and a fifth.
+pub(crate) const BLOCKED_MAX: Time = Time::from_secs(600);
 
 /// What is known of an agent.
 #[derive(Debug)]
@@ -83,6 +100,8 @@ pub(super) struct Agent {
     pub(super) rest_until: Time,
     /// Failures since the last acknowledgement.
     failures: u32,
+    /// Attempts in a row that met something foreign.
+    foreign: u32,
     last_failure: Option<Time>,
     further: Further,
 }
@@ -106,6 +125,7 @@ impl Agent {
             links: Vec::new(),
             rest_until: Time::ZERO,
             failures: 0,
+            foreign: 0,
             last_failure: None,
             further: Further::default(),
         }
@@ -119,7 +139,9 @@ impl Agent {
     /// Which line of the table above holds.
     pub(super) fn state(&self, now: Time) -> AgentState {
         let is_open = self.open().next().is_some();
-        if self.is_resting(now) {
+        if self.is_resting(now) && self.foreign > 1 {
+            AgentState::Blocked
+        } else if self.is_resting(now) {
             AgentState::Resting
         } else if self.links.is_empty() {
             AgentState::Idle
@@ -141,8 +163,42 @@ impl Agent {
         self.failures == 0
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.open().any(Link::has_room)
+    /// Whether a connection has room. One that drains has calls, too, and all of them together are no
+    /// more than an agent may have.
+    pub(super) fn has_room(&self, settings: &Settings) -> bool {
+        let most = match settings.window {
+            WindowMode::Adaptive { max } => max as usize,
+            WindowMode::Ordered => usize::MAX,
+        };
+        self.in_flight_count() < most && self.open().any(Link::has_room)
+    }
+
+    /// Whether there is no connection that could be used, now or when it opens.
+    pub(super) fn is_unconnected(&self) -> bool {
+        let mut links = self.links.iter();
+        links.all(|link| link.state == State::Draining)
+    }
+
+    /// Whether a connection is old, and another one is to be made that takes its place.
+    pub(super) fn needs_renewal(&self, now: Time) -> bool {
+        let is_opening = self.links.iter().any(Link::is_opening);
+        let may_try = self.further.rest_until <= now && self.is_usable(now) && self.is_proven();
+        may_try && !is_opening && self.links.iter().any(|link| link.is_aged(now))
+    }
+
+    /// An attempt is through. If a connection is old, it takes the place of that, which drains.
+    pub(super) fn on_opened(
+        &mut self,
+        epoch: Epoch,
+        now: Time,
+        random: &mut fastrand::Rng,
+    ) -> Option<Epoch> {
+        let link = self.link_mut(epoch).filter(|link| link.is_opening())?;
+        link.open(now, random);
+        self.foreign = 0;
+        let aged = self.links.iter_mut().find(|link| link.is_aged(now))?;
+        aged.state = State::Draining;
+        Some(aged.epoch)
     }
 
     /// Whether a connection has nothing under way.
@@ -157,7 +213,8 @@ impl Agent {
 
     /// When the attempt under way is late, if no connection is open.
     pub(super) fn late_at(&self) -> Option<Time> {
-        let began = self.links.iter().map(|link| link.began).max()?;
+        let attempts = self.links.iter().filter(|link| link.is_opening());
+        let began = attempts.map(|link| link.began).max()?;
         let is_open = self.open().next().is_some();
         (!is_open).then_some(began + HEAD_START)
     }
@@ -181,16 +238,15 @@ impl Agent {
     /// Whether it may have one connection more, if all others are full. One that is on trial has to
     /// prove itself with what it has.
     pub(super) fn may_have_further(&self, now: Time, settings: &Settings) -> bool {
-        let is_opening = self.links.iter().any(|link| !link.is_open());
+        let is_opening = self.links.iter().any(Link::is_opening);
         let has_place = self.links.len() < settings.connections_max() as usize;
         let may_try = self.further.rest_until <= now;
         self.is_proven() && !is_opening && has_place && may_try
     }
 
-    /// When an attempt at a further connection may be made.
-    pub(super) fn further_at(&self, settings: &Settings) -> Option<Time> {
-        let has_place = self.links.len() < settings.connections_max() as usize;
-        (has_place && !self.links.is_empty()).then_some(self.further.rest_until)
+    /// When an attempt at a further connection, or at a new one for an old one, may be made.
+    pub(super) fn further_at(&self) -> Option<Time> {
+        (!self.links.is_empty()).then_some(self.further.rest_until)
     }
 
     /// Where the connection stands among its own.
@@ -215,15 +271,26 @@ impl Agent {
     /// rest.
     pub(super) fn on_broken(
         &mut self,
-        epoch: Epoch,
+        (epoch, ending): (Epoch, Ending),
         now: Time,
         backoff: &Backoff,
         random: &mut fastrand::Rng,
     ) -> Option<Link> {
         let index = self.index_of(epoch)?;
         let link = self.links.remove(index);
+        if link.state == State::Draining {
+            return Some(link);
+        }
         if self.open().next().is_none() {
             self.rest(now, backoff, random);
+            self.foreign = match ending {
+                Ending::Foreign => self.foreign.saturating_add(1),
+                Ending::Broken => 0,
+            };
+            if let Some(doublings) = self.foreign.checked_sub(2) {
+                let rest = BLOCKED_MIN * 2_u32.pow(doublings.min(4));
+                self.rest_until = now + about(rest.min(BLOCKED_MAX), random);
+            }
         } else {
             self.further.failures = self.further.failures.saturating_add(1);
             let rest = backoff.delay(self.further.failures, random);
@@ -247,6 +314,12 @@ impl Agent {
             self.link_mut(epoch).into_iter().for_each(Link::on_refused);
             self.rest(now, backoff, random);
         }
+    }
+
+    /// What was known of its rests is out of date.
+    pub(super) fn on_woke(&mut self, now: Time) {
+        self.rest_until = self.rest_until.min(now);
+        self.further.rest_until = self.further.rest_until.min(now);
     }
 
     fn rest(&mut self, now: Time, backoff: &Backoff, random: &mut fastrand::Rng) {
@@ -322,14 +395,14 @@ mod tests {
         let link = agent.link_mut(1).unwrap();
         let calls = [(); 3].map(|()| link.send(batch, sent));
         let now = 5 * MS;
-        link.answer(calls[0]).unwrap();
+        link.answer(calls[0], now).unwrap();
         agent.on_refused(1, sent, now, &backoff, &mut random);
         let rest_until = agent.rest_until;
 
         let link = agent.link_mut(1).unwrap();
-        let acknowledged = link.answer(calls[1]).unwrap();
+        let acknowledged = link.answer(calls[1], now).unwrap();
         let is_first = link.on_acked(&acknowledged, now);
-        link.answer(calls[2]).unwrap();
+        link.answer(calls[2], now).unwrap();
         agent.on_acked(is_first);
         agent.on_refused(1, sent, now, &backoff, &mut random);
         assert_eq!(agent.rest_until, rest_until);
@@ -345,14 +418,22 @@ mod tests {
         let (settings, backoff) = (settings(), Backoff::default());
         let mut random = fastrand::Rng::with_seed(1);
         let mut agent = agent_with(&[1, 2]);
-        agent.on_broken(1, MS, &backoff, &mut random).unwrap();
+        agent
+            .on_broken((1, Ending::Broken), MS, &backoff, &mut random)
+            .unwrap();
         assert!(agent.is_usable(MS) && agent.is_proven());
         assert!(!agent.may_have_further(MS, &settings), "it waits a while");
         let later = Duration::from_secs(1);
         assert!(agent.may_have_further(later, &settings));
 
-        agent.on_broken(2, later, &backoff, &mut random).unwrap();
+        agent
+            .on_broken((2, Ending::Broken), later, &backoff, &mut random)
+            .unwrap();
         assert!(agent.is_resting(later) && !agent.is_proven());
-        assert!(agent.on_broken(2, later, &backoff, &mut random).is_none());
+        assert!(
+            agent
+                .on_broken((2, Ending::Broken), later, &backoff, &mut random)
+                .is_none()
+        );
     }
 }

@@ -13,6 +13,9 @@
 //! connection ends with its last answer. A batch that one agent did not acknowledge goes to another
 //! one first, if there is one with room.
 //!
+//! A connection that nobody needs, or that is old, ends between calls, never with calls in flight
+//! ([`link`](super::link)). Whatever a person has to mend rests for minutes ([`agent`](super::agent)).
+//!
 //! Each level has numbers, batches and counters of its own ([`lane`](super::lane)); they take turns
 //! on the same connections.
 //!
@@ -29,7 +32,7 @@ use super::link::{InFlight, Link, State};
 use super::outcome::{Counters, Loss, Outcome};
 use super::select::{self, Way};
 use super::settings::{AgentId, CallId, Epoch, Settings, Time};
-use super::step::{Disconnect, Input, Output};
+use super::step::{Disconnect, Ending, Input, Output};
 use crate::reliability::Reliability;
 use crate::seq::Seq;
 
@@ -98,11 +101,16 @@ impl Core {
             } => {
                 self.on_replied(epoch, call, committed);
             }
-            Input::Closed { epoch, unsent_from } => self.on_closed(epoch, unsent_from),
+            Input::Closed {
+                epoch,
+                unsent_from,
+                ending,
+            } => self.break_link((epoch, ending), None, unsent_from),
             Input::Await { level, upto } => self.lanes.of_mut(level).batches.wait_for(upto),
             Input::Flush => self.lanes.iter_mut().for_each(|lane| lane.batches.seal()),
             Input::Shed { level, bytes } => self.drop_oldest(level, bytes, Loss::Shed),
             Input::Abandon { level } => self.abandon(level),
+            Input::Woke => self.on_woke(),
             Input::Tick => {}
         }
         self.expire();
@@ -112,6 +120,7 @@ impl Core {
         self.connect();
         self.send();
         self.close_spares();
+        self.close_needless();
     }
 
     /// The next thing to do, oldest first.
@@ -127,14 +136,17 @@ impl Core {
             .links()
             .filter_map(|link| link.deadline(&self.settings));
         let rests = self.agents.iter().flat_map(|agent| {
-            let further = agent.further_at(&self.settings);
+            let further = agent.further_at();
             let times = further.into_iter().chain(agent.late_at());
             times.chain([agent.rest_until])
         });
         let rests = rests.filter(|until| *until > self.now && !self.lanes.is_empty());
+        let is_quiet = self.lanes.is_empty();
+        let needless = self.links().flat_map(|link| link.needless_at(is_quiet));
+        let needless = needless.filter(|at| *at > self.now);
         let lanes = self.lanes.iter();
         let lingers = lanes.filter_map(|lane| lane.batches.seal_deadline());
-        links.chain(rests).chain(lingers).min()
+        links.chain(rests).chain(lingers).chain(needless).min()
     }
 
     /// Running totals of all levels.
@@ -217,7 +229,7 @@ impl Core {
     /// sent at once.
     #[must_use]
     pub fn sends_awaited_at_once(&self) -> bool {
-        select::is_idle(&self.agents, self.now)
+        select::is_idle(&self.agents, self.now, &self.settings)
     }
 
     /// What this agent is now.
@@ -249,15 +261,17 @@ impl Core {
     fn on_connected(&mut self, epoch: Epoch) {
         let deadline = self.now + self.settings.greeting_timeout;
         if let Some((_, link)) = link_of(&mut self.agents, epoch)
-            && !link.is_open()
+            && link.is_opening()
         {
             link.state = State::Greeting { deadline };
         }
     }
 
     fn on_opened(&mut self, epoch: Epoch) {
-        if let Some((_, link)) = link_of(&mut self.agents, epoch) {
-            link.state = State::Open;
+        if let Some((_, agent)) = agent_of(&mut self.agents, epoch) {
+            let drained = agent.on_opened(epoch, self.now, &mut self.random);
+            let drained = drained.map(|epoch| Output::Drain { epoch });
+            self.outputs.extend(drained);
         }
     }
 
@@ -269,8 +283,8 @@ impl Core {
         let Some(link) = agent.link_mut(epoch) else {
             return;
         };
-        let Some(call) = link.answer(id) else {
-            self.break_link(epoch, Some(Disconnect::UnknownCall(id)), None);
+        let Some(call) = link.answer(id, now) else {
+            self.break_link(broken(epoch), Some(Disconnect::UnknownCall(id)), None);
             return;
         };
         self.has_answer = true;
@@ -291,19 +305,15 @@ impl Core {
         self.give_back(id_of_agent, call, Loss::Rejected);
     }
 
-    fn on_closed(&mut self, epoch: Epoch, unsent_from: Option<CallId>) {
-        self.break_link(epoch, None, unsent_from);
-    }
-
     /// Ends attempts and connections whose time is up.
     fn expire(&mut self) {
         while let Some((epoch, state)) = self.next_expired() {
             let cause = match state {
                 State::Connecting { .. } => Disconnect::ConnectTimeout,
                 State::Greeting { .. } => Disconnect::HandshakeTimeout,
-                State::Open => Disconnect::RequestTimeout,
+                State::Open | State::Draining => Disconnect::RequestTimeout,
             };
-            self.break_link(epoch, Some(cause), None);
+            self.break_link(broken(epoch), Some(cause), None);
         }
     }
 
@@ -313,12 +323,17 @@ impl Core {
     }
 
     /// A connection or an attempt is over: its calls go back, and its agent rests if it was the last.
-    fn break_link(&mut self, epoch: Epoch, cause: Option<Disconnect>, unsent_from: Option<CallId>) {
+    fn break_link(
+        &mut self,
+        (epoch, ending): (Epoch, Ending),
+        cause: Option<Disconnect>,
+        unsent_from: Option<CallId>,
+    ) {
         let Some((id_of_agent, agent)) = agent_of(&mut self.agents, epoch) else {
             return;
         };
         let (backoff, random) = (&self.settings.backoff, &mut self.random);
-        let Some(link) = agent.on_broken(epoch, self.now, backoff, random) else {
+        let Some(link) = agent.on_broken((epoch, ending), self.now, backoff, random) else {
             return;
         };
         self.outputs.extend(cause.map(|cause| Output::Disconnect {
@@ -356,6 +371,17 @@ impl Core {
             }
             Reliability::BestEffort => self.retire(&call.batch, Outcome::Lost(loss)),
         }
+    }
+
+    fn on_woke(&mut self) {
+        for agent in self.ids() {
+            for call in self.disconnect(agent, Disconnect::Woke) {
+                self.lanes.of_mut(call.batch.level).calls_in_flight -= 1;
+                self.give_back(agent, call, Loss::Unknown);
+            }
+        }
+        let now = self.now;
+        self.agents.iter_mut().for_each(|agent| agent.on_woke(now));
     }
 
     fn abandon(&mut self, level: Reliability) {
@@ -406,6 +432,12 @@ impl Core {
         while let Some(agent) = select::to_connect(&self.agents, self.now) {
             self.connect_to(agent);
         }
+        let aged = self.agents.iter();
+        let aged = aged.filter(|agent| agent.needs_renewal(self.now));
+        let aged: Vec<_> = aged.map(|agent| agent.id).collect();
+        for agent in aged {
+            self.connect_to(agent);
+        }
     }
 
     fn connect_to(&mut self, id: AgentId) {
@@ -423,7 +455,7 @@ impl Core {
     fn send(&mut self) {
         let now = self.now;
         loop {
-            let is_quiet = self.has_answer || select::is_idle(&self.agents, now);
+            let is_quiet = self.has_answer || select::is_idle(&self.agents, now, &self.settings);
             let moment = Moment { now, is_quiet };
             let Some(level) = self.lanes.next_to_send(moment) else {
                 return;
@@ -463,6 +495,24 @@ impl Core {
         }
     }
 
+    /// Ends connections without calls that are idle for long, or whose place another one took.
+    fn close_needless(&mut self) {
+        let (now, is_quiet) = (self.now, self.lanes.is_empty());
+        for agent in &mut self.agents {
+            let id = agent.id;
+            let outputs = &mut self.outputs;
+            agent.links.retain(|link| {
+                let cause = link.is_needless(now, is_quiet);
+                outputs.extend(cause.map(|cause| Output::Disconnect {
+                    agent: id,
+                    epoch: link.epoch,
+                    cause,
+                }));
+                cause.is_none()
+            });
+        }
+    }
+
     /// Ends all connections to an agent, and says what was in flight on them.
     fn disconnect(&mut self, id: AgentId, cause: Disconnect) -> Vec<InFlight> {
         let agent = self.agents.get_mut(id.index());
@@ -482,6 +532,10 @@ impl Core {
     fn ids(&self) -> impl Iterator<Item = AgentId> + use<> {
         (0..self.agents.len()).map(AgentId::new)
     }
+}
+
+fn broken(epoch: Epoch) -> (Epoch, Ending) {
+    (epoch, Ending::Broken)
 }
 
 fn agents(settings: &Settings) -> Vec<Agent> {
@@ -565,5 +619,67 @@ mod tests {
     fn a_batch_that_is_always_refused_holds_up_others_only_if_the_order_is_kept() {
         assert_eq!(acknowledged(WindowMode::ADAPTIVE), 99);
         assert_eq!(acknowledged(WindowMode::Ordered), 0);
+    }
+
+    #[test]
+    fn a_connection_in_use_gives_way_to_a_new_one_when_it_is_old_and_ends_with_its_last_answer() {
+        let settings = Settings {
+            agents: Rank::in_order(1),
+            selection: Selection::Failover,
+            connections: 1,
+            batch_events_max: 1,
+            batch_bytes_max: 1000,
+            linger: Duration::ZERO,
+            window: WindowMode::ADAPTIVE,
+            connect_timeout: Duration::from_secs(5),
+            greeting_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(20),
+            backoff: Backoff::default(),
+        };
+        let mut core = Core::new(settings, 1);
+        let (mut opened, mut drained, mut aged) = (Vec::new(), Vec::new(), Vec::new());
+        let mut unanswered = VecDeque::new();
+        for second in 0..800 {
+            let now = Duration::from_secs(second);
+            let (level, ends) = (LEVEL, &[1][..]);
+            core.step(now, Input::Append { level, ends });
+            while let Some(output) = core.next_output() {
+                match output {
+                    Output::Connect { epoch, .. } => {
+                        opened.push((epoch, second));
+                        core.step(now, Input::Connected { epoch });
+                        core.step(now, Input::Opened { epoch });
+                    }
+                    Output::Send { epoch, call, .. } => {
+                        assert!(!drained.contains(&epoch), "no new calls");
+                        unanswered.push_back((epoch, call, second));
+                    }
+                    Output::Drain { epoch } => drained.push(epoch),
+                    Output::Disconnect { epoch, cause, .. } => {
+                        assert_eq!(cause, Disconnect::Aged);
+                        assert!(unanswered.iter().all(|(of, ..)| *of != epoch));
+                        aged.push(epoch);
+                    }
+                    Output::Retire { .. } => {}
+                }
+            }
+            // Each is answered when the next one waits.
+            let is_old = unanswered.front().is_some_and(|(.., sent)| *sent < second);
+            if is_old && let Some((epoch, call, _)) = unanswered.pop_front() {
+                let committed = true;
+                let replied = Input::Replied {
+                    epoch,
+                    call,
+                    committed,
+                };
+                core.step(now, replied);
+            }
+        }
+        let [(first, 0), (_, renewed)] = opened[..] else {
+            panic!("{opened:?}");
+        };
+        assert!((480..=720).contains(&renewed), "{renewed}");
+        assert_eq!((drained, aged), (vec![first], vec![first]));
+        assert_eq!(core.counters().lost.total(), 0);
     }
 }

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use super::backoff::about;
 use super::batch::Batch;
 use super::settings::{CallId, Epoch, Settings, Time};
+use super::step::Disconnect;
 use super::window::{Acked, Window};
 
 /// A connection, or an attempt to make one.
@@ -14,6 +16,10 @@ pub(super) struct Link {
     pub(super) state: State,
     /// When the attempt began.
     pub(super) began: Time,
+    /// Since when it is open and has no calls, if it has none.
+    idle_since: Time,
+    /// From then on another connection is to take its place.
+    aged_at: Time,
     window: Window,
     in_flight: BTreeMap<CallId, InFlight>,
     next_call: CallId,
@@ -23,10 +29,23 @@ pub(super) struct Link {
 /// `Greeting`: the handshake is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    Connecting { deadline: Time },
-    Greeting { deadline: Time },
+    Connecting {
+        deadline: Time,
+    },
+    Greeting {
+        deadline: Time,
+    },
     Open,
+    /// Another one took its place: it gets no calls, and ends with the last one that it has.
+    Draining,
 }
+
+/// A connection on which nothing was sent for so long is closed, if nothing waits. It costs the agent
+/// a thread or a descriptor, and firewalls forget it some time later without a word.
+const IDLE_MAX: Time = Time::from_secs(60);
+/// Another connection takes the place of one that is so old, a fifth more or less: so a name is
+/// looked up again, and agents that were added behind it get their share.
+const AGE_MAX: Time = Time::from_secs(600);
 
 /// A batch that was sent and not answered.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +63,8 @@ impl Link {
             epoch,
             state: State::Connecting { deadline },
             began: now,
+            idle_since: now,
+            aged_at: Time::MAX,
             window: Window::new(settings.link_window()),
             in_flight: BTreeMap::new(),
             next_call: CallId::FIRST,
@@ -51,8 +72,45 @@ impl Link {
         }
     }
 
+    /// The handshake was answered.
+    pub(super) fn open(&mut self, now: Time, random: &mut fastrand::Rng) {
+        self.state = State::Open;
+        self.idle_since = now;
+        self.aged_at = now + about(AGE_MAX, random);
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.state == State::Open
+    }
+
+    /// Whether it is an attempt that is under way.
+    pub(super) fn is_opening(&self) -> bool {
+        !matches!(self.state, State::Open | State::Draining)
+    }
+
+    pub(super) fn is_aged(&self, now: Time) -> bool {
+        self.is_open() && self.aged_at <= now
+    }
+
+    /// Whether it is to be closed now, and why. `is_quiet`: no event waits.
+    pub(super) fn is_needless(&self, now: Time, is_quiet: bool) -> Option<Disconnect> {
+        if !self.in_flight.is_empty() {
+            return None;
+        }
+        match self.state {
+            State::Draining => Some(Disconnect::Aged),
+            State::Open if is_quiet && self.aged_at <= now => Some(Disconnect::Aged),
+            State::Open if is_quiet && self.idle_since + IDLE_MAX <= now => Some(Disconnect::Idle),
+            _ => None,
+        }
+    }
+
+    /// When it is idle for too long, if nothing waits, and when it is old.
+    pub(super) fn needless_at(&self, is_quiet: bool) -> impl Iterator<Item = Time> + use<> {
+        let is_idle = self.is_open() && is_quiet && self.in_flight.is_empty();
+        let idle_at = is_idle.then_some(self.idle_since + IDLE_MAX);
+        let aged_at = self.is_open().then_some(self.aged_at);
+        idle_at.into_iter().chain(aged_at)
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -93,7 +151,8 @@ impl Link {
     }
 
     /// Takes a call out of flight.
-    pub(super) fn answer(&mut self, call: CallId) -> Option<InFlight> {
+    pub(super) fn answer(&mut self, call: CallId, now: Time) -> Option<InFlight> {
+        self.idle_since = now;
         self.in_flight.remove(&call)
     }
 
@@ -121,7 +180,7 @@ impl Link {
     pub(super) fn deadline(&self, settings: &Settings) -> Option<Time> {
         match self.state {
             State::Connecting { deadline } | State::Greeting { deadline } => Some(deadline),
-            State::Open => {
+            State::Open | State::Draining => {
                 let oldest = self.in_flight.values().map(|call| call.sent).min()?;
                 Some(oldest + settings.request_timeout)
             }

@@ -36,10 +36,11 @@ mod step;
 mod window;
 
 pub use self::agent::AgentState;
+pub(crate) use self::agent::BLOCKED_MAX;
 pub use self::backoff::Backoff;
 pub use self::batch::Batch;
 pub use self::core::Core;
 pub use self::outcome::{Counters, Loss, Lost, Outcome};
 pub use self::settings::{AgentId, CallId, Epoch, Rank, Selection, Settings, Time};
-pub use self::step::{Disconnect, Input, Output};
+pub use self::step::{Disconnect, Ending, Input, Output};
 pub use self::window::WindowMode;

@@ -17,7 +17,7 @@ fn groups(agents: &[Agent]) -> impl Iterator<Item = &[Agent]> {
 pub(super) fn to_connect(agents: &[Agent], now: Time) -> Option<AgentId> {
     for group in groups(agents) {
         let mut rested = group.iter().filter(|agent| !agent.is_resting(now));
-        let mut idle = rested.clone().filter(|agent| agent.links.is_empty());
+        let mut idle = rested.clone().filter(|agent| agent.is_unconnected());
         if let Some(agent) = idle.next() {
             return Some(agent.id);
         }
@@ -56,7 +56,7 @@ pub(super) fn to_send(
         let mut is_waited_for = false;
         let mut further = None;
         for agent in group.iter_mut().filter(|agent| agent.is_usable(now)) {
-            if agent.has_room() {
+            if agent.has_room(settings) {
                 last_resort = last_resort.or(tried.filter(|tried| *tried == agent.id));
                 continue;
             }
@@ -68,7 +68,7 @@ pub(super) fn to_send(
             }
         }
         let is_free = |agent: &Agent| {
-            let has_room = agent.is_usable(now) && agent.has_room();
+            let has_room = agent.is_usable(now) && agent.has_room(settings);
             has_room && Some(agent.id) != tried
         };
         if let Some(agent) = choose(group, is_free, settings.selection, random) {
@@ -118,9 +118,9 @@ fn choose(
 }
 
 /// Whether a connection of the agents that [`to_send`] chooses from has nothing under way.
-pub(super) fn is_idle(agents: &[Agent], now: Time) -> bool {
+pub(super) fn is_idle(agents: &[Agent], now: Time, settings: &Settings) -> bool {
     let is_chosen_from = |agent: &Agent| {
-        let counts = agent.has_room() || agent.is_proven();
+        let counts = agent.has_room(settings) || agent.is_proven();
         agent.is_usable(now) && counts
     };
     let chosen_from = groups(agents).find(|group| group.iter().any(is_chosen_from));

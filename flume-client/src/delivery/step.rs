@@ -73,6 +73,8 @@ pub enum Input<'a> {
         epoch: Epoch,
         /// This call and those after it were not begun to be written. `None`: all were.
         unsent_from: Option<CallId>,
+        /// How.
+        ending: Ending,
     },
     /// Somebody waits for every event of a level below a number; they may not have come yet. Their
     /// batch does not linger: it is closed as soon as a connection has nothing under way, else with
@@ -99,8 +101,21 @@ pub enum Input<'a> {
         /// The level.
         level: Reliability,
     },
+    /// The machine was suspended: peers' clocks went on, so connections are as good as gone, and rests
+    /// are over.
+    Woke,
     /// Time has passed.
     Tick,
+}
+
+/// How a connection ended, or an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It broke, or there was none: that may pass by itself.
+    Broken,
+    /// The handshake was answered by something that is no agent, or none of ours: if that happens
+    /// twice in a row, only a person can mend it.
+    Foreign,
 }
 
 /// What to do outside.
@@ -131,6 +146,12 @@ pub enum Output {
         /// Why.
         cause: Disconnect,
     },
+    /// Another connection took the place of this one: it gets no more calls, and is closed when its
+    /// last one is answered. Nothing is to be done.
+    Drain {
+        /// The connection.
+        epoch: Epoch,
+    },
     /// Events are retired and can be forgotten.
     Retire {
         /// Their level.
@@ -157,6 +178,12 @@ pub enum Disconnect {
     UnknownCall(CallId),
     /// A preferred agent took over, with its first acknowledgement.
     Spare,
+    /// Nothing was sent on it for a while, and nothing waits.
+    Idle,
+    /// It is old, and a new one took its place, or nothing waits.
+    Aged,
+    /// The machine was suspended.
+    Woke,
     /// The client closes.
     Closing,
 }

@@ -89,6 +89,11 @@ pub enum AgentError {
 }
 
 impl AgentError {
+    /// Whether it is nothing that passes by itself: the peer speaks something else.
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(self, Self::Protocol(_))
+    }
+
     /// The message, to stand after the agent's address: it does not name that once more.
     #[must_use]
     pub fn said_of(&self, agent: &AgentUrl) -> String {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Health, Problem, RECENTLY, STALLED_AFTER, STUCK_AFTER};
+use crate::delivery::BLOCKED_MAX;
 use crate::error::AgentError;
 use crate::stats::{AgentStats, SpoolStats, Stats};
 
@@ -80,7 +81,7 @@ impl Health {
             .agents
             .iter()
             .filter(|agent| agent.failing_for.is_some());
-        let agents = agents.filter_map(|agent| until(agent.last_failure, limits.known_for()));
+        let agents = agents.filter_map(|agent| until(agent.last_failure, limits.known_for(agent)));
         let recent = [
             until(timing.no_room, RECENTLY),
             until(timing.lost, RECENTLY),
@@ -98,12 +99,17 @@ impl Limits {
     }
 
     /// How long a failure says something of an agent that was not tried since.
-    fn known_for(self) -> Duration {
-        RECENTLY.max(self.rest_max * 2)
+    fn known_for(self, agent: &AgentStats) -> Duration {
+        let error = agent.last_error.as_ref();
+        let rest_max = match error.is_some_and(|error| error.is_foreign()) {
+            true => self.rest_max.max(BLOCKED_MAX),
+            false => self.rest_max,
+        };
+        RECENTLY.max(rest_max * 2)
     }
 
     fn is_failing(self, agent: &AgentStats) -> bool {
-        let is_known = |ago| ago < self.known_for();
+        let is_known = |ago| ago < self.known_for(agent);
         agent.failing_for.is_some() && agent.last_failure.is_some_and(is_known)
     }
 

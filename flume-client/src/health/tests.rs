@@ -1,5 +1,6 @@
 use super::*;
 use crate::stats::{AgentStats, Passed, SpoolStats, Stats, Timing};
+use crate::wire::avro::session::SessionError;
 
 const LIMITS: Limits = Limits {
     linger: Duration::from_millis(20),
@@ -72,6 +73,20 @@ fn a_connection_that_stands_is_no_progress() {
     // Nobody waits for them.
     stats.pending = 0;
     check(&stats, Status::Degraded, &agents);
+}
+
+#[test]
+fn what_only_a_person_can_mend_is_told_for_as_long_as_it_is_not_tried_again() {
+    let mut stats = stats();
+    for agent in &mut stats.agents {
+        // An agent of which nothing passes by itself is tried again after up to 12 minutes.
+        fail(agent, 12 * 60);
+        agent.last_error = Some(Arc::new(SessionError::ProtocolRefused.into()));
+    }
+    let Problem::NoAgent { pending, .. } = &Health::of(&stats, LIMITS).problems[0] else {
+        panic!("{}", Health::of(&stats, LIMITS));
+    };
+    assert_eq!(*pending, 10);
 }
 
 #[test]

@@ -129,6 +129,7 @@ impl Dispatch {
                 *sent_upto = batch.range().end.max(*sent_upto);
                 self.orders.push(output);
             }
+            Output::Drain { .. } => {}
             Output::Connect { .. } | Output::Disconnect { .. } => self.orders.push(output),
             Output::Retire {
                 level,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::dispatch::Dispatch;
 use crate::config::Config;
-use crate::delivery::{AgentId, CallId, Disconnect, Epoch, Input, Output};
+use crate::delivery::{AgentId, CallId, Disconnect, Ending, Epoch, Input, Output};
 use crate::error::AgentError;
 use crate::queue::{Chunk, OpenedSpool};
 use crate::reliability::Reliability;
@@ -24,7 +24,13 @@ pub(super) struct Route<N: Network> {
     pub(super) round_trips: Vec<(AgentId, Duration)>,
     /// Kept for its buffer.
     orders: Vec<Output>,
+    /// For how long the machine was suspended before.
+    slept: Duration,
 }
+
+/// If the machine was suspended for longer than this, connections are given up: peers, and what is
+/// between, may have forgotten them, and would say so at the request timeout, or never.
+const SLEEP_MAX: Duration = Duration::from_secs(15);
 
 /// A connection, or an attempt.
 struct Attempt<L> {
@@ -54,6 +60,7 @@ impl<N: Network> Route<N> {
             network: network.clone(),
             round_trips: Vec::new(),
             orders: Vec::new(),
+            slept: network.slept(),
         }
     }
 
@@ -82,6 +89,7 @@ impl<N: Network> Route<N> {
         is_due: bool,
         is_urgent: bool,
     ) -> bool {
+        self.on_slept(now, self.network.slept());
         let came_in = self.dispatch.poll_backlogs(now, context.waker());
         self.carry_out();
         if came_in && is_urgent {
@@ -94,6 +102,14 @@ impl<N: Network> Route<N> {
             self.step(now, Input::Tick);
         }
         came_in | progressed | is_due
+    }
+
+    /// Looks whether the machine was suspended since the last time.
+    fn on_slept(&mut self, now: Instant, slept: Duration) {
+        let before = std::mem::replace(&mut self.slept, slept);
+        if slept.saturating_sub(before) > SLEEP_MAX {
+            self.step(now, Input::Woke);
+        }
     }
 
     /// Lets every connection work. `true`: something came of it.
@@ -178,7 +194,7 @@ impl<N: Network> Route<N> {
                 let errors = &mut self.dispatch.news.errors;
                 errors.extend(error.map(|error| (agent, error)));
             }
-            Output::Retire { .. } => {}
+            Output::Drain { .. } | Output::Retire { .. } => {}
         }
     }
 
@@ -196,7 +212,11 @@ impl<N: Network> Route<N> {
             Disconnect::UnknownCall(call) => Some(AgentError::UnexpectedSerial {
                 serial: call.number(),
             }),
-            Disconnect::Spare | Disconnect::Closing => None,
+            Disconnect::Spare
+            | Disconnect::Idle
+            | Disconnect::Aged
+            | Disconnect::Woke
+            | Disconnect::Closing => None,
         }
     }
 
@@ -245,6 +265,8 @@ impl<N: Network> Route<N> {
                 );
             }
             Progress::Ended { error, unsent_from } => {
+                // Later on it is an agent that went wrong, which may pass.
+                let error_is_foreign = error.is_foreign() && !attempt.is_open;
                 match attempt.is_open && attempt.unanswered.is_empty() {
                     true => {
                         reached!("an idle connection ends");
@@ -256,7 +278,16 @@ impl<N: Network> Route<N> {
                     }
                 }
                 self.attempts.remove(&epoch);
-                self.step(now, Input::Closed { epoch, unsent_from });
+                let ending = match error_is_foreign {
+                    true => Ending::Foreign,
+                    false => Ending::Broken,
+                };
+                let closed = Input::Closed {
+                    epoch,
+                    unsent_from,
+                    ending,
+                };
+                self.step(now, closed);
             }
         }
     }
@@ -264,8 +295,6 @@ impl<N: Network> Route<N> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::client::Client;
     use crate::transport::{Means, Names, Sockets};
@@ -289,6 +318,21 @@ mod tests {
         route.step(now, Input::Flush);
         assert_eq!(route.attempts.len(), 1);
         route
+    }
+
+    #[test]
+    fn after_a_suspension_connections_are_made_anew_and_after_a_nap_they_are_not() {
+        let now = Instant::now();
+        let mut route = connecting(now);
+        let before: Vec<Epoch> = route.attempts.keys().copied().collect();
+        let slept = route.slept;
+        route.on_slept(now, slept + SLEEP_MAX);
+        assert!(route.attempts.keys().eq(&before));
+        route.on_slept(now, slept + SLEEP_MAX * 3);
+        assert_eq!(route.attempts.len(), 1);
+        assert!(route.attempts.keys().all(|epoch| !before.contains(epoch)));
+        let errors = &route.dispatch.news.errors;
+        assert!(errors.is_empty(), "{errors:?}");
     }
 
     #[test]

@@ -49,6 +49,10 @@ impl Network for Sockets {
         clock::now()
     }
 
+    fn slept(&self) -> Duration {
+        clock::slept()
+    }
+
     fn connect(&self, agent: AgentId) -> Option<Connection> {
         let url = self.config.agents.get(agent.index())?.clone();
         let timeout = self.config.delivery.connect_timeout;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::agent_url::AgentUrl;
 use crate::queue::{BlockingThread, wakeup};
+use crate::random;
 
 /// How long an answer is used for who asks again. It may have come too late for who asked first,
 /// while the resolver was busy with another name.
@@ -43,6 +44,8 @@ struct Name {
     answers: u64,
     last: Option<(Instant, Answer)>,
     waiting: Vec<Waker>,
+    /// Which address comes first next time.
+    turn: usize,
 }
 
 /// An error is kept as it is told, for several who wait.
@@ -71,7 +74,8 @@ impl Names {
         })
     }
 
-    /// The addresses of the agent's host, at the moment, in the resolver's order.
+    /// The addresses of the agent's host, at the moment. Each time another one comes first, so that
+    /// connections are spread over them.
     pub(super) async fn resolve(&self, agent: &AgentUrl) -> io::Result<Vec<SocketAddr>> {
         let Some((place, answers)) = self.ask(agent) else {
             return ask_system(agent.host(), agent.port());
@@ -92,9 +96,13 @@ impl Names {
                 }
             }
         });
-        answer
-            .await
-            .map_err(|(kind, told)| io::Error::new(kind, told))
+        let found = answer.await;
+        let addresses = found.map_err(|(kind, told)| io::Error::new(kind, told))?;
+        let mut names = self.shared.lock();
+        Ok(match names.get_mut(place) {
+            Some(name) => name.in_turn(addresses),
+            None => addresses,
+        })
     }
 
     /// Has the name looked up, unless that is under way. Says where it is, and how many answers
@@ -160,12 +168,30 @@ impl Name {
             answers: 0,
             last: None,
             waiting: Vec::new(),
+            // Else all clients would begin with the same one.
+            turn: random::draw() as usize,
         }
     }
 
     fn is_fresh(&self) -> bool {
         let last = self.last.as_ref();
         last.is_some_and(|(at, answer)| answer.is_ok() && at.elapsed() < ANSWER_FRESH)
+    }
+
+    /// These addresses, from another one on than the last time. Those of the kind, IPv4 or IPv6, that
+    /// the resolver puts first stay first: it knows which one works from here.
+    fn in_turn(&mut self, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let is_first_kind = addresses.first().map(SocketAddr::is_ipv4);
+        addresses.sort_by_key(|address| Some(address.is_ipv4()) != is_first_kind);
+        let first = addresses.iter();
+        let count = first
+            .take_while(|address| Some(address.is_ipv4()) == is_first_kind)
+            .count();
+        if let Some(first) = addresses.get_mut(..count) {
+            first.rotate_left(self.turn % count.max(1));
+        }
+        self.turn = self.turn.wrapping_add(1);
+        addresses
     }
 
     /// The last answer, if more than `answers` came, or it is fresh.
@@ -226,6 +252,25 @@ mod tests {
         assert_eq!(found, ["127.0.0.1:2".parse().unwrap()]);
         let found = wait(names.resolve(&agents[2])).unwrap();
         assert_eq!(found, ["1.2.3.4:5".parse().unwrap()]);
+    }
+
+    #[test]
+    fn each_connection_begins_with_another_address_of_the_kind_that_the_resolver_prefers() {
+        let found = ["[::1]:1", "10.0.0.1:1", "[::2]:1", "[::3]:1"];
+        let found: Vec<SocketAddr> = found.iter().map(|it| it.parse().unwrap()).collect();
+        let mut name = Name::new(&"avro://a.test:1".parse().unwrap());
+        let mut orders: Vec<Vec<String>> = Vec::new();
+        for _ in 0..3 {
+            let order = name.in_turn(found.clone());
+            orders.push(order.iter().map(ToString::to_string).collect());
+        }
+        orders.sort();
+        let expected = [
+            ["[::1]:1", "[::2]:1", "[::3]:1", "10.0.0.1:1"],
+            ["[::2]:1", "[::3]:1", "[::1]:1", "10.0.0.1:1"],
+            ["[::3]:1", "[::1]:1", "[::2]:1", "10.0.0.1:1"],
+        ];
+        assert_eq!(orders, expected);
     }
 
     #[test]

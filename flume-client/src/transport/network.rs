@@ -1,7 +1,7 @@
 //! [`Network`] and [`Link`]: how the sender reaches agents, whatever they speak.
 
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::delivery::{AgentId, Batch, CallId};
 use crate::error::AgentError;
@@ -16,6 +16,11 @@ pub(crate) trait Network: Clone {
     /// What time it is: an answer is as old as the moment when it is read, not as the turn in which
     /// that is.
     fn now(&self) -> Instant;
+
+    /// For how long the machine was suspended since it was started, while this clock stood still.
+    fn slept(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Begins to connect to an agent. `None`: there is none with this id.
     fn connect(&self, agent: AgentId) -> Option<Self::Link>;

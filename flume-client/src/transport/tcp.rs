@@ -49,7 +49,7 @@ impl Means {
     }
 }
 
-/// Resolves the host now and tries each of its addresses in turn, in the resolver's order.
+/// Resolves the host now and tries each of its addresses in turn.
 ///
 /// Each address gets an equal share of the time that is left, so a silent one does not use up the
 /// time of those after it. The caller bounds the whole, the name look-up included, and finds in
@@ -77,6 +77,7 @@ pub(crate) async fn connect(
             }
             Ok(Ok(socket)) => {
                 socket.set_nodelay(true)?;
+                watch(&socket);
                 return Ok(Stream::of_socket(socket));
             }
             Ok(Err(error)) => failures.push((*address, error)),
@@ -84,6 +85,38 @@ pub(crate) async fn connect(
         }
     }
     Err(AgentError::Connect(failures))
+}
+
+/// A peer from which nothing was heard for so long is asked whether it is there.
+#[cfg(unix)]
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+/// And again after so long, three times in all.
+#[cfg(unix)]
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+#[cfg(unix)]
+const KEEPALIVE_PROBES: u32 = 3;
+/// A connection ends if what was written is not confirmed for so long.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Lets the system end a connection to a peer that vanished without a word, also while nothing is sent.
+/// A system that cannot do it is no reason for not connecting: the request timeout finds it out later.
+fn watch(socket: &TcpStream) {
+    #[cfg(unix)]
+    {
+        use rustix::net::sockopt;
+        let _ = sockopt::set_socket_keepalive(socket, true);
+        let _ = sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE);
+        let _ = sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL);
+        let _ = sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES);
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let millis = u32::try_from(USER_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(socket, millis);
+    }
+    #[cfg(not(unix))]
+    let _ = socket;
 }
 
 /// Connecting to a port of this machine that nobody listens on can meet itself, if the port is one
@@ -114,6 +147,23 @@ mod tests {
             true => Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]),
             false => Err(io::Error::other("name or service not known")),
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_peer_that_vanishes_is_found_out_by_the_system() {
+        use rustix::net::sockopt;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let runtime = ClientRuntime::new().unwrap();
+        let socket = runtime.block_on(TcpStream::connect(address)).unwrap();
+        watch(&socket);
+        assert!(sockopt::socket_keepalive(&socket).unwrap());
+        let seconds = Duration::from_secs;
+        assert_eq!(sockopt::tcp_keepidle(&socket).unwrap(), seconds(15));
+        assert_eq!(sockopt::tcp_keepintvl(&socket).unwrap(), seconds(5));
+        assert_eq!(sockopt::tcp_keepcnt(&socket).unwrap(), 3);
+        assert_eq!(sockopt::tcp_user_timeout(&socket).unwrap(), 30_000);
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl World {
         })?;
         self.check_windows()?;
         self.check_spares()?;
+        self.check_drained()?;
         self.audit(self.now)
     }
 
@@ -112,16 +113,23 @@ impl World {
         if let Some(healed_at) = self.healed_at
             && !is_idle
         {
-            let quiet = self.now - healed_at.max(self.retired_at);
+            let from = healed_at
+                .max(self.retired_at)
+                .max(self.pace.blocked_until());
+            let quiet = self.now.saturating_sub(from);
             let bound = self.drain_bound();
             ensure(quiet <= bound, "stuck", || {
                 format!("nothing is retired for {quiet}, more than {bound}")
             })?;
         }
-        if again && is_idle {
+        let holds_none = self.pace.agents.iter().all(|held| held.epochs.is_empty());
+        if again && is_idle && (holds_none || self.books.abandoned) {
             self.is_auditing = false;
         } else if again {
-            let gap = log_uniform(&mut self.rng, 20 * MS, 2 * SECOND);
+            let gap = match is_idle {
+                true => 20 * SECOND,
+                false => log_uniform(&mut self.rng, 20 * MS, 2 * SECOND),
+            };
             self.schedule(self.now + gap, Happening::Audit { again: true });
         }
         Ok(())
@@ -181,6 +189,7 @@ impl World {
     /// What the client must have done by `at`.
     fn audit(&mut self, at: Nanos) -> Check {
         self.check_timeouts(at)?;
+        self.check_idle(at)?;
         for level in self.scenario.levels.clone() {
             self.audit_level(level, at)?;
         }
@@ -235,7 +244,7 @@ impl World {
         for agent in group {
             let agent = *agent;
             let is_rested = self.pace.is_rested(agent, at);
-            if self.pace.agents[agent].epochs.is_empty() {
+            if self.is_unconnected(agent) {
                 ensure(!(is_rested && may_connect), "no attempt", || {
                     format!("agent {agent} has rested, work waits since {oldest}")
                 })?;
@@ -257,7 +266,8 @@ impl World {
             let is_idle = self
                 .open(agent)
                 .any(|it| self.connections[&it].calls.is_empty());
-            let lingers = waiting.is_awaited && is_rested && is_idle && !sight.is_held_up;
+            let is_free = is_rested && is_idle && !is_full;
+            let lingers = waiting.is_awaited && is_free && !sight.is_held_up;
             ensure(!lingers, "awaited batch lingers", || {
                 format!("agent {agent} has nothing to do, an event waits since {oldest}")
             })?;
@@ -328,8 +338,9 @@ impl World {
         let is_needed = self.open(agent).count() == held && self.is_full(agent);
         let waiting = LEVELS.iter().map(|level| self.books.of(*level).waiting());
         let is_asked = waiting.sum::<u64>() > 0;
+        let is_further = is_needed && held < max;
         ensure(
-            is_needed && is_asked && held < max,
+            is_asked && (is_further || self.may_be_renewed(agent)),
             "needless connection",
             || format!("agent {agent} has {held}"),
         )
@@ -351,7 +362,8 @@ impl World {
 
     /// When the last attempt at this agent began that is under way or stands.
     fn attempt_began(&self, agent: usize) -> Nanos {
-        let held = self.pace.agents[agent].epochs.last();
+        let mut held = self.pace.agents[agent].epochs.iter().rev();
+        let held = held.find(|epoch| !self.connections[epoch].drains);
         held.map_or(self.now, |epoch| self.connections[epoch].began)
     }
 
@@ -370,7 +382,10 @@ impl World {
     /// The open connections to an agent.
     pub(super) fn open(&self, agent: usize) -> impl Iterator<Item = Epoch> {
         let held = self.pace.agents[agent].epochs.iter().copied();
-        held.filter(|epoch| self.connections[epoch].stage == Stage::Open)
+        held.filter(|epoch| {
+            let connection = &self.connections[epoch];
+            connection.stage == Stage::Open && !connection.drains
+        })
     }
 
     pub(super) fn is_open(&self, agent: usize) -> bool {
@@ -379,10 +394,15 @@ impl World {
 
     /// Whether no open connection to an agent has room.
     pub(super) fn is_full(&self, agent: usize) -> bool {
-        self.open(agent).all(|epoch| {
-            let in_flight = self.connections[&epoch].calls.len();
-            in_flight >= self.core.window_of(epoch) as usize
-        })
+        let is_spent = match self.scenario.settings.window {
+            WindowMode::Adaptive { max } => self.in_flight(agent) >= max as usize,
+            _ => false,
+        };
+        is_spent
+            || self.open(agent).all(|epoch| {
+                let in_flight = self.connections[&epoch].calls.len();
+                in_flight >= self.core.window_of(epoch) as usize
+            })
     }
 
     /// Calls on all connections to an agent.

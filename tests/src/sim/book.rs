@@ -28,7 +28,7 @@ impl Events {
 
 /// How a call came to its end, as far as the client can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum End {
     Refused,
     /// The connection is gone. `begun` says whether its writing was begun.
     Unknown {
@@ -63,7 +63,7 @@ struct Record {
     begun: bool,
     /// An earlier send ended unknown or refused: it may be stored again.
     excused: bool,
-    last_end: Option<Ending>,
+    last_end: Option<End>,
     /// After an end without an acknowledgement others may go before it, until then at the latest.
     rest_end_max: Nanos,
     /// It rests until then at least.
@@ -319,7 +319,7 @@ impl Book {
     }
 
     /// A call ended without an acknowledgement.
-    pub(super) fn end_call(&mut self, now: Nanos, range: SeqRange, ending: Ending) {
+    pub(super) fn end_call(&mut self, now: Nanos, range: SeqRange, ending: End) {
         let backoff = self.backoff;
         let indices = indices(range);
         self.in_flight_calls -= 1;
@@ -328,17 +328,17 @@ impl Book {
             record.state = State::Waiting;
             record.last_end = Some(ending);
             match ending {
-                Ending::Unsent => record.attempts -= 1,
-                Ending::Refused => {
+                End::Unsent => record.attempts -= 1,
+                End::Refused => {
                     record.begun = true;
                     record.excused = true;
                 }
-                Ending::Unknown { begun } => {
+                End::Unknown { begun } => {
                     record.begun |= begun;
                     record.excused = true;
                 }
             }
-            if ending != Ending::Unsent {
+            if ending != End::Unsent {
                 record.rest_end_max = now + rest_max(&backoff, record.attempts);
                 record.rest_end_min = now + backoff.floor.as_nanos() as Nanos;
             }
@@ -445,10 +445,10 @@ impl Book {
         }
         let is_true = match loss {
             Loss::Unreachable => !self.abandoned && record.attempts == 0,
-            Loss::Rejected => !self.abandoned && record.last_end == Some(Ending::Refused),
+            Loss::Rejected => !self.abandoned && record.last_end == Some(End::Refused),
             Loss::Unknown if self.abandoned || self.shedding.is_some() => record.attempts > 0,
             Loss::Shed => self.shedding.is_some() && record.attempts == 0 && index == self.oldest(),
-            Loss::Unknown => matches!(record.last_end, Some(Ending::Unknown { .. })),
+            Loss::Unknown => matches!(record.last_end, Some(End::Unknown { .. })),
             Loss::Closed => self.abandoned && record.attempts == 0,
             Loss::Corrupt => false,
         };

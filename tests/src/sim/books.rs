@@ -4,7 +4,7 @@ use flume_client::Reliability;
 use flume_client::delivery::{Batch, Counters, Outcome, Settings};
 use flume_client::seq::Seq;
 
-use super::book::{Acked, Book, Ending, Events};
+use super::book::{Acked, Book, End, Events};
 use super::options::LEVELS;
 use super::time::Nanos;
 use super::violation::{Check, ensure};
@@ -102,7 +102,7 @@ impl Books {
         Ok(())
     }
 
-    pub(super) fn end_call(&mut self, now: Nanos, events: Events, ending: Ending) {
+    pub(super) fn end_call(&mut self, now: Nanos, events: Events, ending: End) {
         self.of_mut(events.level)
             .end_call(now, events.range, ending);
     }

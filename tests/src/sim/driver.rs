@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use flume_client::delivery::{Batch, CallId, Disconnect, Epoch, Input, Output, WindowMode};
+use flume_client::delivery::{Batch, CallId, Disconnect, Ending, Epoch, Input, Output, WindowMode};
 
 use super::agent::Call;
-use super::book::{Acked, Ending, Events};
+use super::book::{Acked, End, Events};
 use super::fault::Fault;
 use super::time::Nanos;
 use super::violation::{Check, broken, ensure};
@@ -35,6 +35,7 @@ impl World {
                 epoch,
                 cause,
             } => self.disconnect(agent.index(), epoch, cause),
+            Output::Drain { epoch } => self.drain(epoch),
             Output::Retire {
                 level,
                 range,
@@ -62,19 +63,22 @@ impl World {
         let is_new = agent < self.agents.len() && !self.connections.contains_key(&epoch);
         ensure(is_new, "connect", || format!("epoch {epoch} was used"))?;
         self.pace.on_use(agent, self.now)?;
-        if self.pace.agents[agent].epochs.is_empty() {
+        if self.is_unconnected(agent) {
             self.pace.on_attempt(agent, self.now);
             self.check_head_starts(agent)?;
         } else {
             self.check_further(agent)?;
         }
         self.pace.agents[agent].epochs.insert(epoch);
+        self.pace.agents[agent].attempted_at = self.now;
         self.books.connects += 1;
         let connection = Connection {
             agent,
             stage: Stage::Connecting,
             stage_since: self.now,
             began: self.now,
+            idle_since: self.now,
+            drains: false,
             forgotten: None,
             reset: false,
             lost: false,
@@ -103,7 +107,8 @@ impl World {
         let Some(connection) = self.connections.get_mut(&epoch) else {
             return broken("send on a closed connection", format!("epoch {epoch}"));
         };
-        let is_open = connection.stage == Stage::Open && connection.forgotten.is_none();
+        let is_open =
+            connection.stage == Stage::Open && connection.forgotten.is_none() && !connection.drains;
         ensure(is_open, "send on a closed connection", || {
             format!("epoch {epoch} is {:?}", connection.stage)
         })?;
@@ -124,6 +129,7 @@ impl World {
         let agent = connection.agent;
         let is_quiet = self.is_answer || self.is_any_idle(agent);
         self.pace.on_use(agent, self.now)?;
+        self.check_age(epoch)?;
         self.check_shares(agent, batch)?;
         self.books.send(self.now, batch, is_quiet)?;
         self.write(epoch, id, batch);
@@ -184,18 +190,29 @@ impl World {
             "needless disconnect",
             || format!("agent {agent} epoch {epoch}: {cause:?}"),
         )?;
-        if !matches!(cause, Disconnect::Spare | Disconnect::Closing) {
+        let is_wanted = matches!(
+            cause,
+            Disconnect::Spare
+                | Disconnect::Idle
+                | Disconnect::Aged
+                | Disconnect::Woke
+                | Disconnect::Closing
+        );
+        if !is_wanted {
             ensure(!self.books.calm, "disconnect without a fault", || {
                 format!("{cause:?}")
             })?;
-            self.on_broken(agent, epoch);
+            self.on_broken(agent, epoch, Ending::Broken);
         }
         self.forget(epoch, None);
         Ok(())
     }
 
     /// A connection or attempt is over: it costs the agent a rest if no other connection is open.
-    fn on_broken(&mut self, agent: usize, epoch: Epoch) {
+    fn on_broken(&mut self, agent: usize, epoch: Epoch, ending: Ending) {
+        if self.connections[&epoch].drains {
+            return;
+        }
         let mut others = self.open(agent).filter(|other| *other != epoch);
         if others.next().is_some() {
             drop(others);
@@ -203,6 +220,7 @@ impl World {
         } else {
             drop(others);
             self.pace.on_failure(agent, self.now);
+            self.pace.on_ending(agent, self.now, ending);
         }
     }
 
@@ -225,6 +243,9 @@ impl World {
             }
             Disconnect::UnknownCall(_) => self.is_unexpected,
             Disconnect::Spare => self.in_flight(agent) == 0 && self.group(agent) > 0,
+            Disconnect::Idle => self.is_idle(epoch, self.now),
+            Disconnect::Aged => self.is_outlived(epoch),
+            Disconnect::Woke => self.is_waking,
             Disconnect::Closing => self.books.is_closing,
         }
     }
@@ -241,11 +262,11 @@ impl World {
         self.pace.agents[connection.agent].epochs.remove(&epoch);
         for (id, flight) in std::mem::take(&mut connection.calls) {
             let ending = if unsent_from.is_some_and(|from| id >= from) {
-                Ending::Unsent
+                End::Unsent
             } else {
                 let begun = flight.begin <= now;
                 self.shares.on_failed(connection.agent, flight.events);
-                Ending::Unknown { begun }
+                End::Unknown { begun }
             };
             self.books.end_call(now, flight.events, ending);
         }
@@ -274,6 +295,9 @@ impl World {
             }
             Heard::Opened => {
                 self.enter(epoch, Stage::Open);
+                if !is_stale {
+                    self.pace.agents[agent].foreign = 0;
+                }
                 self.step(Input::Opened { epoch })
             }
             Heard::Replied { call, committed } if is_stale => self.step(Input::Replied {
@@ -282,7 +306,8 @@ impl World {
                 committed,
             }),
             Heard::Replied { call, committed } => self.on_replied(epoch, call, committed),
-            Heard::Closed => self.on_closed(epoch, is_stale),
+            Heard::Closed => self.on_closed(epoch, Ending::Broken, is_stale),
+            Heard::Foreign => self.on_closed(epoch, Ending::Foreign, is_stale),
         }
     }
 
@@ -290,10 +315,11 @@ impl World {
         if let Some(connection) = self.connections.get_mut(&epoch) {
             connection.stage = stage;
             connection.stage_since = self.now;
+            connection.idle_since = self.now;
         }
     }
 
-    fn on_closed(&mut self, epoch: Epoch, is_stale: bool) -> Check {
+    fn on_closed(&mut self, epoch: Epoch, ending: Ending, is_stale: bool) -> Check {
         let connection = &self.connections[&epoch];
         let mut calls = connection.calls.iter();
         let unsent = calls.find(|(_, flight)| flight.begin > self.now);
@@ -302,10 +328,14 @@ impl World {
             unsent_from = None;
         }
         if !is_stale {
-            self.on_broken(connection.agent, epoch);
+            self.on_broken(connection.agent, epoch, ending);
             self.forget(epoch, unsent_from);
         }
-        self.step(Input::Closed { epoch, unsent_from })
+        self.step(Input::Closed {
+            epoch,
+            unsent_from,
+            ending,
+        })
     }
 
     fn on_replied(&mut self, epoch: Epoch, call: CallId, committed: bool) -> Check {
@@ -326,6 +356,7 @@ impl World {
             let is_over = self.connections[&epoch].forgotten.is_some();
             return ensure(is_over, "wrong serial accepted", || format!("{call}"));
         };
+        connection.idle_since = self.now;
         self.is_answer = true;
         if committed {
             self.acked = Some(Acked {
@@ -349,8 +380,7 @@ impl World {
             self.pace.on_failure(agent, self.now);
         }
         self.shares.on_failed(agent, flight.events);
-        self.books
-            .end_call(self.now, flight.events, Ending::Refused);
+        self.books.end_call(self.now, flight.events, End::Refused);
         self.step(input)?;
         self.is_answer = false;
         self.check_refused(epoch, before, is_news)
@@ -373,7 +403,7 @@ impl World {
                 let text = "replied {} call {} committed {} stale {}";
                 self.trace.note(self.now, text, args);
             }
-            Heard::Closed => {
+            Heard::Closed | Heard::Foreign => {
                 let args = [epoch, stale];
                 self.trace.note(self.now, "closed {} stale {}", args);
             }

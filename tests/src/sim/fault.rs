@@ -16,6 +16,8 @@ pub(super) enum Fault {
     MuteHandshake,
     /// Calls are handled and not answered.
     MuteReplies,
+    /// Something else listens at its port, and answers the handshake in its own way.
+    Foreign,
     /// Messages both ways arrive when it is over.
     Hold,
     /// Messages both ways never arrive, and the connections they belong to are dead for good.
@@ -29,6 +31,8 @@ pub(super) enum Fault {
     /// Calls fail at random much more often.
     Flaky,
     // At a moment.
+    /// The client's machine was suspended for a while, and wakes.
+    Suspend,
     /// The agent closes its connections.
     Hangup,
     // For one handshake or call.
@@ -57,18 +61,20 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 25] = [
         Self::Refuse,
         Self::Crash,
         Self::MuteConnect,
         Self::MuteHandshake,
         Self::MuteReplies,
+        Self::Foreign,
         Self::Hold,
         Self::Lose,
         Self::Slow,
         Self::Sequential,
         Self::Clog,
         Self::Flaky,
+        Self::Suspend,
         Self::Hangup,
         Self::HandshakeHangup,
         Self::ChannelFull,
@@ -84,18 +90,20 @@ impl Fault {
     ];
 
     /// Those that a schedule starts.
-    pub(super) const SCHEDULED: [Self; 12] = [
+    pub(super) const SCHEDULED: [Self; 14] = [
         Self::Refuse,
         Self::Crash,
         Self::MuteConnect,
         Self::MuteHandshake,
         Self::MuteReplies,
+        Self::Foreign,
         Self::Hold,
         Self::Lose,
         Self::Slow,
         Self::Sequential,
         Self::Clog,
         Self::Flaky,
+        Self::Suspend,
         Self::Hangup,
     ];
 

@@ -18,6 +18,7 @@
 //! | `books` | the books of all levels; promises about their turns |
 //! | `pace` | each agent's rests; promises about back-off |
 //! | `groups` | who comes before whom |
+//! | `ages` | idle and old connections |
 //! | `shares` | each agent's batches; promises about shares |
 //! | `audit` | promises about time: linger, timeouts, fail-back, windows |
 //! | `herd` | many clients that lose one agent at once |
@@ -29,6 +30,7 @@
 )]
 
 mod agent;
+mod ages;
 mod audit;
 mod book;
 mod books;
@@ -52,6 +54,7 @@ mod world;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use self::herd::{Return, come_back};
 pub(crate) use self::options::LEVELS;
 pub use self::stats::{Run, Stats};
 pub use self::violation::Violation;

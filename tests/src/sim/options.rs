@@ -289,6 +289,17 @@ fn episodes(rng: &mut fastrand::Rng, kind: Kind, settings: &Settings) -> (Vec<Ep
         };
         return (vec![episode], cap * rng.u64(60..150) + 10 * MINUTE);
     }
+    let one_in = if kind == Kind::Calm { 2 } else { 8 };
+    if rng.u32(0..one_in) == 0 {
+        // Without a pause, until connections are old.
+        let steady = Episode {
+            from: MS,
+            until: rng.u64(13..17) * MINUTE,
+            load_gap: log_uniform(rng, 200 * MS, SECOND),
+            fault_gap: log_uniform(rng, MINUTE, 10 * MINUTE),
+        };
+        return (vec![steady], steady.until);
+    }
     let mut episodes = Vec::new();
     let mut from = rng.u64(0..SECOND);
     let end = log_uniform(rng, 10 * MINUTE, 120 * MINUTE);

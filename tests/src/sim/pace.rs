@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use flume_client::delivery::{Epoch, Settings};
+use flume_client::delivery::{Ending, Epoch, Settings};
 
-use super::time::Nanos;
+use super::time::{Nanos, SECOND};
 use super::violation::{Check, ensure};
 
 /// What the outside can know of one agent's standing with the client.
@@ -12,6 +12,10 @@ use super::violation::{Check, ensure};
 pub(super) struct Standing {
     /// The connections and attempts that the client holds.
     pub(super) epochs: BTreeSet<Epoch>,
+    /// The last attempt.
+    pub(super) attempted_at: Nanos,
+    /// Attempts in a row that met something foreign.
+    pub(super) foreign: u32,
     /// Ends of connections and failures of attempts while another connection worked, since one
     /// acknowledged its first batch.
     further_failures: u32,
@@ -69,6 +73,41 @@ impl Pace {
         standing.capped = doubled >= self.cap;
         standing.rest_end_min = now + self.floor;
         standing.rest_end_max = now + doubled.min(self.cap).max(self.floor);
+    }
+
+    /// The last connection or attempt is over. If it met something foreign a second time, it is looked
+    /// at after a minute, then two, up to ten, a fifth more or less.
+    pub(super) fn on_ending(&mut self, agent: usize, now: Nanos, ending: Ending) {
+        let standing = &mut self.agents[agent];
+        if ending == Ending::Broken {
+            standing.foreign = 0;
+            return;
+        }
+        standing.foreign += 1;
+        if standing.foreign > 1 {
+            let minutes = (1 << (standing.foreign - 2).min(8)).min(10);
+            standing.rest_end_min = now + minutes * 48 * SECOND;
+            standing.rest_end_max = now + minutes * 72 * SECOND;
+            standing.capped = false;
+        }
+    }
+
+    /// The client's machine wakes: all rests are over.
+    pub(super) fn on_woke(&mut self, now: Nanos) {
+        for standing in &mut self.agents {
+            standing.rest_end_min = standing.rest_end_min.min(now);
+            standing.rest_end_max = standing.rest_end_max.min(now);
+            standing.further_min = standing.further_min.min(now);
+            standing.further_max = standing.further_max.min(now);
+            standing.capped = false;
+        }
+    }
+
+    /// When all agents that only a person can mend are looked at again.
+    pub(super) fn blocked_until(&self) -> Nanos {
+        let blocked = self.agents.iter().filter(|standing| standing.foreign > 1);
+        let ends = blocked.map(|standing| standing.rest_end_max);
+        ends.max().unwrap_or_default()
     }
 
     /// A connection or an attempt is over while another connection works.

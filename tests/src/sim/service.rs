@@ -28,6 +28,7 @@ impl World {
                     self.hang_up(epoch);
                 }
             }
+            Fault::Suspend => self.wake()?,
             _ => {}
         }
         Ok(())
@@ -81,7 +82,10 @@ impl World {
         if is_gone || agent.suffers(Fault::MuteHandshake, now) {
             return;
         }
-        if self.is_struck(agent.suffers(Fault::Flaky, now)) {
+        if agent.suffers(Fault::Foreign, now) {
+            self.say(epoch, Heard::Foreign);
+            self.hang_up(epoch);
+        } else if self.is_struck(agent.suffers(Fault::Flaky, now)) {
             self.stats.count(Fault::HandshakeHangup);
             self.hang_up(epoch);
         } else {

@@ -69,8 +69,13 @@ pub(super) enum Happening {
 pub(super) enum Heard {
     Connected,
     Opened,
-    Replied { call: CallId, committed: bool },
+    Replied {
+        call: CallId,
+        committed: bool,
+    },
     Closed,
+    /// Something that is no answer to a handshake.
+    Foreign,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +102,10 @@ pub(super) struct Connection {
     pub(super) stage_since: Nanos,
     /// The attempt.
     pub(super) began: Nanos,
+    /// The last answer, or when it was opened.
+    pub(super) idle_since: Nanos,
+    /// Another one took its place.
+    pub(super) drains: bool,
     /// The client holds it no more, since then.
     pub(super) forgotten: Option<Nanos>,
     /// What was in transit when the client let go is lost too.
@@ -141,6 +150,8 @@ pub(super) struct World {
     pub(super) is_unexpected: bool,
     /// The present input answers a call.
     pub(super) is_answer: bool,
+    /// The present input tells of a suspension.
+    pub(super) is_waking: bool,
     /// Connections that got a call in this step.
     pub(super) sent_to: Vec<Epoch>,
 }
@@ -169,6 +180,7 @@ impl World {
             acked: None,
             is_unexpected: false,
             is_answer: false,
+            is_waking: false,
             sent_to: Vec::new(),
             scenario,
         }
