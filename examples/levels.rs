@@ -1,5 +1,5 @@
-//! One client, several levels: an audit trail that outlives the process, events that wait in memory,
-//! and metrics that are dropped when nobody takes them.
+//! One client, four levels: an audit trail that outlives the process, bills that go to the disk only
+//! when no agent takes them, events that wait in memory, and metrics that nobody has to take.
 
 use std::error::Error;
 use std::time::Duration;
@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .spool(&spool) // end to end is this client's own level
         .build()?;
     // The same agents, connections and buffer. Cheap: make them once and keep them.
+    let bills = audit.at(Reliability::StoreOnFailure)?;
     let orders = audit.at(Reliability::InMemory)?;
     let metrics = audit.at(Reliability::BestEffort)?;
 
@@ -25,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         metrics.send(Event::new(format!("queue length {number}")))?;
     }
     orders.send(Event::new("order 17 placed"))?;
+    bills.send(Event::new("order 17 billed"))?;
     let signed = audit.append(Event::new("order 17 signed"))?;
     signed.wait_stored(TIMEOUT)?; // on the disk, whether or not an agent is there
     let ack = signed.wait(TIMEOUT)?; // waits for no timer
@@ -35,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (delivered, lost) = (level.delivered, level.lost.total());
         println!("{:?}: {delivered} delivered, {lost} lost", level.level);
     }
-    println!("{} events arrived", agent.wait_for(102, TIMEOUT)?.len());
-    drop((audit, orders, metrics));
+    println!("{} events arrived", agent.wait_for(103, TIMEOUT)?.len());
+    drop((audit, bills, orders, metrics));
     Ok(fs::remove_dir_all(spool)?)
 }

@@ -22,6 +22,7 @@ mod java_client;
 mod kill;
 mod lifecycle;
 mod mini_agent;
+mod pair;
 mod properties;
 mod replies;
 mod send;

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use flume_client::WindowMode;
+use flume_client::stats::AgentState;
+use flume_client::{Backoff, WindowMode};
 use flume_mini_agent::MiniAgent;
 use flume_tests::wait_until;
 
@@ -141,4 +142,23 @@ fn a_faithful_agent_that_restarts_loses_nothing_and_says_nothing_twice_between_b
     }
     assert!(client.close(PATIENCE).wait().is_complete());
     assert_eq!(agent.wait_for(300, PATIENCE).unwrap().len(), 300);
+}
+
+#[test]
+fn what_an_agent_is_at_the_moment_is_told() {
+    let (mut first, second) = (Agent::good(), Agent::good());
+    let rests = Backoff::default().base(HOUR).cap(HOUR).floor(HOUR);
+    let client = client_of(&[&first, &second]).backoff(rests);
+    let client = client.build().unwrap();
+    let states = || {
+        let stats = client.stats();
+        [0, 1].map(|agent| stats.agents[agent].state)
+    };
+    assert_eq!(states(), [AgentState::Idle; 2]);
+    let deliver = |number| client.append(event(number)).unwrap().wait(PATIENCE);
+    deliver(0).unwrap();
+    assert_eq!(states(), [AgentState::Ready, AgentState::Idle]);
+    first.stop();
+    deliver(1).unwrap();
+    assert_eq!(states(), [AgentState::Resting, AgentState::Ready]);
 }

@@ -105,6 +105,11 @@ fn a_close_of_5_s_in_memory_ends_within_5_2_s_under_every_fault_of_the_network()
 }
 
 #[test]
+fn a_close_of_5_s_with_store_on_failure_ends_within_5_2_s_under_every_fault_of_the_network() {
+    check_closes(Reliability::StoreOnFailure);
+}
+
+#[test]
 fn a_close_of_5_s_end_to_end_ends_within_5_2_s_under_every_fault_of_the_network() {
     check_closes(Reliability::EndToEnd);
 }

@@ -21,6 +21,7 @@ mod changes;
 #[cfg(target_os = "linux")]
 mod channel_disk_full;
 mod close;
+mod connections;
 mod contexts;
 mod cost;
 mod counters;
@@ -37,6 +38,8 @@ mod faults;
 mod faulty_network;
 #[cfg(target_os = "linux")]
 mod fork;
+#[cfg(target_os = "linux")]
+mod frozen;
 mod guarantees;
 mod health;
 #[cfg(target_os = "linux")]

@@ -87,3 +87,19 @@ fn a_silent_name_server_holds_up_no_other_agent_of_a_client_without_a_spool() {
         assert!(client.close(PATIENCE).wait().is_complete());
     });
 }
+
+#[test]
+fn three_names_that_nobody_answers_for_cost_the_first_event_no_more_than_4_s() {
+    let test =
+        "resolving::three_names_that_nobody_answers_for_cost_the_first_event_no_more_than_4_s";
+    with_silent_name_server(test, 4, |_| {
+        let agent = Agent::good();
+        // What a user has who sets nothing.
+        let client = Client::builder().agents(agents(&agent)).event_ids(false);
+        let client = client.build().unwrap();
+        let first = client.append(event(0)).unwrap();
+        let ack = first.wait(Duration::from_secs(4)).unwrap();
+        assert_eq!(ack.agent.to_string(), agent.url());
+        assert!(client.close(PATIENCE).wait().is_complete());
+    });
+}

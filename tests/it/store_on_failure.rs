@@ -1,6 +1,8 @@
 //! Store on failure: in memory while agents take events, on the disk while none does.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flume_client::spool::{Directory, SpoolError, Survey};
@@ -370,4 +372,132 @@ fn a_handle_of_a_client_that_was_closed_refuses_and_opens_nothing() {
     let handle = client.at(LEVEL).unwrap();
     assert!(!handle.append(event(0)).unwrap_err().is_retryable());
     assert!(!home.path().join("process-2").exists());
+}
+
+/// Leaves events on the disk, each in a frame of its own, whose client has ended.
+fn left(home: &Path) {
+    let client = stored_on_failure(client_at([Port::reserve().url()]), home);
+    // Once the first is there, each that follows goes there at once.
+    for number in 0..EVENTS {
+        let receipt = client.append(Event::new(format!("event {number} ")));
+        receipt.unwrap().wait_stored(PATIENCE).unwrap();
+    }
+    assert_eq!(give_up(&client, Duration::ZERO).on_disk, EVENTS);
+}
+
+fn file_in(directory: &Path, begins: &str) -> PathBuf {
+    let names = fs::read_dir(directory).unwrap();
+    let mut paths = names.map(|entry| entry.unwrap().path());
+    let is_it = |path: &PathBuf| {
+        let name = path.file_name().and_then(|it| it.to_str());
+        name.is_some_and(|name| name.starts_with(begins))
+    };
+    paths.find(is_it).unwrap()
+}
+
+#[test]
+fn what_lies_on_the_disk_meets_damage_as_end_to_end_does() {
+    let damage = |home: &Path| {
+        let path = file_in(home, "seg-");
+        let mut bytes = fs::read(&path).unwrap();
+        let needle = b"event 100 ";
+        let at = bytes.windows(needle.len()).position(|it| it == needle);
+        bytes[at.unwrap()] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    };
+    let no_cursor = |home: &Path| fs::remove_file(file_in(home, "cursor")).unwrap();
+    let no_segment = |home: &Path| fs::remove_file(file_in(home, "seg-")).unwrap();
+    let one_less: Vec<u64> = (0..EVENTS).filter(|number| *number != 100).collect();
+    type Fault<'a> = &'a dyn Fn(&Path);
+    let cases: [(Fault<'_>, Vec<u64>); 3] = [
+        (&damage, one_less),
+        (&no_cursor, (0..EVENTS).collect()),
+        (&no_segment, vec![]),
+    ];
+    for (fault, arrive) in cases {
+        let home = TempDir::new().unwrap();
+        left(home.path());
+        fault(home.path());
+        let agent = Agent::good();
+        let client = stored_on_failure(client_of(&[&agent]), home.path());
+        client.flush(PATIENCE).wait().unwrap();
+        assert_eq!(agent.stored(), arrive);
+        let stats = client.stats();
+        assert_eq!((stats.delivered, stats.pending), (arrive.len() as u64, 0));
+        assert_eq!(stats.lost.total(), stats.lost.corrupt);
+        assert_balanced(&stats);
+    }
+}
+
+#[test]
+fn a_removed_directory_is_made_again_and_what_waits_goes_there() {
+    let home = TempDir::new().unwrap();
+    let mut agent = Agent::good();
+    agent.stop();
+    let spool = home.path().join("spool");
+    let client = stored_on_failure(client_of(&[&agent]), &spool);
+    wait_until_on_disk(&append_all(&client, 0..EVENTS));
+    fs::remove_dir_all(&spool).unwrap();
+    let receipts = append_all(&client, EVENTS..2 * EVENTS);
+    wait_until_on_disk(&receipts);
+    assert_eq!(pending_in(&spool), EVENTS);
+    agent.start_again([GOOD]);
+    client.flush(PATIENCE).wait().unwrap();
+    assert_each_once(agent.stored(), 2 * EVENTS);
+}
+
+#[test]
+fn what_no_agent_takes_outlives_a_drop() {
+    let home = TempDir::new().unwrap();
+    let (mut agent, client) = without_agent(&home);
+    append_all(&client, 0..EVENTS);
+    drop(client);
+    agent.start_again([GOOD]);
+    let next = stored_on_failure(client_of(&[&agent]), home.path());
+    assert_eq!(next.stats().recovered, EVENTS);
+    assert!(next.close(PATIENCE).wait().is_complete());
+    assert_each_once(agent.stored(), EVENTS);
+}
+
+#[test]
+fn an_event_that_every_agent_refuses_holds_up_no_other_and_is_on_the_disk_at_the_end() {
+    const POISON: u64 = 5;
+    let home = TempDir::new().unwrap();
+    let agent = Agent::scripted([answers(Answer::FailedWith(POISON))]);
+    let builder = client_of(&[&agent]).batch_events(1);
+    let client = stored_on_failure(builder, home.path());
+    append_all(&client, 0..EVENTS);
+    let are_others_delivered = || client.stats().delivered == EVENTS - 1;
+    wait_until("the others", PATIENCE * 6, are_others_delivered).unwrap();
+    assert_balanced(&client.stats());
+    let report = give_up(&client, Duration::ZERO);
+    assert_eq!((report.on_disk, report.lost.total()), (1, 0));
+}
+
+#[test]
+fn names_are_given_once_whatever_went_to_the_disk() {
+    let home = TempDir::new().unwrap();
+    let mut agent = Agent::good();
+    let mut names = BTreeSet::new();
+    for run in 0..3 {
+        agent.stop();
+        let builder = client_of(&[&agent]).event_ids(true);
+        let client = stored_on_failure(builder, home.path());
+        let receipts = append_all(&client, run * EVENTS..(run + 1) * EVENTS);
+        names.extend(receipts.iter().map(|it| it.guid().unwrap()));
+        if run == 1 {
+            wait_until_on_disk(&receipts);
+        }
+        agent.start_again([GOOD]);
+        assert!(client.close(PATIENCE).wait().is_complete());
+    }
+    assert_eq!(names.len() as u64, 3 * EVENTS);
+    let received = agent.requests().into_iter().flat_map(|it| it.events);
+    let received: BTreeSet<String> = received
+        .map(|event| {
+            let id = event.headers.iter().find(|(key, _)| *key == "guid");
+            id.unwrap().1.clone()
+        })
+        .collect();
+    assert_eq!(received, names);
 }

@@ -193,32 +193,11 @@ pub(crate) const BUGS: &[Bug] = &[
         "            let _ = spill;\n",
     ),
     bug(
-        "a spill ends before the disk is read",
-        "committer",
-        "mod.rs",
-        "            && handover.is_read()\n",
-        "",
-    ),
-    bug(
         "what was acknowledged in memory is not noted before a spill",
         "committer",
         "mod.rs",
         "            self.save_within(Duration::ZERO);\n            self.save(finishing);\n",
         "",
-    ),
-    bug(
-        "events in memory are counted as stored",
-        "committer",
-        "mod.rs",
-        "            let handover = &self.partners.handover;\n            self.uncommitted.hand_on(",
-        "            let handover = &self.partners.handover;\n            self.partners.mark.advance(self.log.next());\n            self.uncommitted.hand_on(",
-    ),
-    bug(
-        "events of a spill are not awaited by the close",
-        "committer",
-        "mod.rs",
-        "        if is_exhausted && self.uncommitted.is_empty() {",
-        "        if is_exhausted {",
     ),
     // Levels beside each other.
     bug(

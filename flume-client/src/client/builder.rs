@@ -99,7 +99,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The directory that keeps events until they are acknowledged, for [`Reliability::EndToEnd`].
+    /// The directory that keeps events until they are acknowledged, for [`Reliability::EndToEnd`] and
+    /// [`Reliability::StoreOnFailure`].
     /// It is made if need be, for its owner alone. One that belongs to neither this process's user
     /// nor root, or that every user may write to, is refused. What an earlier client left in it is
     /// delivered first. Of several processes or clients that name the same directory each gets a
@@ -344,8 +345,9 @@ impl ClientBuilder {
     }
 
     /// Checks the settings and starts the client's threads: four at the most, and `flume-changes`
-    /// for as long as it has something to say. No other is started later, so a system that is short
-    /// of threads then holds up nothing that delivers. Each sleeps while it has nothing to do, and
+    /// for as long as it has something to say. No other is started later, but a second `flume-spool`
+    /// with the first [handle](Client::at) for the other level that has a spool, so a system that is
+    /// short of threads then holds up nothing that delivers. Each sleeps while it has nothing to do, and
     /// ends with the client.
     ///
     /// | thread | does | is there |

@@ -1,8 +1,10 @@
 use super::*;
 use crate::client::{Client, Parts, assemble};
 use crate::clock::SystemClock;
+use crate::error::ClientThread;
 use crate::event::Event;
-use crate::queue::{OpenedSpool, Request, oneshot};
+use crate::queue::{Next, OpenedSpool, Request, Retirements, oneshot};
+use crate::seq::SeqRange;
 use crate::spool::Directory;
 
 const LEVEL: Reliability = Reliability::EndToEnd;
@@ -209,4 +211,60 @@ fn a_last_flush_that_fails_is_told_with_the_end_of_the_client() {
     let guard = Guard::of_committer(intake.clone(), spool.handover.clone());
     committer.run(guard);
     assert!(intake.stats().spool.unwrap().trouble.is_some());
+}
+
+#[test]
+fn what_is_in_memory_is_stored_when_the_sender_is_gone() {
+    let level = Reliability::StoreOnFailure;
+    let (_home, intake, mut committer, spool, _) = committer_of(level, SyncMode::Always);
+    let receipt = intake.append(level, &Event::new("in memory")).unwrap();
+    let is_asleep = |turn| matches!(turn, Turn::Sleep { .. });
+    assert!(is_asleep(committer.turn(Waker::noop())));
+    let next = spool.handover.next(Seq::ZERO, Waker::noop());
+    assert!(matches!(next, Next::Chunk(_)), "the sender has it");
+    assert_eq!(intake.stats().spool.unwrap().commits, 0);
+    assert!(!receipt.is_on_disk());
+    intake.fail(ClientThread::Sender);
+    spool.handover.finish(Waker::noop());
+    assert_eq!(committer.turn(Waker::noop()), Turn::End);
+    assert!(receipt.is_on_disk());
+    let stats = intake.stats();
+    assert_eq!((stats.spilled, stats.pending_bytes), (1, 0));
+}
+
+#[test]
+fn what_comes_while_the_sender_reads_the_disk_follows_it_there() {
+    let level = Reliability::StoreOnFailure;
+    let (_home, intake, mut committer, spool, _) = committer_of(level, SyncMode::Always);
+    let append_and_count = |committer: &mut Committer| {
+        drop(intake.append(level, &Event::new("one more")).unwrap());
+        committer.turn(Waker::noop());
+        intake.stats().spool.unwrap().commits
+    };
+    let handover = &spool.handover;
+    let retire = |number: u64| {
+        let mut retired = Retirements::default();
+        retired.add(SeqRange::of(Seq::new(number), 1));
+        handover.retire(&mut retired);
+    };
+    assert_eq!(append_and_count(&mut committer), 0);
+    // It waits for a second, and no agent takes it.
+    handover.agents_rest(true);
+    if let Some(spill) = &mut committer.spill {
+        *spill = Spill::new(0, false);
+    }
+    assert_eq!(append_and_count(&mut committer), 1);
+    handover.agents_rest(false);
+    if let Some(spill) = &mut committer.spill {
+        *spill = Spill::new(1_000, true);
+    }
+    let next = |position: u64| handover.next(Seq::new(position), Waker::noop());
+    assert!(matches!(next(0), Next::Chunk(_)));
+    // As if it had been let go of for want of room.
+    assert!(matches!(next(0), Next::OnDisk { .. }));
+    retire(0);
+    assert_eq!(append_and_count(&mut committer), 2, "the sender reads");
+    assert!(matches!(next(1), Next::Chunk(_)));
+    retire(1);
+    assert_eq!(append_and_count(&mut committer), 2, "it has read");
 }

@@ -43,6 +43,46 @@ const BLOCKED_MIN: Time = Time::from_secs(60);
 /// And after no more than this, and a fifth.
 pub(crate) const BLOCKED_MAX: Time = Time::from_secs(600);
 
+/// What an agent is at the moment, to its client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AgentState {
+    /// It has no connection, and needs none now.
+    #[default]
+    Idle,
+    /// An attempt is under way, up to the answer to the handshake.
+    Connecting,
+    /// A connection is open, and it has failed since it last acknowledged a batch.
+    OnTrial,
+    /// A connection is open, and it has not.
+    Ready,
+    /// It failed, and is not tried for a while.
+    Resting,
+}
+
+impl AgentState {
+    /// Each of them.
+    pub const ALL: [Self; 5] = [
+        Self::Idle,
+        Self::Connecting,
+        Self::OnTrial,
+        Self::Ready,
+        Self::Resting,
+    ];
+
+    /// As a label of metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Connecting => "connecting",
+            Self::OnTrial => "on_trial",
+            Self::Ready => "ready",
+            Self::Resting => "resting",
+        }
+    }
+}
+
 /// What is known of an agent.
 #[derive(Debug)]
 pub(super) struct Agent {
@@ -90,6 +130,22 @@ impl Agent {
     /// Has an open connection, and does not rest.
     pub(super) fn is_usable(&self, now: Time) -> bool {
         self.open().next().is_some() && !self.is_resting(now)
+    }
+
+    /// Which line of the table above holds.
+    pub(super) fn state(&self, now: Time) -> AgentState {
+        let is_open = self.open().next().is_some();
+        if self.is_resting(now) {
+            AgentState::Resting
+        } else if self.is_unconnected() {
+            AgentState::Idle
+        } else if !is_open {
+            AgentState::Connecting
+        } else if self.is_proven() {
+            AgentState::Ready
+        } else {
+            AgentState::OnTrial
+        }
     }
 
     pub(super) fn is_resting(&self, now: Time) -> bool {

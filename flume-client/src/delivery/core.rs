@@ -25,7 +25,7 @@
 
 use std::collections::VecDeque;
 
-use super::agent::Agent;
+use super::agent::{Agent, AgentState};
 use super::batch::Batch;
 use super::lane::{Lanes, Moment};
 use super::link::{InFlight, Link, State};
@@ -230,6 +230,13 @@ impl Core {
     #[must_use]
     pub fn sends_awaited_at_once(&self) -> bool {
         select::is_idle(&self.agents, self.now, &self.settings)
+    }
+
+    /// What this agent is now.
+    #[must_use]
+    pub fn state_of(&self, agent: AgentId, now: Time) -> AgentState {
+        let agent = self.agents.get(agent.index());
+        agent.map(|agent| agent.state(now)).unwrap_or_default()
     }
 
     /// How many calls may be in flight to this agent now, over all its connections.

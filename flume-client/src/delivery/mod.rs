@@ -35,6 +35,7 @@ mod settings;
 mod step;
 mod window;
 
+pub use self::agent::AgentState;
 pub(crate) use self::agent::BLOCKED_MAX;
 pub use self::backoff::Backoff;
 pub use self::batch::Batch;

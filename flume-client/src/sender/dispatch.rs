@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::backlog::{Backlog, Item};
 use crate::config::Config;
-use crate::delivery::{AgentId, Core, Input, Outcome, Output, WindowMode};
+use crate::delivery::{AgentId, AgentState, Core, Input, Outcome, Output, WindowMode};
 use crate::error::AgentError;
 use crate::queue::{Chunk, OpenedSpool, Unacked};
 use crate::reliability::{PerLevel, Reliability};
@@ -107,6 +107,11 @@ impl Dispatch {
         while let Some(output) = self.core.next_output() {
             self.take_order(output);
         }
+    }
+
+    /// What an agent is now.
+    pub(super) fn state_of(&self, agent: AgentId, now: Instant) -> AgentState {
+        self.core.state_of(agent, self.since(now))
     }
 
     fn since(&self, now: Instant) -> Duration {

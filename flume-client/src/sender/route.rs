@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::dispatch::Dispatch;
 use crate::config::Config;
-use crate::delivery::{AgentId, Disconnect, Ending, Epoch, Input, Output};
+use crate::delivery::{AgentId, CallId, Disconnect, Ending, Epoch, Input, Output};
 use crate::error::AgentError;
 use crate::queue::{Chunk, OpenedSpool};
 use crate::reliability::Reliability;
@@ -20,6 +20,8 @@ pub(super) struct Route<N: Network> {
     attempts: BTreeMap<Epoch, Attempt<N::Link>>,
     config: Arc<Config>,
     network: N,
+    /// How long agents took to answer a batch, since callers were told last.
+    pub(super) round_trips: Vec<(AgentId, Duration)>,
     /// Kept for its buffer.
     orders: Vec<Output>,
     /// For how long the machine was suspended before.
@@ -36,8 +38,17 @@ struct Attempt<L> {
     link: L,
     /// The handshake was answered.
     is_open: bool,
-    /// Calls that were handed to it and not answered.
-    unanswered: usize,
+    /// Calls that were handed to it and not answered, and when: few, as the window is small.
+    unanswered: Vec<(CallId, Instant)>,
+}
+
+/// How much there is of an agent now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct InUse {
+    /// Open ones.
+    pub(super) connections: u32,
+    /// Batches that are not answered.
+    pub(super) in_flight: u32,
 }
 
 impl<N: Network> Route<N> {
@@ -47,6 +58,7 @@ impl<N: Network> Route<N> {
             attempts: BTreeMap::new(),
             config: config.clone(),
             network: network.clone(),
+            round_trips: Vec::new(),
             orders: Vec::new(),
             slept: network.slept(),
         }
@@ -115,15 +127,18 @@ impl<N: Network> Route<N> {
         progressed
     }
 
-    /// Whether a connection to this agent is open.
-    pub(super) fn is_connected(&self, agent: AgentId) -> bool {
-        let mut attempts = self.attempts.values();
-        attempts.any(|it| it.agent == agent && it.is_open)
+    /// The connections to this agent, and what is under way on them.
+    pub(super) fn in_use(&self, agent: AgentId) -> InUse {
+        let attempts = self.attempts.values().filter(|it| it.agent == agent);
+        attempts.fold(InUse::default(), |sum, it| InUse {
+            connections: sum.connections + u32::from(it.is_open),
+            in_flight: sum.in_flight + it.unanswered.len() as u32,
+        })
     }
 
     /// Whether an agent owes an answer.
     pub(super) fn awaits_answers(&self) -> bool {
-        self.attempts.values().any(|it| it.unanswered > 0)
+        self.attempts.values().any(|it| !it.unanswered.is_empty())
     }
 
     /// Tells the committer to let go of the spool. `true`: it has.
@@ -153,14 +168,14 @@ impl<N: Network> Route<N> {
                     agent,
                     link,
                     is_open: false,
-                    unanswered: 0,
+                    unanswered: Vec::new(),
                 });
                 self.attempts.extend(attempt.map(|it| (epoch, it)));
             }
             Output::Send { epoch, call, batch } => {
                 if let Some(attempt) = self.attempts.get_mut(&epoch) {
                     attempt.link.send(call, batch);
-                    attempt.unanswered += 1;
+                    attempt.unanswered.push((call, self.network.now()));
                 }
             }
             Output::Disconnect {
@@ -169,7 +184,7 @@ impl<N: Network> Route<N> {
                 cause,
             } => {
                 let attempt = self.attempts.remove(&epoch);
-                let owes_answer = attempt.as_ref().is_some_and(|it| it.unanswered > 0);
+                let owes_answer = attempt.as_ref().is_some_and(|it| !it.unanswered.is_empty());
                 if self.dispatch.is_stopped() && !owes_answer {
                     // The core waits for what was never asked of the agent.
                     reached!("a stopped lane hangs up");
@@ -229,7 +244,12 @@ impl<N: Network> Route<N> {
             }
             Progress::Answered { call, verdict } => {
                 // A reply to nothing ends the connection, by the core's word.
-                attempt.unanswered = attempt.unanswered.saturating_sub(1);
+                let unanswered = &mut attempt.unanswered;
+                if let Some(place) = unanswered.iter().position(|(sent, _)| *sent == call) {
+                    let (_, sent) = unanswered.remove(place);
+                    let took = now.saturating_duration_since(sent);
+                    self.round_trips.push((agent, took));
+                }
                 let committed = matches!(verdict, Verdict::Committed);
                 if let Verdict::Refused(error) = verdict {
                     reached!("an agent refuses a batch");
@@ -247,7 +267,7 @@ impl<N: Network> Route<N> {
             Progress::Ended { error, unsent_from } => {
                 // Later on it is an agent that went wrong, which may pass.
                 let error_is_foreign = error.is_foreign() && !attempt.is_open;
-                match attempt.is_open && attempt.unanswered == 0 {
+                match attempt.is_open && attempt.unanswered.is_empty() {
                     true => {
                         reached!("an idle connection ends");
                         news.quiet_ends.push((agent, error));

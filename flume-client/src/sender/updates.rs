@@ -59,8 +59,9 @@ impl Updates {
         }
         tell_unreadable([Some(&*own), adopted.as_deref()], state);
         let agents = &mut state.stats.agents;
-        for agent in agents.iter_mut() {
-            (agent.window, agent.connected) = (0, false);
+        for (index, agent) in agents.iter_mut().enumerate() {
+            agent.state = own.dispatch.state_of(AgentId::new(index), now);
+            (agent.window, agent.connections, agent.in_flight) = (0, 0, 0);
         }
         let mut sums = self.ended;
         for route in [Some(own), adopted].into_iter().flatten() {
@@ -126,7 +127,15 @@ impl Updates {
             let id = AgentId::new(index);
             agent.window = agent.window.max(route.dispatch.core.window(id));
             agent.window_peak = agent.window_peak.max(agent.window);
-            agent.connected |= route.is_connected(id);
+            let in_use = route.in_use(id);
+            agent.connections += in_use.connections;
+            agent.in_flight += in_use.in_flight;
+            agent.connected = agent.connections > 0;
+        }
+        for (agent, took) in route.round_trips.drain(..) {
+            if let Some(agent) = state.stats.agents.get_mut(agent.index()) {
+                agent.on_answer(took);
+            }
         }
         for (agent, error) in route.dispatch.news.quiet_ends.drain(..) {
             state.on_quiet_end(agent, Arc::new(error));

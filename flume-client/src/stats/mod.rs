@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent_url::AgentUrl;
-#[doc(inline)]
-pub use crate::delivery::Lost;
 use crate::delivery::Outcome;
+#[doc(inline)]
+pub use crate::delivery::{AgentState, Lost};
 use crate::error::{AgentError, ClientThread, Refusal, SpoolError};
 use crate::reliability::Reliability;
 
@@ -228,14 +228,38 @@ pub struct Refused {
     pub forked: u64,
 }
 
+impl Refused {
+    /// Each reason by its field's name, and how many events were handed back for it.
+    #[must_use]
+    pub fn by_reason(&self) -> [(&'static str, u64); 6] {
+        [
+            ("full", self.full),
+            ("spool_full", self.spool_full),
+            ("too_large", self.too_large),
+            ("header", self.header),
+            ("closed", self.closed),
+            ("forked", self.forked),
+        ]
+    }
+}
+
 /// What a client knows of one agent.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AgentStats {
     /// Its address.
     pub agent: AgentUrl,
+    /// What it is at the moment.
+    pub state: AgentState,
     /// Whether a connection is open, handshake included.
     pub connected: bool,
+    /// How many are.
+    pub connections: u32,
+    /// Batches that were sent to it and are not answered.
+    pub in_flight: u32,
+    /// How long it takes to answer a batch, as the client sees it: the mean, of which the last answer
+    /// is an eighth. `None`: it has answered none.
+    pub round_trip: Option<Duration>,
     /// Events it acknowledged.
     pub delivered: u64,
     /// Connections that failed or broke, and batches it refused.
@@ -257,7 +281,11 @@ impl AgentStats {
     pub(crate) fn new(agent: AgentUrl) -> Self {
         Self {
             agent,
+            state: AgentState::default(),
             connected: false,
+            connections: 0,
+            in_flight: 0,
+            round_trip: None,
             delivered: 0,
             failures: 0,
             window: 0,
@@ -266,6 +294,14 @@ impl AgentStats {
             failing_for: None,
             last_failure: None,
         }
+    }
+}
+
+impl AgentStats {
+    /// It has answered a batch after so long.
+    pub(crate) fn on_answer(&mut self, took: Duration) {
+        let mean = self.round_trip.map_or(took, |mean| (mean * 7 + took) / 8);
+        self.round_trip = Some(mean);
     }
 }
 

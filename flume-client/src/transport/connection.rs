@@ -152,12 +152,7 @@ impl Connection {
             },
             State::Connected(stream) => stream,
         };
-        if self.write_error.is_none() {
-            match self.outbox.write(stream, context, unacked) {
-                Err(error) if !is_by_peer(&error) => return Err(error.into()),
-                written => self.write_error = written.err(),
-            }
-        }
+        // Answers first: what is sent because of them goes out in one write.
         loop {
             if self.unread {
                 if let Some(heard) = self.session.poll()? {
@@ -168,7 +163,15 @@ impl Connection {
             let mut bytes = [0; READ_BYTES];
             let mut buffer = ReadBuf::new(&mut bytes);
             match stream.poll_read(context, &mut buffer) {
-                Poll::Pending => return Ok(None),
+                Poll::Pending if self.write_error.is_some() => return Ok(None),
+                Poll::Pending => match self.outbox.write(stream, context, unacked) {
+                    Ok(()) => return Ok(None),
+                    Err(error) if is_by_peer(&error) => {
+                        self.write_error = Some(error);
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                },
                 Poll::Ready(read) => read?,
             }
             if buffer.filled().is_empty() {
@@ -343,24 +346,147 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::super::names::Names;
+    use super::super::stream::sends;
     use super::*;
+    use crate::queue::Chunk;
+    use crate::reliability::Reliability;
+    use crate::seq::Seq;
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    fn connect(url: &str) -> Connection {
+        let means = Means {
+            names: Names::start(&[], 0).unwrap(),
+            spool: None,
+        };
+        Connection::new(url.parse().unwrap(), &means, Duration::from_secs(5))
+    }
 
     #[test]
     fn a_connection_to_an_address_waits_for_no_name_server() {
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = { runtime }.enable_all().build().unwrap();
-        let timeout = Duration::from_secs(5);
-        let means = Means {
-            names: super::super::names::Names::start(&[], 0).unwrap(),
-            spool: None,
-        };
-        let connect = |url: &str| Connection::new(url.parse().unwrap(), &means, timeout);
         let mut connection = connect("avro://127.0.0.1:1");
         assert!(connection.is_resolving());
-        runtime.block_on(std::future::poll_fn(|context| {
+        runtime().block_on(std::future::poll_fn(|context| {
             let polled = connection.poll(context, &PerLevel::default());
             assert!(!connection.is_resolving(), "{polled:?}");
             Poll::Ready(())
         }));
+    }
+
+    const LEVEL: Reliability = Reliability::InMemory;
+
+    /// Ten events of ten bytes each.
+    fn events() -> PerLevel<Unacked> {
+        let mut unacked = PerLevel::<Unacked>::default();
+        unacked[LEVEL].add(Chunk {
+            first: Seq::ZERO,
+            bytes: vec![0; 100],
+            ends: (1..=10).map(|event| 10 * event).collect(),
+        });
+        unacked
+    }
+
+    /// A call with one of them.
+    fn send(connection: &mut Connection, number: i32) {
+        let batch = Batch {
+            level: LEVEL,
+            first: Seq::ZERO.plus(number as u64),
+            events: 1,
+            bytes: 10,
+            attempts: 1,
+            rest_until: Duration::ZERO,
+            tried: None,
+        };
+        connection.send(CallId::new(number), batch);
+    }
+
+    /// A frame with these buffers, as Netty's transport has it.
+    fn frame(serial: i32, buffers: &[&[u8]]) -> Vec<u8> {
+        let mut frame = serial.to_be_bytes().to_vec();
+        frame.extend((buffers.len() as u32).to_be_bytes());
+        for buffer in buffers {
+            frame.extend((buffer.len() as u32).to_be_bytes());
+            frame.extend(*buffer);
+        }
+        frame
+    }
+
+    fn ok(serial: i32) -> Vec<u8> {
+        frame(serial, &[b"", b"\0", b"\0\0"])
+    }
+
+    /// Polls until something comes of it.
+    fn progress(runtime: &Runtime, connection: &mut Connection) -> Progress {
+        let unacked = events();
+        runtime.block_on(std::future::poll_fn(|context| {
+            connection.poll(context, &unacked)
+        }))
+    }
+
+    /// Polls once; nothing comes of it.
+    fn work(runtime: &Runtime, connection: &mut Connection) {
+        let unacked = events();
+        let polled = runtime.block_on(std::future::poll_fn(|context| {
+            Poll::Ready(connection.poll(context, &unacked))
+        }));
+        assert!(polled.is_pending(), "{polled:?}");
+    }
+
+    /// A connection whose handshake is through, and the agent's end of it.
+    fn open(runtime: &Runtime) -> (Connection, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("avro://{}", listener.local_addr().unwrap());
+        let mut connection = connect(&url);
+        assert!(matches!(
+            progress(runtime, &mut connection),
+            Progress::Connected
+        ));
+        work(runtime, &mut connection);
+        let (mut agent, _) = listener.accept().unwrap();
+        let mut head = [0; 12];
+        agent.read_exact(&mut head).unwrap();
+        let [serial, count, length] =
+            [0, 4, 8].map(|at| i32::from_be_bytes(head[at..at + 4].try_into().unwrap()));
+        assert_eq!(count, 1, "buffers of the greeting");
+        agent.read_exact(&mut vec![0; length as usize]).unwrap();
+        agent.write_all(&frame(serial, &[&[0; 4]])).unwrap();
+        assert!(matches!(
+            progress(runtime, &mut connection),
+            Progress::Opened
+        ));
+        (connection, agent)
+    }
+
+    #[test]
+    fn all_calls_of_a_turn_leave_in_one_write_and_so_do_those_that_several_answers_make_room_for() {
+        let runtime = runtime();
+        let (mut connection, mut agent) = open(&runtime);
+        let before = sends();
+        for call in 1..=3 {
+            send(&mut connection, call);
+        }
+        work(&runtime, &mut connection);
+        assert_eq!(sends() - before, 1);
+
+        agent.write_all(&[ok(1), ok(2), ok(3)].concat()).unwrap();
+        for answered in 1..=3 {
+            let progress = progress(&runtime, &mut connection);
+            let Progress::Answered { call, .. } = progress else {
+                unreachable!("{progress:?}");
+            };
+            assert_eq!(call.number(), answered);
+            send(&mut connection, answered + 3);
+        }
+        assert_eq!(sends() - before, 1);
+        work(&runtime, &mut connection);
+        assert_eq!(sends() - before, 2);
     }
 }

@@ -14,6 +14,17 @@ use tokio::net::TcpStream;
 
 use crate::fork::NotInherited;
 
+#[cfg(test)]
+thread_local! {
+    static SENDS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// How often this thread has asked the system to send.
+#[cfg(test)]
+pub(super) fn sends() -> u32 {
+    SENDS.get()
+}
+
 /// What carries the bytes of a connection to an agent. A forked process has none of it.
 #[derive(Debug)]
 pub(super) enum Stream {
@@ -35,6 +46,8 @@ impl Stream {
         let Self::Tcp(socket) = self;
         loop {
             ready!(socket.poll_write_ready(context))?;
+            #[cfg(test)]
+            SENDS.set(SENDS.get() + 1);
             match socket.try_io(Interest::WRITABLE, || send(socket, slices)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 sent => return Poll::Ready(sent),

@@ -3,10 +3,11 @@
 //! ```text
 //! cargo bench -p flume-tests --bench delivery                 everything; needs Java and Maven
 //! cargo bench -p flume-tests --bench delivery -- rates        events per second and CPU, Flume 1.11 and 1.9
+//! cargo bench -p flume-tests --bench delivery -- connections  the same with 1, 2 and 4 connections
 //! cargo bench -p flume-tests --bench delivery -- latency      what awaiting each event takes, Flume 1.11
 //! ```
 //!
-//! `--events N` (per measurement of rates, default 1,000,000), `--rounds N` (default 5).
+//! `--events N` (per measurement of rates and connections, default 1,000,000), `--rounds N` (default 5).
 //! What is measured depends on the machine and on what else it does; the ratios are what to read.
 //! No allocation is counted here: that would cost our side alone.
 
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let wanted = |name: &str| {
-        let named = |arg: &String| ["rates", "latency"].contains(&arg.as_str());
+        let named = |arg: &String| ["rates", "connections", "latency"].contains(&arg.as_str());
         args.iter().any(|arg| arg == name) || !args.iter().any(named)
     };
     let number = |name: &str, default| {
@@ -44,6 +45,9 @@ fn main() -> ExitCode {
     let run = || -> Result<(), Box<dyn Error>> {
         if wanted("rates") {
             rates::run(events, rounds as usize)?;
+        }
+        if wanted("connections") {
+            rates::run_connections(events, rounds as usize)?;
         }
         if wanted("latency") {
             latency::run(rounds as usize)?;

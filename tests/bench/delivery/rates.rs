@@ -40,6 +40,7 @@ struct Ours {
     level: Reliability,
     adds_ids: bool,
     call: Call,
+    connections: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -48,17 +49,25 @@ enum Call {
     SendParts,
 }
 
-/// Runs all contenders in turn, `rounds` times, against each version, and prints the tables.
+/// Runs all ways to deliver in turn, `rounds` times, against each version, and prints the tables.
 pub(crate) fn run(events: u64, rounds: usize) -> Result<()> {
+    run_all(events, rounds, ways)
+}
+
+/// The same with one connection to the agent and with several.
+pub(crate) fn run_connections(events: u64, rounds: usize) -> Result<()> {
+    run_all(events, rounds, connections)
+}
+
+fn run_all(events: u64, rounds: usize, contenders: fn() -> Vec<Contender>) -> Result<()> {
     for version in Version::ALL {
         let agent = RealFlume::builder(version)
             .capacity(100_000)
             .transaction_capacity(10_000)
             .sink_batch(1_000)
             .start()?;
-        // The agent's own compiler needs some load before its rate is steady.
-        replay::run(agent.addr(), &named(), 100, 60_000, 4)?;
         let mut contenders = contenders();
+        warm_up(version, &agent, &mut contenders, events)?;
         for round in 0..rounds {
             for contender in &mut contenders {
                 let (rate, micros) = contender.measure(version, &agent, events)?;
@@ -79,12 +88,58 @@ pub(crate) fn run(events: u64, rounds: usize) -> Result<()> {
     Ok(())
 }
 
-fn contenders() -> Vec<Contender> {
+/// The agent's own compiler needs some load before its rate is steady, of each kind that is measured.
+/// Java's client warms itself up, and is the slowest.
+fn warm_up(
+    version: Version,
+    agent: &RealFlume,
+    contenders: &mut [Contender],
+    events: u64,
+) -> Result<()> {
+    replay::run(
+        agent.addr(),
+        &named(),
+        100,
+        60_000.min(events as usize / 10),
+        4,
+    )?;
+    for contender in contenders {
+        if !matches!(contender.kind, Kind::Java { .. }) {
+            contender.measure(version, agent, events / 4)?;
+        }
+    }
+    Ok(())
+}
+
+fn connections() -> Vec<Contender> {
+    let ours = |connections| {
+        Kind::Ours(Ours {
+            level: Reliability::InMemory,
+            adds_ids: true,
+            call: Call::SendParts,
+            connections,
+        })
+    };
+    let of_size = |batch| {
+        [
+            ("1 connection", ours(1)),
+            ("2 connections", ours(2)),
+            ("4 connections", ours(4)),
+            ("Java SDK, 4 threads", Kind::Java { threads: 4 }),
+            ("replay, window 16", Kind::Replay { window: 16 }),
+        ]
+        .map(|(name, kind)| Contender::new(name, batch, kind))
+    };
+    [100, 1_000].into_iter().flat_map(of_size).collect()
+}
+
+fn ways() -> Vec<Contender> {
     let ours = |level, call| {
         Kind::Ours(Ours {
             level,
             adds_ids: true,
             call,
+            connections: 1,
         })
     };
     let best_effort = Reliability::BestEffort;
@@ -92,6 +147,7 @@ fn contenders() -> Vec<Contender> {
         level: best_effort,
         adds_ids: false,
         call: Call::SendParts,
+        connections: 1,
     });
     let mut all = Vec::new();
     for (batch, java, threads) in [
@@ -174,6 +230,7 @@ impl Contender {
             // So that the number of events bounds the batch, as in Java's client.
             .batch_bytes(1024 * 1024)
             .event_ids(ours.adds_ids)
+            .connections(ours.connections)
             .overflow(Overflow::Block(PATIENCE));
         let client = match ours.level {
             Reliability::EndToEnd => builder.spool(home.path()).build()?,

@@ -99,6 +99,11 @@ impl Other {
         }
     }
 
+    /// Its id.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Gives it these bytes to read.
     pub(crate) fn say(&mut self, bytes: &[u8]) {
         self.0.say(bytes).unwrap();

@@ -67,6 +67,7 @@ impl World {
         self.check_room()?;
         self.check_levels()?;
         self.check_spill()?;
+        self.check_scattered()?;
         self.check_idle()?;
         self.check_noted()
     }
@@ -165,12 +166,7 @@ impl World {
         if self.plan.level != Reliability::StoreOnFailure {
             return Ok(());
         }
-        let agents = 0..self.plan.delivery.agents.len();
-        let set_mood = |world: &Self, mood| {
-            let mut net = lock(&world.net);
-            agents.clone().for_each(|agent| net.set_mood(agent, mood));
-        };
-        set_mood(self, Mood::Down);
+        self.set_moods(Mood::Down);
         let first = lock(&self.book).next_id();
         lock(&self.side()).append(3)?;
         self.settle(self.clock.elapsed() + 10 * SECOND)?;
@@ -182,7 +178,7 @@ impl World {
             "what no agent takes goes to the disk",
             || format!("not {missing:?} from {first} on: {counters:?}"),
         )?;
-        set_mood(self, Mood::Good);
+        self.set_moods(Mood::Good);
         self.settle(self.clock.elapsed() + 60 * SECOND)?;
         let commits = |stats: &Counters| stats.spool.as_ref().map_or(0, |it| it.commits);
         let before = lock(&self.side()).callers.stats();
@@ -198,7 +194,38 @@ impl World {
             is_delivered && commits(&before) == commits(&counters),
             "what agents take stays in memory",
             || format!("{before:?}, then {counters:?}"),
-        )
+        )?;
+        // What has not waited for long enough is stored by the close.
+        self.set_moods(Mood::Down);
+        lock(&self.side()).append(2)?;
+        self.close_and_open(Duration::ZERO)?;
+        self.set_moods(Mood::Good);
+        self.settle(self.clock.elapsed() + 60 * SECOND)?;
+        lock(&self.book).check_arrived()
+    }
+
+    /// A process is killed when later events are acknowledged and earlier ones are not. At the level
+    /// store on failure, all of them have gone to the disk together.
+    fn check_scattered(&mut self) -> Check {
+        if self.plan.spool.is_none() {
+            return Ok(());
+        }
+        self.scatter()?;
+        if self.plan.level == Reliability::StoreOnFailure {
+            self.set_moods(Mood::Down);
+            // A second later the cursor is saved for other reasons.
+            let wait = Duration::from_millis(self.random.u64(800..2_200));
+            self.settle(self.clock.elapsed() + wait)?;
+        }
+        self.end_process(false)?;
+        self.set_moods(Mood::Good);
+        self.settle(self.clock.elapsed() + 60 * SECOND)?;
+        lock(&self.book).check_arrived()
+    }
+
+    fn set_moods(&self, mood: Mood) {
+        let mut net = lock(&self.net);
+        (0..self.plan.delivery.agents.len()).for_each(|agent| net.set_mood(agent, mood));
     }
 
     /// Events of each level come to their end by themselves.

@@ -427,7 +427,7 @@ impl World {
     }
 
     /// Some events are acknowledged, and others before them are not, when the cursor is saved.
-    fn scatter(&mut self) -> Check {
+    pub(super) fn scatter(&mut self) -> Check {
         for agent in 0..self.plan.delivery.agents.len() {
             lock(&self.net).set_mood(agent, Mood::Flaky);
         }
@@ -468,8 +468,12 @@ impl World {
 
     /// The client is closed, and another one opened.
     fn close(&mut self) -> Check {
-        self.stats.closes += 1;
         let timeout = Duration::from_millis(self.random.u64(0..3000));
+        self.close_and_open(timeout)
+    }
+
+    pub(super) fn close_and_open(&mut self, timeout: Duration) -> Check {
+        self.stats.closes += 1;
         self.close_within(timeout)?;
         self.check_kept()?;
         self.machine.set_meanwhile(None);
