@@ -37,6 +37,12 @@ use super::window::WindowMode;
 /// the handshake by then, also on the other side of the world; a silent one costs this and no more.
 const HEAD_START: Time = Time::from_secs(1);
 
+/// What is known of an agent that only a person can mend is looked at again after so long, doubled each
+/// time, a fifth more or less.
+const BLOCKED_MIN: Time = Time::from_secs(60);
+/// And after no more than this, and a fifth.
+pub(crate) const BLOCKED_MAX: Time = Time::from_secs(600);
+
 /// What an agent is at the moment, to its client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -80,12 +86,6 @@ impl AgentState {
         }
     }
 }
-
-/// What is known of an agent that only a person can mend is looked at again after so long, doubled each
-/// time, a fifth more or less.
-const BLOCKED_MIN: Time = Time::from_secs(60);
-/// And after no more than this, and a fifth.
-pub(crate) const BLOCKED_MAX: Time = Time::from_secs(600);
 
 /// What is known of an agent.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ impl Agent {
             AgentState::Blocked
         } else if self.is_resting(now) {
             AgentState::Resting
-        } else if self.links.is_empty() {
+        } else if self.is_unconnected() {
             AgentState::Idle
         } else if !is_open {
             AgentState::Connecting
