@@ -15,19 +15,20 @@ pub type Time = Duration;
 /// those that the client was built with. Nobody but `select` may rely on that for which agent comes
 /// before which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AgentId(usize);
+pub struct AgentId(u32);
 
 impl AgentId {
     /// The agent that was given at this place.
     #[must_use]
     pub const fn new(index: usize) -> Self {
-        Self(index)
+        // There are no more than a configuration names, and each batch that waits holds one of these.
+        Self(index as u32)
     }
 
     /// Where it stands in a list of all agents that there ever were.
     #[must_use]
     pub const fn index(self) -> usize {
-        self.0
+        self.0 as usize
     }
 }
 
