@@ -329,13 +329,15 @@ impl World {
     /// A connection is attempted beside others: all of these are full, and a batch waits.
     pub(super) fn check_further(&self, agent: usize) -> Check {
         self.pace.on_further_attempt(agent, self.now)?;
-        let held = self.pace.agents[agent].epochs.len();
+        let epochs = &self.pace.agents[agent].epochs;
+        let drain = epochs.iter().filter(|it| self.connections[it].drains);
+        let (held, draining) = (epochs.len(), drain.count());
         let settings = &self.scenario.settings;
         let max = match settings.window {
             WindowMode::Adaptive { max } => settings.connections.min(max) as usize,
             _ => 1,
         };
-        let is_needed = self.open(agent).count() == held && self.is_full(agent);
+        let is_needed = self.open(agent).count() + draining == held && self.is_full(agent);
         let waiting = LEVELS.iter().map(|level| self.books.of(*level).waiting());
         let is_asked = waiting.sum::<u64>() > 0;
         let is_further = is_needed && held < max;
