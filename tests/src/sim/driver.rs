@@ -296,7 +296,7 @@ impl World {
             Heard::Opened => {
                 self.enter(epoch, Stage::Open);
                 if !is_stale {
-                    self.pace.agents[agent].foreign = 0;
+                    self.pace.meets_no_other(agent, self.now);
                 }
                 self.step(Input::Opened { epoch })
             }

@@ -15,7 +15,9 @@ pub(super) struct Standing {
     /// The last attempt.
     pub(super) attempted_at: Nanos,
     /// Attempts in a row that met something foreign.
-    pub(super) foreign: u32,
+    foreign: u32,
+    /// When it was looked at again after such a rest, and met something else.
+    unblocked_at: Nanos,
     /// Ends of connections and failures of attempts while another connection worked, since one
     /// acknowledged its first batch.
     further_failures: u32,
@@ -78,11 +80,11 @@ impl Pace {
     /// The last connection or attempt is over. If it met something foreign a second time, it is looked
     /// at after a minute, then two, up to ten, a fifth more or less.
     pub(super) fn on_ending(&mut self, agent: usize, now: Nanos, ending: Ending) {
-        let standing = &mut self.agents[agent];
         if ending == Ending::Broken {
-            standing.foreign = 0;
+            self.meets_no_other(agent, now);
             return;
         }
+        let standing = &mut self.agents[agent];
         standing.foreign += 1;
         if standing.foreign > 1 {
             let minutes = (1 << (standing.foreign - 2).min(8)).min(10);
@@ -90,6 +92,15 @@ impl Pace {
             standing.rest_end_max = now + minutes * 72 * SECOND;
             standing.capped = false;
         }
+    }
+
+    /// An attempt met nothing foreign.
+    pub(super) fn meets_no_other(&mut self, agent: usize, now: Nanos) {
+        let standing = &mut self.agents[agent];
+        if standing.foreign > 1 {
+            standing.unblocked_at = now;
+        }
+        standing.foreign = 0;
     }
 
     /// The client's machine wakes: all rests are over.
@@ -103,10 +114,12 @@ impl Pace {
         }
     }
 
-    /// When all agents that only a person can mend are looked at again.
+    /// When all agents that only a person can mend are looked at again, or were.
     pub(super) fn blocked_until(&self) -> Nanos {
-        let blocked = self.agents.iter().filter(|standing| standing.foreign > 1);
-        let ends = blocked.map(|standing| standing.rest_end_max);
+        let ends = self.agents.iter().map(|standing| match standing.foreign {
+            0 | 1 => standing.unblocked_at,
+            _ => standing.rest_end_max,
+        });
         ends.max().unwrap_or_default()
     }
 
