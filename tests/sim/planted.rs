@@ -495,15 +495,6 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     // Idle connections.
     bug(
-        "idle close with calls in flight",
-        "link.rs",
-        "        if !self.in_flight.is_empty() {
-            return None;
-        }
-",
-        "",
-    ),
-    bug(
         "idle connection kept",
         "link.rs",
         "const IDLE_MAX: Time = Time::from_secs(60);",

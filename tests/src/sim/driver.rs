@@ -129,6 +129,13 @@ impl World {
         let agent = connection.agent;
         let is_quiet = self.is_answer || self.is_any_idle(agent);
         self.pace.on_use(agent, self.now)?;
+        let calls = |epoch: Epoch| self.connections[&epoch].calls.len();
+        let has_idle = self.open(agent).any(|other| calls(other) == 0);
+        ensure(
+            calls(epoch) == 0 || !has_idle,
+            "idle connection passed by",
+            || format!("epoch {epoch} has {} calls", calls(epoch)),
+        )?;
         self.check_age(epoch)?;
         self.check_shares(agent, batch)?;
         self.books.send(self.now, batch, is_quiet)?;
