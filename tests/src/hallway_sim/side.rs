@@ -13,8 +13,9 @@ use super::book::{Book, Flag, event};
 use super::promise::{Check, ensure};
 use super::time::SimClock;
 
-/// How long an event that somebody waits for takes at the most, if nothing goes wrong.
-const AWAITED_MAX: Duration = Duration::from_secs(60);
+/// How long an event that somebody waits for takes at the most, if nothing goes wrong: less than the
+/// linger time, and more than thousands of events take to a slow agent, one by one and in order.
+const AWAITED_MAX: Duration = Duration::from_secs(500);
 /// How long a flush that somebody asks for may take.
 const FLUSH_MAX: Duration = Duration::from_secs(20);
 
