@@ -13,6 +13,9 @@
 //! | a look at segments that cannot be read | 1 s after the last, then twice as long, up to 30 s | a few system calls for each, if there are any, on the thread that reads |
 //! | another try | 50 ms after trouble, then twice as long, up to 2 s; 2 s after a sync that failed and was not part of a commit | a commit, or the beginning of a segment if nothing waits to be stored any more; a sync |
 //!
+//! The steps of a turn stand in one file, in their order: each reads what the one before has left, the
+//! log above all. What can be decided without it is beside: [`Spill`], [`Uncommitted`], [`UnreadTimer`].
+//!
 //! What [others](crate::spool::places) left behind is looked after here, too: see [`Adoption`].
 //!
 //! At the level store on failure nothing of that happens as long as agents take events: they go to the

@@ -9,6 +9,15 @@ use crate::spool::Directory;
 
 const LEVEL: Reliability = Reliability::EndToEnd;
 
+/// A committer that is worked by hand, and what it deals with.
+type ByHand = (
+    tempfile::TempDir,
+    Arc<Intake>,
+    Committer,
+    OpenedSpool,
+    Arc<Directory>,
+);
+
 /// A committer that is worked by hand.
 fn committer(sync: SyncMode) -> (tempfile::TempDir, Arc<Intake>, Committer, OpenedSpool) {
     let (home, intake, committer, spool, _) = committer_in(sync);
@@ -16,29 +25,12 @@ fn committer(sync: SyncMode) -> (tempfile::TempDir, Arc<Intake>, Committer, Open
 }
 
 /// The same, and its directory.
-fn committer_in(
-    sync: SyncMode,
-) -> (
-    tempfile::TempDir,
-    Arc<Intake>,
-    Committer,
-    OpenedSpool,
-    Arc<Directory>,
-) {
+fn committer_in(sync: SyncMode) -> ByHand {
     committer_of(LEVEL, sync)
 }
 
 /// The same of a level.
-fn committer_of(
-    level: Reliability,
-    sync: SyncMode,
-) -> (
-    tempfile::TempDir,
-    Arc<Intake>,
-    Committer,
-    OpenedSpool,
-    Arc<Directory>,
-) {
+fn committer_of(level: Reliability, sync: SyncMode) -> ByHand {
     let home = tempfile::TempDir::new().unwrap();
     let builder = Client::builder().agent("avro://localhost:1");
     let spool = home.path().join("above/spool");

@@ -1,0 +1,116 @@
+use std::time::Duration;
+
+use super::*;
+use crate::delivery::{Backoff, Rank, Selection, WindowMode};
+
+const LEVEL: Reliability = Reliability::InMemory;
+
+/// One that has one agent, and sends each event by itself.
+fn core(window: WindowMode) -> Core {
+    let settings = Settings {
+        agents: Rank::in_order(1),
+        selection: Selection::Failover,
+        connections: 1,
+        batch_events_max: 1,
+        batch_bytes_max: 1000,
+        linger: Duration::ZERO,
+        window,
+        connect_timeout: Duration::from_secs(5),
+        greeting_timeout: Duration::from_secs(5),
+        request_timeout: Duration::from_secs(20),
+        backoff: Backoff::default(),
+    };
+    Core::new(settings, 1)
+}
+
+/// Sends a hundred batches to an agent that refuses the first one, for ten minutes. Says how
+/// many are acknowledged.
+fn acknowledged(window: WindowMode) -> u64 {
+    let mut core = core(window);
+    let mut now = Duration::ZERO;
+    let ends: Vec<u32> = (1..=100).collect();
+    let append = Input::Append {
+        level: LEVEL,
+        ends: &ends,
+    };
+    core.step(now, append);
+    while now < Duration::from_secs(600) {
+        match core.next_output() {
+            Some(Output::Connect { epoch, .. }) => {
+                core.step(now, Input::Connected { epoch });
+                core.step(now, Input::Opened { epoch });
+            }
+            Some(Output::Send { epoch, call, batch }) => {
+                now += Duration::from_millis(1);
+                let committed = batch.first > Seq::ZERO;
+                let replied = Input::Replied {
+                    epoch,
+                    call,
+                    committed,
+                };
+                core.step(now, replied);
+            }
+            Some(_) => {}
+            None => {
+                now = core.deadline().expect("it rests, and tries again");
+                core.step(now, Input::Tick);
+            }
+        }
+    }
+    core.counters().retired()
+}
+
+#[test]
+fn a_batch_that_is_always_refused_holds_up_others_only_if_the_order_is_kept() {
+    assert_eq!(acknowledged(WindowMode::ADAPTIVE), 99);
+    assert_eq!(acknowledged(WindowMode::Ordered), 0);
+}
+
+#[test]
+fn a_connection_in_use_gives_way_to_a_new_one_when_it_is_old_and_ends_with_its_last_answer() {
+    let mut core = core(WindowMode::ADAPTIVE);
+    let (mut opened, mut drained, mut aged) = (Vec::new(), Vec::new(), Vec::new());
+    let mut unanswered = VecDeque::new();
+    for second in 0..800 {
+        let now = Duration::from_secs(second);
+        let (level, ends) = (LEVEL, &[1][..]);
+        core.step(now, Input::Append { level, ends });
+        while let Some(output) = core.next_output() {
+            match output {
+                Output::Connect { epoch, .. } => {
+                    opened.push((epoch, second));
+                    core.step(now, Input::Connected { epoch });
+                    core.step(now, Input::Opened { epoch });
+                }
+                Output::Send { epoch, call, .. } => {
+                    assert!(!drained.contains(&epoch), "no new calls");
+                    unanswered.push_back((epoch, call, second));
+                }
+                Output::Drain { epoch } => drained.push(epoch),
+                Output::Disconnect { epoch, cause, .. } => {
+                    assert_eq!(cause, Disconnect::Aged);
+                    assert!(unanswered.iter().all(|(of, ..)| *of != epoch));
+                    aged.push(epoch);
+                }
+                Output::Retire { .. } => {}
+            }
+        }
+        // Each is answered when the next one waits.
+        let is_old = unanswered.front().is_some_and(|(.., sent)| *sent < second);
+        if is_old && let Some((epoch, call, _)) = unanswered.pop_front() {
+            let committed = true;
+            let replied = Input::Replied {
+                epoch,
+                call,
+                committed,
+            };
+            core.step(now, replied);
+        }
+    }
+    let [(first, 0), (_, renewed)] = opened[..] else {
+        panic!("{opened:?}");
+    };
+    assert!((480..=720).contains(&renewed), "{renewed}");
+    assert_eq!((drained, aged), (vec![first], vec![first]));
+    assert_eq!(core.counters().lost.total(), 0);
+}
