@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use flume_client::error::Refusal;
-use flume_client::{Client, DeliveryError, Event, Overflow, WindowMode};
+use flume_client::{Client, DeliveryError, Event, Overflow, Reliability, WindowMode};
 use flume_tests::wait_until;
 
 use crate::support::{
@@ -21,8 +21,12 @@ fn kilobyte(number: u64) -> Event {
 
 /// A client with room for ten events of 1,004 bytes.
 fn small(agent: &Agent) -> Client {
+    small_at(Reliability::InMemory, agent)
+}
+
+fn small_at(level: Reliability, agent: &Agent) -> Client {
     let builder = client_of(&[agent]).event_bytes(2000).buffer_bytes(10_100);
-    builder.build().unwrap()
+    builder.reliability(level).build().unwrap()
 }
 
 fn held_agent() -> Agent {
@@ -150,8 +154,17 @@ fn ready_resolves_when_the_client_is_closed() {
 
 #[test]
 fn an_event_over_the_limit_is_handed_back_and_will_never_fit() {
+    check_event_over_the_limit(Reliability::InMemory);
+}
+
+#[test]
+fn at_best_effort_an_event_over_the_limit_is_handed_back_and_will_never_fit() {
+    check_event_over_the_limit(Reliability::BestEffort);
+}
+
+fn check_event_over_the_limit(level: Reliability) {
     let agent = Agent::good();
-    let client = small(&agent);
+    let client = small_at(level, &agent);
     let event = Event::new(vec![1; 1998]);
     let bytes = event.as_datum().len();
     let error = client.append(event.clone()).unwrap_err();
@@ -166,8 +179,17 @@ fn an_event_over_the_limit_is_handed_back_and_will_never_fit() {
 
 #[test]
 fn an_event_with_a_broken_header_is_handed_back() {
+    check_broken_header(Reliability::InMemory);
+}
+
+#[test]
+fn at_best_effort_an_event_with_a_broken_header_is_handed_back() {
+    check_broken_header(Reliability::BestEffort);
+}
+
+fn check_broken_header(level: Reliability) {
     let agent = Agent::good();
-    let client = small(&agent);
+    let client = small_at(level, &agent);
     for event in [event(0).header("", "v"), event(0).header("k", "a\0b")] {
         let error = client.append(event.clone()).unwrap_err();
         assert!(matches!(error.refusal(), Refusal::Header(_)), "{error}");

@@ -234,10 +234,30 @@ fn poll_once(future: impl Future) {
 
 #[test]
 fn a_waker_that_panics_costs_nobody_else_anything() {
+    check_panicking_wakers(Reliability::EndToEnd);
+}
+
+#[test]
+fn a_waker_that_panics_costs_nobody_else_anything_with_store_on_failure() {
+    check_panicking_wakers(Reliability::StoreOnFailure);
+}
+
+#[test]
+fn a_waker_that_panics_costs_nobody_else_anything_in_memory() {
+    check_panicking_wakers(Reliability::InMemory);
+}
+
+#[test]
+fn a_waker_that_panics_costs_nobody_else_anything_at_best_effort() {
+    check_panicking_wakers(Reliability::BestEffort);
+}
+
+fn check_panicking_wakers(level: Reliability) {
     let agent = Agent::scripted([answers(Answer::OkWhenReleased)]);
     let directory = tempfile::tempdir().unwrap();
     let client = client_of(&[&agent])
         .spool(directory.path())
+        .reliability(level)
         .build()
         .unwrap();
     let receipts = append_all(&client, 0..3);

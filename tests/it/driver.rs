@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use flume_client::error::Refusal;
-use flume_client::{Backoff, Client, DeliveryError, Driver, Event, Report};
+use flume_client::{Backoff, Client, DeliveryError, Driver, Event, Reliability, Report};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
@@ -136,8 +136,17 @@ fn a_driver_that_is_never_polled_lets_nobody_wait_longer_than_was_said_and_no_bu
 
 #[test]
 fn a_driver_that_is_dropped_closes_its_client_and_tells_everybody() {
+    check_dropped_driver(Reliability::InMemory);
+}
+
+#[test]
+fn a_driver_that_is_dropped_tells_everybody_at_best_effort_too() {
+    check_dropped_driver(Reliability::BestEffort);
+}
+
+fn check_dropped_driver(level: Reliability) {
     let agent = Agent::scripted([answers(Answer::Unanswered)]);
-    let client = client_of(&[&agent]).linger(HOUR);
+    let client = client_of(&[&agent]).linger(HOUR).reliability(level);
     let (client, driver) = client.build_with_driver().unwrap();
     let sent = append_all(&client, 0..100);
     let runtime = runtime();
@@ -172,13 +181,27 @@ fn a_driver_that_is_dropped_closes_its_client_and_tells_everybody() {
 
 #[test]
 fn a_driver_that_is_dropped_before_its_first_poll_leaves_what_is_stored_to_the_next_client() {
+    check_driver_dropped_before_its_first_poll(Reliability::EndToEnd);
+}
+
+#[test]
+fn a_driver_that_is_dropped_puts_on_the_disk_what_store_on_failure_has_in_memory() {
+    check_driver_dropped_before_its_first_poll(Reliability::StoreOnFailure);
+}
+
+fn check_driver_dropped_before_its_first_poll(level: Reliability) {
     let directory = tempfile::tempdir().unwrap();
     let agent = Agent::good();
-    let spooled = || client_of(&[&agent]).spool(directory.path());
+    let spooled = || {
+        let client = client_of(&[&agent]).spool(directory.path());
+        client.spool_free_bytes(0).reliability(level)
+    };
     let (client, driver) = spooled().build_with_driver().unwrap();
     let receipts = append_all(&client, 0..100);
-    for receipt in &receipts {
-        receipt.wait_stored(PATIENCE).unwrap();
+    if level == Reliability::EndToEnd {
+        for receipt in &receipts {
+            receipt.wait_stored(PATIENCE).unwrap();
+        }
     }
     drop(driver);
     let report = give_up(&client, PATIENCE);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use flume_client::{Client, DeliveryError, Receipt};
+use flume_client::{Client, DeliveryError, Receipt, Reliability};
 use tempfile::TempDir;
 
 use crate::support::{
@@ -18,8 +18,18 @@ use crate::support::{
 
 #[test]
 fn on_a_plain_thread_the_drop_sends_what_is_there() {
+    check_drop_sends(Reliability::InMemory);
+}
+
+#[test]
+fn at_best_effort_too_the_drop_sends_what_is_there() {
+    check_drop_sends(Reliability::BestEffort);
+}
+
+fn check_drop_sends(level: Reliability) {
     let agent = Agent::good();
-    let client = client_of(&[&agent]).linger(HOUR).build().unwrap();
+    let client = client_of(&[&agent]).linger(HOUR).reliability(level);
+    let client = client.build().unwrap();
     append_all(&client, 0..250);
     drop(client);
     assert_each_once(agent.stored(), 250);
@@ -200,8 +210,39 @@ static CLIENT: OnceLock<Client> = OnceLock::new();
 #[test]
 fn a_guard_in_main_sends_what_a_client_in_a_static_has() {
     let test = "drops::a_guard_in_main_sends_what_a_client_in_a_static_has";
-    if let Ok(url) = std::env::var(CHILD) {
-        let client = CLIENT.get_or_init(|| client_at([url]).linger(HOUR).build().unwrap());
+    check_guard_in_main(test, Reliability::InMemory);
+}
+
+#[test]
+fn a_guard_in_main_sends_what_a_client_in_a_static_has_end_to_end() {
+    let test = "drops::a_guard_in_main_sends_what_a_client_in_a_static_has_end_to_end";
+    check_guard_in_main(test, Reliability::EndToEnd);
+}
+
+#[test]
+fn a_guard_in_main_sends_what_a_client_in_a_static_has_with_store_on_failure() {
+    let test = "drops::a_guard_in_main_sends_what_a_client_in_a_static_has_with_store_on_failure";
+    check_guard_in_main(test, Reliability::StoreOnFailure);
+}
+
+#[test]
+fn a_guard_in_main_sends_what_a_client_in_a_static_has_at_best_effort() {
+    let test = "drops::a_guard_in_main_sends_what_a_client_in_a_static_has_at_best_effort";
+    check_guard_in_main(test, Reliability::BestEffort);
+}
+
+/// `test` is the name of the calling test.
+fn check_guard_in_main(test: &str, level: Reliability) {
+    if let Ok(role) = std::env::var(CHILD) {
+        let (url, directory) = role.split_once(' ').unwrap();
+        let client = CLIENT.get_or_init(|| {
+            let client = client_at([url.to_owned()]).linger(HOUR).spool(directory);
+            client
+                .spool_free_bytes(0)
+                .reliability(level)
+                .build()
+                .unwrap()
+        });
         let guard = client.close_on_drop(PATIENCE);
         append_all(client, 0..1000);
         drop(guard);
@@ -209,8 +250,8 @@ fn a_guard_in_main_sends_what_a_client_in_a_static_has() {
         // Runs no destructors.
         std::process::exit(0);
     }
-    let agent = Agent::good();
-    let stderr = child(test, &agent.url());
+    let (agent, home) = (Agent::good(), TempDir::new().unwrap());
+    let stderr = child(test, &format!("{} {}", agent.url(), home.path().display()));
     assert_each_once(agent.stored(), 1000);
     assert!(words_of_the_client(&stderr).is_empty(), "{stderr}");
 }

@@ -1,11 +1,12 @@
-//! End to end under faults of agents and of what is on the disk.
+//! End to end under faults of agents and of what is on the disk, and store on failure where it is
+//! promised the same.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flume_client::spool::{Directory, FileName, Survey};
-use flume_client::{Client, ClientBuilder, DeliveryError, Event, SyncMode};
+use flume_client::{Client, ClientBuilder, DeliveryError, Event, Reliability, SyncMode};
 use flume_tests::crafted::{Frame, Segment};
 use tempfile::TempDir;
 
@@ -17,23 +18,32 @@ use crate::support::{
 
 const EVENTS: u64 = 250;
 
+/// At the level end to end.
 fn spooled(builder: ClientBuilder, directory: &Path) -> Client {
+    spooled_at(Reliability::EndToEnd, builder, directory)
+}
+
+fn spooled_at(level: Reliability, builder: ClientBuilder, directory: &Path) -> Client {
     let builder = builder.spool(directory).event_bytes(4096);
+    let builder = builder.reliability(level);
     let builder = builder.spool_bytes(8 * 1024 * 1024).spool_free_bytes(0);
     builder.event_ids(true).build().unwrap()
 }
 
 /// Runs a client against an agent that follows these scripts, one connection after the other,
 /// until everything is delivered, and says which events the agent stored.
-fn stored_under(scripts: impl Into<Vec<Script>>) -> Vec<u64> {
+fn stored_under(level: Reliability, scripts: impl Into<Vec<Script>>) -> Vec<u64> {
     let home = TempDir::new().unwrap();
     let agent = Agent::scripted(scripts);
     let builder = client_of(&[&agent]).request_timeout(ANSWER_WITHIN);
-    let client = spooled(builder, home.path());
+    let client = spooled_at(level, builder, home.path());
     let receipts = append_all(&client, 0..EVENTS);
     client.flush(PATIENCE).wait().unwrap();
     for receipt in &receipts {
         receipt.wait(Duration::ZERO).unwrap();
+        if level == Reliability::StoreOnFailure {
+            assert!(!receipt.is_on_disk(), "it is nowhere but with the agent");
+        }
     }
     assert!(client.close(PATIENCE).wait().is_complete());
     assert_eq!(pending_in(home.path()), 0);
@@ -47,8 +57,17 @@ fn pending_in(directory: &Path) -> u64 {
 
 #[test]
 fn an_event_whose_answer_was_lost_comes_again_and_none_is_lost() {
+    check_lost_answer(Reliability::EndToEnd);
+}
+
+#[test]
+fn an_event_in_memory_whose_answer_was_lost_comes_again_and_none_is_lost() {
+    check_lost_answer(Reliability::StoreOnFailure);
+}
+
+fn check_lost_answer(level: Reliability) {
     for answer in [Answer::StoredThenClosed, Answer::HalfThenClosed] {
-        let stored = stored_under([answers(answer), GOOD]);
+        let stored = stored_under(level, [answers(answer), GOOD]);
         assert!(stored.len() as u64 > EVENTS, "{answer:?} doubles");
         assert_each_at_least_once(stored, EVENTS);
     }
@@ -56,23 +75,41 @@ fn an_event_whose_answer_was_lost_comes_again_and_none_is_lost() {
 
 #[test]
 fn an_agent_that_refuses_gets_the_events_again_until_it_takes_them() {
+    check_refusals(Reliability::EndToEnd);
+}
+
+#[test]
+fn an_agent_that_refuses_gets_the_events_from_memory_until_it_takes_them() {
+    check_refusals(Reliability::StoreOnFailure);
+}
+
+fn check_refusals(level: Reliability) {
     for answers in [
         &[Answer::Failed, Answer::Failed] as &[Answer],
         &[Answer::Unknown],
         &[Answer::Error("channel full")],
     ] {
-        assert_each_once(stored_under([first_answers(answers)]), EVENTS);
+        assert_each_once(stored_under(level, [first_answers(answers)]), EVENTS);
     }
 }
 
 #[test]
 fn an_agent_that_does_not_answer_is_left_and_its_events_are_sent_again() {
+    check_silence(Reliability::EndToEnd);
+}
+
+#[test]
+fn an_agent_that_does_not_answer_is_left_and_its_events_are_sent_from_memory() {
+    check_silence(Reliability::StoreOnFailure);
+}
+
+fn check_silence(level: Reliability) {
     let scripts = [
         answers(Answer::Unanswered),
         greets(Greeting::ThenDeaf),
         GOOD,
     ];
-    assert_each_once(stored_under(scripts), EVENTS);
+    assert_each_once(stored_under(level, scripts), EVENTS);
 }
 
 #[test]
@@ -175,6 +212,15 @@ fn place(directory: &Path, segments: &[Segment]) {
 
 #[test]
 fn what_is_no_event_is_counted_and_set_aside_and_holds_up_no_other() {
+    check_no_events(Reliability::EndToEnd);
+}
+
+#[test]
+fn what_is_no_event_is_counted_and_set_aside_with_store_on_failure_too() {
+    check_no_events(Reliability::StoreOnFailure);
+}
+
+fn check_no_events(level: Reliability) {
     let home = TempDir::new().unwrap();
     let event = |number: u64| Event::new(format!("event {number}")).as_datum().to_vec();
     let nonsense = || vec![0xff; 5];
@@ -194,7 +240,7 @@ fn what_is_no_event_is_counted_and_set_aside_and_holds_up_no_other() {
     };
     place(home.path(), &[segment]);
     let agent = Agent::good();
-    let client = spooled(client_of(&[&agent]), home.path());
+    let client = spooled_at(level, client_of(&[&agent]), home.path());
     client.flush(PATIENCE).wait().unwrap();
     let stats = client.stats();
     assert_eq!((stats.recovered, stats.delivered), (9, 5));
@@ -207,6 +253,15 @@ fn what_is_no_event_is_counted_and_set_aside_and_holds_up_no_other() {
 
 #[test]
 fn numbers_that_are_far_apart_hold_up_nobody() {
+    check_far_numbers(Reliability::EndToEnd);
+}
+
+#[test]
+fn numbers_that_are_far_apart_hold_up_nobody_with_store_on_failure_either() {
+    check_far_numbers(Reliability::StoreOnFailure);
+}
+
+fn check_far_numbers(level: Reliability) {
     let home = TempDir::new().unwrap();
     let far = 1 << 62;
     let segment = |id, first, number: u64| {
@@ -223,7 +278,7 @@ fn numbers_that_are_far_apart_hold_up_nobody() {
     };
     place(home.path(), &[segment(1, 0, 0), segment(2, far, 1)]);
     let agent = Agent::good();
-    let client = spooled(client_of(&[&agent]), home.path());
+    let client = spooled_at(level, client_of(&[&agent]), home.path());
     append_all(&client, 2..3);
     client.flush(PATIENCE).wait().unwrap();
     let stats = client.stats();
@@ -237,8 +292,17 @@ fn numbers_that_are_far_apart_hold_up_nobody() {
 
 #[test]
 fn an_event_that_can_never_be_stored_is_handed_back_at_once() {
+    check_never_stored(Reliability::EndToEnd);
+}
+
+#[test]
+fn an_event_that_store_on_failure_can_never_store_is_handed_back_at_once() {
+    check_never_stored(Reliability::StoreOnFailure);
+}
+
+fn check_never_stored(level: Reliability) {
     let home = TempDir::new().unwrap();
-    let client = spooled(client_at([Port::reserve().url()]), home.path());
+    let client = spooled_at(level, client_at([Port::reserve().url()]), home.path());
     let large = client.append(Event::new([0; 5000])).unwrap_err();
     assert!(!large.is_retryable(), "{large}");
     assert_eq!(large.into_event().body(), [0; 5000]);

@@ -10,7 +10,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use flume_client::spool::{Directory, Removed, SpoolError};
-use flume_client::{Change, Client, DeliveryError, Event};
+use flume_client::{Change, Client, DeliveryError, Event, Reliability};
 use flume_tests::wait_until;
 use tempfile::TempDir;
 
@@ -27,10 +27,14 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::of(Reliability::EndToEnd)
+    }
+
+    fn of(level: Reliability) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut agent = Agent::good();
         agent.stop();
-        let client = client(&agent, &home.path().join("parent/spool"));
+        let client = client_with(level, &agent, &home.path().join("parent/spool"));
         Self {
             home,
             agent,
@@ -84,7 +88,12 @@ impl Scene {
 }
 
 fn client(agent: &Agent, path: &Path) -> Client {
+    client_with(Reliability::EndToEnd, agent, path)
+}
+
+fn client_with(level: Reliability, agent: &Agent, path: &Path) -> Client {
     let client = client_of(&[agent]).spool(path).event_bytes(4096);
+    let client = client.reliability(level);
     // Segments of 16 MiB.
     client
         .spool_bytes(64 << 20)
@@ -108,12 +117,21 @@ fn holder(path: &Path) -> Option<u32> {
 
 #[test]
 fn a_removed_lock_lets_nobody_in_and_is_made_again_with_the_next_event() {
-    let mut scene = Scene::new();
+    check_removed_lock(Reliability::EndToEnd);
+}
+
+#[test]
+fn a_removed_lock_of_store_on_failure_lets_nobody_in_and_is_made_again() {
+    check_removed_lock(Reliability::StoreOnFailure);
+}
+
+fn check_removed_lock(level: Reliability) {
+    let mut scene = Scene::of(level);
     scene.store(0..100);
     for round in 0..3 {
         fs::remove_file(scene.spool().join("LOCK")).unwrap();
         assert_eq!(holder(&scene.spool()), Some(process::id()));
-        let second = client(&scene.agent, &scene.spool());
+        let second = client_with(level, &scene.agent, &scene.spool());
         let place = second.stats().spool.unwrap().directory;
         assert_eq!(place, scene.spool().join("process-2"));
         drop(second);

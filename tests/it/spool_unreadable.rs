@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flume_client::stats::{Passed, SpoolStats, UnreadableEvents};
-use flume_client::{Client, ClientBuilder, Event, Stats, Status};
+use flume_client::{Client, ClientBuilder, Event, Reliability, Stats, Status};
 use flume_tests::spool_sim::of_another_version;
 use flume_tests::wait_until;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -27,16 +27,16 @@ const EVENTS: u64 = 100;
 /// Which start's segment it is about.
 const THIRD: usize = 2;
 
-fn spooled(builder: ClientBuilder, path: &Path) -> Client {
-    let builder = builder.spool(path).event_bytes(4096);
+fn spooled(level: Reliability, builder: ClientBuilder, path: &Path) -> Client {
+    let builder = builder.spool(path).event_bytes(4096).reliability(level);
     let builder = builder.spool_bytes(8 * 1024 * 1024).spool_free_bytes(0);
     builder.build().unwrap()
 }
 
 /// Leaves the events of all those starts, and tells the files of their segments.
-fn leave_runs(path: &Path) -> Vec<PathBuf> {
+fn leave_runs(level: Reliability, path: &Path) -> Vec<PathBuf> {
     for run in 0..RUNS {
-        let client = spooled(client_at([Port::reserve().url()]), path);
+        let client = spooled(level, client_at([Port::reserve().url()]), path);
         for receipt in append_all(&client, run * EVENTS..(run + 1) * EVENTS) {
             receipt.wait_stored(PATIENCE).unwrap();
         }
@@ -109,10 +109,10 @@ fn assert_none_set_aside(path: &Path) {
 
 /// Starts twice with a file that cannot be read, and delivers all others once. Each start takes
 /// events of its own, too.
-fn deliver_the_others(path: &Path, file: &Path, why: &str, agent: &Agent) {
+fn deliver_the_others(level: Reliability, path: &Path, file: &Path, why: &str, agent: &Agent) {
     let (bytes, most) = (length(file), can_hold(file));
     for start in 0..2 {
-        let client = spooled(client_of(&[agent]), path);
+        let client = spooled(level, client_of(&[agent]), path);
         let first = RUNS * EVENTS + start * EVENTS;
         append_all(&client, first..first + EVENTS);
         let unreadable = wait_for_the_others(&client);
@@ -149,16 +149,17 @@ fn sorted(agent: &Agent) -> Vec<u64> {
 fn a_segment_without_permission_is_left_alone_and_delivered_once_when_it_can_be_read() {
     let test = "spool_unreadable::a_segment_without_permission_is_left_alone_and_delivered_once_when_it_can_be_read";
     alone_as_nobody(test, || {
+        let level = Reliability::EndToEnd;
         let home = TempDir::new().unwrap();
         let path = home.path().join("spool");
-        let files = leave_runs(&path);
+        let files = leave_runs(level, &path);
         let file = &files[THIRD];
         fs::set_permissions(file, Permissions::from_mode(0o000)).unwrap();
         let agent = Agent::good();
-        deliver_the_others(&path, file, "ermission denied", &agent);
+        deliver_the_others(level, &path, file, "ermission denied", &agent);
 
         // It can be read again while the client works.
-        let client = spooled(client_of(&[&agent]), &path);
+        let client = spooled(level, client_of(&[&agent]), &path);
         wait_for_the_others(&client);
         fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
         let is_over = || client.stats().pending == 0;
@@ -174,9 +175,18 @@ fn a_segment_without_permission_is_left_alone_and_delivered_once_when_it_can_be_
 
 #[test]
 fn a_cursor_of_another_version_keeps_the_spool_closed_and_is_not_changed() {
+    check_cursor_of_another_version(Reliability::EndToEnd);
+}
+
+#[test]
+fn a_cursor_of_another_version_keeps_the_spool_of_store_on_failure_closed() {
+    check_cursor_of_another_version(Reliability::StoreOnFailure);
+}
+
+fn check_cursor_of_another_version(level: Reliability) {
     let home = TempDir::new().unwrap();
     let path = home.path().join("spool");
-    leave_runs(&path);
+    leave_runs(level, &path);
     let file = path.join("cursor");
     let before = fs::read(&file).unwrap();
     // A later release may have written one slot of the two.
@@ -189,7 +199,10 @@ fn a_cursor_of_another_version_keeps_the_spool_closed_and_is_not_changed() {
         }
         fs::write(&file, &cursor).unwrap();
         let client = client_of(&[&Agent::good()]).spool(&path).event_bytes(4096);
-        let client = client.spool_bytes(8 * 1024 * 1024).spool_free_bytes(0);
+        let client = client
+            .reliability(level)
+            .spool_bytes(8 * 1024 * 1024)
+            .spool_free_bytes(0);
         let told = client.build().unwrap_err().to_string();
         assert!(
             told.contains("its file cursor") && told.contains("format version 2"),
@@ -200,7 +213,7 @@ fn a_cursor_of_another_version_keeps_the_spool_closed_and_is_not_changed() {
     }
     fs::write(&file, &before).unwrap();
     let agent = Agent::good();
-    let client = spooled(client_of(&[&agent]), &path);
+    let client = spooled(level, client_of(&[&agent]), &path);
     assert_eq!(client.stats().recovered, RUNS * EVENTS);
     client.flush(PATIENCE).wait().unwrap();
     assert_each_once(agent.stored(), RUNS * EVENTS);
@@ -208,20 +221,29 @@ fn a_cursor_of_another_version_keeps_the_spool_closed_and_is_not_changed() {
 
 #[test]
 fn a_segment_of_another_version_stays_as_it_is_and_is_told_at_each_start() {
+    check_segment_of_another_version(Reliability::EndToEnd);
+}
+
+#[test]
+fn a_segment_of_another_version_is_told_at_each_start_with_store_on_failure() {
+    check_segment_of_another_version(Reliability::StoreOnFailure);
+}
+
+fn check_segment_of_another_version(level: Reliability) {
     let home = TempDir::new().unwrap();
     let path = home.path().join("spool");
-    let files = leave_runs(&path);
+    let files = leave_runs(level, &path);
     let file = &files[THIRD];
     let before = fs::read(file).unwrap();
     let foreign = of_another_version(&before).unwrap();
     fs::write(file, &foreign).unwrap();
     let agent = Agent::good();
-    deliver_the_others(&path, file, "format version 2", &agent);
+    deliver_the_others(level, &path, file, "format version 2", &agent);
     assert!(fs::read(file).unwrap() == foreign, "it was changed");
 
     // The release that knows the version is there again.
     fs::write(file, before).unwrap();
-    let client = spooled(client_of(&[&agent]), &path);
+    let client = spooled(level, client_of(&[&agent]), &path);
     client.flush(PATIENCE).wait().unwrap();
     let stats = client.stats();
     assert_balanced(&stats);
@@ -232,9 +254,18 @@ fn a_segment_of_another_version_stays_as_it_is_and_is_told_at_each_start() {
 
 #[test]
 fn segments_that_swapped_names_are_delivered_once() {
+    check_swapped_names(Reliability::EndToEnd);
+}
+
+#[test]
+fn segments_of_store_on_failure_that_swapped_names_are_delivered_once() {
+    check_swapped_names(Reliability::StoreOnFailure);
+}
+
+fn check_swapped_names(level: Reliability) {
     let home = TempDir::new().unwrap();
     let path = home.path().join("spool");
-    let files = leave_runs(&path);
+    let files = leave_runs(level, &path);
     let aside = home.path().join("aside");
     for (one, other) in [(1, 3), (0, 4)] {
         fs::rename(&files[one], &aside).unwrap();
@@ -242,7 +273,7 @@ fn segments_that_swapped_names_are_delivered_once() {
         fs::rename(&aside, &files[other]).unwrap();
     }
     let agent = Agent::good();
-    let client = spooled(client_of(&[&agent]), &path);
+    let client = spooled(level, client_of(&[&agent]), &path);
     client.flush(PATIENCE).wait().unwrap();
     let stats = client.stats();
     assert_balanced(&stats);
@@ -258,9 +289,10 @@ fn a_segment_that_is_gone_is_lost_as_what_it_could_hold_at_most_and_the_others_a
     // Without the cursor nothing tells where its numbers ended, nor how many files are missing:
     // some names between the two beside it were those of spares.
     for (has_cursor, files_missing) in [(true, 1), (false, 4)] {
+        let level = Reliability::EndToEnd;
         let home = TempDir::new().unwrap();
         let path = home.path().join("spool");
-        let files = leave_runs(&path);
+        let files = leave_runs(level, &path);
         // The end of the one before may have been events too, as far as can be told.
         let beside = [&files[THIRD - 1], &files[THIRD + 1]];
         let largest = beside.map(|file| can_hold(file)).into_iter().max().unwrap();
@@ -270,7 +302,7 @@ fn a_segment_that_is_gone_is_lost_as_what_it_could_hold_at_most_and_the_others_a
             fs::remove_file(path.join("cursor")).unwrap();
         }
         let agent = Agent::good();
-        let client = spooled(client_of(&[&agent]), &path);
+        let client = spooled(level, client_of(&[&agent]), &path);
         client.flush(PATIENCE).wait().unwrap();
         let stats = client.stats();
         assert_balanced(&stats);

@@ -12,9 +12,8 @@ use flume_tests::wait_until;
 use tempfile::TempDir;
 
 use crate::support::{
-    ANSWER_WITHIN, Agent, Answer, GOOD, Greeting, HOUR, PATIENCE, Port, Script, answers,
-    append_all, assert_balanced, assert_each_at_least_once, assert_each_once, client_at, client_of,
-    event, first_answers, give_up, greets,
+    Agent, Answer, GOOD, HOUR, PATIENCE, Port, answers, append_all, assert_balanced,
+    assert_each_once, client_at, client_of, event, give_up,
 };
 #[cfg(target_os = "linux")]
 use crate::support::{Other, tell, wait_for_end};
@@ -49,24 +48,6 @@ fn wait_until_on_disk(receipts: &[Receipt]) {
 /// How often the disk was written.
 fn commits(client: &Client) -> u64 {
     client.stats().spool.unwrap().commits
-}
-
-/// Runs a client against an agent that follows these scripts, one connection after the other,
-/// until everything is delivered, and says which events the agent stored.
-fn stored_under(scripts: impl Into<Vec<Script>>) -> Vec<u64> {
-    let home = TempDir::new().unwrap();
-    let agent = Agent::scripted(scripts);
-    let builder = client_of(&[&agent]).request_timeout(ANSWER_WITHIN);
-    let client = stored_on_failure(builder, home.path());
-    let receipts = append_all(&client, 0..EVENTS);
-    client.flush(PATIENCE).wait().unwrap();
-    for receipt in &receipts {
-        receipt.wait(Duration::ZERO).unwrap();
-        assert!(!receipt.is_on_disk(), "it is nowhere but with the agent");
-    }
-    assert!(client.close(PATIENCE).wait().is_complete());
-    assert_eq!(pending_in(home.path()), 0);
-    agent.stored()
 }
 
 #[test]
@@ -230,36 +211,6 @@ fn with_one_agent_gone_the_other_gets_everything_once_from_memory() {
     assert_eq!(client.stats().spilled, 0);
     assert!(client.close(PATIENCE).wait().is_complete());
     assert_each_once(agent.stored(), EVENTS);
-}
-
-#[test]
-fn an_event_whose_answer_was_lost_comes_again_and_none_is_lost() {
-    for answer in [Answer::StoredThenClosed, Answer::HalfThenClosed] {
-        let stored = stored_under([answers(answer), GOOD]);
-        assert!(stored.len() as u64 > EVENTS, "{answer:?} doubles");
-        assert_each_at_least_once(stored, EVENTS);
-    }
-}
-
-#[test]
-fn an_agent_that_refuses_gets_the_events_again_until_it_takes_them() {
-    for answers in [
-        &[Answer::Failed, Answer::Failed] as &[Answer],
-        &[Answer::Unknown],
-        &[Answer::Error("channel full")],
-    ] {
-        assert_each_once(stored_under([first_answers(answers)]), EVENTS);
-    }
-}
-
-#[test]
-fn an_agent_that_does_not_answer_is_left_and_its_events_are_sent_again() {
-    let scripts = [
-        answers(Answer::Unanswered),
-        greets(Greeting::ThenDeaf),
-        GOOD,
-    ];
-    assert_each_once(stored_under(scripts), EVENTS);
 }
 
 #[test]
