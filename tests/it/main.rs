@@ -15,6 +15,8 @@ mod appender;
 mod awaited;
 mod balance;
 mod batches;
+#[cfg(target_os = "linux")]
+mod black_hole;
 mod buffer;
 mod chain;
 mod changes;
@@ -31,6 +33,8 @@ mod disk_full;
 mod driver;
 mod drops;
 mod encoded;
+#[cfg(target_os = "linux")]
+mod ends;
 mod errors;
 mod failover;
 mod faults;

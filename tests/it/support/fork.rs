@@ -78,9 +78,14 @@ impl Other {
     /// The same, started as `how` says.
     pub(crate) fn start_as(test: &str, role: &str, how: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
+        how(&mut command);
+        Self::start_by(command, test, role)
+    }
+
+    /// The same by this command, which runs this program with more arguments.
+    pub(crate) fn start_by(mut command: Command, test: &str, role: &str) -> Self {
         command.args(["--exact", test, "--nocapture"]);
         command.env(ROLE, role);
-        how(&mut command);
         Self(Child::start(&mut command).unwrap())
     }
 
@@ -107,6 +112,18 @@ impl Other {
     /// Gives it these bytes to read.
     pub(crate) fn say(&mut self, bytes: &[u8]) {
         self.0.say(bytes).unwrap();
+    }
+
+    /// Sends it SIGTERM, and waits for its end.
+    pub(crate) fn terminate(&mut self) {
+        let pid = Pid::from_raw(self.id().cast_signed()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        self.wait();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) {
+        self.0.wait().unwrap();
     }
 
     /// Kills it, and nobody that was forked from it.
