@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use flume_client::error::Refusal;
 use flume_client::spool::{Directory, DirectoryError, NetworkFileSystem};
-use flume_client::{Client, DeliveryError, Event, Problem, Receipt, StoreError};
+use flume_client::{Client, DeliveryError, Event, Problem, Receipt, Reliability, StoreError};
 use rustix::io::{FdFlags, fcntl_setfd};
 use tempfile::TempDir;
 
@@ -62,13 +62,25 @@ fn check_in_child(parent: u32, client: Client, waiting: &Receipt) {
 #[test]
 fn children_that_are_forked_under_load_take_nothing_and_hang_nowhere() {
     let test = "fork::children_that_are_forked_under_load_take_nothing_and_hang_nowhere";
+    check_forked_under_load(test, [Reliability::InMemory, Reliability::EndToEnd]);
+}
+
+#[test]
+fn children_that_are_forked_at_the_levels_between_take_nothing_and_hang_nowhere() {
+    let test = "fork::children_that_are_forked_at_the_levels_between_take_nothing_and_hang_nowhere";
+    let levels = [Reliability::BestEffort, Reliability::StoreOnFailure];
+    check_forked_under_load(test, levels);
+}
+
+/// `test` is the name of the calling test.
+fn check_forked_under_load(test: &str, levels: [Reliability; 2]) {
     alone(test, || {
         let home = TempDir::new().unwrap();
         let agent = Agent::good();
-        let clients = [
-            client_of(&[&agent]).build().unwrap(),
-            spooled(&agent, home.path()),
-        ];
+        let clients = levels.map(|level| {
+            let client = client_of(&[&agent]).spool(home.path()).spool_free_bytes(0);
+            client.reliability(level).build().unwrap()
+        });
         // Taken, and not to be delivered nor stored while this runs.
         let waits = client_at([Port::reserve().url()]).build().unwrap();
         let waiting = append_all(&waits, 0..1).remove(0);

@@ -8,15 +8,28 @@ use flume_client::Reliability;
 
 use crate::support::{Agent, GOOD, PATIENCE, append_all, client_at, client_of};
 
+fn page() -> String {
+    fs::read_to_string(root().join("GUARANTEES.md")).unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The names of links in a text of the page, and where they lead.
+fn links(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let ends = text.split("](");
+    ends.clone().zip(ends.skip(1)).map(|(before, after)| {
+        let name = before.rsplit('[').next().unwrap();
+        (name, after.split(')').next().unwrap())
+    })
+}
+
 #[test]
 fn every_test_that_the_guarantees_name_is_in_the_file_that_they_name() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let page = fs::read_to_string(root.join("GUARANTEES.md")).unwrap();
     let mut named = 0;
-    for link in page.split("](").zip(page.split("](").skip(1)) {
-        let name = link.0.rsplit('[').next().unwrap();
-        let path = link.1.split(')').next().unwrap();
-        let file = fs::read_to_string(root.join(path));
+    for (name, path) in links(&page()) {
+        let file = fs::read_to_string(root().join(path));
         let file = file.unwrap_or_else(|error| panic!("{path}: {error}"));
         let test = name.rsplit("::").next().unwrap();
         if test.contains('_') {
@@ -28,11 +41,31 @@ fn every_test_that_the_guarantees_name_is_in_the_file_that_they_name() {
 }
 
 #[test]
+fn every_cell_of_fault_and_level_names_what_shows_it() {
+    let page = page();
+    let (_, table) = page.split_once("## Fault by fault").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| fault "))
+        .map(|line| line.trim_matches('|').split(" | ").collect())
+        .collect();
+    assert!(rows.len() >= 30, "{} faults", rows.len());
+    for row in rows {
+        assert_eq!(row.len(), 5, "a fault and four levels: {row:?}");
+        for cell in &row[1..] {
+            let shows = |(_, path): (&str, &str)| path.ends_with(".rs");
+            let is_shown = cell.trim() == "not touched" || links(cell).any(shows);
+            assert!(is_shown, "{}: no test for {cell:?}", row[0]);
+        }
+    }
+}
+
+#[test]
 fn client_and_appender_are_held_to_the_lints_of_the_workspace_but_for_one_module_with_unsafe_code()
 {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let lints = |file: &str, table: &str| -> Vec<String> {
-        let text = fs::read_to_string(root.join(file)).unwrap();
+        let text = fs::read_to_string(root().join(file)).unwrap();
         let begin = text.find(&format!("[{table}.rust]")).unwrap();
         let lines = text[begin..].lines();
         let tables = ["rust", "rustdoc", "clippy"].map(|part| format!("[{table}.{part}]"));

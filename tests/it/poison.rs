@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use flume_client::health::{STUCK_AFTER, Status};
-use flume_client::{Backoff, Client, ClientBuilder, WindowMode};
+use flume_client::{Backoff, Client, ClientBuilder, Reliability, WindowMode};
 use flume_tests::wait_until;
+use tempfile::TempDir;
 
 use crate::support::{
     Agent, Answer, GOOD, answers, append_all, assert_each_once, client_of, number_of,
@@ -45,8 +46,19 @@ fn check_end(client: &Client, agent: &mut Agent, events: u64) {
 
 #[test]
 fn an_event_that_every_agent_refuses_holds_up_those_behind_it_if_the_order_is_kept_and_is_told() {
-    let mut agent = refusing();
-    let client = client(&agent, WindowMode::Ordered).build().unwrap();
+    check_ordered(Reliability::InMemory);
+}
+
+#[test]
+fn an_event_of_a_spool_that_every_agent_refuses_holds_up_those_behind_it_if_the_order_is_kept() {
+    check_ordered(Reliability::EndToEnd);
+}
+
+fn check_ordered(level: Reliability) {
+    let (mut agent, home) = (refusing(), TempDir::new().unwrap());
+    let client = client(&agent, WindowMode::Ordered).spool(home.path());
+    let client = client.spool_free_bytes(0).reliability(level);
+    let client = client.build().unwrap();
     append_all(&client, 0..EVENTS);
     // Again and again, and nothing else meanwhile.
     agent.wait_for_requests(20);

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use flume_client::{Client, ClientBuilder, Event};
+use flume_client::{BuildError, Client, ClientBuilder, Event, Reliability};
 use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit};
 use tempfile::TempDir;
 
@@ -29,8 +29,12 @@ fn by_name(url: &str) -> String {
 }
 
 fn spooled(builder: ClientBuilder, directory: &Path) -> Client {
+    spooled_at(Reliability::EndToEnd, builder, directory)
+}
+
+fn spooled_at(level: Reliability, builder: ClientBuilder, directory: &Path) -> Client {
     let client = builder.spool(directory).spool_free_bytes(0);
-    client.build().unwrap()
+    client.reliability(level).build().unwrap()
 }
 
 /// Lowers a limit of this process.
@@ -71,15 +75,34 @@ fn all_threads_of_a_client_are_there_when_it_is_built_and_they_are_four_at_the_m
 
 #[test]
 fn a_process_that_gets_no_more_threads_delivers_what_it_took_and_has_stored() {
-    const EVENTS: u64 = 10_000;
     let test = "shortage::a_process_that_gets_no_more_threads_delivers_what_it_took_and_has_stored";
+    check_no_more_threads(test, Reliability::EndToEnd);
+}
+
+#[test]
+fn a_process_that_gets_no_more_threads_delivers_with_store_on_failure_what_it_took() {
+    let test =
+        "shortage::a_process_that_gets_no_more_threads_delivers_with_store_on_failure_what_it_took";
+    check_no_more_threads(test, Reliability::StoreOnFailure);
+}
+
+/// `test` is the name of the calling test.
+fn check_no_more_threads(test: &str, level: Reliability) {
+    const EVENTS: u64 = 10_000;
     if let Some(url) = Other::role() {
         let home = TempDir::new().unwrap();
-        let client = spooled(client_at([by_name(&url)]), home.path());
+        let client = spooled_at(level, client_at([by_name(&url)]), home.path());
         limit(Resource::Nproc, 1);
         if thread::Builder::new().spawn(|| ()).is_ok() {
             return tell(0);
         }
+        // The other level with a spool needs a thread of its own.
+        let other = match level {
+            Reliability::EndToEnd => Reliability::StoreOnFailure,
+            _ => Reliability::EndToEnd,
+        };
+        let error = client.at(other).unwrap_err();
+        assert!(matches!(error, BuildError::Thread(_)), "{error}");
         // More than fits into memory, so that it is read from the disk.
         for _ in 0..EVENTS {
             let event = Event::new([b'x'; 3000]);
@@ -111,14 +134,26 @@ fn a_process_that_gets_no_more_threads_delivers_what_it_took_and_has_stored() {
 
 #[test]
 fn a_backlog_is_delivered_by_a_process_with_hardly_any_descriptors() {
-    const EVENTS: u64 = 1000;
     let test = "shortage::a_backlog_is_delivered_by_a_process_with_hardly_any_descriptors";
+    check_few_descriptors(test, Reliability::EndToEnd);
+}
+
+#[test]
+fn a_backlog_of_store_on_failure_is_delivered_by_a_process_with_hardly_any_descriptors() {
+    let test = "shortage::a_backlog_of_store_on_failure_is_delivered_by_a_process_with_hardly_any_descriptors";
+    check_few_descriptors(test, Reliability::StoreOnFailure);
+}
+
+/// `test` is the name of the calling test.
+fn check_few_descriptors(test: &str, level: Reliability) {
+    const EVENTS: u64 = 1000;
     if let Some(role) = Other::role() {
         let (descriptors, url) = role.split_once(' ').unwrap();
         let home = TempDir::new().unwrap();
         let fill = |numbers: Range<u64>| {
             let client = client_at([url.to_owned()]).event_bytes(4096);
-            let client = spooled(client.spool_bytes(16 * 1024 * 1024), home.path());
+            let client = client.spool_bytes(16 * 1024 * 1024);
+            let client = spooled_at(level, client, home.path());
             for number in numbers {
                 let body = format!("event {number} {}", "x".repeat(3000));
                 drop(client.append_within(Event::new(body), PATIENCE).unwrap());

@@ -14,7 +14,7 @@ use std::sync::mpsc::channel;
 use flume_client::spool::{
     Access, Directory, DirectoryError, FileName, ForeignOwner, Storage, User, open_first_free,
 };
-use flume_client::{BuildError, Change, Client};
+use flume_client::{BuildError, Change, Client, ClientBuilder, Reliability};
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
@@ -27,8 +27,12 @@ fn open(path: &Path) -> Result<Directory, DirectoryError> {
 }
 
 fn spooled(agent: &Agent, path: &Path) -> Result<Client, BuildError> {
+    builder_of(agent, path).build()
+}
+
+fn builder_of(agent: &Agent, path: &Path) -> ClientBuilder {
     let client = client_of(&[agent]).spool(path).event_bytes(4096);
-    client.spool_bytes(4 << 20).spool_free_bytes(0).build()
+    client.spool_bytes(4 << 20).spool_free_bytes(0)
 }
 
 /// Leaves so many events in a spool.
@@ -525,6 +529,33 @@ fn a_directory_whose_mode_keeps_its_owner_out_is_told_with_the_cure() {
             set_mode(&path, 0o700);
             assert_works(&path, 0, 1);
         }
+    });
+}
+
+#[test]
+fn what_keeps_store_on_failure_from_its_spool_is_told_by_the_call_that_opens_it() {
+    let test = "spool_access::what_keeps_store_on_failure_from_its_spool_is_told_by_the_call_that_opens_it";
+    alone_as_nobody(test, || {
+        let level = Reliability::StoreOnFailure;
+        let home = tempfile::tempdir().unwrap();
+        let (path, agent) = (home.path().join("spool"), Agent::good());
+        leave(&path, 3);
+        for file in ["cursor", "LOCK"] {
+            set_mode(&path.join(file), 0o000);
+            let builder = || builder_of(&agent, &path).reliability(level);
+            let told = builder().build().unwrap_err().to_string();
+            assert!(told.contains(file), "{told}");
+            assert!(told.contains("ermission denied"), "{told}");
+            set_mode(&path.join(file), 0o600);
+            drop(builder().build().unwrap());
+        }
+        // Beside another level it has a place of its own, opened when it is first used.
+        let client = spooled(&agent, &path).unwrap();
+        set_mode(&path, 0o500);
+        let told = client.at(level).unwrap_err().to_string();
+        assert!(told.contains("process-2 in "), "{told}");
+        set_mode(&path, 0o700);
+        drop(client.at(level).unwrap());
     });
 }
 

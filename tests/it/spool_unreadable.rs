@@ -2,8 +2,9 @@
 //! is in the others is delivered once, and nothing of theirs is lost that can come back.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use flume_client::stats::{Passed, SpoolStats, UnreadableEvents};
@@ -250,6 +251,48 @@ fn check_segment_of_another_version(level: Reliability) {
     assert_eq!((stats.delivered, stats.lost.total()), (EVENTS, 0));
     assert!(client.close(PATIENCE).wait().is_complete());
     assert_each_once(agent.stored(), (RUNS + 2) * EVENTS);
+}
+
+#[test]
+fn a_segment_that_something_else_stands_for_is_delivered_once_when_it_is_back() {
+    check_replaced_segment(Reliability::EndToEnd);
+}
+
+#[test]
+fn a_segment_of_store_on_failure_that_something_else_stands_for_is_delivered_once_when_it_is_back()
+{
+    check_replaced_segment(Reliability::StoreOnFailure);
+}
+
+fn check_replaced_segment(level: Reliability) {
+    let makers: [fn(&Path, &Path); 3] = [
+        |elsewhere, name| symlink(elsewhere, name).unwrap(),
+        |_, name| assert!(Command::new("mkfifo").arg(name).status().unwrap().success()),
+        |_, name| fs::create_dir(name).unwrap(),
+    ];
+    for make in makers {
+        let home = TempDir::new().unwrap();
+        let (path, elsewhere) = (home.path().join("spool"), home.path().join("kept"));
+        let file = &leave_runs(level, &path)[THIRD];
+        fs::rename(file, &elsewhere).unwrap();
+        make(&elsewhere, file);
+        let agent = Agent::good();
+        let client = spooled(level, client_of(&[&agent]), &path);
+        let unreadable = wait_for_the_others(&client);
+        assert_eq!(unreadable.file, *file);
+        assert!(unreadable.events_max >= EVENTS, "{unreadable:?}");
+        assert_eq!(sorted(&agent), all_but_the_third());
+        fs::remove_file(file)
+            .or_else(|_| fs::remove_dir(file))
+            .unwrap();
+        fs::rename(&elsewhere, file).unwrap();
+        let is_over = || client.stats().pending == 0;
+        wait_until("the events of the file", PATIENCE, is_over).unwrap();
+        assert_eq!(client.stats().lost.total(), 0);
+        assert!(client.close(PATIENCE).wait().is_complete());
+        assert_each_once(agent.stored(), RUNS * EVENTS);
+        assert_none_set_aside(&path);
+    }
 }
 
 #[test]
