@@ -236,6 +236,20 @@ pub(crate) const BUGS: &[Bug] = &[
         "            drop(sender);",
     ),
     bug(
+        "what nobody waits for is sent before it is stored",
+        "committer",
+        "mod.rs",
+        "let awaited = self.partners.intake.awaited.upto()[self.level];",
+        "let awaited = Seq::MAX;",
+    ),
+    bug(
+        "what is sent while the disk stores it is not stored",
+        "committer",
+        "uncommitted.rs",
+        "            if place == self.logged {\n                log(&chunk);",
+        "            if place == self.logged {",
+    ),
+    bug(
         "the core is not told who waits",
         "sender",
         "mod.rs",

@@ -18,6 +18,10 @@
 //!
 //! What [others](crate::spool::places) left behind is looked after here, too: see [`Adoption`].
 //!
+//! What somebody waits for goes to the sender before it is written: an agent then takes it while the
+//! disk does, and who waits does not wait for one after the other. It is stored all the same, and
+//! a receipt says so as ever.
+//!
 //! At the level store on failure nothing of that happens as long as agents take events: they go to the
 //! sender from memory, and are stored when [`Spill`] says so.
 //!
@@ -224,6 +228,7 @@ impl Committer {
         let is_exhausted = self.take_chunks();
         self.keep_directory(finishing);
         self.begin_to_spill(finishing);
+        self.send_awaited();
         self.commit(finishing);
         self.sync();
         // The others are told of it with the news of a save.
@@ -481,13 +486,30 @@ impl Committer {
             reached!("what the disk does not take is handed on");
         }
         if is_due || !self.stores() {
-            let (log, report) = (&mut self.log, &mut self.report);
-            let handover = &self.partners.handover;
-            self.uncommitted.hand_on(
-                |chunk| push(chunk, log, report),
-                |chunk| handover.unstored(chunk),
-            );
+            self.send_unstored(Seq::MAX);
         }
+    }
+
+    /// Hands on to the sender what somebody waits for, if it sends what comes from memory.
+    fn send_awaited(&mut self) {
+        let awaited = self.partners.intake.awaited.upto()[self.level];
+        let is_awaited = self.uncommitted.first().is_some_and(|it| it < awaited);
+        // A disk that takes nothing has its time to do so, and a sender that reads has no use for it.
+        if is_awaited && self.trouble.is_none() && self.partners.handover.is_read() {
+            reached!("what somebody waits for is sent while the disk stores it");
+            self.send_unstored(awaited);
+        }
+    }
+
+    /// Hands on to the sender chunks that begin below `upto`, as far as it has room for them.
+    fn send_unstored(&mut self, upto: Seq) {
+        let (log, report) = (&mut self.log, &mut self.report);
+        let handover = &self.partners.handover;
+        self.uncommitted.hand_on(
+            upto,
+            |chunk| push(chunk, log, report),
+            |chunk| handover.unstored(chunk),
+        );
     }
 
     /// Makes what was written durable, if that is not done with each commit.

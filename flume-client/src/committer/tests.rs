@@ -1,3 +1,6 @@
+use std::future::Future;
+use std::task::Context;
+
 use super::*;
 use crate::client::{Client, Parts, assemble};
 use crate::clock::SystemClock;
@@ -86,6 +89,37 @@ fn a_close_during_a_commit_that_fails_hands_the_events_on_at_once() {
     assert!(committer.take_chunks(), "nothing more comes");
     committer.hand_on_unstored(Instant::now());
     assert!(committer.uncommitted.takes_more(), "the sender has it");
+}
+
+#[test]
+fn what_somebody_waits_for_is_with_the_sender_before_the_disk_has_it_and_other_events_are_not() {
+    let (_home, intake, mut committer, spool) = committer(SyncMode::Always);
+    let handover = &spool.handover;
+    let next = |position: u64| handover.next(Seq::new(position), Waker::noop());
+    drop(intake.append(LEVEL, &Event::new("nobody waits")).unwrap());
+    committer.take_chunks();
+    committer.send_awaited();
+    assert!(matches!(next(0), Next::Nothing));
+    assert!(matches!(committer.turn(Waker::noop()), Turn::Sleep { .. }));
+    assert!(matches!(next(0), Next::Chunk(_)), "it is stored");
+
+    let receipt = intake.append(LEVEL, &Event::new("somebody waits")).unwrap();
+    let mut delivered = Box::pin(receipt.delivered());
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(delivered.as_mut().poll(&mut context).is_pending());
+    committer.take_chunks();
+    committer.send_awaited();
+    assert!(matches!(next(1), Next::Chunk(chunk) if chunk.first == Seq::new(1)));
+    assert!(!receipt.is_on_disk());
+    assert!(matches!(committer.turn(Waker::noop()), Turn::Sleep { .. }));
+    assert!(receipt.is_on_disk());
+    assert!(matches!(next(2), Next::Nothing), "it is not sent again");
+    let stats = intake.stats();
+    let spool = stats.spool.unwrap();
+    assert_eq!(
+        (spool.stored, spool.unstored, stats.pending_bytes),
+        (2, 0, 0)
+    );
 }
 
 #[cfg(target_os = "linux")]

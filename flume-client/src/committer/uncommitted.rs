@@ -1,7 +1,7 @@
 //! [`Uncommitted`]: chunks that were taken from callers and are not durable, and when agents are
 //! given them all the same. Pure: time is an argument.
 //!
-//! A chunk is sent once it is stored. If the disk takes nothing for [`DELIVER_UNSTORED_AFTER`], or
+//! A chunk is sent once it is stored, or while it is if somebody waits for it. If the disk takes nothing for [`DELIVER_UNSTORED_AFTER`], or
 //! the client is closed meanwhile, chunks are handed on from memory: an event that an agent has is
 //! safe from the end of this process, one that waits here is not. They stay to be stored until they
 //! are acknowledged, whichever comes first.
@@ -31,6 +31,7 @@ pub(crate) struct Uncommitted {
 
 #[derive(Debug)]
 struct Taken {
+    first: Seq,
     end: Seq,
     bytes: usize,
     at: Instant,
@@ -47,6 +48,7 @@ impl Uncommitted {
     pub(crate) fn push(&mut self, chunk: Chunk, now: Instant) {
         self.bytes += chunk.bytes.len();
         self.chunks.push_back(Taken {
+            first: chunk.first,
             end: chunk.range().end,
             bytes: chunk.bytes.len(),
             at: now,
@@ -71,6 +73,12 @@ impl Uncommitted {
     /// When the first chunk was taken.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         self.chunks.front().map(|taken| taken.at)
+    }
+
+    /// The first event that was not handed on.
+    pub(crate) fn first(&self) -> Option<Seq> {
+        let mut waiting = self.chunks.iter().filter(|taken| taken.chunk.is_some());
+        waiting.next().map(|taken| taken.first)
     }
 
     /// Whether more chunks are of use: those before are stored, or handed on.
@@ -112,14 +120,18 @@ impl Uncommitted {
         (!self.takes_more()).then_some(at)
     }
 
-    /// Hands chunks to `takes` until it gives one back, and before that each to the log, if it does
-    /// not have it.
+    /// Hands chunks that begin below `upto` to `takes` until it gives one back, and before that each
+    /// to the log, if it does not have it.
     pub(crate) fn hand_on(
         &mut self,
+        upto: Seq,
         mut log: impl FnMut(&Chunk),
         mut takes: impl FnMut(Chunk) -> Result<(), Chunk>,
     ) {
         for (place, taken) in self.chunks.iter_mut().enumerate() {
+            if taken.first >= upto {
+                return;
+            }
             let Some(chunk) = taken.chunk.take() else {
                 continue;
             };
@@ -185,7 +197,7 @@ mod tests {
             10 => Err(chunk),
             _ => Ok(()),
         };
-        uncommitted.hand_on(|chunk| logged.push(chunk.first.number()), takes);
+        uncommitted.hand_on(Seq::MAX, |chunk| logged.push(chunk.first.number()), takes);
         assert_eq!(logged, [0, 10], "the second was not taken");
         let mut left = Vec::new();
         assert_eq!(uncommitted.settle(Seq::new(20), &mut left), 200);
@@ -201,6 +213,7 @@ mod tests {
         uncommitted.fail(start);
         let mut handed_on = Vec::new();
         uncommitted.hand_on(
+            Seq::MAX,
             |_| (),
             |chunk| match chunk.first.number() {
                 20 => Err(chunk),
@@ -216,7 +229,7 @@ mod tests {
         let upto = Seq::new(19);
         assert_eq!(uncommitted.settle(upto, &mut left), 100, "the first");
         assert!(left.is_empty());
-        uncommitted.hand_on(|_| (), |_| Ok(()));
+        uncommitted.hand_on(Seq::MAX, |_| (), |_| Ok(()));
         assert!(uncommitted.takes_more() && !uncommitted.is_empty());
         assert_eq!(uncommitted.hand_on_at(true), None);
         uncommitted.push(chunk(30, 1), Instant::now());

@@ -191,7 +191,10 @@ impl StoreWhen {
                 if unstored > 0 {
                     reached!("events are acknowledged before they are stored");
                 }
-                if let Some(spool) = &mut stats.spool {
+                // Without trouble the disk is about to store them.
+                if room.trouble.is_some()
+                    && let Some(spool) = &mut stats.spool
+                {
                     spool.delivered_unstored += unstored;
                 }
             }

@@ -110,8 +110,11 @@ pub(super) struct Book {
     pub(super) adopted: u64,
     /// The event of each level that comes next in order, if order is kept and nothing goes wrong.
     pub(super) next_in_order: Option<BTreeMap<&'static str, u64>>,
-    /// Every event is to be stored before it is sent.
+    /// Every event is to be stored before it is sent, unless somebody waits for one of its chunk.
     pub(super) is_strict: bool,
+    pub(super) chunk_bytes: usize,
+    /// At the spool's level somebody has waited for an agent to have events below this number.
+    pub(super) awaited_below: u64,
     /// The first promise that was broken where nobody could say so.
     pub(super) broken: Option<Broken>,
 }
@@ -205,6 +208,9 @@ impl Book {
                 continue;
             }
             let began = *watcher.since.get_or_insert(now);
+            if record.level == Reliability::EndToEnd {
+                self.awaited_below = self.awaited_below.max(record.number + 1);
+            }
             if let Some(is_stored) = poll(&mut watcher.stored) {
                 record.is_marked |= is_stored;
                 let is_known = is_stored || record.life != Life::Alive;
@@ -298,13 +304,29 @@ impl Book {
             .poll(&mut Context::from_waker(Waker::noop()));
         drop(stored);
         let is_stored = matches!(polled, Poll::Ready(Ok(())));
+        let is_awaited = self.may_be_awaited(id);
         self.records[id].is_marked = is_stored;
         self.unstored += u64::from(!is_stored);
         ensure(
-            is_stored || !self.is_strict,
-            "stored before it is sent",
+            is_stored || is_awaited || !self.is_strict,
+            "stored before it is sent, if nobody waits for it",
             || format!("event {id}: {:?}", self.records[id]),
         )
+    }
+
+    /// Whether somebody has waited for this event, or for one before it that may be in its chunk.
+    fn may_be_awaited(&self, id: usize) -> bool {
+        let level = self.records[id].level;
+        let before = self.records[..=id].iter().rev();
+        let mut bytes = 0;
+        let mut in_chunk = before
+            .filter(|it| it.level == level && it.place == 0)
+            .take_while(|it| {
+                let is_in_chunk = bytes < self.chunk_bytes;
+                bytes += it.datum.len();
+                is_in_chunk
+            });
+        in_chunk.any(|it| it.number < self.awaited_below)
     }
 
     /// An agent stores these.
@@ -383,6 +405,7 @@ impl Book {
     pub(super) fn end_run(&mut self, is_spooled: bool, noted: Option<Duration>) {
         self.watchers.clear();
         self.receipts.clear();
+        self.awaited_below = 0;
         self.next_in_order = None;
         for record in &mut self.records {
             if record.life == Life::Alive {

@@ -106,6 +106,7 @@ impl World {
         let is_sound = self.plan.is_disk_sound() && !self.plan.closes;
         {
             let mut book = lock(&self.book);
+            book.chunk_bytes = self.plan.chunk_bytes;
             book.is_strict = is_sound && self.plan.level == Reliability::EndToEnd;
             let is_calm = is_sound && !self.plan.bad_agents && !self.plan.kills;
             let is_calm = is_calm && !self.plan.power_losses && self.plan.spool.is_some();
