@@ -8,3 +8,4 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod avro;
+mod unread;
