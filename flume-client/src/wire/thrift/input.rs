@@ -68,3 +68,30 @@ impl<'a> Input<'a> {
         Err(DecodeError::LongNumber { what })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bits: u32, bytes: &[u8], expected: &Result<u64, DecodeError>) {
+        let found = Input::new(bytes).varint(bits, "a number");
+        assert_eq!(&found, expected, "{bytes:x?}");
+    }
+
+    #[test]
+    fn the_last_byte_of_a_number_may_only_hold_the_bits_that_are_left() {
+        let what = "a number";
+        let long = Err(DecodeError::LongNumber { what });
+        check(32, &[0xff, 0xff, 0xff, 0xff, 0x0f], &Ok(u32::MAX.into()));
+        for last in [0x10, 0x1f, 0x7f, 0x80, 0x8f, 0xff] {
+            check(32, &[0x80, 0x80, 0x80, 0x80, last, 0], &long);
+        }
+        check(64, &[&[0xff; 9][..], &[1]].concat(), &Ok(u64::MAX));
+        for last in [2, 0x7f, 0x80, 0x81, 0xff] {
+            check(64, &[&[0x80; 9][..], &[last, 0]].concat(), &long);
+        }
+        check(64, &[0x80; 9], &Err(DecodeError::Truncated { what }));
+        // More bytes than needed are read as libthrift reads them.
+        check(32, &[0x81, 0x80, 0x00], &Ok(1));
+    }
+}
