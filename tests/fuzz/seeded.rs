@@ -75,6 +75,18 @@ fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
+/// A call and an exception, and a call and a reply: Thrift's two protocols, as Java writes them.
+fn thrift_seeds() -> [Vec<u8>; 4] {
+    [
+        &b"\x82\x21\x01\x06append\x1c\x1b\x01\x88\x01k\x01v\x18\x02hi\0\0"[..],
+        b"\x82\x61\x05\x06nosuch\x18\x03why\x15\x02\0",
+        b"\x80\x01\0\x01\0\0\0\x0bappendBatch\0\0\0\x01\x0f\0\x01\x0c\0\0\0\x01\
+          \x0d\0\x01\x0b\x0b\0\0\0\0\x0b\0\x02\0\0\0\0\0\0",
+        b"\x80\x01\0\x02\0\0\0\x06append\0\0\0\x01\x08\0\0\0\0\0\0\0",
+    ]
+    .map(<[u8]>::to_vec)
+}
+
 fn damaged(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes = random.choice(seeds).cloned().unwrap_or_default();
     for _ in 0..random.usize(..8) {
@@ -101,7 +113,7 @@ fn no_bytes_break_a_decoder_or_the_core() {
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("FLUME_FUZZ_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let seeds = seeds();
+    let seeds = [seeds(), thrift_seeds().to_vec()].concat();
     for input in 0..INPUTS {
         let bytes = damaged(&seeds, &mut random);
         for (name, check) in fuzz::CHECKS {

@@ -17,6 +17,11 @@ use flume_client::wire::avro::frame::{FrameDecoder, FrameLimits};
 use flume_client::wire::avro::handshake::{HandshakeRequest, HandshakeResponse};
 use flume_client::wire::avro::rpc::{Call, Reply};
 use flume_client::wire::avro::session::Session;
+use flume_client::wire::thrift::Protocol;
+use flume_client::wire::thrift::call::{Call as ThriftCall, put_append_batch};
+use flume_client::wire::thrift::event::EventRef as ThriftEvent;
+use flume_client::wire::thrift::reply::Reply as ThriftReply;
+use flume_client::wire::thrift::session::{ServerSession, Session as ThriftSession};
 use flume_client::{AgentUrl, Event, WindowMode};
 use flume_mini_agent::config::AgentConfig;
 use flume_mini_agent::fuzz::{self as mini_agent, fault_rules, http_body, netcat_lines};
@@ -28,12 +33,14 @@ use crate::sim::LEVELS;
 pub type Check = (&'static str, fn(&[u8]));
 
 /// All checks.
-pub const CHECKS: [Check; 15] = [
+pub const CHECKS: [Check; 17] = [
     ("frames", frames),
     ("request", request),
     ("reply", reply),
     ("handshake", handshake),
     ("session", session),
+    ("thrift_calls", thrift_calls),
+    ("thrift_replies", thrift_replies),
     ("event", event),
     ("agent_url", agent_url),
     ("core", core),
@@ -132,6 +139,71 @@ pub fn handshake(bytes: &[u8]) {
             HandshakeResponse::read(&mut Reader::new(&written)),
             Ok(response)
         );
+    }
+}
+
+const PROTOCOLS: [Protocol; 2] = [Protocol::Compact, Protocol::Binary];
+
+/// Events of calls of either protocol are datums, which make a call of the same events again;
+/// in a stream of calls, too.
+pub fn thrift_calls(bytes: &[u8]) {
+    for protocol in PROTOCOLS {
+        let framed = [&(bytes.len() as u32).to_be_bytes(), bytes].concat();
+        for stream in [bytes, &framed] {
+            let mut session = ServerSession::new(protocol);
+            session.push(stream);
+            while let Ok(Some(request)) = session.poll() {
+                match request.call {
+                    Ok(ThriftCall::Append(event)) => thrift_events(protocol, [event].into_iter()),
+                    Ok(ThriftCall::AppendBatch(events)) => thrift_events(protocol, events),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+        }
+    }
+}
+
+fn thrift_events<'a>(protocol: Protocol, events: impl ExactSizeIterator<Item = ThriftEvent<'a>>) {
+    let (mut datums, mut count) = (Vec::new(), 0);
+    let announced = events.len();
+    for event in events {
+        event.put_datum(&mut datums);
+        count += 1;
+    }
+    assert_eq!(count, announced);
+    let mut call = Vec::new();
+    let put = put_append_batch(&mut call, protocol, 1, count as u32, [datums.as_slice()]);
+    put.expect("they came in a frame");
+    let mut session = ServerSession::new(protocol);
+    session.push(&call);
+    let request = session
+        .poll()
+        .expect("it was written")
+        .expect("it is whole");
+    let mut again = Vec::new();
+    if let Ok(ThriftCall::AppendBatch(events)) = request.call {
+        assert_eq!(events.len(), count);
+        events.for_each(|event| event.put_datum(&mut again));
+    }
+    assert_eq!(again, datums);
+}
+
+/// Replies of either protocol that can be read are written and read the same; in a stream of them a
+/// session ends or waits for more.
+pub fn thrift_replies(bytes: &[u8]) {
+    for protocol in PROTOCOLS {
+        if let Ok((seqid, reply)) = ThriftReply::read(protocol, bytes) {
+            let mut written = Vec::new();
+            reply.put(&mut written, protocol, seqid, b"append");
+            let message = written.get(4..).unwrap_or_default();
+            assert_eq!(ThriftReply::read(protocol, message), Ok((seqid, reply)));
+        }
+        let (mut session, _) = ThriftSession::start(protocol);
+        let mut opening = Vec::new();
+        ThriftReply::Ok.put(&mut opening, protocol, 0, b"appendBatch");
+        session.push(&opening);
+        session.push(bytes);
+        while let Ok(Some(_)) = session.poll() {}
     }
 }
 

@@ -39,6 +39,7 @@ pub use crate::wire::avro::DecodeError;
 pub use crate::wire::avro::frame::{Foreign, FrameError};
 #[doc(inline)]
 pub use crate::wire::avro::session::SessionError;
+use crate::wire::thrift;
 
 /// A client could not be set up.
 #[derive(thiserror::Error)]
@@ -541,7 +542,11 @@ debug_is_the_message!(
     HeaderFault,
     DecodeError,
     FrameError,
-    SessionError
+    SessionError,
+    thrift::DecodeError,
+    thrift::event::EncodeError,
+    thrift::frame::FrameError,
+    thrift::session::SessionError,
 );
 
 fn told(error: Option<&Arc<AgentError>>) -> String {

@@ -8,3 +8,5 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod avro;
+pub mod thrift;
+mod unread;

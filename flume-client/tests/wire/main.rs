@@ -1,4 +1,4 @@
-//! Flume's Avro codec against golden bytes, the `apache-avro` crate, and hostile peers.
+//! Flume's codecs against golden bytes, the `apache-avro` crate, and hostile peers.
 //!
 //! The golden bytes were recorded from agents of Flume 1.9 and 1.11. Nothing here tests the codec
 //! against itself alone, except that what it reads of damaged bytes it must also write and read.
@@ -18,3 +18,5 @@ mod messages;
 mod oracle;
 #[cfg(test)]
 mod session;
+#[cfg(test)]
+mod thrift;

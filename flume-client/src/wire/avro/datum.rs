@@ -236,7 +236,7 @@ pub struct EventRef<'a> {
 }
 
 /// Most headers accepted from a peer in one event. Other clients are not bound by ours.
-const PEER_HEADERS_MAX: u64 = 4096;
+pub(crate) const PEER_HEADERS_MAX: u64 = 4096;
 
 impl<'a> EventRef<'a> {
     /// Reads one event and fails if bytes are left over.

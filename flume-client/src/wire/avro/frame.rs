@@ -11,6 +11,8 @@
 
 use std::fmt;
 
+use crate::wire::unread::Unread;
+
 /// Bytes in front of the payload of a frame with one buffer.
 pub const HEAD_BYTES: usize = 12;
 
@@ -96,7 +98,8 @@ pub enum Foreign {
 }
 
 impl Foreign {
-    fn of(first: [u8; 4]) -> Option<Self> {
+    /// What begins with these bytes, if it is known.
+    pub(crate) fn of(first: [u8; 4]) -> Option<Self> {
         match &first {
             b"HTTP" => Some(Self::Http),
             b"SSH-" => Some(Self::Ssh),
@@ -105,28 +108,30 @@ impl Foreign {
             _ => None,
         }
     }
+
+    /// What to tell of it where `source` was looked for, a noun with its article.
+    pub(crate) fn instead_of(self, source: &str) -> String {
+        match self {
+            Self::Http => format!(
+                "the peer speaks HTTP: this is the port of a web server or of Flume's HTTP source, \
+                 not of {source}"
+            ),
+            Self::Ssh => format!("the peer is an SSH server: this is not the port of {source}"),
+            Self::Tls => format!(
+                "the peer speaks TLS, which this client does not: use the port of {source} without \
+                 it (ssl = false)"
+            ),
+            Self::Text(text) => format!(
+                "the peer sent text that begins with {:?}: this is not the port of {source}",
+                String::from_utf8_lossy(&text)
+            ),
+        }
+    }
 }
 
 impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Http => f.write_str(
-                "the peer speaks HTTP: this is the port of a web server or of Flume's HTTP source, \
-                 not of an Avro source",
-            ),
-            Self::Ssh => {
-                f.write_str("the peer is an SSH server: this is not the port of an Avro source")
-            }
-            Self::Tls => f.write_str(
-                "the peer speaks TLS, which this client does not: use the port of an Avro source \
-                 without it (ssl = false)",
-            ),
-            Self::Text(text) => write!(
-                f,
-                "the peer sent text that begins with {:?}: this is not the port of an Avro source",
-                String::from_utf8_lossy(text)
-            ),
-        }
+        f.write_str(&self.instead_of("an Avro source"))
     }
 }
 
@@ -146,9 +151,7 @@ pub struct Frame<'a> {
 #[derive(Debug)]
 pub struct FrameDecoder {
     limits: FrameLimits,
-    buffer: Vec<u8>,
-    /// Where the unread part of `buffer` begins.
-    start: usize,
+    unread: Unread,
 }
 
 impl FrameDecoder {
@@ -157,8 +160,7 @@ impl FrameDecoder {
     pub fn new(limits: FrameLimits) -> Self {
         Self {
             limits,
-            buffer: Vec::new(),
-            start: 0,
+            unread: Unread::default(),
         }
     }
 
@@ -169,19 +171,13 @@ impl FrameDecoder {
 
     /// The buffer after the last unread byte, for reads straight into it. Only append to it.
     pub fn buffer_mut(&mut self) -> &mut Vec<u8> {
-        if self.start == self.buffer.len() {
-            self.buffer.clear();
-        } else if self.start > 0 {
-            self.buffer.drain(..self.start);
-        }
-        self.start = 0;
-        &mut self.buffer
+        self.unread.buffer_mut()
     }
 
     /// Whether bytes of an unfinished frame are held: the stream must not end here.
     #[must_use]
     pub fn is_mid_frame(&self) -> bool {
-        self.start < self.buffer.len()
+        !self.unread.bytes().is_empty()
     }
 
     /// The next whole frame, or `None` until more bytes come.
@@ -189,20 +185,17 @@ impl FrameDecoder {
         let Some((serial, extent)) = self.measure()? else {
             return Ok(None);
         };
-        let unread = self.buffer.get_mut(self.start..).unwrap_or_default();
-        let payload_bytes = join_buffers(unread, extent.buffers);
-        let payload_start = self.start + HEAD_BYTES;
-        self.start += extent.bytes;
-        let payload = self
-            .buffer
-            .get(payload_start..payload_start + payload_bytes)
+        let frame = self.unread.cut(extent.bytes);
+        let payload_bytes = join_buffers(frame, extent.buffers);
+        let payload = frame
+            .get(HEAD_BYTES..HEAD_BYTES + payload_bytes)
             .unwrap_or_default();
         Ok(Some(Frame { serial, payload }))
     }
 
-    /// Walks the lengths of the frame at `start`; `None` while it is unfinished.
+    /// Walks the lengths of the next frame; `None` while it is unfinished.
     fn measure(&self) -> Result<Option<(i32, Extent)>, FrameError> {
-        let unread = self.buffer.get(self.start..).unwrap_or_default();
+        let unread = self.unread.bytes();
         let Some(serial) = int_at(unread, 0) else {
             return Ok(None);
         };
