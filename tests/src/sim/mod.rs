@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `time`, `violation` | virtual time; a promise that was broken |
 //! | `options` | what a seed decides before the run |
+//! | `steady` | a kind of run that is about idle and old connections |
 //! | `fault` | the kinds of faults |
 //! | `world` | the queue of happenings, and what each of them does |
 //! | `driver` | the part of the client's worker: feeds the core, carries out its outputs |
@@ -46,6 +47,7 @@ mod pace;
 mod service;
 mod shares;
 mod stats;
+mod steady;
 mod time;
 mod trace;
 mod violation;
