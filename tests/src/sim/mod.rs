@@ -104,7 +104,10 @@ impl fmt::Display for Failure {
 /// A broken promise, or a panic of the core.
 pub fn run(seed: u64, prints: bool) -> Result<Run, Box<Failure>> {
     let mut rng = options::generator(seed);
-    let scenario = Scenario::draw(&mut rng);
+    let mut scenario = Scenario::draw(&mut rng);
+    if scenario.kind == Kind::Steady {
+        steady::shape(&mut scenario, &mut rng);
+    }
     let options = format!("{scenario:#?}");
     if prints {
         println!("{options}");

@@ -6,7 +6,6 @@ use flume_client::Reliability;
 use flume_client::delivery::{Backoff, Rank, Selection, Settings, WindowMode};
 
 use super::fault::Fault;
-use super::steady;
 use super::time::{MICRO, MINUTE, MS, Nanos, SECOND, log_uniform};
 
 /// All levels of reliability.
@@ -27,7 +26,7 @@ pub(super) enum Kind {
     FullLoad,
     /// Every agent refuses connections for a long time.
     Outage,
-    /// A little load all the time, until connections are old. See [`steady`].
+    /// A little load all the time, until connections are old. See [`steady`](super::steady).
     Steady,
     /// Many clients lose one agent at the same moment.
     Herd,
@@ -135,7 +134,7 @@ impl Scenario {
             Kind::FullLoad => 0.0,
             _ => pick(rng, &[0.0, 0.0, 0.001, 0.02]),
         };
-        let mut scenario = Self {
+        Self {
             kind,
             settings,
             levels,
@@ -152,11 +151,7 @@ impl Scenario {
             racy: rng.u32(0..3) == 0,
             spurious_ticks: pick(rng, &[0.0, 0.01, 0.2]),
             age_faults: 0.0,
-        };
-        if kind == Kind::Steady {
-            steady::shape(&mut scenario, rng);
         }
-        scenario
     }
 
     /// Not one fault is planned.
