@@ -506,6 +506,98 @@ pub(crate) const BUGS: &[Bug] = &[
         "links.chain(rests).chain(lingers).chain(needless).min()",
         "links.chain(rests).chain(lingers).min()",
     ),
+    bug(
+        "idle close with calls in flight",
+        "link.rs",
+        "if !self.in_flight.is_empty() {",
+        "if !self.in_flight.is_empty() && !self.is_open() {",
+    ),
+    // Old connections.
+    bug(
+        "old connection closed with calls in flight",
+        "link.rs",
+        "if !self.in_flight.is_empty() {",
+        "if !self.in_flight.is_empty() && self.is_open() {",
+    ),
+    bug(
+        "old connection closed before its successor is open",
+        "link.rs",
+        "State::Open if is_quiet && self.aged_at <= now",
+        "State::Open if self.aged_at <= now",
+    ),
+    bug(
+        "old connection used on",
+        "agent.rs",
+        "        aged.state = State::Draining;\n",
+        "",
+    ),
+    bug(
+        "connection that drains gets calls",
+        "agent.rs",
+        "links.filter(|link| link.is_open() && link.has_room())",
+        "links.filter(|link| !link.is_opening() && link.has_room())",
+    ),
+    bug(
+        "connection that drains kept",
+        "link.rs",
+        "State::Draining => Some(Disconnect::Aged),",
+        "State::Draining => None,",
+    ),
+    bug(
+        "successor drains",
+        "agent.rs",
+        "self.links.iter_mut().find(|link| link.is_aged(now))?",
+        "self.links.iter_mut().rev().find(|link| link.is_open())?",
+    ),
+    bug(
+        "calls on a connection that drains not counted",
+        "agent.rs",
+        "self.in_flight_count() < most && self.open()",
+        "self.open()",
+    ),
+    bug(
+        "calls on a connection that drains time out never",
+        "link.rs",
+        "            State::Open | State::Draining => {\n                let oldest",
+        "            State::Draining => None,
+            State::Open => {\n                let oldest",
+    ),
+    bug(
+        "calls lost with a connection that drains",
+        "agent.rs",
+        "            return Some(link);\n        }\n        if self.open()",
+        "            return None;\n        }\n        if self.open()",
+    ),
+    bug(
+        "old connection never replaced",
+        "core.rs",
+        "aged.filter(|agent| agent.needs_renewal(self.now))",
+        "aged.filter(|_| false)",
+    ),
+    bug(
+        "old connection replaced too late",
+        "link.rs",
+        "const AGE_MAX: Time = Time::from_secs(600);",
+        "const AGE_MAX: Time = Time::from_secs(800);",
+    ),
+    bug(
+        "old connection replaced too soon",
+        "link.rs",
+        "const AGE_MAX: Time = Time::from_secs(600);",
+        "const AGE_MAX: Time = Time::from_secs(500);",
+    ),
+    bug(
+        "old connection replaced twice",
+        "agent.rs",
+        "may_try && !is_opening && self.links",
+        "may_try && self.links",
+    ),
+    bug(
+        "successor tried without a rest",
+        "agent.rs",
+        "let may_try = self.further.rest_until <= now && self.is_usable(now)",
+        "let may_try = self.is_usable(now)",
+    ),
     // Suspension.
     bug(
         "rests go on after a suspension",

@@ -117,6 +117,8 @@ impl Core {
         for lane in self.lanes.iter_mut() {
             lane.batches.seal_if_due(self.now);
         }
+        // One whose last call was answered makes place for another.
+        self.close_needless();
         self.connect();
         self.send();
         self.close_spares();

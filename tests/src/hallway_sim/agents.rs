@@ -35,6 +35,9 @@ struct Link {
     /// In order of time.
     arrivals: VecDeque<(Duration, Said)>,
     waker: Option<Waker>,
+    has_ended: bool,
+    /// Bytes that it does not take wait.
+    is_stalled: bool,
     /// Calls that are not answered, with their events.
     calls: BTreeMap<CallId, Vec<usize>>,
 }
@@ -48,7 +51,7 @@ pub(super) struct Net {
     links: BTreeMap<u64, Link>,
     /// Connections of processes that have ended.
     generation: u64,
-    /// Attempts, batches and answers that went wrong.
+    /// Attempts, connections, batches and answers that went wrong, each once.
     pub(super) faults: u64,
     /// What agents saw, if somebody wants to know.
     pub(super) trace: Option<Vec<String>>,
@@ -107,6 +110,7 @@ impl Net {
     pub(super) fn hang_up(&mut self, agent: usize) {
         let at = self.clock.elapsed() + self.latency;
         for link in self.links.values_mut().filter(|it| it.agent == agent) {
+            self.faults += u64::from(!link.has_ended);
             link.say(at, Said::Ended);
         }
     }
@@ -140,6 +144,7 @@ impl Net {
 
 impl Link {
     fn say(&mut self, at: Duration, said: Said) {
+        self.has_ended |= matches!(said, Said::Ended);
         let last = self.arrivals.back().map_or(Duration::ZERO, |(at, _)| *at);
         self.arrivals.push_back((at.max(last), said));
     }
@@ -154,6 +159,8 @@ impl Agents for Net {
             agent,
             arrivals: VecDeque::new(),
             waker: None,
+            has_ended: false,
+            is_stalled: false,
             calls: BTreeMap::new(),
         };
         let at = self.clock.elapsed() + self.latency;
@@ -181,11 +188,13 @@ impl Agents for Net {
         let Some(link) = self.links.get_mut(&key) else {
             return false;
         };
-        if self.moods[link.agent] == Mood::Full {
+        let is_full = self.moods[link.agent] == Mood::Full;
+        self.faults += u64::from(is_full && !link.is_stalled);
+        link.is_stalled = is_full;
+        if is_full {
             link.waker = Some(waker.clone());
-            return false;
         }
-        true
+        !is_full
     }
 
     fn receive(&mut self, link: u64, call: CallId, batch: Batch, datums: Vec<u8>) {

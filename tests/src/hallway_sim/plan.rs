@@ -42,6 +42,8 @@ pub(super) struct Plan {
     pub(super) power_losses: bool,
     pub(super) closes: bool,
     pub(super) bad_agents: bool,
+    /// Something goes wrong all the time. See [`Plan::storm`].
+    pub(super) is_storm: bool,
     /// Somebody waits for each event, and none may wait for a timer.
     pub(super) awaits: bool,
     /// Events that others left, in places beside the spool's.
@@ -105,9 +107,11 @@ impl Plan {
             left: (0..others.saturating_sub(u32::from(random.bool())))
                 .map(|_| random.u64(1..60))
                 .collect(),
+            is_storm: false,
             awaits: false,
         };
-        plan.awaits = is_calm && generator(seed ^ 0xa3a17).bool();
+        plan.storm(&mut generator(seed ^ 0x5702));
+        plan.awaits = is_calm && !plan.is_storm && generator(seed ^ 0xa3a17).bool();
         if plan.awaits {
             // Nobody but those who wait brings events on their way.
             plan.delivery.linger = Duration::from_secs(1000);
@@ -115,6 +119,38 @@ impl Plan {
             plan.slow_syncs = 0;
         }
         plan
+    }
+
+    /// Makes a storm of one run in three: agents fail every few milliseconds, the disk one call in
+    /// five to twelve, and nobody rests for long, so that the next fault meets what is left of the
+    /// last one. Drawn apart, so that the other seeds give the same as without storms.
+    fn storm(&mut self, random: &mut Rng) {
+        self.is_storm = random.u32(0..3) == 0;
+        if !self.is_storm {
+            return;
+        }
+        let ms = |random: &mut Rng, range| Duration::from_millis(random.u64(range));
+        self.bad_agents = true;
+        self.happenings = random.u32(10_000..40_000);
+        self.load_gap = Duration::from_micros(random.u64(500..20_000));
+        self.trouble_gap = ms(random, 2..40);
+        let mut one_in = || match random.u32(0..3) {
+            0 => random.u32(5..=12),
+            _ => 0,
+        };
+        self.faults = Faults {
+            reads: one_in(),
+            writes: one_in(),
+            syncs: one_in(),
+            names: one_in(),
+        };
+        self.delivery.batch_events_max = *random.choice(&[1, 2, 5]).expect("there are some");
+        self.delivery.linger = ms(random, 0..5);
+        self.delivery.request_timeout = ms(random, 500..1000);
+        self.delivery.backoff = Backoff::default()
+            .base(ms(random, 2..20))
+            .cap(ms(random, 20..200))
+            .floor(ms(random, 1..3));
     }
 
     /// Nothing is planned to go wrong with the disk.

@@ -344,6 +344,10 @@ impl World {
     fn trouble(&mut self) -> Check {
         self.stats.troubles += 1;
         let plan = &self.plan;
+        if plan.is_storm && self.random.u32(0..4) > 0 {
+            self.storm();
+            return Ok(());
+        }
         match self.random.u32(0..100) {
             0..40 if plan.bad_agents => {
                 let agent = self.random.usize(0..plan.delivery.agents.len());
@@ -401,6 +405,17 @@ impl World {
             _ => {}
         }
         Ok(())
+    }
+
+    /// An agent fails in another way than before, or ends its connections.
+    fn storm(&mut self) {
+        let agent = self.random.usize(0..self.plan.delivery.agents.len());
+        let moods = [Mood::Good, Mood::Down, Mood::Refusing, Mood::Flaky];
+        let mut net = lock(&self.net);
+        match moods.get(self.random.usize(0..=moods.len())) {
+            Some(mood) => net.set_mood(agent, *mood),
+            None => net.hang_up(agent),
+        }
     }
 
     /// A file cannot be read for a while.

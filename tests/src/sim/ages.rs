@@ -28,6 +28,7 @@ impl World {
         if let Some(connection) = self.connections.get_mut(&epoch) {
             connection.drains = true;
         }
+        self.strike_drained(epoch);
         Ok(())
     }
 
@@ -98,19 +99,50 @@ impl World {
         })
     }
 
-    /// A call goes to a connection: it is not so old that another one should have been tried.
+    /// A call goes to a connection: it is not so old that another one must be under way.
     pub(super) fn check_age(&self, epoch: Epoch) -> Check {
         let connection = &self.connections[&epoch];
         let standing = &self.pace.agents[connection.agent];
-        let may_be_aged = connection.stage_since + AGED_MIN;
-        let was_tried = standing.attempted_at >= may_be_aged;
-        let had_to_wait = standing.failures > 0 || standing.further_max > self.now;
+        let mut held = standing.epochs.iter();
+        let is_renewed = held.any(|it| self.connections[it].stage != Stage::Open);
+        let has_to_wait = standing.failures > 0 || standing.further_max > self.now;
         let is_young = self.now < connection.stage_since + AGED_MAX;
         ensure(
-            is_young || was_tried || had_to_wait,
+            is_young || is_renewed || has_to_wait,
             "old connection",
             || format!("epoch {epoch} since {}", connection.stage_since),
         )
+    }
+
+    /// The open connections to an agent that may be old.
+    pub(super) fn aged(&self, agent: usize) -> Vec<Epoch> {
+        let open = self.open(agent);
+        open.filter(|epoch| self.is_aged(&self.connections[epoch]))
+            .collect()
+    }
+
+    /// A connection opens. Says which ones are open of those of which it is to take the place of one,
+    /// if all are, so that the old one is among them.
+    pub(super) fn must_drain(&self, epoch: Epoch) -> Vec<Epoch> {
+        let connection = &self.connections[&epoch];
+        let open: Vec<Epoch> = self.open(connection.agent).collect();
+        let mut replaces = connection.replaces.clone();
+        if !replaces.iter().all(|epoch| open.contains(epoch)) {
+            replaces.clear();
+        }
+        replaces
+    }
+
+    /// One of them drains now, or has ended.
+    pub(super) fn check_replaced(&self, drains: Vec<Epoch>) -> Check {
+        let is_kept = |epoch: &Epoch| {
+            let connection = &self.connections[epoch];
+            !connection.drains && connection.forgotten.is_none()
+        };
+        let are_kept = !drains.is_empty() && drains.iter().all(is_kept);
+        ensure(!are_kept, "old connection beside a new one", || {
+            format!("epochs {drains:?}")
+        })
     }
 
     /// Whether an agent has no connection that could be used, now or when it opens.

@@ -326,8 +326,9 @@ impl World {
         self.core.window(AgentId::new(agent))
     }
 
-    /// A connection is attempted beside others: all of these are full, and a batch waits.
-    pub(super) fn check_further(&self, agent: usize) -> Check {
+    /// A connection is attempted beside others: all of these are full, and a batch waits, or one of
+    /// them may be old. `false`: only for that.
+    pub(super) fn check_further(&self, agent: usize) -> Result<bool, Violation> {
         self.pace.on_further_attempt(agent, self.now)?;
         let epochs = &self.pace.agents[agent].epochs;
         let drain = epochs.iter().filter(|it| self.connections[it].drains);
@@ -345,7 +346,8 @@ impl World {
             is_asked && (is_further || self.may_be_renewed(agent)),
             "needless connection",
             || format!("agent {agent} has {held}"),
-        )
+        )?;
+        Ok(is_further)
     }
 
     /// An agent is connected to: those before it rest, or their attempts are late.

@@ -63,14 +63,15 @@ impl World {
         let is_new = agent < self.agents.len() && !self.connections.contains_key(&epoch);
         ensure(is_new, "connect", || format!("epoch {epoch} was used"))?;
         self.pace.on_use(agent, self.now)?;
+        let mut replaces = Vec::new();
         if self.is_unconnected(agent) {
             self.pace.on_attempt(agent, self.now);
             self.check_head_starts(agent)?;
-        } else {
-            self.check_further(agent)?;
+        } else if !self.check_further(agent)? {
+            replaces = self.aged(agent);
+            self.strike_attempt(agent)?;
         }
         self.pace.agents[agent].epochs.insert(epoch);
-        self.pace.agents[agent].attempted_at = self.now;
         self.books.connects += 1;
         let connection = Connection {
             agent,
@@ -78,6 +79,7 @@ impl World {
             stage_since: self.now,
             began: self.now,
             idle_since: self.now,
+            replaces,
             drains: false,
             forgotten: None,
             reset: false,
@@ -302,10 +304,13 @@ impl World {
             }
             Heard::Opened => {
                 self.enter(epoch, Stage::Open);
-                if !is_stale {
-                    self.pace.meets_no_other(agent, self.now);
+                if is_stale {
+                    return self.step(Input::Opened { epoch });
                 }
-                self.step(Input::Opened { epoch })
+                self.pace.meets_no_other(agent, self.now);
+                let drains = self.must_drain(epoch);
+                self.step(Input::Opened { epoch })?;
+                self.check_replaced(drains)
             }
             Heard::Replied { call, committed } if is_stale => self.step(Input::Replied {
                 epoch,

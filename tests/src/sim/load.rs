@@ -20,13 +20,14 @@ impl World {
         let levels = &self.scenario.levels;
         let level = levels[self.rng.usize(0..levels.len())];
         let most = self.scenario.settings.batch_events_max as usize;
+        let is_steady = self.scenario.kind == Kind::Steady;
         match self.rng.u32(0..23) {
-            0..=8 => {
+            0..=8 if !is_steady => {
                 let batches = self.rng.usize(1..12);
                 let events = self.rng.usize(1..=most * batches);
                 self.append(level, events.min(BURST_EVENTS_MAX))?;
             }
-            9..=12 => self.append(level, 1)?,
+            0..=12 => self.append(level, 1)?,
             13..=16 => {
                 let events = self.rng.usize(1..=10);
                 self.append(level, events)?;

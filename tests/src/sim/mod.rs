@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `time`, `violation` | virtual time; a promise that was broken |
 //! | `options` | what a seed decides before the run |
+//! | `steady` | a kind of run that is about idle and old connections |
 //! | `fault` | the kinds of faults |
 //! | `world` | the queue of happenings, and what each of them does |
 //! | `driver` | the part of the client's worker: feeds the core, carries out its outputs |
@@ -46,6 +47,7 @@ mod pace;
 mod service;
 mod shares;
 mod stats;
+mod steady;
 mod time;
 mod trace;
 mod violation;
@@ -102,7 +104,10 @@ impl fmt::Display for Failure {
 /// A broken promise, or a panic of the core.
 pub fn run(seed: u64, prints: bool) -> Result<Run, Box<Failure>> {
     let mut rng = options::generator(seed);
-    let scenario = Scenario::draw(&mut rng);
+    let mut scenario = Scenario::draw(&mut rng);
+    if scenario.kind == Kind::Steady {
+        steady::shape(&mut scenario, &mut rng);
+    }
     let options = format!("{scenario:#?}");
     if prints {
         println!("{options}");

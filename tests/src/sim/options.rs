@@ -26,6 +26,8 @@ pub(super) enum Kind {
     FullLoad,
     /// Every agent refuses connections for a long time.
     Outage,
+    /// A little load all the time, until connections are old. See [`steady`](super::steady).
+    Steady,
     /// Many clients lose one agent at the same moment.
     Herd,
 }
@@ -83,6 +85,9 @@ pub(super) struct Scenario {
     pub(super) racy: bool,
     /// Chance of a tick for no reason after each happening.
     pub(super) spurious_ticks: f64,
+    /// Share of old connections that fail while another one takes their place, and of the attempts at
+    /// that.
+    pub(super) age_faults: f64,
 }
 
 /// Spreads small seeds over the generator's state.
@@ -90,14 +95,15 @@ pub(super) fn generator(seed: u64) -> fastrand::Rng {
     fastrand::Rng::with_seed((seed ^ 0x5eed).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-fn pick<T: Copy>(rng: &mut fastrand::Rng, choices: &[T]) -> T {
+pub(super) fn pick<T: Copy>(rng: &mut fastrand::Rng, choices: &[T]) -> T {
     choices[rng.usize(0..choices.len())]
 }
 
 impl Scenario {
     pub(super) fn draw(rng: &mut fastrand::Rng) -> Self {
         let kind = match rng.u32(0..100) {
-            0..=69 => Kind::Storm,
+            0..=59 => Kind::Storm,
+            60..=69 => Kind::Steady,
             70..=81 => Kind::Calm,
             82..=91 => Kind::FullLoad,
             92..=97 => Kind::Outage,
@@ -144,12 +150,17 @@ impl Scenario {
             late_max: pick(rng, &[0, 0, MS, 5 * MS]),
             racy: rng.u32(0..3) == 0,
             spurious_ticks: pick(rng, &[0.0, 0.01, 0.2]),
+            age_faults: 0.0,
         }
     }
 
     /// Not one fault is planned.
     pub(super) fn is_calm(&self) -> bool {
-        matches!(self.kind, Kind::Calm | Kind::FullLoad)
+        match self.kind {
+            Kind::Calm | Kind::FullLoad => true,
+            Kind::Steady => self.age_faults == 0.0,
+            Kind::Storm | Kind::Outage | Kind::Herd => false,
+        }
     }
 }
 

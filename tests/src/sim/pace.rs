@@ -12,8 +12,6 @@ use super::violation::{Check, ensure};
 pub(super) struct Standing {
     /// The connections and attempts that the client holds.
     pub(super) epochs: BTreeSet<Epoch>,
-    /// The last attempt.
-    pub(super) attempted_at: Nanos,
     /// Attempts in a row that met something foreign.
     foreign: u32,
     /// When it was looked at again after such a rest, and met something else.

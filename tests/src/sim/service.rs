@@ -220,7 +220,7 @@ impl World {
         Ok(())
     }
 
-    fn hang_up(&mut self, epoch: Epoch) {
+    pub(super) fn hang_up(&mut self, epoch: Epoch) {
         self.say(epoch, Heard::Closed);
         if let Some(connection) = self.connections.get_mut(&epoch) {
             connection.closed = true;

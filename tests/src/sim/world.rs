@@ -104,6 +104,8 @@ pub(super) struct Connection {
     pub(super) began: Nanos,
     /// The last answer, or when it was opened.
     pub(super) idle_since: Nanos,
+    /// It is to take the place of one of these, which may be old.
+    pub(super) replaces: Vec<Epoch>,
     /// Another one took its place.
     pub(super) drains: bool,
     /// The client holds it no more, since then.

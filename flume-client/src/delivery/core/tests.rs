@@ -114,3 +114,47 @@ fn a_connection_in_use_gives_way_to_a_new_one_when_it_is_old_and_ends_with_its_l
     assert_eq!((drained, aged), (vec![first], vec![first]));
     assert_eq!(core.counters().lost.total(), 0);
 }
+
+#[test]
+fn the_end_of_a_connection_that_drains_makes_place_for_a_further_one_at_once() {
+    let mut core = core(WindowMode::Adaptive { max: 3 });
+    core.settings.connections = 2;
+    let append = Input::Append {
+        level: LEVEL,
+        ends: &[1],
+    };
+    let replied = |(epoch, call)| Input::Replied {
+        epoch,
+        call,
+        committed: true,
+    };
+    let mut second = 0;
+    let (now, old_call) = loop {
+        let now = Duration::from_secs(second);
+        second += 10;
+        core.step(now, append);
+        let (mut sent, mut opened) = (None, None);
+        while let Some(output) = core.next_output() {
+            match output {
+                Output::Connect { epoch, .. } => {
+                    opened = Some(epoch);
+                    core.step(now, Input::Connected { epoch });
+                    core.step(now, Input::Opened { epoch });
+                }
+                Output::Send { epoch, call, .. } => sent = Some((epoch, call)),
+                _ => {}
+            }
+        }
+        let sent = sent.expect("each event is sent at once");
+        if opened.is_some_and(|opened| opened > sent.0) {
+            break (now, sent);
+        }
+        core.step(now, replied(sent));
+    };
+    // One is taken by the successor, and the other one has no place.
+    core.step(now, append);
+    core.step(now, append);
+    core.step(now, replied(old_call));
+    let connects = |output: &Output| matches!(output, Output::Connect { .. });
+    assert!(std::iter::from_fn(|| core.next_output()).any(|it| connects(&it)));
+}
