@@ -265,7 +265,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Most connections to an agent. Default 1, at most 8. A further one is opened when a batch waits
+    /// Most connections to an agent. Default 2, at most 8. A further one is opened when a batch waits
     /// and those that are open have no room; all of them together have no more batches under way
     /// than the [`window`](Self::window) allows. Flume 1.9 and earlier handle one batch at a time on
     /// each, later ones up to 16 in all. With [`WindowMode::Ordered`] there is one, whatever is given.

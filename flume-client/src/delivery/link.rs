@@ -65,7 +65,7 @@ impl Link {
             began: now,
             idle_since: now,
             aged_at: Time::MAX,
-            window: Window::new(settings.link_window()),
+            window: Window::new(settings.link_window(), settings.connections_max()),
             in_flight: BTreeMap::new(),
             next_call: CallId::FIRST,
             has_acked: false,

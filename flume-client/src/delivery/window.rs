@@ -4,7 +4,8 @@
 //! to a point where they get in each other's way; 1.9 and earlier handle one at a time. The right
 //! number differs by version, machine and batch size, so it is found as TCP Vegas finds it: the
 //! fastest round trip tells what an idle agent needs, and `size * (1 - fastest / now)` estimates
-//! how many of the calls in flight merely wait. Few waiting: open by one. Many: close by one.
+//! how many of the calls in flight merely wait. Few waiting: open by one. Many: close by one. An
+//! agent's connections have a window each, and a part of the waiting calls each.
 
 use std::time::Duration;
 
@@ -56,6 +57,9 @@ pub(super) struct Window {
     is_fixed: bool,
     size: u32,
     max: u32,
+    /// Over how many connections an agent's calls are spread: together they have no more of them
+    /// waiting than one would have.
+    connections: f64,
     /// Double each round until calls begin to wait.
     doubling: bool,
     /// The round trip of a call that was alone, and so found the agent idle.
@@ -78,7 +82,7 @@ struct Round {
 }
 
 impl Window {
-    pub(super) fn new(mode: WindowMode) -> Self {
+    pub(super) fn new(mode: WindowMode, connections: u32) -> Self {
         let (is_fixed, max) = match mode {
             WindowMode::Adaptive { max } => (false, max.max(1)),
             // Each level keeps to one call, and none waits for that of another one.
@@ -88,6 +92,7 @@ impl Window {
             is_fixed,
             size: 1,
             max,
+            connections: f64::from(connections),
             doubling: true,
             fastest: None,
             bytes: 0,
@@ -167,7 +172,7 @@ impl Window {
         // Of the round the fastest answer counts: one that is slow tells of a lost packet or a pause
         // of the agent, and only if all are slow is there a queue.
         let idle_share = fastest.as_secs_f64() / round_fastest.as_secs_f64().max(1e-9);
-        let waiting = f64::from(self.size) * (1.0 - idle_share);
+        let waiting = f64::from(self.size) * (1.0 - idle_share) * self.connections;
         // Between the two limits the size stays: with one limit it would swing with every round. The
         // first sign of waiting ends the doubling, which is only to find the range.
         if waiting > WAITING_HIGH {
@@ -215,7 +220,7 @@ mod tests {
 
     #[test]
     fn it_opens_to_what_a_parallel_agent_handles_and_little_more() {
-        let mut window = Window::new(WindowMode::ADAPTIVE);
+        let mut window = Window::new(WindowMode::ADAPTIVE, 1);
         assert_eq!(window.size(), 1);
         let size = settle(&mut window, 8, 200);
         assert!((8..=14).contains(&size), "{size}");
@@ -223,20 +228,30 @@ mod tests {
 
     #[test]
     fn it_stays_small_before_an_agent_that_handles_one_call_at_a_time() {
-        let mut window = Window::new(WindowMode::ADAPTIVE);
+        let mut window = Window::new(WindowMode::ADAPTIVE, 1);
         let size = settle(&mut window, 1, 200);
         assert!((2..=5).contains(&size), "{size}");
     }
 
     #[test]
+    fn the_windows_of_several_connections_let_no_more_calls_wait_than_that_of_one() {
+        let waits = |connections| {
+            let mut window = Window::new(WindowMode::ADAPTIVE, connections);
+            settle(&mut window, 1, 200) * connections
+        };
+        // Each connection has a call that an agent is at; what is more waits.
+        assert!(waits(1) - 1 <= 4 && waits(4) - 4 <= 4, "{}", waits(4));
+    }
+
+    #[test]
     fn it_never_passes_its_bound() {
-        let mut window = Window::new(WindowMode::Adaptive { max: 4 });
+        let mut window = Window::new(WindowMode::Adaptive { max: 4 }, 1);
         assert_eq!(settle(&mut window, 100, 1000), 4);
     }
 
     #[test]
     fn the_ordered_mode_has_room_for_a_call_of_each_level() {
-        let mut window = Window::new(WindowMode::Ordered);
+        let mut window = Window::new(WindowMode::Ordered, 1);
         assert_eq!(window.size(), 4);
         window.on_refused();
         assert_eq!(settle(&mut window, 16, 1000), 4);
@@ -244,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_refusal_halves_it() {
-        let mut window = Window::new(WindowMode::ADAPTIVE);
+        let mut window = Window::new(WindowMode::ADAPTIVE, 1);
         let before = settle(&mut window, 16, 200);
         window.on_refused();
         assert_eq!(window.size(), before / 2);
@@ -256,7 +271,7 @@ mod tests {
 
     #[test]
     fn it_opens_again_after_one_call_that_is_much_larger() {
-        let mut window = Window::new(WindowMode::ADAPTIVE);
+        let mut window = Window::new(WindowMode::ADAPTIVE, 1);
         let before = settle(&mut window, 16, 50);
         window.on_acked(Acked {
             round_trip: Duration::from_millis(50),
@@ -268,7 +283,7 @@ mod tests {
 
     #[test]
     fn it_closes_also_when_calls_have_become_smaller() {
-        let mut window = Window::new(WindowMode::ADAPTIVE);
+        let mut window = Window::new(WindowMode::ADAPTIVE, 1);
         window.on_acked(Acked {
             round_trip: Duration::from_millis(50),
             bytes: 2_000_000,
@@ -280,7 +295,7 @@ mod tests {
 
     #[test]
     fn it_does_not_open_while_there_is_nothing_to_fill_it() {
-        let mut window = Window::new(WindowMode::ADAPTIVE);
+        let mut window = Window::new(WindowMode::ADAPTIVE, 1);
         for _ in 0..1000 {
             let round_trip = Duration::from_millis(1);
             window.on_acked(Acked {

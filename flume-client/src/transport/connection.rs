@@ -67,8 +67,12 @@ pub(crate) struct Connection {
     resolved: Arc<AtomicBool>,
     session: Session,
     outbox: Outbox,
+    /// Calls that were given to it and are not answered.
+    unanswered: u32,
     /// The handshake was answered.
     is_open: bool,
+    /// Bytes were read, and nothing was written since.
+    is_unconfirmed: bool,
     /// The session may have more to say about bytes it has.
     unread: bool,
     /// A peer that answers and closes makes writing fail before its answers are read. They still
@@ -93,6 +97,7 @@ impl Link for Connection {
 
     fn send(&mut self, call: CallId, batch: Batch) {
         let envelope = self.session.envelope(call, &batch);
+        self.unanswered += 1;
         self.outbox.push(Outgoing::call(call, batch, envelope));
     }
 
@@ -123,7 +128,9 @@ impl Connection {
             resolved,
             session,
             outbox: Outbox::starting_with(greeting),
+            unanswered: 0,
             is_open: false,
+            is_unconfirmed: false,
             unread: false,
             write_error: None,
         }
@@ -165,7 +172,13 @@ impl Connection {
             match stream.poll_read(context, &mut buffer) {
                 Poll::Pending if self.write_error.is_some() => return Ok(None),
                 Poll::Pending => match self.outbox.write(stream, context, unacked) {
-                    Ok(()) => return Ok(None),
+                    Ok(has_sent) => {
+                        let is_unconfirmed = std::mem::take(&mut self.is_unconfirmed);
+                        if is_unconfirmed && !has_sent && self.unanswered > 0 {
+                            stream.confirm();
+                        }
+                        return Ok(None);
+                    }
                     Err(error) if is_by_peer(&error) => {
                         self.write_error = Some(error);
                         continue;
@@ -179,7 +192,7 @@ impl Connection {
                 return Err(error.unwrap_or(AgentError::ConnectionClosed));
             }
             self.session.push(buffer.filled());
-            self.unread = true;
+            (self.unread, self.is_unconfirmed) = (true, true);
         }
     }
 
@@ -201,7 +214,10 @@ impl Connection {
                     serial: call.number(),
                 })
             }
-            Heard::Answer { call, verdict } => Ok(Progress::Answered { call, verdict }),
+            Heard::Answer { call, verdict } => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                Ok(Progress::Answered { call, verdict })
+            }
         }
     }
 }
@@ -296,13 +312,14 @@ impl Outbox {
         unsent.map(|(call, _)| call).min()
     }
 
-    /// Writes until the socket takes no more.
+    /// Writes until the socket takes no more. Says whether it took any.
     fn write(
         &mut self,
         stream: &Stream,
         context: &mut Context<'_>,
         unacked: &PerLevel<Unacked>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
+        let mut has_sent = false;
         while !self.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let mut count = 0;
@@ -312,12 +329,13 @@ impl Outbox {
             }
             let unwritten = slices.get(..count).unwrap_or_default();
             match stream.poll_send(context, unwritten) {
-                Poll::Pending => return Ok(()),
+                Poll::Pending => break,
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(written) => self.advance(written?),
             }
+            has_sent = true;
         }
-        Ok(())
+        Ok(has_sent)
     }
 
     /// What is left to write, as it lies in memory.
@@ -352,7 +370,7 @@ mod tests {
     use tokio::runtime::{Builder, Runtime};
 
     use super::super::names::Names;
-    use super::super::stream::sends;
+    use super::super::stream::{confirms, sends};
     use super::*;
     use crate::queue::Chunk;
     use crate::reliability::Reliability;
@@ -488,5 +506,38 @@ mod tests {
         assert_eq!(sends() - before, 1);
         work(&runtime, &mut connection);
         assert_eq!(sends() - before, 2);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_answer_is_confirmed_at_once_if_others_are_to_come_and_nothing_is_sent() {
+        let runtime = runtime();
+        let (mut connection, mut agent) = open(&runtime);
+        let before = confirms();
+        let answer = |connection: &mut Connection, agent: &mut TcpStream, call: i32| {
+            agent.write_all(&ok(call)).unwrap();
+            let progress = progress(&runtime, connection);
+            assert!(
+                matches!(progress, Progress::Answered { .. }),
+                "{progress:?}"
+            );
+        };
+        for call in 1..=3 {
+            send(&mut connection, call);
+        }
+        work(&runtime, &mut connection);
+        answer(&mut connection, &mut agent, 1);
+        assert_eq!(confirms(), before);
+        work(&runtime, &mut connection);
+        assert_eq!(confirms() - before, 1, "two more are to come");
+        answer(&mut connection, &mut agent, 2);
+        send(&mut connection, 4);
+        work(&runtime, &mut connection);
+        assert_eq!(confirms() - before, 1, "what is sent confirms");
+        agent.write_all(&[ok(3), ok(4)].concat()).unwrap();
+        progress(&runtime, &mut connection);
+        progress(&runtime, &mut connection);
+        work(&runtime, &mut connection);
+        assert_eq!(confirms() - before, 1, "there are no more");
     }
 }

@@ -17,6 +17,13 @@ use crate::fork::NotInherited;
 #[cfg(test)]
 thread_local! {
     static SENDS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+    static CONFIRMS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// How often this thread has asked the system to confirm what it got.
+#[cfg(all(test, target_os = "linux"))]
+pub(super) fn confirms() -> u32 {
+    CONFIRMS.get()
 }
 
 /// How often this thread has asked the system to send.
@@ -52,6 +59,21 @@ impl Stream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 sent => return Poll::Ready(sent),
             }
+        }
+    }
+
+    /// Lets the system confirm now what it got. By itself it waits up to 40 ms for something to send
+    /// that it can add that to. Agents up to Flume 1.9 (Netty 3) leave Nagle's algorithm on: while one
+    /// answer is not confirmed they keep back all that follow (RFC 1122, 4.2.3.4). A system without
+    /// this waits.
+    pub(super) fn confirm(&self) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            let Self::Tcp(socket) = self;
+            #[cfg(test)]
+            CONFIRMS.set(CONFIRMS.get() + 1);
+            // It is a wish: without it nothing is wrong but the time.
+            let _ = rustix::net::sockopt::set_tcp_quickack(&**socket, true);
         }
     }
 
