@@ -89,7 +89,7 @@ impl Default for Config {
         let delivery = Settings {
             agents: Vec::new(),
             selection: Selection::default(),
-            connections: 2,
+            connections: 1,
             batch_events_max: 100,
             batch_bytes_max: 256 * 1024,
             linger: Duration::from_millis(20),
