@@ -31,7 +31,7 @@ pub enum Reliability {
     /// first handle for it; a copy of what is under way is kept, of 16 MiB at the most.
     StoreOnFailure,
     /// Write events to a [spool](crate::ClientBuilder::spool) on the local disk before they are
-    /// sent (or while they are, if somebody waits for them: [`Receipt::delivered`] and
+    /// sent (or while they are, if somebody waits for one of them: [`Receipt::delivered`] and
     /// [`Receipt::wait`]; or, if the disk takes nothing for 2 s or at the close, send them from
     /// memory), and retry until an agent acknowledges, across restarts. Flume OG's name for its
     /// write-ahead log.

@@ -137,11 +137,12 @@ fn deliver(spool: &Path, before: &[String], events: u64) -> Result<Duration> {
 /// Appends while nobody listens.
 fn leave(spool: &Path, events: u64) -> Result<()> {
     let client = spooled(Client::builder().agent(NOWHERE), spool).build()?;
+    let mut last = None;
     for number in 0..events {
         let event = Event::new([b'x'; BODY_BYTES]).header("number", number.to_string());
-        drop(client.append_within(event, PATIENCE)?);
+        last = Some(client.append_within(event, PATIENCE)?);
     }
-    // Waits for the disk, and for no agent.
+    last.map_or(Ok(()), |last| last.wait_stored(PATIENCE))?;
     let report = client.close(Duration::ZERO).wait();
     match client.stats().spool {
         Some(spool) if spool.stored == events => Ok(()),

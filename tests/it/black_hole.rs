@@ -39,8 +39,7 @@ impl Hole {
             wire: format!("fl{process}-{number}"),
             network: u32::from(Ipv4Addr::new(198, 18, 0, 0)) + block * 4,
         };
-        let made = ip(&format!("netns add {}", hole.namespace));
-        if let Err(error) = made {
+        if let Err(error) = hole.make() {
             let message = format!("this test needs root and `ip netns`: {error}");
             let must_run = env::var_os("CI").is_some_and(|ci| ci == "true") && geteuid().is_root();
             assert!(!must_run, "{message}");
@@ -48,11 +47,16 @@ impl Hole {
             writeln!(io::stderr(), "SKIPPED: {message}").expect("stderr takes a line");
             return None;
         }
-        let (here, there) = (hole.here(), hole.there());
+        Some(hole)
+    }
+
+    fn make(&self) -> io::Result<()> {
+        let (here, there) = (self.here(), self.there());
         let Self {
             namespace, wire, ..
-        } = &hole;
+        } = self;
         for words in [
+            format!("netns add {namespace}"),
             format!(
                 "link add {wire} type veth peer name inside address {HARDWARE} netns {namespace}"
             ),
@@ -63,9 +67,9 @@ impl Hole {
             // Else this host would say after 3 s that there is no such neighbour.
             format!("neigh replace {there} lladdr {HARDWARE} dev {wire} nud permanent"),
         ] {
-            ip(&words).unwrap();
+            ip(&words)?;
         }
-        Some(hole)
+        Ok(())
     }
 
     fn here(&self) -> Ipv4Addr {
@@ -111,10 +115,8 @@ impl Drop for Hole {
             format!("link del {}", self.wire),
             format!("netns del {}", self.namespace),
         ] {
-            if let Err(error) = ip(&words) {
-                // A panic of a test may be under way.
-                let _ = writeln!(io::stderr(), "{words}: {error}");
-            }
+            // Where it could not be made there is nothing to take away.
+            let _ = ip(&words);
         }
     }
 }
@@ -180,25 +182,28 @@ fn an_agent_behind_a_black_hole_in_mid_stream_costs_its_request_time_and_is_used
     let request = Duration::from_secs(2);
     let client = client_at([preferred.clone(), next.url()]);
     let client = client.request_timeout(request).build().unwrap();
-    for number in 0..10 {
-        let agent = acknowledged_by(&client, number, PATIENCE);
-        assert_eq!(agent, preferred, "{number}");
-    }
-    hole.close();
-    let started = Instant::now();
-    let agent = acknowledged_by(&client, 10, request + Duration::from_secs(1));
-    println!(
-        "the next agent's acknowledgement came after {:?}",
-        started.elapsed()
-    );
-    assert_eq!(agent, next.url());
-    hole.open();
-    let started = Instant::now();
-    let back = (11..).find(|number| {
-        assert!(started.elapsed() < PATIENCE, "the first agent is not used");
-        acknowledged_by(&client, *number, PATIENCE) == preferred
+    let mut events = 0;
+    let mut acknowledged = || {
+        events += 1;
+        acknowledged_by(&client, events - 1, PATIENCE)
+    };
+    assert_eq!(acknowledged(), preferred);
+    // Also on a machine that has much else to do, one of these finds it idle.
+    let in_time = (0..3).any(|_| {
+        hole.close();
+        let started = Instant::now();
+        assert_eq!(acknowledged(), next.url());
+        let took = started.elapsed();
+        println!("the next agent's acknowledgement came after {took:?}");
+        hole.open();
+        let started = Instant::now();
+        while acknowledged() != preferred {
+            assert!(started.elapsed() < PATIENCE, "the first agent is not used");
+        }
+        took <= request + Duration::from_secs(1)
     });
+    assert!(in_time, "the next agent is used late");
     let report = client.close(PATIENCE).wait();
     assert!(report.is_complete(), "{report:?}");
-    assert_eq!(Some(report.delivered), back.map(|number| number + 1));
+    assert_eq!(report.delivered, events);
 }

@@ -264,6 +264,10 @@ fn what_a_full_disk_does_not_take_in_time_is_delivered_from_memory_and_never_wri
             drop(client.append_within(event(number), PATIENCE).unwrap());
         }
         client.flush(PATIENCE).wait().unwrap();
+        // The thread with the disk hears of it after the callers.
+        let unstored = || client.stats().spool.unwrap().delivered_unstored;
+        let are_told = || unstored() == 300;
+        flume_tests::wait_until("300 events that were not stored", PATIENCE, are_told).unwrap();
         let spool = client.stats().spool.unwrap();
         assert_eq!((spool.delivered_unstored, spool.unstored), (300, 0));
         assert_eq!(spool.stored, 0);

@@ -287,7 +287,9 @@ fn check_replaced_segment(level: Reliability) {
             .unwrap();
         fs::rename(&elsewhere, file).unwrap();
         let is_over = || client.stats().pending == 0;
-        wait_until("the events of the file", PATIENCE, is_over).unwrap();
+        // It is looked at again after 30 s at the latest.
+        let patience = 4 * PATIENCE;
+        wait_until("the events of the file", patience, is_over).unwrap();
         assert_eq!(client.stats().lost.total(), 0);
         assert!(client.close(PATIENCE).wait().is_complete());
         assert_each_once(agent.stored(), RUNS * EVENTS);

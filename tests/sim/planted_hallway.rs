@@ -243,7 +243,7 @@ pub(crate) const BUGS: &[Bug] = &[
         "let awaited = Seq::MAX;",
     ),
     bug(
-        "what is sent while the disk stores it is not stored",
+        "what store on failure hands on is not logged",
         "committer",
         "uncommitted.rs",
         "            if place == self.logged {\n                log(&chunk);",

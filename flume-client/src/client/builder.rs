@@ -270,7 +270,8 @@ impl ClientBuilder {
     /// than the [`window`](Self::window) allows. Flume 1.9 and earlier handle one batch at a time on
     /// each, later ones up to 16 in all. Two carry about a fifth more at full load, four hardly more
     /// than two; but batches on two overtake each other already in a burst of a few hundred events,
-    /// which is why it is one unless more are asked for. With [`WindowMode::Ordered`] there is one, whatever is given.
+    /// which is why it is one unless more are asked for. With [`WindowMode::Ordered`] there is one,
+    /// whatever is given.
     ///
     /// Of a name with several addresses, such as a headless service of Kubernetes, each new connection
     /// begins with another one. A connection is closed when nothing was sent on it for 60 s and

@@ -287,8 +287,10 @@ impl Committer {
             }
             if !self.uncommitted.is_empty() {
                 // Some of them may be delivered, and need not be stored any more.
+                let before = self.log.settled_upto();
                 self.log.forget_retired();
                 let upto = self.log.settled_upto();
+                self.report.forgotten_events += upto.since(before);
                 let settled = self.uncommitted.settle(upto, &mut self.stored);
                 if settled > 0 {
                     reached!("what waits for the disk need not be stored any more");
@@ -581,8 +583,8 @@ impl Committer {
         let _ = self.log.reserve();
     }
 
-    /// Brings everyone's view up to date: the callers' before the sender's, so that no event is
-    /// acknowledged before it counts as stored.
+    /// Brings everyone's view up to date: the callers' before the sender's, so that an event that is
+    /// sent after it was stored also counts as stored before it is acknowledged.
     fn settle(&mut self) {
         let mut wakers = Vec::new();
         let gone = self.gone();

@@ -28,7 +28,8 @@ pub(crate) struct Handover {
 
 #[derive(Debug, Default)]
 pub(crate) struct HandoverState {
-    /// To be sent, oldest first: stored, except the last ones if the disk does not take them.
+    /// To be sent, oldest first: stored, except the last ones if the disk does not take them, or while
+    /// it does.
     chunks: VecDeque<Chunk>,
     chunk_bytes: usize,
     /// Everything below this can be read from the disk or is in `chunks`.

@@ -11,7 +11,7 @@ use crate::random;
 use crate::seq::{Seq, SeqRange};
 use crate::situations::reached;
 use crate::spool::{SpoolError, frame_bytes};
-use crate::stats::{SpoolStats, Stats};
+use crate::stats::SpoolStats;
 
 /// Events, and the bytes of all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub(crate) struct CommitReport<'a> {
     pub(crate) stored_upto: Seq,
     /// Events that became stored.
     pub(crate) stored_events: u64,
+    /// Events that need not be stored any more: agents took them while the disk did not.
+    pub(crate) forgotten_events: u64,
     /// Bytes of the events that `stored_upto` has passed.
     pub(crate) settled_bytes: usize,
     pub(crate) commits: u64,
@@ -179,26 +181,20 @@ impl StoreWhen {
         }
     }
 
-    /// Events of `bytes` are retired.
-    pub(crate) fn on_retired(&mut self, range: SeqRange, bytes: usize, stats: &mut Stats) {
-        match self {
-            Self::Never => stats.pending_bytes -= bytes,
-            Self::OnFailure(room) => {
-                room.retire(range);
-            }
-            Self::Always(room) => {
-                let unstored = room.retire(range);
-                if unstored > 0 {
-                    reached!("events are acknowledged before they are stored");
-                }
-                // Without trouble the disk is about to store them.
-                if room.trouble.is_some()
-                    && let Some(spool) = &mut stats.spool
-                {
-                    spool.delivered_unstored += unstored;
-                }
-            }
-        }
+    /// Events of `bytes` are retired. Says how many bytes leave the buffer with that.
+    pub(crate) fn on_retired(&mut self, range: SeqRange, bytes: usize) -> usize {
+        let Some(room) = self.room_mut() else {
+            return bytes;
+        };
+        room.retire(range);
+        0
+    }
+
+    /// Events that an agent took, and that the disk has not taken.
+    pub(crate) fn retired_unstored(&self) -> u64 {
+        let retired = self.room().map(|room| &room.retired);
+        let ranges = retired.into_iter().flatten();
+        ranges.map(|(first, end)| end.since(*first)).sum()
     }
 
     /// Of the events below `next`, those that are to be stored and are not.
@@ -270,14 +266,14 @@ impl Room {
         }
     }
 
-    /// An agent has acknowledged these events. Says how many of them are not stored. The bytes of
-    /// the others left the buffer when they were.
-    fn retire(&mut self, range: SeqRange) -> u64 {
+    /// An agent has acknowledged these events. The bytes of those that are stored left the buffer when
+    /// they were.
+    fn retire(&mut self, range: SeqRange) {
         let unstored = range.not_below(self.stored_upto);
         if !unstored.is_empty() {
+            reached!("events are acknowledged before they are stored");
             self.retired.insert(unstored.first, unstored.end);
         }
-        unstored.len()
     }
 
     /// Of the events below `next`.
@@ -368,15 +364,16 @@ mod tests {
     fn events_that_were_delivered_before_they_were_stored_are_counted_once() {
         let mut room = Room::new(1000, 1000, Seq::new(100), 1000);
         let end = Seq::new(150);
-        assert_eq!(room.retire((90..100).into()), 0, "stored");
-        assert_eq!(room.retire((95..110).into()), 10);
-        assert_eq!(room.retire((130..140).into()), 10);
+        room.retire((90..100).into());
+        assert!(room.retired.is_empty(), "stored");
+        room.retire((95..110).into());
+        room.retire((130..140).into());
         room.sent_upto = Seq::new(135);
         let unstored = room.unstored(end);
         assert_eq!((unstored.sent, unstored.unsent), (20, 10));
         room.advance(Seq::new(135));
         assert_eq!(room.unstored(end).total(), 10, "140 to 149");
-        assert_eq!(room.retire((120..145).into()), 10);
+        room.retire((120..145).into());
         room.advance(end);
         assert_eq!(room.unstored(end), Unstored::default());
         assert!(room.retired.is_empty());

@@ -152,6 +152,9 @@ impl IntakeState {
             return;
         };
         spool.stored += report.stored_events;
+        if level == Reliability::EndToEnd {
+            spool.delivered_unstored += report.forgotten_events;
+        }
         spool.commits += report.commits;
         let disks = self.lanes.iter().map(|(_, lane)| lane.store.disk());
         spool.disk_bytes = disks.clone().map(|(bytes, _)| bytes).sum();
@@ -253,6 +256,10 @@ impl IntakeState {
         reached!("the client settles");
         self.let_go_adopted();
         let failed = self.stats.failed;
+        if let Some(spool) = &mut self.stats.spool {
+            let store = &self.lanes[Reliability::EndToEnd].store;
+            spool.delivered_unstored += store.retired_unstored();
+        }
         for (_, lane) in self.lanes.iter_mut() {
             lane.settle(failed, wakers);
         }
@@ -280,7 +287,8 @@ impl IntakeState {
     ) {
         let lane = &mut self.lanes[level];
         let bytes = bytes as usize;
-        lane.store.on_retired(range, bytes, &mut self.stats);
+        let in_buffer = lane.store.on_retired(range, bytes);
+        self.stats.pending_bytes -= in_buffer;
         lane.counts.retire(range.len(), outcome);
         lane.receipts.resolve(range, outcome, wakers);
         self.note(range.len(), outcome, now);

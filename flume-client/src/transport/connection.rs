@@ -71,7 +71,7 @@ pub(crate) struct Connection {
     unanswered: u32,
     /// The handshake was answered.
     is_open: bool,
-    /// Bytes were read, and nothing was written since.
+    /// Bytes were read and nothing was written, since there was nothing to read last.
     is_unconfirmed: bool,
     /// The session may have more to say about bytes it has.
     unread: bool,
@@ -508,7 +508,6 @@ mod tests {
         assert_eq!(sends() - before, 2);
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn an_answer_is_confirmed_at_once_if_others_are_to_come_and_nothing_is_sent() {
         let runtime = runtime();

@@ -21,7 +21,7 @@ thread_local! {
 }
 
 /// How often this thread has asked the system to confirm what it got.
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 pub(super) fn confirms() -> u32 {
     CONFIRMS.get()
 }
@@ -67,11 +67,11 @@ impl Stream {
     /// answer is not confirmed they keep back all that follow (RFC 1122, 4.2.3.4). A system without
     /// this waits.
     pub(super) fn confirm(&self) {
+        #[cfg(test)]
+        CONFIRMS.set(CONFIRMS.get() + 1);
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
             let Self::Tcp(socket) = self;
-            #[cfg(test)]
-            CONFIRMS.set(CONFIRMS.get() + 1);
             // It is a wish: without it nothing is wrong but the time.
             let _ = rustix::net::sockopt::set_tcp_quickack(&**socket, true);
         }

@@ -55,6 +55,12 @@ fn generator(seed: u64) -> Rng {
     Rng::with_seed((seed ^ 0xa11).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
+/// Each order of size is as likely as another.
+fn micros_between(random: &mut Rng, low: u64, high: u64) -> Duration {
+    let (low, high) = ((low as f64).ln(), (high as f64).ln());
+    Duration::from_micros((low + (high - low) * random.f64()).exp() as u64)
+}
+
 impl Plan {
     pub(super) fn of(seed: u64) -> Self {
         let mut random = generator(seed);
@@ -76,10 +82,6 @@ impl Plan {
         let chunk_bytes = *random.choice(&[256, 512, 2048]).expect("there are some");
         let event_bytes = random.usize(20..EVENT_BYTES_MAX.min(chunk_bytes * 2));
         let others = if is_spooled { random.u32(0..3) } else { 0 };
-        let gap = |random: &mut Rng, low: u64, high: u64| {
-            let (low, high) = ((low as f64).ln(), (high as f64).ln());
-            Duration::from_micros((low + (high - low) * random.f64()).exp() as u64)
-        };
         let mut plan = Self {
             seed,
             buffer_bytes: random.usize(4..40) * chunk_bytes.max(event_bytes),
@@ -93,8 +95,8 @@ impl Plan {
             chunk_bytes,
             event_bytes,
             happenings: random.u32(200..1500),
-            load_gap: gap(random, 50, 300_000),
-            trouble_gap: gap(random, 20_000, 10_000_000),
+            load_gap: micros_between(random, 50, 300_000),
+            trouble_gap: micros_between(random, 20_000, 10_000_000),
             faults,
             slow_syncs: *random.choice(&[0, 0, 5, 40]).expect("there are some"),
             full_disk,

@@ -25,6 +25,16 @@ use crate::spool_sim::disk::{Faults, SimDisk};
 pub(super) const NOTED_AFTER: Duration = Duration::from_millis(200);
 /// Turns without a pause.
 pub(super) const TURNS_MAX: u32 = 200_000;
+/// What an agent comes to be.
+const MOODS: [Mood; 7] = [
+    Mood::Good,
+    Mood::Good,
+    Mood::Down,
+    Mood::Mute,
+    Mood::Refusing,
+    Mood::Flaky,
+    Mood::Full,
+];
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) struct World {
@@ -343,24 +353,15 @@ impl World {
 
     fn trouble(&mut self) -> Check {
         self.stats.troubles += 1;
-        let plan = &self.plan;
-        if plan.is_storm && self.random.u32(0..4) > 0 {
+        if self.plan.is_storm && self.random.u32(0..4) > 0 {
             self.storm();
             return Ok(());
         }
+        let plan = &self.plan;
         match self.random.u32(0..100) {
             0..40 if plan.bad_agents => {
                 let agent = self.random.usize(0..plan.delivery.agents.len());
-                let moods = [
-                    Mood::Good,
-                    Mood::Good,
-                    Mood::Down,
-                    Mood::Mute,
-                    Mood::Refusing,
-                    Mood::Flaky,
-                    Mood::Full,
-                ];
-                let mood = moods[self.random.usize(0..moods.len())];
+                let mood = MOODS[self.random.usize(0..MOODS.len())];
                 lock(&self.net).set_mood(agent, mood);
             }
             40..45 if plan.bad_agents => {

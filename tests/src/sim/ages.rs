@@ -134,7 +134,7 @@ impl World {
     }
 
     /// One of them drains now, or has ended.
-    pub(super) fn check_replaced(&self, drains: Vec<Epoch>) -> Check {
+    pub(super) fn check_replaced(&self, drains: &[Epoch]) -> Check {
         let is_kept = |epoch: &Epoch| {
             let connection = &self.connections[epoch];
             !connection.drains && connection.forgotten.is_none()

@@ -310,7 +310,7 @@ impl World {
                 self.pace.meets_no_other(agent, self.now);
                 let drains = self.must_drain(epoch);
                 self.step(Input::Opened { epoch })?;
-                self.check_replaced(drains)
+                self.check_replaced(&drains)
             }
             Heard::Replied { call, committed } if is_stale => self.step(Input::Replied {
                 epoch,
