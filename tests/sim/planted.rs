@@ -532,12 +532,6 @@ pub(crate) const BUGS: &[Bug] = &[
         "",
     ),
     bug(
-        "connection that drains gets calls",
-        "agent.rs",
-        "links.filter(|link| link.is_open() && link.has_room())",
-        "links.filter(|link| !link.is_opening() && link.has_room())",
-    ),
-    bug(
         "connection that drains kept",
         "link.rs",
         "State::Draining => Some(Disconnect::Aged),",
