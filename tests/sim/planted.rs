@@ -1,5 +1,7 @@
 //! The bugs of the delivery core, each one replacement in one of its files. Those of the spool are
 //! in [`planted_spool`](crate::planted_spool).
+//!
+//! A list and nothing else, so it stands in one file, however long.
 
 /// A text that occurs exactly once in a file, and the bug that takes its place.
 pub(crate) struct Bug {

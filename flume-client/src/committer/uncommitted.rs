@@ -2,9 +2,9 @@
 //! given them all the same. Pure: time is an argument.
 //!
 //! A chunk is sent once it is stored, or while it is if somebody waits for one of its events. If the
-//! disk takes nothing for [`DELIVER_UNSTORED_AFTER`], or the client is closed meanwhile, chunks are handed on from memory: an event that an agent has is
-//! safe from the end of this process, one that waits here is not. They stay to be stored until they
-//! are acknowledged, whichever comes first.
+//! disk takes nothing for [`DELIVER_UNSTORED_AFTER`], or the client is closed meanwhile, chunks are
+//! handed on from memory: an event that an agent has is safe from the end of this process, one that
+//! waits here is not. They stay to be stored until they are acknowledged, whichever comes first.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
