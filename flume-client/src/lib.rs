@@ -87,7 +87,6 @@ pub mod test;
 pub mod agent_url;
 #[cfg(not(feature = "internals"))]
 #[expect(
-    dead_code,
     unnameable_types,
     unreachable_pub,
     unused_imports,
@@ -126,6 +125,7 @@ pub mod wire;
 #[cfg(not(feature = "internals"))]
 #[expect(
     dead_code,
+    unnameable_types,
     unreachable_pub,
     reason = "for those who enable `internals`"
 )]

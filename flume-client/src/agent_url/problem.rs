@@ -4,7 +4,8 @@ use super::scheme::{Door, Scheme};
 use crate::debug::debug_is_the_message;
 
 /// Why a text is no [`AgentUrl`](crate::AgentUrl). The message shows neither what stands before an
-/// `@` nor what follows a `?` or a `#`, which may be secret.
+/// `@` nor what follows a `?` or a `#`, which may be secret; only the wrong value of an option that
+/// there is.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{url:?} is not the address of an agent: {problem}")]
 pub struct AgentUrlError {
@@ -64,13 +65,23 @@ pub(super) enum Problem {
         scheme: Scheme,
         missing: Vec<&'static str>,
     },
-    #[error("+{layer} is not known, only +tls and +deflate are; write it as {form}", form = .right.form())]
+    #[error(
+        "+{layer} is not known, only +tls and +deflate are; write it as {form}",
+        form = .right.form()
+    )]
     UnknownLayer { layer: String, right: Scheme },
-    #[error("Flume's {door} source takes nothing compressed; write it as {form}", door = .0.door(), form = .0.form())]
+    #[error(
+        "Flume's {door} source takes nothing compressed; write it as {form}",
+        door = .0.door(),
+        form = .0.form()
+    )]
     NotCompressed(Scheme),
     #[error("HTTP over TLS has a name of its own; write it as {form}", form = Scheme::Https.form())]
     HttpOverTls,
-    #[error("+tls and +deflate stand there once, in this order; write it as {form}", form = .0.form())]
+    #[error(
+        "+tls and +deflate stand there once, in this order; write it as {form}",
+        form = .0.form()
+    )]
     Layers(Scheme),
     #[error(
         "the host is missing or malformed; write it as {form}, an IPv6 address in brackets",
@@ -85,7 +96,8 @@ pub(super) enum Problem {
     #[error("the port must be a number from 1 to 65535")]
     BadPort,
     #[error(
-        "addresses are shown in logs, so they take no user and no password: leave out what is before the @; {way_out}",
+        "addresses are shown in logs, so they take no user and no password: leave out what is before \
+         the @; {way_out}",
         way_out = way_out(.0.door())
     )]
     UserInfo(Scheme),
@@ -99,8 +111,9 @@ pub(super) enum Problem {
     NoOptions(Scheme),
     #[error("the option {key} is only for {owners}; leave it out")]
     OptionElsewhere { key: &'static str, owners: String },
-    #[error("the option {key:?} is not known; write {right}")]
-    UnknownOption { key: String, right: String },
+    // It is not named: a token may stand there.
+    #[error("what follows the ? is no option; write {right}")]
+    UnknownOption { right: String },
     #[error("{key} is {value:?}; write {right}")]
     UnknownValue {
         key: String,
