@@ -32,7 +32,7 @@ use std::fmt;
 
 /// How Thrift's values are put as bytes. Nothing on the wire negotiates it: a source speaks the one
 /// of its setting `protocol`, and closes the connection of a client that speaks the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
     /// `TCompactProtocol`, Flume's default.
     #[default]
