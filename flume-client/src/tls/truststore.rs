@@ -337,6 +337,9 @@ impl fmt::Display for TrustStoreError {
             Problem::OtherDigest => f.write_str(
                 "Give the password it was made with, or none, and it is read without this check",
             ),
+            Problem::LongFile { .. } => {
+                f.write_str("Give one of the authorities alone that sign the agents' certificates")
+            }
             Problem::Unknown { .. } => {
                 f.write_str("Give the certificates as PEM or in a JKS store")
             }
