@@ -27,6 +27,7 @@ mod properties;
 mod replies;
 mod send;
 mod suite;
+mod thrift;
 mod words;
 
 use std::thread;

@@ -46,7 +46,7 @@ impl Source {
             Self::Http(source) => Arc::new(source).serve(listener, connections_max).await,
             Self::Netcat(source) => Arc::new(source).serve(listener, connections_max).await,
             Self::Thrift(source) => {
-                thrift::serve(Arc::new(source), listener, connections_max).await
+                thrift::serve(Arc::new(source), listener, connections_max).await;
             }
         }
     }

@@ -132,7 +132,7 @@ fn message(client: &mut Client) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_no_call_of_flume_is_told_by_an_exception_and_the_connection_stays() {
+fn what_is_no_call_of_flume_is_told_by_an_exception() {
     let agent = agent();
     let mut client = Client::connect(&agent);
     client.send("00000009 82210304 70696e67 00");
@@ -147,13 +147,15 @@ fn what_is_no_call_of_flume_is_told_by_an_exception_and_the_connection_stays() {
         agent.requests().pop().unwrap().answered,
         Answered::Error(text.into())
     );
-    // An event without a body: a protocol error, number 7.
+    expect_usable(&mut client);
+    // An event without a body: a protocol error, number 7, after which no other call is read.
     client.send("0000000f 82210406617070656e64 1c 1b00 00 00");
     let refused = message(&mut client);
     assert_eq!(refused[..10], hex("82610406617070656e64"));
     assert_eq!(refused[refused.len() - 3..], hex("150e00"));
     assert_eq!(agent.stats().requests_refused, 2);
-    expect_usable(&mut client);
+    client.send(PROBE);
+    client.expect_closed();
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use flume_client::wire::thrift::reply::{ExceptionKind, Reply};
 use flume_client::wire::thrift::session::ServerSession;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -25,6 +26,9 @@ pub(super) struct Connection {
     /// Since when a call is on its way.
     call_since: Option<Instant>,
     reply: Vec<u8>,
+    /// Whether a call could not be read to its end. What libthrift has not read of it, it takes for
+    /// the beginning of the next one.
+    is_out_of_step: bool,
     /// Set when the connection is to end once the whole calls are answered.
     end_of_bytes: Option<End>,
 }
@@ -38,6 +42,7 @@ impl Connection {
             read_bytes: READ_BYTES_MIN,
             call_since: None,
             reply: Vec::new(),
+            is_out_of_step: false,
             end_of_bytes: None,
             source,
             socket,
@@ -62,6 +67,9 @@ impl Connection {
     async fn serve(&mut self) -> io::Result<End> {
         loop {
             while let Some(call) = self.next_call()? {
+                if self.is_out_of_step {
+                    return Ok(End::Close);
+                }
                 if let Some(end) = self.answer(call).await? {
                     return Ok(end);
                 }
@@ -110,6 +118,7 @@ impl Connection {
             self.opened.pace.slow_down(fault);
         }
         if let Some(reply) = reply {
+            self.is_out_of_step = is_protocol_error(&reply);
             self.reply.clear();
             let of_call = (seqid, method.as_slice());
             let protocol = self.source.protocol;
@@ -171,4 +180,9 @@ impl Connection {
         }
         Ok(bytes)
     }
+}
+
+/// Only calls that cannot be read are answered so: no fault gives this kind.
+fn is_protocol_error(reply: &Reply) -> bool {
+    matches!(reply, Reply::Exception(exception) if exception.kind == ExceptionKind::ProtocolError)
 }

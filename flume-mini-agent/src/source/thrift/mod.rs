@@ -14,7 +14,7 @@
 //! | that a channel does not take | FAILED |
 //! | under which something else goes wrong | `TApplicationException` 6 (internal error) |
 //! | of another method | 1 (unknown method) |
-//! | whose arguments lack a field | 7 (protocol error) |
+//! | whose arguments lack a field | 7 (protocol error); the next call ends the connection |
 //! | that ends in the middle, or speaks the other protocol | not at all: the connection ends |
 //!
 //! The calls of a connection are worked on one at a time, in order, as libthrift's
