@@ -28,6 +28,7 @@ mod properties;
 mod replies;
 mod send;
 mod suite;
+mod thrift;
 mod words;
 
 use std::thread;
