@@ -38,11 +38,12 @@
 //!
 //! | feature | adds | costs |
 //! |---|---|---|
+//! | `compression` | agents at `avro+deflate://`, sources with `compression-type = deflate` | the crate `flate2` and three more |
 //! | `avro-body` | events whose body is a value of yours in Avro, by your schema | the crates `apache-avro` and `serde`, 46 in all |
 //! | `test` | the module `test`: a client that keeps its events in memory, for tests of services | nothing: name it among the `dev-dependencies` |
 //! | `metrics` | the module `metrics`: what a client counts, for the crate `metrics` | that crate and two more; nothing while events are delivered |
 //! | `serde` | [`Health`] can be serialised | the crate `serde_core` |
-//! | `internals` | the modules `agent_url` (the parts of an address), `wire` (Flume's Avro RPC and Thrift in both directions), `delivery` (the state machine of batches and agents), `spool` (the files), `tls` (Java's trust stores) and `seq` (the numbers of events), for agents, tools and simulators | they are no part of what a version promises, and may change in any release |
+//! | `internals` | the modules `agent_url` (the parts of an address), `wire` (Flume's Avro RPC and Thrift in both directions), `delivery` (the state machine of batches and agents), `spool` (the files), `probe` (a connection that only asks whether an agent answers), `tls` (Java's trust stores) and `seq` (the numbers of events), for agents, tools and simulators | they are no part of what a version promises, and may change in any release |
 //! | `hallway` | `internals`, and the module `hallway` (all that lies between callers and agents), for simulators | the same, and a tenth more to compile |
 //!
 //! None changes what the client does. Cargo enables a feature for all crates of a build, so in a
@@ -105,6 +106,8 @@ pub mod delivery;
 mod delivery;
 #[cfg(feature = "hallway")]
 pub mod hallway;
+#[cfg(feature = "internals")]
+pub mod probe;
 #[cfg(feature = "internals")]
 pub mod seq;
 #[cfg(not(feature = "internals"))]

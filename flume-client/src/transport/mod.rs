@@ -33,4 +33,6 @@ pub use in_memory::KEPT_BYTES_MAX;
 pub(crate) use names::Names;
 pub(crate) use network::{Link, Network, Progress, Verdict};
 pub(crate) use runtime::ClientRuntime;
+#[cfg(feature = "internals")]
+pub(crate) use runtime::within;
 pub(crate) use tcp::Means;
