@@ -420,7 +420,7 @@ impl Network for Simulated {
         self.clock.now()
     }
 
-    fn connect(&self, agent: AgentId) -> Option<SimulatedLink> {
+    fn connect(&self, agent: AgentId, _: u32) -> Option<SimulatedLink> {
         let number = self.number();
         let link = SimulatedLink {
             agents: self.agents.clone(),

@@ -399,7 +399,7 @@ mod tests {
         };
         check(RELIABILITY, "always");
         check(LOG, "hyper=loud");
-        check(AGENTS, "thrift://a:4141");
+        check(AGENTS, "http://a:4141");
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod appender;
 mod chain;
 mod config;
 mod deliver;
+mod doors;
 mod exceptions;
 mod handshake;
 mod java_client;
@@ -27,6 +28,7 @@ mod properties;
 mod replies;
 mod send;
 mod suite;
+mod thrift;
 mod words;
 
 use std::thread;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use flume_client::delivery::{
-    Backoff, CallId, Core, Ending, Input, Output, Rank, Selection, Settings,
+    Answer, Backoff, CallId, Core, Ending, Input, Output, Rank, Selection, Settings,
 };
 use flume_client::seq::Seq;
 use flume_client::spool::{
@@ -329,13 +329,32 @@ fn spool_frame(bytes: &[u8]) {
 /// Two share, one stands by.
 fn agents() -> Vec<Rank> {
     [(0, 1), (0, 2), (1, 1)]
-        .map(|(group, weight)| Rank { group, weight })
+        .map(|(group, weight)| Rank {
+            weight,
+            dialects: weight,
+            ..Rank::alone(group)
+        })
         .to_vec()
 }
 
+fn answer(is_committed: bool, value: u8) -> Answer {
+    let half_bytes = u32::from(value);
+    match value % 5 {
+        _ if is_committed => Answer::Committed,
+        0 => Answer::Doubtful { half_bytes },
+        1 => Answer::Unacceptable { half_bytes },
+        2 => Answer::Blocked,
+        3 => Answer::Refused {
+            after: Duration::from_secs(u64::from(value).pow(3)),
+        },
+        _ => Answer::REFUSED,
+    }
+}
+
 fn ending(value: u8) -> Ending {
-    match value % 3 {
+    match value % 4 {
         0 => Ending::Foreign,
+        1 => Ending::Misspoken,
         _ => Ending::Broken,
     }
 }
@@ -385,7 +404,12 @@ pub fn core(bytes: &[u8]) {
             4 | 5 => Input::Replied {
                 epoch: near_epoch,
                 call: near_call,
-                committed: kind % 9 == 4,
+                answer: answer(kind % 9 == 4, value),
+            },
+            6 if value % 5 == 0 => Input::Failed {
+                epoch: near_epoch,
+                call: near_call,
+                is_sent: value % 2 == 0,
             },
             6 => Input::Closed {
                 epoch: near_epoch,

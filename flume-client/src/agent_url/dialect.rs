@@ -42,6 +42,11 @@ impl Dialect {
         }
     }
 
+    /// Those that addresses with this scheme can have, the more likely one first.
+    pub(super) fn of(scheme: Scheme) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |it| it.is_of(scheme))
+    }
+
     /// Whether addresses with this scheme can have it.
     pub(super) fn is_of(self, scheme: Scheme) -> bool {
         match self {

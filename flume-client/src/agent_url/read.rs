@@ -10,10 +10,16 @@ use super::url::AgentUrl;
 
 /// How addresses are written that the transport speaks. When it learns another one, that goes into
 /// here and away from [`not_yet`].
-const FORMS: &str = "avro://HOST:PORT";
+const FORMS: &str = "avro://HOST:PORT or thrift://HOST:PORT";
 
-/// What of this crate's features is compiled in: none of these exists yet.
-const COMPILED: &[Feature] = &[];
+/// What of this crate's features is compiled in.
+const COMPILED: &[Feature] = &[
+    #[cfg(feature = "compression")]
+    Feature::Compression,
+];
+
+/// What the transport speaks.
+const SPOKEN: [&str; 3] = ["avro", "avro+deflate", "thrift"];
 
 impl FromStr for AgentUrl {
     type Err = AgentUrlError;
@@ -33,7 +39,7 @@ impl FromStr for AgentUrl {
 fn not_yet(text: &str) -> Result<(), Problem> {
     let name = text.split_once("://").map_or("", |(scheme, _)| scheme);
     let first = name.split('+').next();
-    if name == "avro" || door_of(first.unwrap_or_default()).is_none() {
+    if SPOKEN.contains(&name) || door_of(first.unwrap_or_default()).is_none() {
         return Ok(());
     }
     Err(Problem::NotYet {
@@ -231,8 +237,7 @@ fn elsewhere(dialect: Dialect) -> Problem {
 
 /// What addresses of a scheme can have, as `?protocol=compact or ?protocol=binary`.
 fn written(scheme: Scheme) -> Option<String> {
-    let own = Dialect::ALL.into_iter().filter(|it| it.is_of(scheme));
-    let own: Vec<_> = own.map(|dialect| dialect.to_string()).collect();
+    let own: Vec<_> = Dialect::of(scheme).map(|it| it.to_string()).collect();
     (!own.is_empty()).then(|| own.join(" or "))
 }
 
@@ -299,7 +304,7 @@ mod tests {
 
     #[test]
     fn each_mistake_in_a_scheme_is_told_with_the_right_form() {
-        let avro = "avro://HOST:PORT";
+        let avro = FORMS;
         for text in ["web-1:4141", "", "://web-1:1", "a b://web-1:1"] {
             check(
                 text,
@@ -488,9 +493,9 @@ mod tests {
     #[test]
     fn what_no_transport_speaks_yet_is_said_to_be_so() {
         for name in [
-            "thrift",
             "thrift+tls",
             "avro+tls",
+            "avro+tls+deflate",
             "http",
             "https",
             "http+tls",
@@ -501,7 +506,7 @@ mod tests {
                 error.to_string(),
                 format!(
                     "{url:?} is not the address of an agent: the protocol {name:?} is not supported \
-                     yet; write it as avro://HOST:PORT"
+                     yet; write it as avro://HOST:PORT or thrift://HOST:PORT"
                 )
             );
             // So that a `main` that returns it prints the message.

@@ -85,6 +85,14 @@ impl AgentUrl {
         }
     }
 
+    /// The dialects that are to be tried, in this order. None: there is one way to speak its protocol.
+    pub(crate) fn dialects(&self) -> Vec<Dialect> {
+        match self.dialect {
+            Some(dialect) => vec![dialect],
+            None => Dialect::of(self.scheme).collect(),
+        }
+    }
+
     /// The dialect, if the address says it. Its type is public with the feature `internals`, and may
     /// change in any release.
     #[must_use]

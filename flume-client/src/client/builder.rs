@@ -258,6 +258,14 @@ impl ClientBuilder {
         self
     }
 
+    /// How hard what goes to agents at `avro+deflate://` is compressed: from 0, not at all, over 1, the
+    /// fastest, to 9. Default 6, as Flume's own client has it. What comes back is read whatever its level.
+    #[cfg(feature = "compression")]
+    pub fn compression_level(mut self, level: u32) -> Self {
+        self.config.compression_level = level;
+        self
+    }
+
     /// How many batches may be under way at once. Default [`WindowMode::ADAPTIVE`]; with
     /// [`WindowMode::Ordered`] events arrive in order, at one batch per round trip.
     pub fn window(mut self, window: WindowMode) -> Self {

@@ -2,7 +2,7 @@
 
 use super::bounds::within;
 use crate::agent_url::AgentUrl;
-use crate::delivery::{Rank, Selection};
+use crate::delivery::{AgentSet, Rank, Selection};
 use crate::error::BuildError;
 
 /// How an agent stands beside the others, for [`ClientBuilder::agent_with`](crate::ClientBuilder::agent_with).
@@ -96,26 +96,37 @@ impl Given {
         if agents.is_empty() {
             return Err(BuildError::NoAgent);
         }
+        within(
+            "the number of agents",
+            agents.len() as u64,
+            1,
+            AgentSet::AGENTS_MAX as u64,
+        )?;
         // Those of one priority stay in the order in which they were given.
         agents.sort_by_key(|(_, options)| std::cmp::Reverse(options.priority));
-        let options = agents.iter().map(|(_, options)| *options);
-        let ranks = ranks(options, selection);
+        let ranks = ranks(&agents, selection);
         let urls = agents.into_iter().map(|(agent, _)| agent).collect();
         Ok((urls, ranks))
     }
 }
 
 /// In failover each agent is a group, else those of one priority are.
-fn ranks(options: impl Iterator<Item = AgentOptions>, selection: Selection) -> Vec<Rank> {
+fn ranks(agents: &[(AgentUrl, AgentOptions)], selection: Selection) -> Vec<Rank> {
     let mut last = None;
     let mut group = 0;
-    let ranked = options.map(|AgentOptions { priority, weight }| {
+    let ranked = agents.iter().map(|(agent, options)| {
+        let AgentOptions { priority, weight } = *options;
         let is_shared = selection != Selection::Failover && last == Some(priority);
         if last.is_some() && !is_shared {
             group += 1;
         }
         last = Some(priority);
-        Rank { group, weight }
+        let dialects = agent.dialects().len().max(1) as u32;
+        Rank {
+            group,
+            weight,
+            dialects,
+        }
     });
     ranked.collect()
 }

@@ -65,6 +65,9 @@ pub(crate) struct Config {
     /// For [`Reliability::EndToEnd`].
     pub(crate) spool: Option<SpoolConfig>,
     pub(crate) sizes: Sizes,
+    /// From 0 to 9.
+    #[cfg(feature = "compression")]
+    pub(crate) compression_level: u32,
 }
 
 /// Upper bound of [`ClientBuilder::batch_events`](crate::ClientBuilder::batch_events).
@@ -111,6 +114,8 @@ impl Default for Config {
             on_change: OnChange::default(),
             spool: None,
             sizes: Sizes::default(),
+            #[cfg(feature = "compression")]
+            compression_level: 6,
         }
     }
 }
@@ -193,6 +198,8 @@ impl Config {
         within("batch_bytes", batch_bytes, 1, batch_limit)?;
         within("event_bytes", event_bytes, 2, batch_limit)?;
         within("buffer_bytes", buffer_bytes, event_bytes, buffer_limit)?;
+        #[cfg(feature = "compression")]
+        within("compression_level", self.compression_level.into(), 0, 9)?;
         let Some(spool) = &self.spool else {
             return Ok(());
         };

@@ -30,7 +30,7 @@
 use super::backoff::{Backoff, about};
 use super::link::{Link, State};
 use super::settings::{AgentId, Epoch, Rank, Settings, Time};
-use super::step::Ending;
+use super::step::{Answer, Ending};
 use super::window::WindowMode;
 
 /// An attempt that takes longer is late: meanwhile the next agent is tried. A sound agent has answered
@@ -104,6 +104,10 @@ pub(super) struct Agent {
     foreign: u32,
     last_failure: Option<Time>,
     further: Further,
+    /// The dialect that worked last, or is tried.
+    pub(super) dialect: u32,
+    /// Dialects that were not tried since one worked, or all were.
+    untried: u32,
 }
 
 /// Connections beside one that works.
@@ -128,6 +132,8 @@ impl Agent {
             foreign: 0,
             last_failure: None,
             further: Further::default(),
+            dialect: 0,
+            untried: rank.dialects.saturating_sub(1),
         }
     }
 
@@ -196,6 +202,7 @@ impl Agent {
         let link = self.link_mut(epoch).filter(|link| link.is_opening())?;
         link.open(now, random);
         self.foreign = 0;
+        self.untried = self.rank.dialects.saturating_sub(1);
         let aged = self.links.iter_mut().find(|link| link.is_aged(now))?;
         aged.state = State::Draining;
         Some(aged.epoch)
@@ -278,25 +285,86 @@ impl Agent {
     ) -> Option<Link> {
         let index = self.index_of(epoch)?;
         let link = self.links.remove(index);
-        if link.state == State::Draining {
+        let is_misspoken =
+            ending == Ending::Misspoken && matches!(link.state, State::Greeting { .. });
+        if link.state == State::Draining || is_misspoken && self.takes_next_dialect() {
             return Some(link);
         }
+        self.on_failed(ending, now, backoff, random);
+        Some(link)
+    }
+
+    /// A call failed: its connection is used for no more. That is as if it had ended. `false`: it was
+    /// not to be used any more before.
+    pub(super) fn on_call_failed(
+        &mut self,
+        epoch: Epoch,
+        now: Time,
+        backoff: &Backoff,
+        random: &mut fastrand::Rng,
+    ) -> bool {
+        let link = self.link_mut(epoch).filter(|link| link.is_open());
+        let Some(link) = link else {
+            return false;
+        };
+        link.state = State::Draining;
+        self.on_failed(Ending::Broken, now, backoff, random);
+        true
+    }
+
+    /// It takes nothing of this client before a person has mended something.
+    pub(super) fn on_blocked(&mut self, now: Time, random: &mut fastrand::Rng) {
+        self.failures = self.failures.saturating_add(1);
+        self.last_failure = Some(now);
+        self.foreign = self.foreign.saturating_add(1).max(2);
+        self.block(now, random);
+    }
+
+    /// A connection or an attempt is not to be used any more.
+    fn on_failed(
+        &mut self,
+        ending: Ending,
+        now: Time,
+        backoff: &Backoff,
+        random: &mut fastrand::Rng,
+    ) {
         if self.open().next().is_none() {
             self.rest(now, backoff, random);
             self.foreign = match ending {
                 Ending::Foreign => self.foreign.saturating_add(1),
-                Ending::Broken => 0,
+                Ending::Broken | Ending::Misspoken => 0,
             };
-            if let Some(doublings) = self.foreign.checked_sub(2) {
-                let rest = BLOCKED_MIN * 2_u32.pow(doublings.min(4));
-                self.rest_until = now + about(rest.min(BLOCKED_MAX), random);
-            }
+            self.block(now, random);
         } else {
             self.further.failures = self.further.failures.saturating_add(1);
             let rest = backoff.delay(self.further.failures, random);
             self.further.rest_until = now + rest;
         }
-        Some(link)
+    }
+
+    /// Lets it rest for minutes, if only a person can mend it.
+    fn block(&mut self, now: Time, random: &mut fastrand::Rng) {
+        if let Some(doublings) = self.foreign.checked_sub(2) {
+            let rest = BLOCKED_MIN * 2_u32.pow(doublings.min(4));
+            self.rest_until = now + about(rest.min(BLOCKED_MAX), random);
+        }
+    }
+
+    /// Whether there is a dialect that was not tried.
+    pub(super) fn has_other_dialect(&self) -> bool {
+        self.untried > 0
+    }
+
+    /// Likewise. If so, it is the next one. If not, all may be
+    /// tried again later.
+    fn takes_next_dialect(&mut self) -> bool {
+        self.dialect = (self.dialect + 1) % self.rank.dialects.max(1);
+        let (has_one, left) = match self.untried.checked_sub(1) {
+            Some(left) => (true, left),
+            None => (false, self.rank.dialects.saturating_sub(1)),
+        };
+        self.untried = left;
+        has_one
     }
 
     /// Rests after a refusal. The refusals of calls that were in flight together are one failure,
@@ -305,7 +373,7 @@ impl Agent {
         &mut self,
         epoch: Epoch,
         sent: Time,
-        now: Time,
+        (now, after): (Time, Time),
         backoff: &Backoff,
         random: &mut fastrand::Rng,
     ) {
@@ -313,6 +381,12 @@ impl Agent {
         if is_news {
             self.link_mut(epoch).into_iter().for_each(Link::on_refused);
             self.rest(now, backoff, random);
+        }
+        if !after.is_zero() {
+            // Never earlier than it asks for.
+            let after = after.min(Answer::REST_MAX);
+            let spread = after.mul_f64(random.f64() / 5.0);
+            self.rest_until = self.rest_until.max(now + after + spread);
         }
     }
 
@@ -342,7 +416,7 @@ mod tests {
 
     use super::*;
     use crate::Reliability;
-    use crate::delivery::{Batch, Selection, WindowMode};
+    use crate::delivery::{AgentSet, Batch, Selection, WindowMode};
     use crate::seq::Seq;
 
     const MS: Duration = Duration::from_millis(1);
@@ -364,11 +438,7 @@ mod tests {
     }
 
     fn agent_with(epochs: &[Epoch]) -> Agent {
-        let rank = Rank {
-            group: 0,
-            weight: 1,
-        };
-        let mut agent = Agent::new(AgentId::new(0), rank);
+        let mut agent = Agent::new(AgentId::new(0), Rank::alone(0));
         for epoch in epochs {
             let mut link = Link::connecting(*epoch, Time::ZERO, &settings());
             link.state = State::Open;
@@ -388,6 +458,7 @@ mod tests {
             attempts: 1,
             rest_until: Time::ZERO,
             tried: None,
+            unfit: AgentSet::default(),
         };
         let mut random = fastrand::Rng::with_seed(1);
         let mut agent = agent_with(&[1]);
@@ -396,7 +467,7 @@ mod tests {
         let calls = [(); 3].map(|()| link.send(batch, sent));
         let now = 5 * MS;
         link.answer(calls[0], now).unwrap();
-        agent.on_refused(1, sent, now, &backoff, &mut random);
+        agent.on_refused(1, sent, (now, Time::ZERO), &backoff, &mut random);
         let rest_until = agent.rest_until;
 
         let link = agent.link_mut(1).unwrap();
@@ -404,12 +475,12 @@ mod tests {
         let is_first = link.on_acked(&acknowledged, now);
         link.answer(calls[2], now).unwrap();
         agent.on_acked(is_first);
-        agent.on_refused(1, sent, now, &backoff, &mut random);
+        agent.on_refused(1, sent, (now, Time::ZERO), &backoff, &mut random);
         assert_eq!(agent.rest_until, rest_until);
         assert!(agent.is_proven());
 
         let later = rest_until + sent;
-        agent.on_refused(1, later, later + sent, &backoff, &mut random);
+        agent.on_refused(1, later, (later + sent, Time::ZERO), &backoff, &mut random);
         assert!(agent.rest_until > later && !agent.is_proven());
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::outcome::Loss;
-use super::settings::{AgentId, Settings, Time};
+use super::settings::{AgentId, AgentSet, Settings, Time};
 use crate::reliability::Reliability;
 use crate::seq::{Seq, SeqRange};
 
@@ -25,6 +25,8 @@ pub struct Batch {
     pub rest_until: Time,
     /// The agent that it was sent to last, which did not acknowledge it: others are asked first.
     pub tried: Option<AgentId>,
+    /// The agents that find it unacceptable: they do not get it again.
+    pub unfit: AgentSet,
 }
 
 impl Batch {
@@ -43,7 +45,32 @@ impl Batch {
             attempts: 0,
             rest_until: Time::ZERO,
             tried: None,
+            unfit: AgentSet::default(),
         }
+    }
+
+    /// How many events the first half of it has.
+    #[must_use]
+    pub fn half(&self) -> u32 {
+        self.events.div_ceil(2)
+    }
+
+    /// Its two halves, which nobody has said anything of. The first one has so many bytes.
+    fn halves(self, half_bytes: u32) -> [Self; 2] {
+        let half_bytes = half_bytes.min(self.bytes);
+        let first = Self {
+            events: self.half(),
+            bytes: half_bytes,
+            unfit: AgentSet::default(),
+            ..self
+        };
+        let second = Self {
+            first: first.range().end,
+            events: self.events - first.events,
+            bytes: self.bytes - half_bytes,
+            ..first
+        };
+        [first, second]
     }
 
     /// How it is lost if it is given up: as `loss`, unless an agent may have it.
@@ -67,6 +94,8 @@ pub(super) struct Batches {
     awaited: Seq,
     open: Option<(Batch, Time)>,
     queue: VecDeque<Batch>,
+    /// Those that wait for an agent which may find them acceptable, oldest first.
+    aside: VecDeque<Batch>,
 }
 
 impl Batches {
@@ -80,6 +109,7 @@ impl Batches {
             awaited: Seq::ZERO,
             open: None,
             queue: VecDeque::new(),
+            aside: VecDeque::new(),
         }
     }
 
@@ -174,7 +204,47 @@ impl Batches {
 
     /// Whether nothing waits, open or closed.
     pub(super) fn is_empty(&self) -> bool {
-        self.open.is_none() && self.queue.is_empty()
+        self.open.is_none() && self.queue.is_empty() && self.aside.is_empty()
+    }
+
+    /// Whether one waits for an agent that may find it acceptable.
+    pub(super) fn has_aside(&self) -> bool {
+        !self.aside.is_empty()
+    }
+
+    /// Those that do.
+    pub(super) fn aside(&self) -> impl Iterator<Item = &Batch> {
+        self.aside.iter()
+    }
+
+    /// Lets one wait so.
+    pub(super) fn set_aside(&mut self, batch: Batch) {
+        insert(&mut self.aside, batch);
+    }
+
+    /// Lets those wait as all others do that this makes something of, as that.
+    pub(super) fn take_up(&mut self, again: impl Fn(&Batch) -> Option<Batch>) {
+        let mut index = 0;
+        while let Some(batch) = self.aside.get(index) {
+            match again(batch) {
+                Some(batch) => {
+                    self.aside.remove(index);
+                    self.put_back(batch);
+                }
+                None => index += 1,
+            }
+        }
+    }
+
+    /// Puts the halves of a batch back, or all of it if it is a single event.
+    pub(super) fn put_back_halved(&mut self, batch: Batch, half_bytes: u32) {
+        match batch.events > 1 {
+            true => {
+                let halves = batch.halves(half_bytes);
+                halves.into_iter().for_each(|half| self.put_back(half));
+            }
+            false => self.put_back(batch),
+        }
     }
 
     /// When the oldest has rested. `None`: none waits.
@@ -197,6 +267,21 @@ impl Batches {
         self.queue.pop_front()
     }
 
+    /// Takes out the oldest, open or closed, whatever it waits for.
+    pub(super) fn pop_oldest(&mut self) -> Option<Batch> {
+        let is_older =
+            |one: &Batch, other: Option<&Batch>| other.is_none_or(|it| one.first < it.first);
+        if let Some(aside) = self.aside.front()
+            && is_older(aside, self.iter_queued().next())
+        {
+            return self.aside.pop_front();
+        }
+        if self.queue.is_empty() {
+            self.seal();
+        }
+        self.queue.pop_front()
+    }
+
     /// The oldest of those that do not rest, or of all if each does: a batch that no agent takes
     /// must not be all that is ever tried.
     pub(super) fn first_rested(&self, now: Time) -> Option<&Batch> {
@@ -216,17 +301,17 @@ impl Batches {
 
     /// Puts a batch back at the index that its age gives it.
     pub(super) fn put_back(&mut self, batch: Batch) {
-        let place = self
-            .queue
-            .partition_point(|queued| queued.first < batch.first);
-        self.queue.insert(place, batch);
+        insert(&mut self.queue, batch);
     }
 
     /// All waiting batches.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Batch> {
-        self.queue
-            .iter()
-            .chain(self.open.as_ref().map(|(batch, _)| batch))
+        self.iter_queued().chain(&self.aside)
+    }
+
+    fn iter_queued(&self) -> impl Iterator<Item = &Batch> {
+        let open = self.open.as_ref();
+        self.queue.iter().chain(open.map(|(batch, _)| batch))
     }
 
     fn add(&mut self, now: Time, bytes: u32) {
@@ -244,4 +329,10 @@ impl Batches {
             self.seal();
         }
     }
+}
+
+/// Inserts a batch where its age belongs.
+fn insert(batches: &mut VecDeque<Batch>, batch: Batch) {
+    let place = batches.partition_point(|other| other.first < batch.first);
+    batches.insert(place, batch);
 }

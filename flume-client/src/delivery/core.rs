@@ -4,7 +4,9 @@
 //! |---|---|---|---|
 //! | no connection, no handshake | not sent | kept; next agent at once | dropped once every agent rests |
 //! | connection broke, timeout, answer to no call | unknown | kept; may be doubled | dropped, counted `unknown` |
-//! | any answer but OK | rejected | kept; may be doubled | dropped, counted `rejected` |
+//! | a refusal: again later | rejected | kept; may be doubled | dropped, counted `rejected` |
+//! | unacceptable | the events' | another agent, then halved; a single event is lost | the same |
+//! | blocked | the agent's, before a person mends it | kept; next agent at once | dropped once every agent rests |
 //!
 //! After each failure the agent rests ([`Backoff`](super::Backoff)), unless another connection to it
 //! works ([`agent`](super::agent)), and the others of its group are used, or the next group. That is
@@ -23,15 +25,18 @@
 //! order is kept, others go before it. So one that no agent ever takes costs the others a part of
 //! the agents' time, and does not end them.
 
+mod answers;
+
 use std::collections::VecDeque;
 
+use self::answers::untried;
 use super::agent::{Agent, AgentState};
 use super::batch::Batch;
 use super::lane::{Lanes, Moment};
 use super::link::{InFlight, Link, State};
 use super::outcome::{Counters, Loss, Outcome};
 use super::select::{self, Way};
-use super::settings::{AgentId, CallId, Epoch, Settings, Time};
+use super::settings::{AgentId, AgentSet, CallId, Epoch, Settings, Time};
 use super::step::{Disconnect, Ending, Input, Output};
 use crate::reliability::Reliability;
 use crate::seq::Seq;
@@ -97,10 +102,13 @@ impl Core {
             Input::Replied {
                 epoch,
                 call,
-                committed,
-            } => {
-                self.on_replied(epoch, call, committed);
-            }
+                answer,
+            } => self.on_replied(epoch, call, answer),
+            Input::Failed {
+                epoch,
+                call,
+                is_sent,
+            } => self.on_failed(epoch, call, is_sent),
             Input::Closed {
                 epoch,
                 unsent_from,
@@ -117,6 +125,7 @@ impl Core {
         for lane in self.lanes.iter_mut() {
             lane.batches.seal_if_due(self.now);
         }
+        self.take_up();
         // One whose last call was answered makes place for another.
         self.close_needless();
         self.connect();
@@ -234,6 +243,15 @@ impl Core {
         select::is_idle(&self.agents, self.now, &self.settings)
     }
 
+    /// Whether another dialect is tried at once, if this attempt comes to nothing as
+    /// [`Ending::Misspoken`].
+    #[must_use]
+    pub fn has_other_dialect(&self, epoch: Epoch) -> bool {
+        let mut agents = self.agents.iter();
+        let agent = agents.find(|agent| agent.index_of(epoch).is_some());
+        agent.is_some_and(Agent::has_other_dialect)
+    }
+
     /// What this agent is now.
     #[must_use]
     pub fn state_of(&self, agent: AgentId, now: Time) -> AgentState {
@@ -277,36 +295,6 @@ impl Core {
         }
     }
 
-    fn on_replied(&mut self, epoch: Epoch, id: CallId, committed: bool) {
-        let now = self.now;
-        let Some((id_of_agent, agent)) = agent_of(&mut self.agents, epoch) else {
-            return;
-        };
-        let Some(link) = agent.link_mut(epoch) else {
-            return;
-        };
-        let Some(call) = link.answer(id, now) else {
-            self.break_link(broken(epoch), Some(Disconnect::UnknownCall(id)), None);
-            return;
-        };
-        self.has_answer = true;
-        self.lanes.of_mut(call.batch.level).calls_in_flight -= 1;
-        if committed {
-            let is_first = link.on_acked(&call, now);
-            agent.on_acked(is_first);
-            self.retire(&call.batch, Outcome::Delivered { agent: id_of_agent });
-            return;
-        }
-        agent.on_refused(
-            epoch,
-            call.sent,
-            now,
-            &self.settings.backoff,
-            &mut self.random,
-        );
-        self.give_back(id_of_agent, call, Loss::Rejected);
-    }
-
     /// Ends attempts and connections whose time is up.
     fn expire(&mut self) {
         while let Some((epoch, state)) = self.next_expired() {
@@ -344,34 +332,22 @@ impl Core {
             cause,
         }));
         let calls = link.into_calls();
-        for (id, mut call) in calls {
+        for (id, call) in calls {
             let lane = self.lanes.of_mut(call.batch.level);
             lane.calls_in_flight -= 1;
             if unsent_from.is_some_and(|from| id >= from) {
-                // No byte of it was written, so this try does not count: it cannot be doubled.
-                call.batch.attempts -= 1;
-                lane.batches.put_back(call.batch);
+                lane.batches.put_back(untried(call.batch));
             } else {
                 self.give_back(id_of_agent, call, Loss::Unknown);
             }
         }
-        if select::do_all_rest(&self.agents, self.now) {
-            self.drop_oldest(Reliability::BestEffort, u64::MAX, Loss::Unreachable);
-        }
+        self.drop_unreachable();
     }
 
-    /// A batch that was sent and not acknowledged.
-    fn give_back(&mut self, agent: AgentId, mut call: InFlight, loss: Loss) {
-        let backoff = &self.settings.backoff;
-        let rest = backoff.delay(call.batch.attempts, &mut self.random);
-        call.batch.rest_until = self.now + rest;
-        call.batch.tried = Some(agent);
-        let level = call.batch.level;
-        match level {
-            Reliability::InMemory | Reliability::StoreOnFailure | Reliability::EndToEnd => {
-                self.lanes.of_mut(level).batches.put_back(call.batch);
-            }
-            Reliability::BestEffort => self.retire(&call.batch, Outcome::Lost(loss)),
+    /// Best effort waits for no agent that rests.
+    fn drop_unreachable(&mut self) {
+        if select::do_all_rest(&self.agents, self.now) {
+            self.drop_oldest(Reliability::BestEffort, u64::MAX, Loss::Unreachable);
         }
     }
 
@@ -403,11 +379,7 @@ impl Core {
     fn drop_oldest(&mut self, level: Reliability, bytes: u64, loss: Loss) {
         let mut left = bytes;
         while left > 0 {
-            let batches = &mut self.lanes.of_mut(level).batches;
-            if !batches.is_ready() {
-                batches.seal();
-            }
-            let Some(batch) = batches.pop() else {
+            let Some(batch) = self.lanes.of_mut(level).batches.pop_oldest() else {
                 return;
             };
             left = left.saturating_sub(batch.bytes.into());
@@ -431,7 +403,7 @@ impl Core {
         if self.lanes.is_empty() {
             return;
         }
-        while let Some(agent) = select::to_connect(&self.agents, self.now) {
+        while let Some(agent) = self.to_connect() {
             self.connect_to(agent);
         }
         let aged = self.agents.iter();
@@ -442,6 +414,14 @@ impl Core {
         }
     }
 
+    /// What is to be connected to, for any batch, or for those that wait for another agent.
+    fn to_connect(&self) -> Option<AgentId> {
+        let batches = self.lanes.iter().flat_map(|lane| lane.batches.aside());
+        let unfit = batches.map(|batch| batch.unfit);
+        let mut unfit = std::iter::once(AgentSet::default()).chain(unfit);
+        unfit.find_map(|unfit| select::to_connect(&self.agents, unfit, self.now))
+    }
+
     fn connect_to(&mut self, id: AgentId) {
         let epoch = self.next_epoch;
         if let Some(agent) = self.agents.get_mut(id.index()) {
@@ -449,7 +429,11 @@ impl Core {
             self.connects += 1;
             let link = Link::connecting(epoch, self.now, &self.settings);
             agent.links.push(link);
-            self.outputs.push_back(Output::Connect { agent: id, epoch });
+            self.outputs.push_back(Output::Connect {
+                agent: id,
+                epoch,
+                dialect: agent.dialect,
+            });
         }
     }
 
@@ -462,12 +446,21 @@ impl Core {
             let Some(level) = self.lanes.next_to_send(moment) else {
                 return;
             };
-            let tried = self.lanes.of(level).tried(moment);
+            let batch = self.lanes.of(level).next(moment);
+            let is_unfit = batch.is_some_and(|batch| !batch.unfit.is_empty());
             let (random, settings) = (&mut self.random, &self.settings);
-            let agent = match select::to_send(&mut self.agents, tried, random, now, settings) {
+            let agent = match select::to_send(&mut self.agents, batch, random, now, settings) {
                 Some(Way::Free(agent)) => agent,
                 Some(Way::Full(agent)) => {
                     self.connect_to(agent);
+                    continue;
+                }
+                None if is_unfit => {
+                    // Others need not wait for the agents that this one waits for.
+                    let lane = self.lanes.of_mut(level);
+                    lane.pop(moment)
+                        .into_iter()
+                        .for_each(|batch| lane.batches.set_aside(batch));
                     continue;
                 }
                 None => return,

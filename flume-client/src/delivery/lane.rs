@@ -5,7 +5,7 @@
 
 use super::batch::{Batch, Batches};
 use super::outcome::{Counters, Outcome};
-use super::settings::{AgentId, Settings, Time};
+use super::settings::{Settings, Time};
 use super::window::WindowMode;
 use crate::reliability::Reliability;
 use crate::seq::{SeqRange, SeqSet};
@@ -63,7 +63,7 @@ impl Lane {
     /// Whether a batch of it may be sent now. In the ordered mode the next one goes when the one
     /// before it is answered.
     fn may_send(&self, moment: Moment) -> bool {
-        let is_taken = self.is_ordered && self.calls_in_flight > 0;
+        let is_taken = self.is_ordered && (self.calls_in_flight > 0 || self.batches.has_aside());
         !is_taken && (self.batches.is_ready() || self.takes_open(moment))
     }
 
@@ -88,16 +88,15 @@ impl Lane {
         moment.is_quiet && is_next && self.batches.is_awaited()
     }
 
-    /// The agent that had the batch that is to be sent, and did not acknowledge it.
-    pub(super) fn tried(&self, moment: Moment) -> Option<AgentId> {
+    /// The batch that is to be sent.
+    pub(super) fn next(&self, moment: Moment) -> Option<&Batch> {
         if self.takes_open(moment) {
-            return None;
+            return self.batches.open();
         }
-        let next = match self.is_ordered {
+        match self.is_ordered {
             true => self.batches.first(),
             false => self.batches.first_rested(moment.now),
-        };
-        next.and_then(|batch| batch.tried)
+        }
     }
 
     /// Takes out the batch that is to be sent.

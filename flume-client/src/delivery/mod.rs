@@ -41,6 +41,6 @@ pub use self::backoff::Backoff;
 pub use self::batch::Batch;
 pub use self::core::Core;
 pub use self::outcome::{Counters, Loss, Lost, Outcome};
-pub use self::settings::{AgentId, CallId, Epoch, Rank, Selection, Settings, Time};
-pub use self::step::{Disconnect, Ending, Input, Output};
+pub use self::settings::{AgentId, AgentSet, CallId, Epoch, Rank, Selection, Settings, Time};
+pub use self::step::{Answer, Disconnect, Ending, Input, Output};
 pub use self::window::WindowMode;

@@ -4,8 +4,9 @@
 //! [`Selection`] says.
 
 use super::agent::Agent;
+use super::batch::Batch;
 use super::link::Link;
-use super::settings::{AgentId, Selection, Settings, Time};
+use super::settings::{AgentId, AgentSet, Selection, Settings, Time};
 
 /// The groups, the most preferred first.
 fn groups(agents: &[Agent]) -> impl Iterator<Item = &[Agent]> {
@@ -13,10 +14,12 @@ fn groups(agents: &[Agent]) -> impl Iterator<Item = &[Agent]> {
 }
 
 /// What is to be connected to: an agent of the first group that may be, unless one of a group before
-/// it may be used, or is being connected to and not late.
-pub(super) fn to_connect(agents: &[Agent], now: Time) -> Option<AgentId> {
+/// it may be used, or is being connected to and not late. As if there were none of those that are
+/// `unfit` for what waits.
+pub(super) fn to_connect(agents: &[Agent], unfit: AgentSet, now: Time) -> Option<AgentId> {
     for group in groups(agents) {
-        let mut rested = group.iter().filter(|agent| !agent.is_resting(now));
+        let fit = group.iter().filter(|agent| !unfit.contains(agent.id));
+        let mut rested = fit.filter(|agent| !agent.is_resting(now));
         let mut idle = rested.clone().filter(|agent| agent.is_unconnected());
         if let Some(agent) = idle.next() {
             return Some(agent.id);
@@ -39,23 +42,27 @@ pub(super) enum Way {
 }
 
 /// An agent of the first group that has a usable one, if a window has room. The one that the batch was
-/// sent to before, in vain, comes after all others that have room.
+/// sent to before, in vain, comes after all others that have room; one that finds it unacceptable does
+/// not count.
 ///
 /// One that failed and has not acknowledged anything since is on trial: when its window is full, the
 /// next group is used, so that an agent that answers handshakes but no calls costs one window for
 /// each of its rests.
 pub(super) fn to_send(
     agents: &mut [Agent],
-    tried: Option<AgentId>,
+    batch: Option<&Batch>,
     random: &mut fastrand::Rng,
     now: Time,
     settings: &Settings,
 ) -> Option<Way> {
+    let tried = batch.and_then(|batch| batch.tried);
+    let unfit = batch.map(|batch| batch.unfit).unwrap_or_default();
     let mut last_resort = None;
     for group in agents.chunk_by_mut(|one, other| one.rank.group == other.rank.group) {
         let mut is_waited_for = false;
         let mut further = None;
-        for agent in group.iter_mut().filter(|agent| agent.is_usable(now)) {
+        let fit = group.iter_mut().filter(|agent| !unfit.contains(agent.id));
+        for agent in fit.filter(|agent| agent.is_usable(now)) {
             if agent.has_room(settings) {
                 last_resort = last_resort.or(tried.filter(|tried| *tried == agent.id));
                 continue;
@@ -69,7 +76,7 @@ pub(super) fn to_send(
         }
         let is_free = |agent: &Agent| {
             let has_room = agent.is_usable(now) && agent.has_room(settings);
-            has_room && Some(agent.id) != tried
+            has_room && Some(agent.id) != tried && !unfit.contains(agent.id)
         };
         if let Some(agent) = choose(group, is_free, settings.selection, random) {
             return Some(Way::Free(agent));
@@ -145,7 +152,13 @@ pub(super) fn spares(agents: &[Agent], now: Time) -> impl Iterator<Item = AgentI
 
 /// Whether no agent may be used or connected to.
 pub(super) fn do_all_rest(agents: &[Agent], now: Time) -> bool {
-    agents.iter().all(|agent| agent.is_resting(now))
+    do_others_rest(agents, AgentSet::default(), now)
+}
+
+/// Whether none may but those that are unfit.
+pub(super) fn do_others_rest(agents: &[Agent], unfit: AgentSet, now: Time) -> bool {
+    let mut fit = agents.iter().filter(|agent| !unfit.contains(agent.id));
+    fit.all(|agent| agent.is_resting(now))
 }
 
 #[cfg(test)]
@@ -157,8 +170,12 @@ mod tests {
         let agents = weights.iter().enumerate();
         let mut group: Vec<Agent> = agents
             .map(|(index, weight)| {
-                let (group, weight) = (0, *weight);
-                Agent::new(AgentId::new(index), Rank { group, weight })
+                let weight = *weight;
+                let rank = Rank {
+                    weight,
+                    ..Rank::alone(0)
+                };
+                Agent::new(AgentId::new(index), rank)
             })
             .collect();
         let mut random = fastrand::Rng::with_seed(1);

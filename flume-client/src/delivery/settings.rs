@@ -32,6 +32,37 @@ impl AgentId {
     }
 }
 
+/// Some of the agents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AgentSet(u64);
+
+impl AgentSet {
+    /// As many as there can be: a batch that waits holds a set of them.
+    pub const AGENTS_MAX: usize = 64;
+
+    /// Whether this one is among them.
+    #[must_use]
+    pub const fn contains(self, agent: AgentId) -> bool {
+        self.0 & Self::bit(agent) != 0
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub const fn with(self, agent: AgentId) -> Self {
+        Self(self.0 | Self::bit(agent))
+    }
+
+    const fn bit(agent: AgentId) -> u64 {
+        1 << (agent.0 % Self::AGENTS_MAX as u32)
+    }
+}
+
 /// A call on a connection, which has a number of its own on it. Flume's protocols, Avro and Thrift,
 /// carry 32 bits with a sign for it and give them back with the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,7 +115,7 @@ pub enum Selection {
     Random,
 }
 
-/// Where an agent stands among the others.
+/// What is known of an agent before it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rank {
     /// Agents of one group share the batches. A later group is used while no agent of those before
@@ -92,14 +123,26 @@ pub struct Rank {
     pub group: u32,
     /// The share of the batches of its group, beside the weights of the others. At least 1.
     pub weight: u32,
+    /// In how many ways its source may speak its protocol, which only trying them tells. At least 1.
+    pub dialects: u32,
 }
 
 impl Rank {
+    /// That of an agent which shares nothing with others, and has one dialect.
+    #[must_use]
+    pub const fn alone(group: u32) -> Self {
+        Self {
+            group,
+            weight: 1,
+            dialects: 1,
+        }
+    }
+
     /// Those of `agents` agents that share nothing: each is a group, in order of preference.
     #[must_use]
     pub fn in_order(agents: usize) -> Vec<Self> {
         let groups = 0..u32::try_from(agents).unwrap_or(u32::MAX);
-        groups.map(|group| Self { group, weight: 1 }).collect()
+        groups.map(Self::alone).collect()
     }
 }
 

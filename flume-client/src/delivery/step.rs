@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::outcome::Outcome;
-use super::settings::{AgentId, CallId, Epoch};
+use super::settings::{AgentId, CallId, Epoch, Time};
 use crate::reliability::Reliability;
 use crate::seq::{Seq, SeqRange};
 
@@ -64,8 +64,18 @@ pub enum Input<'a> {
         epoch: Epoch,
         /// The call.
         call: CallId,
-        /// Whether the agent committed the batch. Every other answer is a refusal.
-        committed: bool,
+        /// What the agent says of the batch.
+        answer: Answer,
+    },
+    /// A call came to nothing, of a connection that gets no more calls. Those that are under way on it
+    /// may still be answered.
+    Failed {
+        /// The connection.
+        epoch: Epoch,
+        /// The call.
+        call: CallId,
+        /// Whether it was begun to be sent: then the agent may have it.
+        is_sent: bool,
     },
     /// A connection attempt failed, or a connection ended, for whatever reason.
     Closed {
@@ -108,11 +118,48 @@ pub enum Input<'a> {
     Tick,
 }
 
+/// What an agent says of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It has it.
+    Committed,
+    /// It does not, or nobody knows: it is to be tried again later.
+    Refused {
+        /// No earlier than after this, as the agent asks for; of a longer one than
+        /// [`REST_MAX`](Self::REST_MAX), that.
+        after: Time,
+    },
+    /// Likewise, and the events may be the reason. From the fifth time on that the batch is refused
+    /// it is halved, so that an event of which no agent can make anything stands alone at the end.
+    Doubtful {
+        /// Bytes of the first half of its events, [`Batch::half`] of them.
+        half_bytes: u32,
+    },
+    /// It has nothing of it, and never will: the events are the reason. Another agent is asked; then
+    /// the batch is halved; a single event that each agent finds unacceptable is lost.
+    Unacceptable {
+        /// Likewise.
+        half_bytes: u32,
+    },
+    /// It has nothing of it, and takes none of this client before a person has mended something.
+    Blocked,
+}
+
+impl Answer {
+    /// The longest that an agent can ask to be left alone, a fifth more or less.
+    pub const REST_MAX: Time = Time::from_secs(300);
+    /// A refusal by an agent that asks for nothing more.
+    pub const REFUSED: Self = Self::Refused { after: Time::ZERO };
+}
+
 /// How a connection ended, or an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// It broke, or there was none: that may pass by itself.
     Broken,
+    /// The handshake came to nothing, as it does if the agent speaks another dialect: the next one is
+    /// tried at once, if there is one. After the last it is as if it broke.
+    Misspoken,
     /// The handshake was answered by something that is no agent, or none of ours: if that happens
     /// twice in a row, only a person can mend it.
     Foreign,
@@ -127,6 +174,8 @@ pub enum Output {
         agent: AgentId,
         /// The attempt's number.
         epoch: Epoch,
+        /// Which of its dialects is to be spoken, from 0.
+        dialect: u32,
     },
     /// Send a batch.
     Send {

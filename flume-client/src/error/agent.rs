@@ -6,8 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::agent_url::AgentUrl;
+use crate::delivery::Ending;
 use crate::wire::avro::frame::FrameError;
 use crate::wire::avro::session::SessionError;
+#[cfg(feature = "compression")]
+use crate::wire::deflate::DeflateError;
+use crate::wire::thrift::event::EncodeError;
+use crate::wire::thrift::session as thrift;
 
 /// Why an agent is not used, or was not.
 #[derive(thiserror::Error)]
@@ -41,16 +46,16 @@ pub enum AgentError {
     /// A connection was accepted, and the handshake was not answered within the request timeout.
     #[error(
         "the agent accepted the connection and did not answer the handshake within {0:?}: it hangs, \
-         or the port is not that of an Avro source"
+         or the port is that of another kind of source"
     )]
     HandshakeTimeout(Duration),
     /// The peer closed the connection, or reset it, instead of answering the handshake. Flume does
     /// so at each of its ports that is no plain Avro source.
     #[error(
         "the peer closed the connection before it answered the handshake: the port may be that of \
-         another kind of source (Thrift, netcat, syslog), of an Avro source with TLS (ssl = true) or \
-         compression (compression-type = deflate), neither of which this client speaks, or of one \
-         whose ipFilter refuses this host"
+         another kind of source (Avro, Thrift, HTTP, netcat, syslog), of one with TLS (ssl = true) or \
+         compression (compression-type = deflate) or without, which the address must say (avro+deflate://), \
+         or of one whose ipFilter refuses this host"
     )]
     ClosedInHandshake,
     /// A batch was not answered within the request timeout. It may be stored.
@@ -59,10 +64,20 @@ pub enum AgentError {
     /// The peer does not speak Avro RPC as Flume does.
     #[error("{}{}", .0, where_to_look(.0))]
     Protocol(#[from] SessionError),
+    /// The peer does not speak Thrift as Flume does.
+    #[error("{0}; check that the port belongs to a Thrift source")]
+    Thrift(#[from] thrift::SessionError),
+    /// What the peer sent is not compressed as it should be.
+    #[cfg(feature = "compression")]
+    #[error(transparent)]
+    Deflate(#[from] DeflateError),
+    /// A batch cannot be put as the agent's protocol has it. Nothing of it was sent.
+    #[error("a batch cannot be sent to this agent: {0}")]
+    Encode(#[from] EncodeError),
     /// The agent answered a call that is not under way.
     #[error(
-        "the agent answered call {serial}, which is not under way; check that the port belongs to \
-         an Avro source"
+        "the agent answered call {serial}, which is not under way; check what kind of source the port \
+         belongs to"
     )]
     UnexpectedSerial {
         /// The serial number of the reply.
@@ -74,13 +89,13 @@ pub enum AgentError {
     /// The connection broke.
     #[error("the connection broke: {}", said(.0))]
     Io(#[from] io::Error),
-    /// The agent answered FAILED or UNKNOWN.
+    /// The agent answered FAILED, ERROR or UNKNOWN.
     #[error(
         "the agent refused a batch with {status}: its channel is full, takes no batch of that size \
          (transactionCapacity, 100 by default), or an interceptor failed; its log tells which"
     )]
     Refused {
-        /// `FAILED` or `UNKNOWN`.
+        /// `FAILED`, `ERROR` or `UNKNOWN`.
         status: &'static str,
     },
     /// The agent answered with an exception.
@@ -89,9 +104,21 @@ pub enum AgentError {
 }
 
 impl AgentError {
+    /// What it says of an attempt that it ends.
+    pub(crate) fn ending(&self) -> Ending {
+        match self {
+            Self::Protocol(_) => Ending::Foreign,
+            // A source closes the connection of who speaks another dialect.
+            Self::Thrift(_) | Self::ClosedInHandshake => Ending::Misspoken,
+            #[cfg(feature = "compression")]
+            Self::Deflate(_) => Ending::Misspoken,
+            _ => Ending::Broken,
+        }
+    }
+
     /// Whether it is nothing that passes by itself: the peer speaks something else.
     pub(crate) fn is_foreign(&self) -> bool {
-        matches!(self, Self::Protocol(_))
+        self.ending() == Ending::Foreign
     }
 
     /// The message, to stand after the agent's address: it does not name that once more.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::backlog::{Backlog, Item};
 use crate::config::Config;
-use crate::delivery::{AgentId, AgentState, Core, Input, Outcome, Output, WindowMode};
+use crate::delivery::{AgentId, AgentState, Core, Epoch, Input, Outcome, Output, WindowMode};
 use crate::error::AgentError;
 use crate::queue::{Chunk, OpenedSpool, Unacked};
 use crate::reliability::{PerLevel, Reliability};
@@ -235,6 +235,11 @@ impl Dispatch {
         let backlogs = self.backlogs().filter_map(Backlog::deadline);
         let backlogs = backlogs.filter(|_| !self.is_stopped);
         core.into_iter().chain(backlogs).min()
+    }
+
+    /// Whether the attempt is followed by one in another dialect, if it comes to nothing.
+    pub(super) fn has_other_dialect(&self, epoch: Epoch) -> bool {
+        self.core.has_other_dialect(epoch)
     }
 
     /// Whether the core's time has come.

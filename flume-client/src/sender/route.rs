@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::dispatch::Dispatch;
 use crate::config::Config;
-use crate::delivery::{AgentId, CallId, Disconnect, Ending, Epoch, Input, Output};
+use crate::delivery::{AgentId, Answer, Batch, CallId, Disconnect, Ending, Epoch, Input, Output};
 use crate::error::AgentError;
 use crate::queue::{Chunk, OpenedSpool};
 use crate::reliability::Reliability;
+use crate::seq::SeqRange;
 use crate::situations::reached;
 use crate::transport::{Link, Network, Progress, Verdict};
 
@@ -38,8 +39,15 @@ struct Attempt<L> {
     link: L,
     /// The handshake was answered.
     is_open: bool,
-    /// Calls that were handed to it and not answered, and when: few, as the window is small.
-    unanswered: Vec<(CallId, Instant)>,
+    /// Calls that were handed to it and not answered: few, as the window is small.
+    unanswered: Vec<Unanswered>,
+}
+
+#[derive(Clone, Copy)]
+struct Unanswered {
+    call: CallId,
+    batch: Batch,
+    sent: Instant,
 }
 
 /// How much there is of an agent now.
@@ -163,8 +171,13 @@ impl<N: Network> Route<N> {
 
     fn carry_out_one(&mut self, order: Output) {
         match order {
-            Output::Connect { agent, epoch } => {
-                let attempt = self.network.connect(agent).map(|link| Attempt {
+            Output::Connect {
+                agent,
+                epoch,
+                dialect,
+            } => {
+                let link = self.network.connect(agent, dialect);
+                let attempt = link.map(|link| Attempt {
                     agent,
                     link,
                     is_open: false,
@@ -175,7 +188,8 @@ impl<N: Network> Route<N> {
             Output::Send { epoch, call, batch } => {
                 if let Some(attempt) = self.attempts.get_mut(&epoch) {
                     attempt.link.send(call, batch);
-                    attempt.unanswered.push((call, self.network.now()));
+                    let sent = self.network.now();
+                    attempt.unanswered.push(Unanswered { call, batch, sent });
                 }
             }
             Output::Disconnect {
@@ -235,7 +249,7 @@ impl<N: Network> Route<N> {
         let Some(attempt) = self.attempts.get_mut(&epoch) else {
             return;
         };
-        let (agent, news) = (attempt.agent, &mut self.dispatch.news);
+        let agent = attempt.agent;
         match progress {
             Progress::Connected => self.step(now, Input::Connected { epoch }),
             Progress::Opened => {
@@ -245,51 +259,83 @@ impl<N: Network> Route<N> {
             Progress::Answered { call, verdict } => {
                 // A reply to nothing ends the connection, by the core's word.
                 let unanswered = &mut attempt.unanswered;
-                if let Some(place) = unanswered.iter().position(|(sent, _)| *sent == call) {
-                    let (_, sent) = unanswered.remove(place);
-                    let took = now.saturating_duration_since(sent);
+                let place = unanswered.iter().position(|it| it.call == call);
+                let answered = place.map(|place| unanswered.remove(place));
+                if let Some(answered) = answered {
+                    let took = now.saturating_duration_since(answered.sent);
                     self.round_trips.push((agent, took));
                 }
-                let committed = matches!(verdict, Verdict::Committed);
-                if let Verdict::Refused(error) = verdict {
-                    reached!("an agent refuses a batch");
-                    news.errors.push((agent, error));
-                }
-                self.step(
-                    now,
-                    Input::Replied {
-                        epoch,
-                        call,
-                        committed,
-                    },
-                );
+                let answer = self.answer(agent, verdict, answered.map(|it| it.batch));
+                let replied = Input::Replied {
+                    epoch,
+                    call,
+                    answer,
+                };
+                self.step(now, replied);
             }
             Progress::Ended { error, unsent_from } => {
-                // Later on it is an agent that went wrong, which may pass.
-                let error_is_foreign = error.is_foreign() && !attempt.is_open;
-                match attempt.is_open && attempt.unanswered.is_empty() {
-                    true => {
-                        reached!("an idle connection ends");
-                        news.quiet_ends.push((agent, error));
-                    }
-                    false => {
-                        reached!("a connection ends with calls under way");
-                        news.errors.push((agent, error));
-                    }
-                }
-                self.attempts.remove(&epoch);
-                let ending = match error_is_foreign {
-                    true => Ending::Foreign,
-                    false => Ending::Broken,
-                };
-                let closed = Input::Closed {
-                    epoch,
-                    unsent_from,
-                    ending,
-                };
-                self.step(now, closed);
+                self.on_ended(now, epoch, error, unsent_from);
             }
         }
+    }
+
+    /// What the core is told of what an agent says.
+    fn answer(&mut self, agent: AgentId, verdict: Verdict, batch: Option<Batch>) -> Answer {
+        let (answer, error) = match verdict {
+            Verdict::Committed => return Answer::Committed,
+            Verdict::Refused(error) => (Answer::REFUSED, error),
+            Verdict::Unacceptable(error) => {
+                reached!("a batch is unacceptable");
+                let half_bytes = batch.map_or(0, |batch| self.half_bytes(&batch));
+                (Answer::Unacceptable { half_bytes }, error)
+            }
+            Verdict::Blocked(error) => (Answer::Blocked, error),
+        };
+        reached!("an agent refuses a batch");
+        self.dispatch.news.errors.push((agent, error));
+        answer
+    }
+
+    /// Bytes of the first half of a batch's events.
+    fn half_bytes(&self, batch: &Batch) -> u32 {
+        let half = SeqRange::of(batch.first, batch.half().into());
+        let slices = self.dispatch.unacked[batch.level].slices(half);
+        slices.map(|slice| slice.len() as u32).sum()
+    }
+
+    fn on_ended(
+        &mut self,
+        now: Instant,
+        epoch: Epoch,
+        error: AgentError,
+        unsent_from: Option<CallId>,
+    ) {
+        let Some(attempt) = self.attempts.remove(&epoch) else {
+            return;
+        };
+        let agent = attempt.agent;
+        // Later on it is an agent that went wrong, which may pass.
+        let ending = match attempt.is_open {
+            true => Ending::Broken,
+            false => error.ending(),
+        };
+        let has_other_dialect = self.dispatch.has_other_dialect(epoch);
+        let news = &mut self.dispatch.news;
+        if attempt.is_open && attempt.unanswered.is_empty() {
+            reached!("an idle connection ends");
+            news.quiet_ends.push((agent, error));
+        } else if ending == Ending::Misspoken && has_other_dialect {
+            reached!("another dialect is tried");
+        } else {
+            reached!("a connection ends with calls under way");
+            news.errors.push((agent, error));
+        }
+        let closed = Input::Closed {
+            epoch,
+            unsent_from,
+            ending,
+        };
+        self.step(now, closed);
     }
 }
 

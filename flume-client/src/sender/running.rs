@@ -165,7 +165,7 @@ mod tests {
             Instant::now()
         }
 
-        fn connect(&self, _: AgentId) -> Option<Self> {
+        fn connect(&self, _: AgentId, _: u32) -> Option<Self> {
             panic!("on purpose");
         }
     }

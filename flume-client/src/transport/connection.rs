@@ -3,10 +3,9 @@
 //! Moves bytes between the [`Stream`] and the [`Session`], and puts envelopes around the stored
 //! events: one vectored write takes heads and event slices as they lie in memory.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use tokio::io::ReadBuf;
 
-use super::network::{Link, Network, Progress};
-use super::session::{Envelope, Heard, Session};
-use super::stream::Stream;
+use super::network::{Link, Network, Progress, Verdict};
+use super::outbox::{Outbox, Outgoing};
+use super::session::{Heard, Session};
+use super::stream::{Layers, Socket, Stream};
 use super::tcp::{self, Means};
 use crate::agent_url::AgentUrl;
 use crate::clock;
@@ -27,7 +27,7 @@ use crate::error::AgentError;
 use crate::queue::Unacked;
 use crate::reliability::PerLevel;
 
-type Connecting = Pin<Box<dyn Future<Output = Result<Stream, AgentError>> + Send>>;
+type Connecting = Pin<Box<dyn Future<Output = Result<Socket, AgentError>> + Send>>;
 
 /// Sockets to the agents of a client.
 #[derive(Clone)]
@@ -53,10 +53,9 @@ impl Network for Sockets {
         clock::slept()
     }
 
-    fn connect(&self, agent: AgentId) -> Option<Connection> {
+    fn connect(&self, agent: AgentId, dialect: u32) -> Option<Connection> {
         let url = self.config.agents.get(agent.index())?.clone();
-        let timeout = self.config.delivery.connect_timeout;
-        Some(Connection::new(url, &self.means, timeout))
+        Some(Connection::new(url, dialect, &self.means, &self.config))
     }
 }
 
@@ -81,12 +80,11 @@ pub(crate) struct Connection {
 }
 
 enum State {
-    Connecting(Connecting),
+    /// What is to be around the socket, too.
+    Connecting(Connecting, Layers),
     Connected(Stream),
 }
 
-/// Most slices handed to one write.
-const SLICES_MAX: usize = 64;
 /// Bytes read at once: replies are a few bytes each.
 const READ_BYTES: usize = 4 * 1024;
 
@@ -119,12 +117,16 @@ impl Link for Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(agent: AgentUrl, means: &Means, connect_timeout: Duration) -> Self {
-        let (session, greeting) = Session::start();
+    /// An attempt. `dialect` is the number of one that the agent may speak, from 0.
+    pub(crate) fn new(agent: AgentUrl, dialect: u32, means: &Means, config: &Config) -> Self {
+        let dialect = agent.dialects().get(dialect as usize).copied();
+        let (session, greeting) = Session::start(&agent, dialect);
+        let layers = Layers::of(&agent, config);
         let resolved = Arc::<AtomicBool>::default();
-        let connecting = tcp::connect(agent, means.clone(), connect_timeout, resolved.clone());
+        let timeout = config.delivery.connect_timeout;
+        let connecting = tcp::connect(agent, means.clone(), timeout, resolved.clone());
         Self {
-            state: State::Connecting(Box::pin(connecting)),
+            state: State::Connecting(Box::pin(connecting), layers),
             resolved,
             session,
             outbox: Outbox::starting_with(greeting),
@@ -150,10 +152,10 @@ impl Connection {
         unacked: &PerLevel<Unacked>,
     ) -> Result<Option<Progress>, AgentError> {
         let stream = match &mut self.state {
-            State::Connecting(connecting) => match connecting.as_mut().poll(context) {
+            State::Connecting(connecting, layers) => match connecting.as_mut().poll(context) {
                 Poll::Pending => return Ok(None),
-                Poll::Ready(stream) => {
-                    self.state = State::Connected(stream?);
+                Poll::Ready(socket) => {
+                    self.state = State::Connected(layers.around(socket?));
                     return Ok(Some(Progress::Connected));
                 }
             },
@@ -161,6 +163,11 @@ impl Connection {
         };
         // Answers first: what is sent because of them goes out in one write.
         loop {
+            if let Some((call, error)) = self.outbox.unfit.pop_front() {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                let verdict = Verdict::Unacceptable(error.into());
+                return Ok(Some(Progress::Answered { call, verdict }));
+            }
             if self.unread {
                 if let Some(heard) = self.session.poll()? {
                     return self.on_heard(heard).map(Some);
@@ -171,7 +178,8 @@ impl Connection {
             let mut buffer = ReadBuf::new(&mut bytes);
             match stream.poll_read(context, &mut buffer) {
                 Poll::Pending if self.write_error.is_some() => return Ok(None),
-                Poll::Pending => match self.outbox.write(stream, context, unacked) {
+                Poll::Pending => match self.outbox.write(stream, &self.session, context, unacked) {
+                    Ok(_) if !self.outbox.unfit.is_empty() => continue,
                     Ok(has_sent) => {
                         let is_unconfirmed = std::mem::take(&mut self.is_unconfirmed);
                         if is_unconfirmed && !has_sent && self.unanswered > 0 {
@@ -179,11 +187,11 @@ impl Connection {
                         }
                         return Ok(None);
                     }
-                    Err(error) if is_by_peer(&error) => {
+                    Err(AgentError::Io(error)) if is_by_peer(&error) => {
                         self.write_error = Some(error);
                         continue;
                     }
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(error),
                 },
                 Poll::Ready(read) => read?,
             }
@@ -235,130 +243,8 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("session", &self.session)
-            .field("outbox", &self.outbox.queue.len())
+            .field("outbox", &self.outbox.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// Frames that are not wholly written, oldest first.
-struct Outbox {
-    queue: VecDeque<Outgoing>,
-    /// Bytes of the first one that are written.
-    written: usize,
-}
-
-/// A message: bytes, and those of a batch's events in them if it is a call.
-struct Outgoing {
-    envelope: Envelope,
-    call: Option<(CallId, Batch)>,
-}
-
-impl Outgoing {
-    fn greeting(head: Vec<u8>) -> Self {
-        Self {
-            envelope: Envelope { head, tail: &[] },
-            call: None,
-        }
-    }
-
-    fn call(call: CallId, batch: Batch, envelope: Envelope) -> Self {
-        Self {
-            envelope,
-            call: Some((call, batch)),
-        }
-    }
-
-    fn len(&self) -> usize {
-        let events = self.call.map_or(0, |(_, batch)| batch.bytes as usize);
-        self.envelope.head.len() + events + self.envelope.tail.len()
-    }
-
-    fn slices<'a>(&'a self, unacked: &'a PerLevel<Unacked>) -> impl Iterator<Item = &'a [u8]> {
-        let events = self.call.iter();
-        let events = events.flat_map(|(_, batch)| unacked[batch.level].slices(batch.range()));
-        let Envelope { head, tail } = &self.envelope;
-        std::iter::once(head.as_slice())
-            .chain(events)
-            .chain([*tail])
-    }
-}
-
-impl Outbox {
-    fn starting_with(greeting: Vec<u8>) -> Self {
-        Self {
-            queue: VecDeque::from([Outgoing::greeting(greeting)]),
-            written: 0,
-        }
-    }
-
-    fn push(&mut self, outgoing: Outgoing) {
-        self.queue.push_back(outgoing);
-    }
-
-    fn holds(&self, call: CallId) -> bool {
-        self.queue
-            .iter()
-            .any(|outgoing| outgoing.call.is_some_and(|(held, _)| held == call))
-    }
-
-    /// The first call of which no byte is written.
-    fn unsent_from(&self) -> Option<CallId> {
-        let begun = usize::from(self.written > 0);
-        let unsent = self
-            .queue
-            .iter()
-            .skip(begun)
-            .filter_map(|outgoing| outgoing.call);
-        unsent.map(|(call, _)| call).min()
-    }
-
-    /// Writes until the socket takes no more. Says whether it took any.
-    fn write(
-        &mut self,
-        stream: &Stream,
-        context: &mut Context<'_>,
-        unacked: &PerLevel<Unacked>,
-    ) -> io::Result<bool> {
-        let mut has_sent = false;
-        while !self.queue.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let mut count = 0;
-            for (place, bytes) in slices.iter_mut().zip(self.unwritten(unacked)) {
-                *place = IoSlice::new(bytes);
-                count += 1;
-            }
-            let unwritten = slices.get(..count).unwrap_or_default();
-            match stream.poll_send(context, unwritten) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(written) => self.advance(written?),
-            }
-            has_sent = true;
-        }
-        Ok(has_sent)
-    }
-
-    /// What is left to write, as it lies in memory.
-    fn unwritten<'a>(&'a self, unacked: &'a PerLevel<Unacked>) -> impl Iterator<Item = &'a [u8]> {
-        let outgoing = self.queue.iter();
-        let mut written = self.written;
-        outgoing
-            .flat_map(|outgoing| outgoing.slices(unacked))
-            .filter_map(move |bytes| {
-                let start = written.min(bytes.len());
-                written -= start;
-                bytes.get(start..).filter(|rest| !rest.is_empty())
-            })
-    }
-
-    fn advance(&mut self, written: usize) {
-        self.written += written;
-        while let Some(first) = self.queue.front()
-            && self.written >= first.len()
-        {
-            self.written -= first.len();
-            self.queue.pop_front();
-        }
     }
 }
 
@@ -372,6 +258,8 @@ mod tests {
     use super::super::names::Names;
     use super::super::stream::{confirms, sends};
     use super::*;
+    use crate::client::Client;
+    use crate::delivery::AgentSet;
     use crate::queue::Chunk;
     use crate::reliability::Reliability;
     use crate::seq::Seq;
@@ -385,7 +273,8 @@ mod tests {
             names: Names::start(&[], 0).unwrap(),
             spool: None,
         };
-        Connection::new(url.parse().unwrap(), &means, Duration::from_secs(5))
+        let config = Client::builder().agent(url).check().unwrap();
+        Connection::new(url.parse().unwrap(), 0, &means, &config)
     }
 
     #[test]
@@ -422,6 +311,7 @@ mod tests {
             attempts: 1,
             rest_until: Duration::ZERO,
             tried: None,
+            unfit: AgentSet::default(),
         };
         connection.send(CallId::new(number), batch);
     }

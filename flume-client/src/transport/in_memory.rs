@@ -123,7 +123,7 @@ impl Network for Arc<InMemory> {
         clock::now()
     }
 
-    fn connect(&self, _: AgentId) -> Option<InMemoryLink> {
+    fn connect(&self, _: AgentId, _: u32) -> Option<InMemoryLink> {
         Some(InMemoryLink {
             agents: self.clone(),
             coming: VecDeque::from([Progress::Connected, Progress::Opened]),

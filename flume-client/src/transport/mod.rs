@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`network`](Network) | what the sender sees of it |
 //! | [`connection`](Sockets) | one connection, from look-up to its end, whatever it speaks over whatever |
+//! | `outbox` | what it is still to send |
 //! | `session` | what is spoken: one case for each protocol |
 //! | `stream` | what carries its bytes: one case for each kind |
+//! | `layered` | what is compressed |
 //! | `tcp`, [`names`](Names) | name look-up and connecting |
 //! | `in_memory` | what stands in for agents in tests of services |
 //! | [`runtime`](ClientRuntime) | the runtime of the client's thread |
@@ -13,8 +15,11 @@
 mod connection;
 #[cfg(feature = "test")]
 mod in_memory;
+#[cfg(feature = "compression")]
+mod layered;
 mod names;
 mod network;
+mod outbox;
 mod runtime;
 mod session;
 mod stream;

@@ -22,8 +22,9 @@ pub(crate) trait Network: Clone {
         Duration::ZERO
     }
 
-    /// Begins to connect to an agent. `None`: there is none with this id.
-    fn connect(&self, agent: AgentId) -> Option<Self::Link>;
+    /// Begins to connect to an agent, to speak this dialect of its protocol. `None`: there is none with
+    /// this id.
+    fn connect(&self, agent: AgentId, dialect: u32) -> Option<Self::Link>;
 }
 
 /// A connection to an agent, from look-up to its end. It is closed when it is dropped. What the
@@ -63,4 +64,8 @@ pub(crate) enum Verdict {
     Committed,
     /// It does not, or nobody knows; others may be tried.
     Refused(AgentError),
+    /// It does not, and never will: the events are the reason.
+    Unacceptable(AgentError),
+    /// It does not, and takes none of this client before a person has mended something.
+    Blocked(AgentError),
 }

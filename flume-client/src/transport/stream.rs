@@ -1,4 +1,4 @@
-//! [`Stream`]: the bytes of a connection, both ways.
+//! [`Stream`]: the bytes of a connection, both ways, and the [`Socket`] that they end in.
 //!
 //! Sending raises no signal if the peer is gone. A vectored write to a socket whose peer has closed
 //! it raises `SIGPIPE`, which ends a process that has not said otherwise, as services in C and C++
@@ -12,7 +12,14 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+#[cfg(feature = "compression")]
+use super::layered::{Layer, Layered};
+use crate::agent_url::AgentUrl;
+use crate::config::Config;
+use crate::error::AgentError;
 use crate::fork::NotInherited;
+#[cfg(feature = "compression")]
+use crate::wire::deflate::Deflate;
 
 #[cfg(test)]
 thread_local! {
@@ -32,15 +39,104 @@ pub(super) fn sends() -> u32 {
     SENDS.get()
 }
 
-/// What carries the bytes of a connection to an agent. A forked process has none of it.
+/// What carries the bytes of a connection to an agent.
 #[derive(Debug)]
 pub(super) enum Stream {
-    Tcp(NotInherited<TcpStream>),
+    Plain(Socket),
+    #[cfg(feature = "compression")]
+    Layered(Box<Layered>),
 }
 
 impl Stream {
-    pub(super) fn of_socket(socket: TcpStream) -> Self {
-        Self::Tcp(NotInherited::of(socket))
+    /// Sends as much as it takes, and says how many bytes. If that is none, the context is woken
+    /// when it takes some.
+    pub(super) fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<Result<usize, AgentError>> {
+        match self {
+            Self::Plain(socket) => socket.poll_send(context, slices).map_err(AgentError::Io),
+            #[cfg(feature = "compression")]
+            Self::Layered(layered) => layered.poll_send(context, slices),
+        }
+    }
+
+    /// Sends what layers took and keep back. If not all of it is gone, the context is woken when it
+    /// can go on.
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), AgentError>> {
+        let _ = &context;
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            #[cfg(feature = "compression")]
+            Self::Layered(layered) => layered.poll_flush(context),
+        }
+    }
+
+    /// Reads what has come; nothing if the peer has ended it.
+    pub(super) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<Result<(), AgentError>> {
+        match self {
+            Self::Plain(socket) => socket.poll_read(context, buffer).map_err(AgentError::Io),
+            #[cfg(feature = "compression")]
+            Self::Layered(layered) => layered.poll_read(context, buffer),
+        }
+    }
+
+    /// See [`Socket::confirm`].
+    pub(super) fn confirm(&self) {
+        self.socket().confirm();
+    }
+
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            #[cfg(feature = "compression")]
+            Self::Layered(layered) => layered.socket(),
+        }
+    }
+}
+
+/// What is to be around a socket, from the outermost on.
+#[derive(Debug)]
+pub(super) struct Layers(#[cfg(feature = "compression")] Vec<Layer>);
+
+impl Layers {
+    /// As an agent's address says.
+    pub(super) fn of(agent: &AgentUrl, config: &Config) -> Self {
+        let _ = (agent, config);
+        Self(
+            #[cfg(feature = "compression")]
+            match agent.scheme().is_deflated() {
+                true => vec![Layer::Deflate(Box::new(Deflate::new(
+                    config.compression_level,
+                )))],
+                false => Vec::new(),
+            },
+        )
+    }
+
+    /// The bytes of a connection that this socket carries.
+    pub(super) fn around(&mut self, socket: Socket) -> Stream {
+        #[cfg(feature = "compression")]
+        if !self.0.is_empty() {
+            let layers = std::mem::take(&mut self.0);
+            return Stream::Layered(Box::new(Layered::new(socket, layers)));
+        }
+        Stream::Plain(socket)
+    }
+}
+
+/// A socket that is connected to an agent. A forked process has none of it.
+#[derive(Debug)]
+pub(super) struct Socket(NotInherited<TcpStream>);
+
+impl Socket {
+    pub(super) fn of(socket: TcpStream) -> Self {
+        Self(NotInherited::of(socket))
     }
 
     /// Sends as much as it takes, and says how many bytes. If that is none, the context is woken
@@ -50,7 +146,7 @@ impl Stream {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Self::Tcp(socket) = self;
+        let Self(socket) = self;
         loop {
             ready!(socket.poll_write_ready(context))?;
             #[cfg(test)]
@@ -66,14 +162,13 @@ impl Stream {
     /// that it can add that to. Agents up to Flume 1.9 (Netty 3) leave Nagle's algorithm on: while one
     /// answer is not confirmed they keep back all that follow (RFC 1122, 4.2.3.4). A system without
     /// this waits.
-    pub(super) fn confirm(&self) {
+    fn confirm(&self) {
         #[cfg(test)]
         CONFIRMS.set(CONFIRMS.get() + 1);
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
-            let Self::Tcp(socket) = self;
             // It is a wish: without it nothing is wrong but the time.
-            let _ = rustix::net::sockopt::set_tcp_quickack(&**socket, true);
+            let _ = rustix::net::sockopt::set_tcp_quickack(&*self.0, true);
         }
     }
 
@@ -83,8 +178,7 @@ impl Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self::Tcp(socket) = self;
-        Pin::new(&mut **socket).poll_read(context, buffer)
+        Pin::new(&mut *self.0).poll_read(context, buffer)
     }
 }
 

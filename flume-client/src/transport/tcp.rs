@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::names::Names;
-use super::stream::Stream;
+use super::stream::Socket;
 use crate::agent_url::AgentUrl;
 use crate::error::AgentError;
 use crate::spool::{Storage, is_short_of_descriptors};
@@ -59,7 +59,7 @@ pub(crate) async fn connect(
     means: Means,
     limit: Duration,
     resolved: Arc<AtomicBool>,
-) -> Result<Stream, AgentError> {
+) -> Result<Socket, AgentError> {
     let deadline = Instant::now() + limit;
     let mut failures = Vec::new();
     let found = means.resolve(&agent).await;
@@ -78,7 +78,7 @@ pub(crate) async fn connect(
             Ok(Ok(socket)) => {
                 socket.set_nodelay(true)?;
                 watch(&socket);
-                return Ok(Stream::of_socket(socket));
+                return Ok(Socket::of(socket));
             }
             Ok(Err(error)) => failures.push((*address, error)),
             Err(_) => failures.push((*address, silent(share))),

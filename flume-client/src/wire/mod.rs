@@ -8,5 +8,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod avro;
+#[cfg(feature = "compression")]
+pub mod deflate;
 pub mod thrift;
 mod unread;

@@ -22,8 +22,9 @@ use crate::source::Source;
 use crate::source::avro::{self, AvroSource};
 #[cfg(feature = "http")]
 use crate::source::http::HttpSource;
-use crate::source::intake::Intake;
+use crate::source::intake::{Answers, Intake};
 use crate::source::netcat::{self, NetcatSource};
+use crate::source::thrift::{self, ThriftSource};
 
 /// What there is to see of a source.
 #[derive(Debug)]
@@ -60,6 +61,10 @@ impl SourcePart {
         let kind = type_name(&config.kind);
         let intake = Intake {
             name: kind,
+            answers: match config.kind {
+                SourceKind::Avro(_) | SourceKind::Thrift(_) => Answers::Framed,
+                SourceKind::Http(_) | SourceKind::Netcat(_) => Answers::Plain,
+            },
             processor: Arc::new(processor),
             counters: Arc::clone(&counters),
             observed: Arc::clone(&shared.observed),
@@ -141,6 +146,9 @@ fn source(config: &SourceConfig, intake: Intake, options: &Options) -> Result<So
             });
         }
         SourceKind::Netcat(settings) => Source::Netcat(NetcatSource::new(intake, settings.clone())),
+        SourceKind::Thrift(settings) => {
+            Source::Thrift(ThriftSource::new(intake, settings, bytes_max))
+        }
     })
 }
 
@@ -150,6 +158,7 @@ fn type_name(kind: &SourceKind) -> &'static str {
         SourceKind::Avro(_) => avro::NAME,
         SourceKind::Http(_) => "http",
         SourceKind::Netcat(_) => netcat::NAME,
+        SourceKind::Thrift(_) => thrift::NAME,
     }
 }
 

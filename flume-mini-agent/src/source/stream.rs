@@ -32,6 +32,13 @@ pub(crate) struct Pace {
 /// such bound. An idle connection between two requests may stay.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Least and most bytes read at once. The size grows while reads fill it.
+pub(crate) const READ_BYTES_MIN: usize = 8 * 1024;
+pub(crate) const READ_BYTES_MAX: usize = 512 * 1024;
+
+/// How long an idle connection keeps the room that a large request took.
+pub(crate) const ROOM_KEPT: Duration = Duration::from_secs(1);
+
 /// A paced stream moves in steps of about this length.
 const STEPS_PER_SECOND: u32 = 20;
 

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::avro::shared::ReplyMode;
 use super::avro::{self, AvroSource};
 use super::http::HttpSource;
-use super::intake::Intake;
+use super::intake::{Answers, Intake};
 use super::netcat::{self, NetcatSource};
 use crate::channel::memory::MemoryLimits;
 use crate::channel::{Channel, StoredEvent};
@@ -67,6 +67,7 @@ impl Fixture {
         let selector = Selector::replicating(1, &[]);
         let intake = Intake {
             name,
+            answers: Answers::Plain,
             processor: Arc::new(ChannelProcessor::new(
                 channels,
                 selector,

@@ -49,4 +49,6 @@ mod sources;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod thrift;
+#[cfg(test)]
 mod waits;

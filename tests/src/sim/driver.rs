@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use flume_client::delivery::{Batch, CallId, Disconnect, Ending, Epoch, Input, Output, WindowMode};
+use flume_client::delivery::{
+    Answer, Batch, CallId, Disconnect, Ending, Epoch, Input, Output, WindowMode,
+};
 
 use super::agent::Call;
 use super::book::{Acked, End, Events};
@@ -10,6 +12,14 @@ use super::fault::Fault;
 use super::time::Nanos;
 use super::violation::{Check, broken, ensure};
 use super::world::{Connection, Happening, Heard, Stage, World};
+
+/// All that agents say here.
+fn answer(committed: bool) -> Answer {
+    match committed {
+        true => Answer::Committed,
+        false => Answer::REFUSED,
+    }
+}
 
 impl World {
     /// One step of the core, its outputs, and a look at everything afterwards.
@@ -28,7 +38,7 @@ impl World {
 
     fn execute(&mut self, output: Output) -> Check {
         match output {
-            Output::Connect { agent, epoch } => self.connect(agent.index(), epoch),
+            Output::Connect { agent, epoch, .. } => self.connect(agent.index(), epoch),
             Output::Send { epoch, call, batch } => self.send(epoch, call, &batch),
             Output::Disconnect {
                 agent,
@@ -315,7 +325,7 @@ impl World {
             Heard::Replied { call, committed } if is_stale => self.step(Input::Replied {
                 epoch,
                 call,
-                committed,
+                answer: answer(committed),
             }),
             Heard::Replied { call, committed } => self.on_replied(epoch, call, committed),
             Heard::Closed => self.on_closed(epoch, Ending::Broken, is_stale),
@@ -354,7 +364,7 @@ impl World {
         let input = Input::Replied {
             epoch,
             call,
-            committed,
+            answer: answer(committed),
         };
         let connection = self
             .connections

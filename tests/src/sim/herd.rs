@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flume_client::Reliability;
 use flume_client::delivery::{
-    Backoff, CallId, Core, Ending, Input, Output, Rank, Selection, Settings, WindowMode,
+    Answer, Backoff, CallId, Core, Ending, Input, Output, Rank, Selection, Settings, WindowMode,
 };
 
 use super::stats::{Run, Stats};
@@ -154,7 +154,7 @@ impl Herd {
             Message::Replied(epoch, call) => Input::Replied {
                 epoch,
                 call,
-                committed: true,
+                answer: Answer::Committed,
             },
             Message::Tick => {
                 client.timer = None;

@@ -229,6 +229,7 @@ fn ranks(rng: &mut fastrand::Rng, selection: Selection) -> Vec<Rank> {
     let mut group = 0;
     let mut rank = |_| {
         let rank = Rank {
+            dialects: 1,
             group,
             weight: pick(rng, &[1, 1, 1, 2, 5]),
         };

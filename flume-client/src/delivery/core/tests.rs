@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::delivery::{Backoff, Rank, Selection, WindowMode};
+use crate::delivery::{Answer, Backoff, Rank, Selection, WindowMode};
 
 const LEVEL: Reliability = Reliability::InMemory;
 
@@ -42,11 +42,14 @@ fn acknowledged(window: WindowMode) -> u64 {
             }
             Some(Output::Send { epoch, call, batch }) => {
                 now += Duration::from_millis(1);
-                let committed = batch.first > Seq::ZERO;
+                let answer = match batch.first > Seq::ZERO {
+                    true => Answer::Committed,
+                    false => Answer::REFUSED,
+                };
                 let replied = Input::Replied {
                     epoch,
                     call,
-                    committed,
+                    answer,
                 };
                 core.step(now, replied);
             }
@@ -98,11 +101,11 @@ fn a_connection_in_use_gives_way_to_a_new_one_when_it_is_old_and_ends_with_its_l
         // Each is answered when the next one waits.
         let is_old = unanswered.front().is_some_and(|(.., sent)| *sent < second);
         if is_old && let Some((epoch, call, _)) = unanswered.pop_front() {
-            let committed = true;
+            let answer = Answer::Committed;
             let replied = Input::Replied {
                 epoch,
                 call,
-                committed,
+                answer,
             };
             core.step(now, replied);
         }
@@ -126,7 +129,7 @@ fn the_end_of_a_connection_that_drains_makes_place_for_a_further_one_at_once() {
     let replied = |(epoch, call)| Input::Replied {
         epoch,
         call,
-        committed: true,
+        answer: Answer::Committed,
     };
     let mut second = 0;
     let (now, old_call) = loop {

@@ -25,18 +25,13 @@ use crate::fault::Fault;
 use crate::fault::engine::Place;
 use crate::log::{Answered, OpenConnection};
 use crate::observed::Gauge;
-use crate::source::stream::{End, Pace, REQUEST_TIMEOUT};
-
-/// Least and most bytes read at once. The size grows while reads fill it.
-const READ_BYTES_MIN: usize = 8 * 1024;
-const READ_BYTES_MAX: usize = 512 * 1024;
+use crate::source::stream::{
+    End, Pace, READ_BYTES_MAX, READ_BYTES_MIN, REQUEST_TIMEOUT, ROOM_KEPT,
+};
 
 /// Bytes of answers that are written before more requests are looked at: short requests can have
 /// long answers, and their peer need not read any.
 const REPLY_BYTES_MAX: usize = 64 * 1024;
-
-/// How long an idle connection keeps the room that a large request took.
-const ROOM_KEPT: Duration = Duration::from_secs(1);
 
 /// The connection's state. Its loop reads, answers every whole frame, and writes all the answers
 /// at once; calls that must wait report back through `finished`.

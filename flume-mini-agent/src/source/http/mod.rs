@@ -27,7 +27,7 @@ use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, StatusCode};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::intake::{Answer, Connection, Intake};
+use super::intake::{Answer, Connection, Intake, Taken};
 use super::listen::serve;
 use super::stream::End;
 use crate::channel::StoredEvent;
@@ -124,7 +124,8 @@ impl HttpSource {
         };
         self.intake.counters.batches_received.increment();
         let count = events.len();
-        let taken = self.intake.take(connection, (number, bytes), events).await;
+        let taken = self.intake.take(connection, (number, bytes), events);
+        let Taken { answer: taken, .. } = taken.await;
         let answer = self.tell(&taken);
         let answered = answer
             .as_ref()
@@ -184,6 +185,10 @@ impl HttpSource {
             Answer::Failed(reason) => web::text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 format!("Error appending event to channel. Channel might be full.{reason}"),
+            ),
+            Answer::Unknown => web::text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Unexpected error while appending event to channel. A fault wants it so.",
             ),
             Answer::Error(reason) => web::text(
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -23,7 +23,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout_at};
 
-use super::intake::{self, Answer, Intake};
+use super::intake::{self, Answer, Intake, Taken};
 use super::listen::serve;
 use super::stream::{End, REQUEST_TIMEOUT, write_all};
 use crate::channel::StoredEvent;
@@ -183,11 +183,12 @@ impl Connection {
         intake.counters.appends_received.increment();
         let event = StoredEvent::from_parts(&[], line.as_bytes());
         let size = (request, line.len());
-        let answer = intake.take(&self.connection, size, vec![event]).await;
+        let taken = intake.take(&self.connection, size, vec![event]);
+        let Taken { answer, .. } = taken.await;
         let answered = match &answer {
             Answer::Ok => source.settings.ack_every_event.then_some(Answered::Ok),
             Answer::Failed(_) => Some(Answered::Failed),
-            Answer::Error(_) | Answer::End(_) => None,
+            Answer::Unknown | Answer::Error(_) | Answer::End(_) => None,
         };
         intake.answered(request, &answer, answered, 1);
         Ok(match answer {
@@ -202,7 +203,7 @@ impl Connection {
                 self.say(&format!("FAILED: {reason}\n")).await?;
                 None
             }
-            Answer::Error(_) | Answer::End(None) => Some(End::Silence),
+            Answer::Unknown | Answer::Error(_) | Answer::End(None) => Some(End::Silence),
             Answer::End(end) => end,
         })
     }
