@@ -43,7 +43,9 @@
 //! | `test` | the module `test`: a client that keeps its events in memory, for tests of services | nothing: name it among the `dev-dependencies` |
 //! | `metrics` | the module `metrics`: what a client counts, for the crate `metrics` | that crate and two more; nothing while events are delivered |
 //! | `serde` | [`Health`] can be serialised | the crate `serde_core` |
-//! | `internals` | the modules `agent_url` (the parts of an address), `wire` (Flume's Avro RPC and Thrift in both directions), `delivery` (the state machine of batches and agents), `spool` (the files), `probe` (a connection that only asks whether an agent answers), `tls` (Java's trust stores) and `seq` (the numbers of events), for agents, tools and simulators | they are no part of what a version promises, and may change in any release |
+//! | `tls` | agents at `avro+tls://` and `thrift+tls://`, sources with `ssl = true` | `rustls`, `ring` and `rustls-native-certs`, 11 crates in all; a C compiler for `ring` |
+//! | `dangerous-trust-any-certificate` | a way to check no agent's certificate, for tests | `tls` |
+//! | `internals` | the modules `agent_url` (the parts of an address), `wire` (Flume's Avro RPC and Thrift in both directions), `delivery` (the state machine of batches and agents), `spool` (the files), `probe` (a connection that only asks whether an agent answers), `tls` (with the feature of that name: TLS over bytes) and `seq` (the numbers of events), for agents, tools and simulators | they are no part of what a version promises, and may change in any release |
 //! | `hallway` | `internals`, and the module `hallway` (all that lies between callers and agents), for simulators | the same, and a tenth more to compile |
 //!
 //! None changes what the client does. Cargo enables a feature for all crates of a build, so in a
@@ -123,12 +125,13 @@ pub mod spool;
     reason = "for those who enable `internals`"
 )]
 mod spool;
-#[cfg(feature = "internals")]
+#[cfg(all(feature = "tls", feature = "internals"))]
 pub mod tls;
-#[cfg(not(feature = "internals"))]
+#[cfg(all(feature = "tls", not(feature = "internals")))]
 #[expect(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "for those who enable `internals`"
 )]
 mod tls;
