@@ -193,6 +193,9 @@ pub use stats::Stats;
 #[doc(inline)]
 pub use stats::fill::Fill;
 pub use stats::report::Report;
+#[cfg(feature = "tls")]
+#[doc(inline)]
+pub use tls::TlsError;
 
 /// Compiles the README's examples, which would only repeat the documentation above.
 #[cfg(doctest)]

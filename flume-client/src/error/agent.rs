@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::agent_url::{AgentUrl, Door, Scheme};
 use crate::delivery::Ending;
+#[cfg(feature = "tls")]
+use crate::tls::TlsError;
 use crate::wire::avro::frame::FrameError;
 use crate::wire::avro::session::SessionError;
 #[cfg(feature = "compression")]
@@ -70,6 +72,10 @@ pub enum AgentError {
     #[cfg(feature = "compression")]
     #[error(transparent)]
     Deflate(#[from] DeflateError),
+    /// There is no connection with TLS, or it broke.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A batch cannot be put as the agent's protocol has it. Nothing of it was sent.
     #[error("a batch cannot be sent to this agent: {0}")]
     Encode(#[from] EncodeError),
@@ -111,6 +117,12 @@ impl AgentError {
             Self::Thrift(_) | Self::ClosedInHandshake => Ending::Misspoken,
             #[cfg(feature = "compression")]
             Self::Deflate(_) => Ending::Misspoken,
+            #[cfg(feature = "tls")]
+            Self::Tls(error) if error.is_not_tls() || error.is_closed_at_once() => {
+                Ending::Misspoken
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(error) if error.is_lasting() => Ending::Foreign,
             _ => Ending::Broken,
         }
     }
@@ -127,7 +139,8 @@ impl AgentError {
             Self::Connect(attempts) => format!("no connection: {}", tried(attempts, Some(agent))),
             Self::HandshakeTimeout(_) | Self::ClosedInHandshake => {
                 let scheme = Some(agent.scheme());
-                self.to_string().replace(&other_port(None), &other_port(scheme))
+                self.to_string()
+                    .replace(&other_port(None), &other_port(scheme))
             }
             error => error.to_string(),
         }

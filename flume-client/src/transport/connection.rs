@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use tokio::io::ReadBuf;
 
+use super::layers::Layers;
 use super::network::{Link, Network, Progress, Verdict};
 use super::outbox::{Outbox, Outgoing};
 use super::session::{Heard, Session};
-use super::stream::{Layers, Socket, Stream};
+use super::stream::{Socket, Stream};
 use super::tcp::{self, Means};
 use crate::agent_url::AgentUrl;
 use crate::clock;
@@ -121,7 +122,7 @@ impl Connection {
     pub(crate) fn new(agent: AgentUrl, dialect: u32, means: &Means, config: &Config) -> Self {
         let dialect = agent.dialects().get(dialect as usize).copied();
         let (session, greeting) = Session::start(&agent, dialect);
-        let layers = Layers::of(&agent, config);
+        let layers = Layers::of(&agent, dialect, means, config);
         let resolved = Arc::<AtomicBool>::default();
         let timeout = config.delivery.connect_timeout;
         let connecting = tcp::connect(agent, means.clone(), timeout, resolved.clone());
@@ -155,7 +156,7 @@ impl Connection {
             State::Connecting(connecting, layers) => match connecting.as_mut().poll(context) {
                 Poll::Pending => return Ok(None),
                 Poll::Ready(socket) => {
-                    self.state = State::Connected(layers.around(socket?));
+                    self.state = State::Connected(layers.around(socket?)?);
                     return Ok(Some(Progress::Connected));
                 }
             },
@@ -269,10 +270,7 @@ mod tests {
     }
 
     fn connect(url: &str) -> Connection {
-        let means = Means {
-            names: Names::start(&[], 0).unwrap(),
-            spool: None,
-        };
+        let means = Means::new(Names::start(&[], 0).unwrap(), None);
         let config = Client::builder().agent(url).check().unwrap();
         Connection::new(url.parse().unwrap(), 0, &means, &config)
     }

@@ -7,7 +7,8 @@
 //! | `outbox` | what it is still to send |
 //! | `session` | what is spoken: one case for each protocol |
 //! | `stream` | what carries its bytes: one case for each kind |
-//! | `layered` | what is compressed |
+//! | `layers` | which of the two an address wants |
+//! | `layered` | what is compressed or encrypted |
 //! | `tcp`, [`names`](Names) | name look-up and connecting |
 //! | `in_memory` | what stands in for agents in tests of services |
 //! | [`runtime`](ClientRuntime) | the runtime of the client's thread |
@@ -15,8 +16,9 @@
 mod connection;
 #[cfg(feature = "test")]
 mod in_memory;
-#[cfg(feature = "compression")]
+#[cfg(any(feature = "compression", feature = "tls"))]
 mod layered;
+mod layers;
 mod names;
 mod network;
 mod outbox;

@@ -12,14 +12,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-#[cfg(feature = "compression")]
-use super::layered::{Layer, Layered};
-use crate::agent_url::AgentUrl;
-use crate::config::Config;
+#[cfg(any(feature = "compression", feature = "tls"))]
+use super::layered::Layered;
 use crate::error::AgentError;
 use crate::fork::NotInherited;
-#[cfg(feature = "compression")]
-use crate::wire::deflate::Deflate;
 
 #[cfg(test)]
 thread_local! {
@@ -43,7 +39,7 @@ pub(super) fn sends() -> u32 {
 #[derive(Debug)]
 pub(super) enum Stream {
     Plain(Socket),
-    #[cfg(feature = "compression")]
+    #[cfg(any(feature = "compression", feature = "tls"))]
     Layered(Box<Layered>),
 }
 
@@ -57,7 +53,7 @@ impl Stream {
     ) -> Poll<Result<usize, AgentError>> {
         match self {
             Self::Plain(socket) => socket.poll_send(context, slices).map_err(AgentError::Io),
-            #[cfg(feature = "compression")]
+            #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.poll_send(context, slices),
         }
     }
@@ -68,7 +64,7 @@ impl Stream {
         let _ = &context;
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())),
-            #[cfg(feature = "compression")]
+            #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.poll_flush(context),
         }
     }
@@ -81,7 +77,7 @@ impl Stream {
     ) -> Poll<Result<(), AgentError>> {
         match self {
             Self::Plain(socket) => socket.poll_read(context, buffer).map_err(AgentError::Io),
-            #[cfg(feature = "compression")]
+            #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.poll_read(context, buffer),
         }
     }
@@ -94,39 +90,9 @@ impl Stream {
     fn socket(&self) -> &Socket {
         match self {
             Self::Plain(socket) => socket,
-            #[cfg(feature = "compression")]
+            #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.socket(),
         }
-    }
-}
-
-/// What is to be around a socket, from the outermost on.
-#[derive(Debug)]
-pub(super) struct Layers(#[cfg(feature = "compression")] Vec<Layer>);
-
-impl Layers {
-    /// As an agent's address says.
-    pub(super) fn of(agent: &AgentUrl, config: &Config) -> Self {
-        let _ = (agent, config);
-        Self(
-            #[cfg(feature = "compression")]
-            match agent.scheme().is_deflated() {
-                true => vec![Layer::Deflate(Box::new(Deflate::new(
-                    config.compression_level,
-                )))],
-                false => Vec::new(),
-            },
-        )
-    }
-
-    /// The bytes of a connection that this socket carries.
-    pub(super) fn around(&mut self, socket: Socket) -> Stream {
-        #[cfg(feature = "compression")]
-        if !self.0.is_empty() {
-            let layers = std::mem::take(&mut self.0);
-            return Stream::Layered(Box::new(Layered::new(socket, layers)));
-        }
-        Stream::Plain(socket)
     }
 }
 

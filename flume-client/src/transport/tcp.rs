@@ -14,6 +14,8 @@ use super::stream::Socket;
 use crate::agent_url::AgentUrl;
 use crate::error::AgentError;
 use crate::spool::{Storage, is_short_of_descriptors};
+#[cfg(feature = "tls")]
+use crate::tls::TlsSettings;
 
 /// What connecting takes from elsewhere.
 #[derive(Clone)]
@@ -21,9 +23,21 @@ pub(crate) struct Means {
     pub(crate) names: Names,
     /// If file descriptors run out, this spool closes some of its own for a connection.
     pub(crate) spool: Option<Arc<dyn Storage>>,
+    /// For agents with TLS, if there are some.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Arc<TlsSettings>>,
 }
 
 impl Means {
+    pub(crate) fn new(names: Names, spool: Option<Arc<dyn Storage>>) -> Self {
+        Self {
+            names,
+            spool,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
     /// Looks the agent's host name up. Without a descriptor resolvers fail with any error, so after
     /// each the spool gives its own back, and the name is looked up once more.
     async fn resolve(&self, agent: &AgentUrl) -> io::Result<Vec<SocketAddr>> {
@@ -175,7 +189,7 @@ mod tests {
         let agent: AgentUrl = format!("avro://agent.test:{port}").parse().unwrap();
         let names = Names::start_with(std::slice::from_ref(&agent), 1, look_up).unwrap();
         let spool: Option<Arc<dyn Storage>> = Some(Arc::new(directory));
-        let means = Means { names, spool };
+        let means = Means::new(names, spool);
         let limit = Duration::from_secs(60);
         let connecting = connect(agent, means, limit, Arc::default());
         let connected = ClientRuntime::new().unwrap().block_on(connecting);
