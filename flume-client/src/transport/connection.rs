@@ -18,7 +18,8 @@ use super::layers::Layers;
 use super::network::{Link, Network, Progress, Verdict};
 use super::outbox::{Outbox, Outgoing};
 use super::session::{Heard, Session};
-use super::stream::{Socket, Stream};
+use super::socket::Socket;
+use super::stream::Stream;
 use super::tcp::{self, Means};
 use crate::agent_url::AgentUrl;
 use crate::clock;
@@ -257,7 +258,7 @@ mod tests {
     use tokio::runtime::{Builder, Runtime};
 
     use super::super::names::Names;
-    use super::super::stream::{confirms, sends};
+    use super::super::socket::{confirms, sends};
     use super::*;
     use crate::client::Client;
     use crate::delivery::AgentSet;

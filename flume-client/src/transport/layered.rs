@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::ReadBuf;
 
-use super::stream::Socket;
+use super::socket::Socket;
 use crate::error::AgentError;
 #[cfg(feature = "tls")]
 use crate::tls::TlsLayer;

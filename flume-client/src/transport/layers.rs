@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 #[cfg(any(feature = "compression", feature = "tls"))]
 use super::layered::{Layer, Layered};
-use super::stream::{Socket, Stream};
+use super::socket::Socket;
+use super::stream::Stream;
 use super::tcp::Means;
 #[cfg(all(feature = "compression", feature = "tls"))]
 use crate::agent_url::Nesting;

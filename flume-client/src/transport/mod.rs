@@ -9,6 +9,7 @@
 //! | `stream` | what carries its bytes: one case for each kind |
 //! | `layers` | which of the two an address wants |
 //! | `layered` | what is compressed or encrypted |
+//! | `socket` | where they leave this process |
 //! | `tcp`, [`names`](Names) | name look-up and connecting |
 //! | `in_memory` | what stands in for agents in tests of services |
 //! | [`runtime`](ClientRuntime) | the runtime of the client's thread |
@@ -24,6 +25,7 @@ mod network;
 mod outbox;
 mod runtime;
 mod session;
+mod socket;
 mod stream;
 mod tcp;
 

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::names::Names;
-use super::stream::Socket;
+use super::socket::Socket;
 use crate::agent_url::AgentUrl;
 use crate::error::AgentError;
 use crate::spool::{Storage, is_short_of_descriptors};
