@@ -35,6 +35,14 @@ impl FromStr for AgentUrl {
     }
 }
 
+#[cfg(test)]
+impl AgentUrl {
+    /// An address, whether or not a transport speaks it and this build can.
+    pub(crate) fn of_any(text: &str) -> Self {
+        read(text).expect("a test knows what it writes")
+    }
+}
+
 /// Refuses what no transport speaks yet, before anything else about it is told.
 fn not_yet(text: &str) -> Result<(), Problem> {
     let name = text.split_once("://").map_or("", |(scheme, _)| scheme);

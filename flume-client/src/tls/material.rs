@@ -1,6 +1,7 @@
 //! [`TlsMaterial`]: the bytes of the files that TLS is set up from, and what is wrong with them.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -286,9 +287,19 @@ pub struct TlsSettingsError {
 }
 
 impl TlsSettingsError {
+    /// A file of trusted certificates, of the client's certificate or of its key cannot be read.
+    pub(crate) fn of_file(role: Role, path: &Path, error: io::Error) -> Self {
+        Problem::Unreadable(error).of(role, path)
+    }
+
     /// Nothing is trusted; `why` is what the system said, if it did.
     pub(crate) fn of_no_roots(why: &str) -> Self {
         Problem::NoRoots(why.to_owned()).of(Role::System, Path::new(""))
+    }
+
+    /// It is no name that a certificate can be for.
+    pub(crate) fn of_server_name(name: &str) -> Self {
+        Problem::ServerName(name.to_owned()).of(Role::Setting, Path::new(""))
     }
 
     pub(super) fn of_library(error: Error) -> Self {
@@ -319,6 +330,8 @@ impl Role {
 
 #[derive(Debug, thiserror::Error)]
 enum Problem {
+    #[error("{0}")]
+    Unreadable(io::Error),
     #[error("it is empty")]
     Empty,
     #[error(transparent)]
@@ -347,6 +360,8 @@ enum Problem {
     OtherKey { line: usize, certificate: PathBuf },
     #[error("no root certificate of the system was found{}{}", if .0.is_empty() { "" } else { ": " }, .0)]
     NoRoots(String),
+    #[error("{0:?} is no name that a certificate can be for")]
+    ServerName(String),
     #[error(transparent)]
     Library(Error),
 }
@@ -363,6 +378,7 @@ impl Problem {
     /// What to do, as a sentence.
     fn advice(&self, role: Role, file: &str) -> String {
         match self {
+            Self::Unreadable(_) => "Check its path and its permissions".to_owned(),
             Self::Empty | Self::NoEntry => "Check what should have written it".to_owned(),
             Self::Pem(_) => "Copy it again".to_owned(),
             Self::Missing { .. } => match role {
@@ -404,12 +420,20 @@ impl Problem {
             Self::NoRoots(_) => {
                 "Install them (ca-certificates), or give a file by ca_file".to_owned()
             }
+            Self::ServerName(_) => "Give a host's name or address, without a port".to_owned(),
             Self::Store(_) | Self::Library(_) => String::new(),
         }
     }
 }
 
-impl std::error::Error for TlsSettingsError {}
+impl std::error::Error for TlsSettingsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.problem {
+            Problem::Unreadable(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 crate::debug::debug_is_the_message!(TlsSettingsError);
 
