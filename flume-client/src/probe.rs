@@ -45,7 +45,8 @@ pub fn probe(builder: ClientBuilder, count: u32, timeout: Duration) -> Result<Pr
     let builder = builder.connect_timeout(timeout);
     let config = Arc::new(builder.check()?);
     let names = Names::start(&config.agents, 1).map_err(BuildError::Thread)?;
-    let network = Sockets::new(config.clone(), Means::new(names, None));
+    let means = Means::start(&config, names, None).map_err(BuildError::Thread)?;
+    let network = Sockets::new(config.clone(), means);
     let runtime = ClientRuntime::new().map_err(BuildError::Thread)?;
     Ok(runtime.block_on(Probing::of(&config, network, timeout).run(count)))
 }

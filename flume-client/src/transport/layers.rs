@@ -1,8 +1,5 @@
 //! [`Layers`]: what an agent's address puts around its socket.
 
-#[cfg(feature = "tls")]
-use std::sync::Arc;
-
 #[cfg(any(feature = "compression", feature = "tls"))]
 use super::layered::{Layer, Layered};
 use super::socket::Socket;
@@ -12,9 +9,10 @@ use super::tcp::Means;
 use crate::agent_url::Nesting;
 use crate::agent_url::{AgentUrl, Dialect};
 use crate::config::Config;
+use crate::delivery::AgentId;
 use crate::error::AgentError;
 #[cfg(feature = "tls")]
-use crate::tls::{TlsLayer, TlsSettings};
+use crate::tls::TlsLayer;
 #[cfg(feature = "compression")]
 use crate::wire::deflate::Deflate;
 
@@ -23,54 +21,49 @@ use crate::wire::deflate::Deflate;
 pub(super) struct Layers {
     #[cfg(feature = "compression")]
     compression_level: Option<u32>,
+    /// Whom the agent's certificate has to be for.
     #[cfg(feature = "tls")]
-    tls: Option<(Arc<TlsSettings>, String)>,
+    server_name: Option<String>,
     /// TLS is not next to the socket.
     #[cfg(all(feature = "compression", feature = "tls"))]
     is_zlib_outside: bool,
 }
 
+/// The same, made: from the one next to the socket on.
+#[derive(Debug)]
+pub(super) struct Ready(#[cfg(any(feature = "compression", feature = "tls"))] Vec<Layer>);
+
 impl Layers {
     pub(super) fn of(
-        agent: &AgentUrl,
+        (id, agent): (AgentId, &AgentUrl),
         dialect: Option<Dialect>,
-        means: &Means,
         config: &Config,
     ) -> Self {
-        let _ = (agent, dialect, means, config);
+        let _ = (id, agent, dialect, config);
         Self {
             #[cfg(feature = "compression")]
             compression_level: (agent.scheme().is_deflated()).then_some(config.compression_level),
             #[cfg(feature = "tls")]
-            tls: agent.scheme().is_tls().then(|| {
-                let settings = means.tls.clone();
-                let settings = settings.expect("there are some if there is such an agent");
-                (settings, agent.host().to_owned())
+            server_name: agent.scheme().is_tls().then(|| {
+                let name = config.tls.as_ref().and_then(|tls| tls.server_name(id));
+                name.unwrap_or(agent.host()).to_owned()
             }),
             #[cfg(all(feature = "compression", feature = "tls"))]
             is_zlib_outside: dialect == Some(Dialect::Nesting(Nesting::ZlibOutside)),
         }
     }
 
-    /// The bytes of a connection that this socket carries.
-    pub(super) fn around(&mut self, socket: Socket) -> Result<Stream, AgentError> {
+    /// Makes them, with certificates as they are at the moment.
+    pub(super) async fn ready(&self, means: &Means) -> Result<Ready, AgentError> {
+        let _ = means;
         #[cfg(any(feature = "compression", feature = "tls"))]
-        {
-            let layers = self.layers()?;
-            if !layers.is_empty() {
-                return Ok(Stream::Layered(Box::new(Layered::new(socket, layers))));
-            }
-        }
-        Ok(Stream::Plain(socket))
-    }
-
-    /// From the one next to the socket on.
-    #[cfg(any(feature = "compression", feature = "tls"))]
-    fn layers(&self) -> Result<Vec<Layer>, AgentError> {
         let mut layers = Vec::new();
         #[cfg(feature = "tls")]
-        if let Some((settings, host)) = &self.tls {
-            layers.push(Layer::Tls(Box::new(TlsLayer::start(settings, host)?)));
+        if let Some(name) = &self.server_name {
+            let certificates = means.tls.as_ref();
+            let certificates = certificates.expect("there are some if there is such an agent");
+            let settings = certificates.look().await;
+            layers.push(Layer::Tls(Box::new(TlsLayer::start(&settings, name)?)));
         }
         #[cfg(feature = "compression")]
         if let Some(level) = self.compression_level {
@@ -80,6 +73,20 @@ impl Layers {
         if self.is_zlib_outside {
             layers.reverse();
         }
-        Ok(layers)
+        Ok(Ready(
+            #[cfg(any(feature = "compression", feature = "tls"))]
+            layers,
+        ))
+    }
+}
+
+impl Ready {
+    /// The bytes of a connection that this socket carries.
+    pub(super) fn around(self, socket: Socket) -> Stream {
+        #[cfg(any(feature = "compression", feature = "tls"))]
+        if !self.0.is_empty() {
+            return Stream::Layered(Box::new(Layered::new(socket, self.0)));
+        }
+        Stream::Plain(socket)
     }
 }

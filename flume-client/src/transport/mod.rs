@@ -7,6 +7,7 @@
 //! | `outbox` | what it is still to send |
 //! | `session` | what is spoken: one case for each protocol |
 //! | `stream` | what carries its bytes: one case for each kind |
+//! | `certificates` | the files for TLS, looked at before each connection |
 //! | `layers` | which of the two an address wants |
 //! | `layered` | what is compressed or encrypted |
 //! | `socket` | where they leave this process |
@@ -14,6 +15,8 @@
 //! | `in_memory` | what stands in for agents in tests of services |
 //! | [`runtime`](ClientRuntime) | the runtime of the client's thread |
 
+#[cfg(feature = "tls")]
+mod certificates;
 mod connection;
 #[cfg(feature = "test")]
 mod in_memory;

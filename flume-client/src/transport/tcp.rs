@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+#[cfg(feature = "tls")]
+use super::certificates::Certificates;
 use super::names::Names;
 use super::socket::Socket;
 use crate::agent_url::AgentUrl;
+use crate::config::Config;
 use crate::error::AgentError;
 use crate::spool::{Storage, is_short_of_descriptors};
-#[cfg(feature = "tls")]
-use crate::tls::TlsSettings;
 
 /// What connecting takes from elsewhere.
 #[derive(Clone)]
@@ -25,17 +26,23 @@ pub(crate) struct Means {
     pub(crate) spool: Option<Arc<dyn Storage>>,
     /// For agents with TLS, if there are some.
     #[cfg(feature = "tls")]
-    pub(crate) tls: Option<Arc<TlsSettings>>,
+    pub(super) tls: Option<Certificates>,
 }
 
 impl Means {
-    pub(crate) fn new(names: Names, spool: Option<Arc<dyn Storage>>) -> Self {
-        Self {
+    /// Starts what agents with TLS need, if there are some.
+    pub(crate) fn start(
+        config: &Config,
+        names: Names,
+        spool: Option<Arc<dyn Storage>>,
+    ) -> io::Result<Self> {
+        let _ = config;
+        Ok(Self {
             names,
             spool,
             #[cfg(feature = "tls")]
-            tls: None,
-        }
+            tls: Certificates::start(config)?,
+        })
     }
 
     /// Looks the agent's host name up. Without a descriptor resolvers fail with any error, so after
@@ -189,7 +196,8 @@ mod tests {
         let agent: AgentUrl = format!("avro://agent.test:{port}").parse().unwrap();
         let names = Names::start_with(std::slice::from_ref(&agent), 1, look_up).unwrap();
         let spool: Option<Arc<dyn Storage>> = Some(Arc::new(directory));
-        let means = Means::new(names, spool);
+        let config = Config::default();
+        let means = Means::start(&config, names, spool).unwrap();
         let limit = Duration::from_secs(60);
         let connecting = connect(agent, means, limit, Arc::default());
         let connected = ClientRuntime::new().unwrap().block_on(connecting);
