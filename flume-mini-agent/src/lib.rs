@@ -31,7 +31,9 @@
 //! | a batch has more than `transaction_capacity` events | `FAILED` at once |
 //! | a call cannot be read | an RPC error `java.io.EOFException`; the connection stays usable |
 //! | a frame has no buffers, or is over `max_frame_bytes` | the connection is closed; Flume wedges on the first and buffers the second |
-//! | 16 batches wait for room | further requests of all connections wait too, as with Flume's 16 caller threads |
+//! | a Thrift call cannot be read to its end, or is of the other protocol | the connection is closed without an answer, as by Flume |
+//! | a Thrift message over 16,384,000 bytes is announced | the connection is closed; Flume waits for its bytes first |
+//! | 16 batches wait for room | further requests of all connections to the Avro source wait too, as with Flume's 16 caller threads; Thrift works on one call per connection |
 //! | a request is not whole a minute after its first byte, or an answer not read within one | the connection is closed; an idle one stays |
 //! | `max_connections` are open | further ones are closed at once |
 //! | a memory channel holds less than a sink's batch | the sink takes what is there; in a configured agent it waits up to keep-alive for each event that is missing, as in Flume, unless it is a collect sink |
@@ -96,7 +98,9 @@
 //! an agent, start `flume agent --name a1 --config FILE` with a file that names the port, wait until
 //! it prints `listening on`, kill it, and start it again.
 //!
-//! Sources are `avro`, `netcat`, and with the feature `http` also `http` with Flume's JSON handler.
+//! Sources are `avro`, `netcat`, `thrift`, and with the feature `http` also `http` with Flume's JSON
+//! handler. An agent made by [`MiniAgent::builder`] has an Avro source, or a Thrift source if
+//! [`MiniAgentBuilder::thrift`] says so.
 //! Channels are `memory`, and with the feature `file-channel` also `file`.
 //!
 //! # Features
@@ -105,6 +109,7 @@
 //!
 //! | feature | adds | costs |
 //! |---|---|---|
+//! | `compression` | `compression-type = deflate` of Avro sources and sinks | flate2, zlib-rs: 2 crates |
 //! | `control` | the control interface: events, counters, faults and reload over HTTP | hyper, http-body-util, hyper-util, serde_json, base64 and what they need: 16 crates |
 //! | `file-channel` | channels whose events outlive the process | no crate |
 //! | `http` | the `http` source | hyper, http-body-util, hyper-util and what they need: 11 crates |
@@ -115,6 +120,7 @@
 //! there does not start, and [`StartError`] names it.
 
 mod agent;
+mod carrier;
 mod channel;
 mod clock;
 pub mod config;

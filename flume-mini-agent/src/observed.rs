@@ -17,7 +17,8 @@ pub struct Stats {
     pub connections_open: u64,
     /// Connections closed at once because `max_connections` were open.
     pub connections_refused: u64,
-    /// Connections closed because of a frame without buffers or over the limits.
+    /// Connections closed because of a frame without buffers or over the limits; of Thrift also
+    /// because of a call that cannot be read to its end, or is of the other protocol.
     pub frames_refused: u64,
     /// Whole frames received, whatever was in them.
     pub requests: u64,

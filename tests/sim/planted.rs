@@ -102,7 +102,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "batch dropped when unsent",
         "core.rs",
-        "                lane.batches.put_back(untried(call.batch));\n",
+        "                lane.batches.put_back(call.batch.unsent());\n",
         "",
     ),
     bug(
@@ -150,9 +150,9 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     bug(
         "unsent attempt stays counted",
-        "core/answers.rs",
-        "attempts: batch.attempts.saturating_sub(1),",
-        "attempts: batch.attempts,",
+        "batch.rs",
+        "attempts: self.attempts.saturating_sub(1),",
+        "attempts: self.attempts,",
     ),
     // Order and batches.
     bug(

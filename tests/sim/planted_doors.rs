@@ -38,7 +38,7 @@ pub(crate) const BUGS: &[Bug] = &[
         "unacceptable try stays counted",
         "core/answers.rs",
         "                    half_bytes,
-                    ..untried(call.batch)",
+                    ..call.batch.unsent()",
         "                    half_bytes,
                     ..call.batch",
     ),
@@ -125,7 +125,7 @@ pub(crate) const BUGS: &[Bug] = &[
         "                self.put_back_unsent(agent, &call);
                 self.drop_unreachable();",
         "                let unfit = call.batch.unfit.with(agent);
-                self.on_unacceptable(Batch { unfit, ..untried(call.batch) });",
+                self.on_unacceptable(Batch { unfit, ..call.batch.unsent() });",
     ),
     bug(
         "blocked agent does not rest",

@@ -3,6 +3,8 @@
 
 // `cfg(test)` tells the linter that the helpers are test code, too.
 #[cfg(test)]
+mod agent;
+#[cfg(test)]
 mod oracle;
 
 #[cfg(test)]

@@ -5,9 +5,12 @@ use std::time::Duration;
 use super::MiniAgent;
 use super::error::StartError;
 use super::plan::{Options, Plan, Simple, least_one};
+#[cfg(feature = "compression")]
+use crate::config::Compression;
 use crate::config::{
     AgentConfig, AvroSourceConfig, ChannelConfig, CollectSinkConfig, FileRollSinkConfig,
     LoggerSinkConfig, MemoryChannelConfig, NullSinkConfig, SinkConfig, SinkKind, SourceConfig,
+    SourceKind, ThriftProtocol, ThriftSourceConfig,
 };
 use crate::sink::{SharedOutput, Sink};
 use crate::source::avro::shared::ReplyMode;
@@ -34,6 +37,7 @@ use crate::source::avro::shared::ReplyMode;
 #[must_use]
 pub struct MiniAgentBuilder {
     address: String,
+    source: SourceKind,
     channel: MemoryChannelConfig,
     sink: Sink,
     batch_size: Option<usize>,
@@ -48,6 +52,7 @@ impl Default for MiniAgentBuilder {
     fn default() -> Self {
         Self {
             address: "127.0.0.1:0".to_owned(),
+            source: AvroSourceConfig::new("", 0).into(),
             channel: MemoryChannelConfig::default(),
             sink: Sink::default(),
             batch_size: None,
@@ -65,7 +70,7 @@ impl MiniAgent {
 }
 
 impl MiniAgentBuilder {
-    /// Where the Avro source listens, `HOST:PORT`. Default `127.0.0.1:0`: any free port, which the
+    /// Where the source listens, `HOST:PORT`. Default `127.0.0.1:0`: any free port, which the
     /// agent keeps over its restarts.
     #[expect(
         clippy::needless_pass_by_value,
@@ -73,6 +78,38 @@ impl MiniAgentBuilder {
     )]
     pub fn bind(mut self, address: impl ToString) -> Self {
         self.address = address.to_string();
+        self
+    }
+
+    /// Has a Thrift source that speaks this protocol, in place of the Avro source.
+    ///
+    /// ```
+    /// use flume_mini_agent::MiniAgent;
+    /// use flume_mini_agent::config::ThriftProtocol;
+    ///
+    /// let agent = MiniAgent::builder().thrift(ThriftProtocol::Binary).start()?;
+    /// assert!(agent.url().starts_with("thrift://127.0.0.1:"));
+    /// # Ok::<(), flume_mini_agent::StartError>(())
+    /// ```
+    pub fn thrift(mut self, protocol: ThriftProtocol) -> Self {
+        let mut config = ThriftSourceConfig::new("", 0);
+        config.protocol = protocol;
+        self.source = config.into();
+        self
+    }
+
+    /// Has an Avro source with `compression-type = deflate`.
+    ///
+    /// ```
+    /// let agent = flume_mini_agent::MiniAgent::builder().deflate().start()?;
+    /// assert!(agent.url().starts_with("avro+deflate://127.0.0.1:"));
+    /// # Ok::<(), flume_mini_agent::StartError>(())
+    /// ```
+    #[cfg(feature = "compression")]
+    pub fn deflate(mut self) -> Self {
+        let mut config = AvroSourceConfig::new("", 0);
+        config.compression = Compression::Deflate;
+        self.source = config.into();
         self
     }
 
@@ -101,7 +138,8 @@ impl MiniAgentBuilder {
         self
     }
 
-    /// Longest request in bytes; a longer one closes its connection. Default 16 MiB. It is also
+    /// Longest request in bytes; a longer one closes its connection. Default 16 MiB; of a Thrift
+    /// source 16,384,000, which is libthrift's limit, and never more than that. It is also
     /// what one connection can make the agent hold, beside 512 KiB for reading; for the moment in
     /// which a request full of the smallest events is taken apart, up to twenty times as much.
     pub fn max_frame_bytes(mut self, bytes: usize) -> Self {
@@ -217,11 +255,7 @@ impl MiniAgentBuilder {
         let config = AgentConfig {
             name: "a1".to_owned(),
             channels: vec![ChannelConfig::new("c1", self.channel)],
-            sources: vec![SourceConfig::new(
-                "r1",
-                AvroSourceConfig::new("", 0),
-                ["c1"],
-            )],
+            sources: vec![SourceConfig::new("r1", self.source, ["c1"])],
             sinks: vec![SinkConfig::new("k1", sink, "c1")],
             groups: Vec::new(),
         };

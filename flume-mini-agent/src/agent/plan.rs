@@ -122,6 +122,7 @@ impl Plan {
             SourceKind::Avro(avro) => (&avro.bind, avro.port),
             SourceKind::Http(http) => (&http.bind, http.port),
             SourceKind::Netcat(netcat) => (&netcat.bind, netcat.port),
+            SourceKind::Thrift(thrift) => (&thrift.bind, thrift.port),
         };
         format!("{bind}:{port}")
     }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use super::carried::carrier;
 use super::channel_part::find;
-use super::error::{StartError, bind, no_deflate};
+use super::error::{StartError, bind};
 use super::host;
 use super::kept::{Kept, KeptPort};
 use super::plan::{Options, Plan, Shared};
 use crate::channel::Channel;
-use crate::config::{InterceptorConfig, SelectorConfig, SourceConfig, SourceKind};
+use crate::config::{Compression, InterceptorConfig, SelectorConfig, SourceConfig, SourceKind};
 use crate::counters::SourceCounters;
 #[cfg(feature = "regex")]
 use crate::interceptor::Pattern;
@@ -22,14 +23,15 @@ use crate::source::Source;
 use crate::source::avro::{self, AvroSource};
 #[cfg(feature = "http")]
 use crate::source::http::HttpSource;
-use crate::source::intake::Intake;
+use crate::source::intake::{Answers, Intake};
 use crate::source::netcat::{self, NetcatSource};
+use crate::source::thrift::{self, ThriftSource};
 
 /// What there is to see of a source.
 #[derive(Debug)]
 pub(super) struct SourcePart {
     pub(super) name: String,
-    kind: &'static str,
+    scheme: &'static str,
     pub(super) port: Port,
     /// As it was asked for, which may be port 0.
     address: String,
@@ -60,6 +62,10 @@ impl SourcePart {
         let kind = type_name(&config.kind);
         let intake = Intake {
             name: kind,
+            answers: match config.kind {
+                SourceKind::Avro(_) | SourceKind::Thrift(_) => Answers::Framed,
+                SourceKind::Http(_) | SourceKind::Netcat(_) => Answers::Plain,
+            },
             processor: Arc::new(processor),
             counters: Arc::clone(&counters),
             observed: Arc::clone(&shared.observed),
@@ -82,7 +88,7 @@ impl SourcePart {
         let published = !matches!(config.kind, SourceKind::Netcat(_));
         let part = Self {
             name: config.name.clone(),
-            kind,
+            scheme: scheme(&config.kind),
             port,
             address,
             published: published.then_some(counters),
@@ -101,7 +107,7 @@ impl SourcePart {
 
     /// Its address as clients take it.
     pub(super) fn url(&self) -> String {
-        format!("{}://{}", self.kind, self.port.address())
+        format!("{}://{}", self.scheme, self.port.address())
     }
 
     /// Its name and counters, if they are published.
@@ -128,8 +134,10 @@ fn source(config: &SourceConfig, intake: Intake, options: &Options) -> Result<So
     let bytes_max = options.max_frame_bytes;
     Ok(match &config.kind {
         SourceKind::Avro(avro) => {
-            no_deflate("source", &config.name, avro.compression)?;
-            Source::Avro(AvroSource::new(intake, options.reply_mode, bytes_max))
+            let component = format!("source {}", config.name);
+            let carrier = carrier(&component, avro.compression, LEVEL)?;
+            let mode = options.reply_mode;
+            Source::Avro(AvroSource::new(intake, carrier, mode, bytes_max))
         }
         #[cfg(feature = "http")]
         SourceKind::Http(_) => Source::Http(HttpSource::new(intake, bytes_max)),
@@ -141,8 +149,22 @@ fn source(config: &SourceConfig, intake: Intake, options: &Options) -> Result<So
             });
         }
         SourceKind::Netcat(settings) => Source::Netcat(NetcatSource::new(intake, settings.clone())),
+        SourceKind::Thrift(settings) => {
+            Source::Thrift(ThriftSource::new(intake, settings, bytes_max))
+        }
     })
 }
+
+/// How the source's address begins.
+fn scheme(kind: &SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Avro(avro) if avro.compression == Compression::Deflate => "avro+deflate",
+        kind => type_name(kind),
+    }
+}
+
+/// At which Flume's source compresses its answers, whatever its clients do.
+const LEVEL: u8 = 6;
 
 /// A source's type in a Flume configuration.
 fn type_name(kind: &SourceKind) -> &'static str {
@@ -150,6 +172,7 @@ fn type_name(kind: &SourceKind) -> &'static str {
         SourceKind::Avro(_) => avro::NAME,
         SourceKind::Http(_) => "http",
         SourceKind::Netcat(_) => netcat::NAME,
+        SourceKind::Thrift(_) => thrift::NAME,
     }
 }
 

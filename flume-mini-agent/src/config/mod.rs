@@ -78,5 +78,5 @@ pub use self::sink::{
 };
 pub use self::source::{
     AvroSourceConfig, Compression, Encoding, HttpSourceConfig, NetcatSourceConfig, SourceConfig,
-    SourceKind,
+    SourceKind, ThriftProtocol, ThriftSourceConfig,
 };

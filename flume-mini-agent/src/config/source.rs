@@ -1,6 +1,6 @@
 //! [`SourceConfig`]: a source's settings.
 //!
-//! Sources: `configure` in Flume's `AvroSource`, `HTTPSource`, `NetcatSource` and
+//! Sources: `configure` in Flume's `AvroSource`, `HTTPSource`, `NetcatSource`, `ThriftSource` and
 //! `SslContextAwareAbstractSource`. Not here: TLS and IP filters.
 
 use super::interceptor::InterceptorConfig;
@@ -34,6 +34,8 @@ pub enum SourceKind {
     Http(HttpSourceConfig),
     /// `type = netcat`.
     Netcat(NetcatSourceConfig),
+    /// `type = thrift`.
+    Thrift(ThriftSourceConfig),
 }
 
 /// `type = avro`.
@@ -72,6 +74,32 @@ pub struct NetcatSourceConfig {
     pub max_line_length: usize,
     /// `encoding`: UTF-8.
     pub encoding: Encoding,
+}
+
+/// `type = thrift`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ThriftSourceConfig {
+    /// `bind`: the name or address to listen on.
+    pub bind: String,
+    /// `port`; 0 takes any free one.
+    pub port: u16,
+    /// `threads`: calls that are worked on at once, of all connections together. 0, the default,
+    /// is no bound but that of one call in each connection.
+    pub threads: usize,
+    /// `protocol`: compact.
+    pub protocol: ThriftProtocol,
+}
+
+/// How Thrift's values are put as bytes. Nothing on the wire negotiates it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ThriftProtocol {
+    /// `TCompactProtocol`.
+    #[default]
+    Compact,
+    /// `TBinaryProtocol`.
+    Binary,
 }
 
 /// What is done with the bytes of a connection.
@@ -193,6 +221,18 @@ impl NetcatSourceConfig {
     }
 }
 
+impl ThriftSourceConfig {
+    /// A source that listens here, with Flume's defaults.
+    pub fn new(bind: impl Into<String>, port: u16) -> Self {
+        Self {
+            bind: bind.into(),
+            port,
+            threads: 0,
+            protocol: ThriftProtocol::Compact,
+        }
+    }
+}
+
 impl From<AvroSourceConfig> for SourceKind {
     fn from(config: AvroSourceConfig) -> Self {
         Self::Avro(config)
@@ -208,5 +248,11 @@ impl From<HttpSourceConfig> for SourceKind {
 impl From<NetcatSourceConfig> for SourceKind {
     fn from(config: NetcatSourceConfig) -> Self {
         Self::Netcat(config)
+    }
+}
+
+impl From<ThriftSourceConfig> for SourceKind {
+    fn from(config: ThriftSourceConfig) -> Self {
+        Self::Thrift(config)
     }
 }

@@ -31,9 +31,11 @@ use std::time::Duration;
 /// | `PowerLoss` | write of a file channel | no | as after `FsyncError` |
 ///
 /// The faults of streams, handshakes and frames (slow, `Handshake...`, `CloseMidFrame` to
-/// `HugeFrame`) and those after so many bytes strike at the Avro source only, the others at every
-/// source. The HTTP source says FAILED as 503, UNKNOWN and an RPC error as 500; a netcat connection
-/// says FAILED as such and falls silent on the other two and after a call that hangs.
+/// `HugeFrame`) and those after so many bytes strike at the Avro and the Thrift source only, those
+/// of handshakes at the Avro source, the others at every source. The Thrift source says an RPC error
+/// as `TApplicationException` 6; the HTTP source says FAILED as 503, UNKNOWN and an RPC error as
+/// 500; a netcat connection says FAILED as such and falls silent on the other two. A netcat or Thrift
+/// connection falls silent after a call that hangs.
 ///
 /// The faults of disks strike every file channel of the agent, whatever it writes: puts and takes,
 /// also while it opens and closes. The agent's next start opens it again.
@@ -50,7 +52,7 @@ pub enum Fault {
     /// events are then not stored.
     Reset,
     /// Silence. On a connection: what arrives is read and dropped. At a call: that one is never
-    /// answered nor stored, later ones are. For a silence after the commit see
+    /// answered nor stored, later ones are, but of a Thrift or netcat connection. For a silence after the commit see
     /// [`AnswerLate`](Self::AnswerLate).
     Hang,
     /// Answers are written a byte at a time.
@@ -92,11 +94,12 @@ pub enum Fault {
     /// around if the frame is shorter. 3 is the serial number's last byte; the frame's last is the
     /// status.
     FlipByte(usize),
-    /// The answer carries a serial number that nobody sent: all bits of the right one turned over.
+    /// The answer carries a serial number (of Thrift: a sequence id) that nobody sent: all bits of the
+    /// right one turned over.
     WrongSerial,
-    /// The answer is a frame of no buffers.
+    /// The answer is a frame of no buffers, of Thrift of no bytes.
     EmptyFrame,
-    /// The answer's frame claims a buffer of 2 GiB, of which nothing comes.
+    /// The answer's frame claims a buffer of 2 GiB, of Thrift a message, of which nothing comes.
     HugeFrame,
     /// A sync fails: the kernel may have dropped what it could not write. The file channel is out
     /// of order until the agent is started again, and nothing is acknowledged that may be gone.

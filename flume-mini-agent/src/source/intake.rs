@@ -1,4 +1,5 @@
-//! [`Intake`]: what the HTTP and netcat sources do with a batch (the client's `Intake` is another).
+//! [`Intake`]: what the HTTP, netcat and Thrift sources do with a batch (the client's `Intake` is
+//! another).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,22 +11,36 @@ use crate::fault::engine::{CallView, Place};
 use crate::log::{Answered, OpenConnection, Recorder, Stored};
 use crate::observed::{Gauge, Observed};
 use crate::processor::{ChannelProcessor, ProcessError, Progress};
-use crate::source::stream::End;
+use crate::source::stream::{End, Pace};
 
 /// The way of a source's batches into the channels, past the faults and into the log.
 #[derive(Debug)]
 pub(crate) struct Intake {
     pub(crate) name: &'static str,
+    pub(crate) answers: Answers,
     pub(crate) processor: Arc<ChannelProcessor>,
     pub(crate) counters: Arc<SourceCounters>,
     pub(crate) observed: Arc<Observed>,
     pub(crate) recorder: Arc<Recorder>,
 }
 
+/// In what a source's answers travel, which says what can go wrong with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// In frames that a fault can break, on a stream that one can slow down.
+    Framed,
+    /// In another way, which faults leave alone.
+    Plain,
+}
+
 /// A connection to the source, counted while it is open.
 #[derive(Debug)]
 pub(crate) struct Connection {
     opened: OpenConnection,
+    /// How fast its bytes go; of [`Answers::Plain`] as they come.
+    pub(crate) pace: Pace,
+    /// Bytes that came so far, as far as its source counts them.
+    pub(crate) received: u64,
     /// How it is to end before it begins.
     pub(crate) end: Option<End>,
     _open: Gauge,
@@ -37,14 +52,21 @@ pub(crate) enum Answer {
     Ok,
     /// A channel did not take it.
     Failed(String),
+    /// Flume's status UNKNOWN, which only a fault gives.
+    Unknown,
     /// Something else went wrong.
-    #[cfg_attr(
-        not(feature = "http"),
-        expect(dead_code, reason = "netcat does not say what went wrong")
-    )]
     Error(String),
     /// Nothing, and the connection ends. `None`: nothing ever.
     End(Option<End>),
+}
+
+/// A batch that was worked on.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) answer: Answer,
+    pub(crate) stored: Stored,
+    /// What goes wrong with the answer, or went wrong already.
+    pub(crate) fault: Option<Fault>,
 }
 
 impl Intake {
@@ -52,10 +74,17 @@ impl Intake {
     pub(crate) fn open(&self, peer: SocketAddr) -> Connection {
         let opened = self.recorder.open(self.name, Some(peer));
         self.observed.count(|stats| stats.connections_opened += 1);
-        let fault = self.recorder.faults.on_connection(opened.number(), false);
+        let paced = self.answers == Answers::Framed;
+        let fault = self.recorder.faults.on_connection(opened.number(), paced);
+        let mut pace = Pace::default();
+        if let Some(fault) = &fault {
+            pace.slow_down(fault);
+        }
         Connection {
             end: fault.as_ref().and_then(End::of),
             opened,
+            pace,
+            received: 0,
             _open: Gauge::up(&self.observed, |stats| &mut stats.connections_open),
         }
     }
@@ -68,6 +97,20 @@ impl Intake {
         request
     }
 
+    /// Notes bytes just read. If a fault strikes among them: how many come before it, and it.
+    pub(crate) fn meet_bytes(
+        &self,
+        connection: &mut Connection,
+        bytes: usize,
+    ) -> Option<(usize, Fault)> {
+        let before = connection.received;
+        connection.received += bytes as u64;
+        let faults = &self.recorder.faults;
+        let (kept, fault) = faults.on_bytes(connection.opened.number(), (before, bytes))?;
+        connection.pace.slow_down(&fault);
+        Some((kept, fault))
+    }
+
     /// Notes that a request could not be read.
     #[cfg(feature = "http")]
     pub(crate) fn refused(&self, request: u64, answered: Answered) {
@@ -75,8 +118,7 @@ impl Intake {
         self.turned_away(request, answered);
     }
 
-    /// Notes that a request was not even read, which Flume does not count.
-    #[cfg(feature = "http")]
+    /// Notes that a request was not even read, or is none, which Flume does not count.
     pub(crate) fn turned_away(&self, request: u64, answered: Answered) {
         self.recorder.log.answered(request, answered);
         self.observed.count(|stats| stats.requests_refused += 1);
@@ -103,7 +145,7 @@ impl Intake {
         connection: &Connection,
         (request, bytes): (u64, usize),
         events: Vec<StoredEvent>,
-    ) -> Answer {
+    ) -> Taken {
         let count = events.len();
         self.counters.events_received.add(count);
         let fault = self.struck(connection, (request, bytes), &events);
@@ -112,14 +154,21 @@ impl Intake {
         let accepted = if stored == Stored::No { 0 } else { count };
         self.observed
             .count(|stats| stats.events_accepted += accepted as u64);
-        match fault {
-            Some(Fault::AnswerLate(late)) => tokio::time::sleep(late).await,
-            Some(fault @ (Fault::CommitThenDrop | Fault::CommitThenReset)) => {
-                return Answer::End(End::of(&fault));
+        let answer = match &fault {
+            Some(Fault::AnswerLate(late)) => {
+                tokio::time::sleep(*late).await;
+                answer
             }
-            _ => {}
+            Some(fault @ (Fault::CommitThenDrop | Fault::CommitThenReset)) => {
+                Answer::End(End::of(fault))
+            }
+            _ => answer,
+        };
+        Taken {
+            answer,
+            stored,
+            fault,
         }
-        answer
     }
 
     fn struck(
@@ -141,10 +190,10 @@ impl Intake {
         self.recorder.faults.on_call(&CallView {
             at: Place {
                 connection: connection.opened.number(),
-                connection_bytes: 0,
+                connection_bytes: connection.received,
                 request,
             },
-            framed: false,
+            framed: self.answers == Answers::Framed,
             payload_bytes,
             has_headers: &has_headers,
         })
@@ -156,7 +205,7 @@ impl Intake {
             Some(Fault::Hang) => Answer::End(None),
             Some(fault @ (Fault::Reset | Fault::DropBeforeCommit)) => Answer::End(End::of(fault)),
             Some(Fault::Failed) => Answer::Failed("a fault wants it so".to_owned()),
-            Some(Fault::Unknown) => Answer::Error("a fault wants it so".to_owned()),
+            Some(Fault::Unknown) => Answer::Unknown,
             Some(Fault::RpcError(text)) => Answer::Error(text.clone()),
             Some(Fault::ChannelFull) => {
                 let _waiting = self.gauge();
@@ -207,7 +256,7 @@ impl Intake {
                 self.counters.channel_write_fails.increment();
                 self.observed.count(|stats| stats.batches_failed += 1);
             }
-            Answer::Error(_) => {
+            Answer::Unknown | Answer::Error(_) => {
                 self.counters.other_fails.increment();
                 self.observed.count(|stats| stats.batches_failed += 1);
             }

@@ -3,8 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | here | [`Source`], one of any type |
-//! | [`avro`], `http`, [`netcat`] | a source each |
-//! | [`intake`] | what a source is given, and what the HTTP and netcat sources do with a batch |
+//! | [`avro`], `http`, [`netcat`], [`thrift`] | a source each |
+//! | [`intake`] | what a source is given, and what all but the Avro source do with a batch |
 //! | [`listen`] | the accept loop of all |
 //! | [`stream`] | how fast bytes go, and how a connection ends |
 
@@ -15,6 +15,7 @@ pub(crate) mod intake;
 pub(crate) mod listen;
 pub(crate) mod netcat;
 pub(crate) mod stream;
+pub(crate) mod thrift;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use avro::AvroSource;
 #[cfg(feature = "http")]
 use http::HttpSource;
 use netcat::NetcatSource;
+use thrift::ThriftSource;
 
 /// A source of any type, from one start of the agent to its stop.
 #[derive(Debug)]
@@ -32,6 +34,7 @@ pub(crate) enum Source {
     #[cfg(feature = "http")]
     Http(HttpSource),
     Netcat(NetcatSource),
+    Thrift(ThriftSource),
 }
 
 impl Source {
@@ -42,6 +45,9 @@ impl Source {
             #[cfg(feature = "http")]
             Self::Http(source) => Arc::new(source).serve(listener, connections_max).await,
             Self::Netcat(source) => Arc::new(source).serve(listener, connections_max).await,
+            Self::Thrift(source) => {
+                thrift::serve(Arc::new(source), listener, connections_max).await;
+            }
         }
     }
 }

@@ -11,8 +11,9 @@ use tokio::sync::oneshot;
 use super::avro::shared::ReplyMode;
 use super::avro::{self, AvroSource};
 use super::http::HttpSource;
-use super::intake::Intake;
+use super::intake::{Answers, Intake};
 use super::netcat::{self, NetcatSource};
+use crate::carrier::Carrier;
 use crate::channel::memory::MemoryLimits;
 use crate::channel::{Channel, StoredEvent};
 use crate::config::{Encoding, NetcatSourceConfig};
@@ -67,6 +68,7 @@ impl Fixture {
         let selector = Selector::replicating(1, &[]);
         let intake = Intake {
             name,
+            answers: Answers::Plain,
             processor: Arc::new(ChannelProcessor::new(
                 channels,
                 selector,
@@ -104,7 +106,7 @@ impl Fixture {
 
     fn avro() -> Self {
         Self::start(avro::NAME, |intake, listener| {
-            let source = AvroSource::new(intake, ReplyMode::Parallel, 1_000);
+            let source = AvroSource::new(intake, Carrier::default(), ReplyMode::Parallel, 1_000);
             tokio::spawn(avro::serve(Arc::new(source), listener, 10));
         })
     }

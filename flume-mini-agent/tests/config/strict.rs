@@ -154,7 +154,7 @@ fn a_type_that_is_left_out_fails_by_its_name() {
             "source type",
             vec![
                 "taildir",
-                "THRIFT",
+                "SYSLOGTCP",
                 "org.apache.flume.source.kafka.KafkaSource",
             ],
         ),

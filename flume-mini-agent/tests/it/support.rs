@@ -136,6 +136,13 @@ impl Client {
         );
     }
 
+    /// The next bytes, as many.
+    pub(crate) fn read(&mut self, bytes: usize) -> Vec<u8> {
+        let mut found = vec![0; bytes];
+        self.0.read_exact(&mut found).unwrap();
+        found
+    }
+
     /// Reads as many bytes, whatever they are.
     pub(crate) fn skip(&mut self, bytes: usize) {
         self.0.read_exact(&mut vec![0; bytes]).unwrap();

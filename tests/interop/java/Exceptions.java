@@ -2,6 +2,7 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.lang.reflect.Field;
 import java.lang.reflect.Method;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
@@ -9,6 +10,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.apache.flume.Event;
 import org.apache.flume.api.RpcClient;
 import org.apache.flume.api.RpcClientFactory;
@@ -19,8 +23,10 @@ import org.apache.flume.event.EventBuilder;
  * met: "RESULT NAME {...}" with the chain of exceptions, and whether the client says it is active.
  *
  * <pre>
- * open NAME CLIENT_TYPE HOST:PORT[,HOST:PORT] TIMEOUT_MILLIS
+ * open NAME CLIENT_TYPE HOST:PORT[,HOST:PORT] TIMEOUT_MILLIS [KEY=VALUE ...]
  * call NAME append|batch
+ * send NAME SINGLES [BATCH ...]   events one by one, then so many in a call each; numbered from 0
+ * storm NAME THREADS CALLS EVENTS threads that each make so many calls of so many events
  * settle NAME       waits until no connection is open any more
  * close NAME
  * </pre>
@@ -58,6 +64,12 @@ public final class Exceptions {
       case "call":
         call(CLIENTS.get(name), words[2]);
         break;
+      case "send":
+        send(CLIENTS.get(name), words);
+        break;
+      case "storm":
+        storm(CLIENTS.get(name), number(words[2]), number(words[3]), number(words[4]));
+        break;
       case "settle":
         settle(CLIENTS.get(name));
         break;
@@ -80,7 +92,55 @@ public final class Exceptions {
     settings.setProperty("hosts", String.join(" ", names));
     settings.setProperty("connect-timeout", words[4]);
     settings.setProperty("request-timeout", words[4]);
+    for (int at = 5; at < words.length; at++) {
+      String[] pair = words[at].split("=", 2);
+      settings.setProperty(pair[0], pair[1]);
+    }
     return settings;
+  }
+
+  private static int number(String word) {
+    return Integer.parseInt(word);
+  }
+
+  private static void send(RpcClient client, String[] words) throws Exception {
+    int next = 0;
+    for (int singles = number(words[2]); next < singles; next++) {
+      client.append(event(String.valueOf(next)));
+    }
+    for (int at = 3; at < words.length; at++) {
+      List<Event> batch = new ArrayList<>();
+      for (int events = number(words[at]); batch.size() < events; next++) {
+        batch.add(event(String.valueOf(next)));
+      }
+      client.appendBatch(batch);
+    }
+  }
+
+  private static void storm(RpcClient client, int threads, int calls, int events) throws Exception {
+    ExecutorService pool = Executors.newFixedThreadPool(threads);
+    List<Future<?>> senders = new ArrayList<>();
+    for (int sender = 0; sender < threads; sender++) {
+      String name = sender + " ";
+      senders.add(pool.submit(() -> {
+        for (int call = 0; call < calls; call++) {
+          List<Event> batch = new ArrayList<>();
+          while (batch.size() < events) {
+            batch.add(event(name + call + " " + batch.size()));
+          }
+          client.appendBatch(batch);
+        }
+        return null;
+      }));
+    }
+    for (Future<?> sender : senders) {
+      sender.get();
+    }
+    pool.shutdown();
+  }
+
+  private static Event event(String body) {
+    return EventBuilder.withBody(body.getBytes(StandardCharsets.UTF_8));
   }
 
   private static void call(RpcClient client, String kind) throws Exception {

@@ -27,6 +27,7 @@ mod real;
 mod reload;
 mod selectors;
 mod setup;
+mod thrift_source;
 mod traffic;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

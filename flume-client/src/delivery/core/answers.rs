@@ -40,7 +40,7 @@ impl Core {
                 let batch = Batch {
                     unfit: call.batch.unfit.with(agent),
                     half_bytes,
-                    ..untried(call.batch)
+                    ..call.batch.unsent()
                 };
                 self.on_unacceptable(batch);
             }
@@ -131,7 +131,7 @@ impl Core {
     fn put_back_unsent(&mut self, agent: AgentId, call: &InFlight) {
         let batch = Batch {
             tried: Some(agent),
-            ..untried(call.batch)
+            ..call.batch.unsent()
         };
         self.lanes.of_mut(batch.level).batches.put_back(batch);
     }
@@ -200,14 +200,6 @@ impl Core {
                 }
             }
         }
-    }
-}
-
-/// A batch of whose last try no agent has anything, so that it cannot be doubled by it.
-pub(super) fn untried(batch: Batch) -> Batch {
-    Batch {
-        attempts: batch.attempts.saturating_sub(1),
-        ..batch
     }
 }
 

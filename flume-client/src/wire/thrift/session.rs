@@ -129,6 +129,8 @@ pub struct ServerSession {
 /// A call as it came.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
+    /// Bytes of the message, its frame's head not counted.
+    pub bytes: usize,
     /// Chosen by the client, echoed in the reply.
     pub seqid: i32,
     /// The method's name, likewise.
@@ -144,6 +146,16 @@ impl ServerSession {
         Self {
             protocol,
             decoder: FrameDecoder::new(FRAME_BYTES_MAX),
+        }
+    }
+
+    /// The same for messages of so many bytes at the most; of more than Thrift's own limit, that
+    /// one counts.
+    #[must_use]
+    pub fn with_message_bytes_max(protocol: Protocol, bytes: usize) -> Self {
+        Self {
+            protocol,
+            decoder: FrameDecoder::new(bytes.min(FRAME_BYTES_MAX)),
         }
     }
 
@@ -186,6 +198,7 @@ impl ServerSession {
             return Err(SessionError::Call(error));
         }
         Ok(Some(Request {
+            bytes: message.len(),
             seqid: head.seqid,
             method: head.name,
             call,

@@ -1,11 +1,11 @@
 //! A source from its keys, with its selector and its interceptors.
 
-use super::section::{Number, Section};
+use super::section::{Bad, Number, Section};
 use super::{interceptor, selector, types};
 use crate::config::problem::bad_value;
 use crate::config::source::{
     AvroSourceConfig, Compression, Encoding, HttpSourceConfig, NetcatSourceConfig, SourceConfig,
-    SourceKind,
+    SourceKind, ThriftProtocol, ThriftSourceConfig,
 };
 
 const TLS_KEYS: [&str; 7] = [
@@ -46,6 +46,7 @@ pub(super) fn type_name(source: &SourceConfig) -> &'static str {
         SourceKind::Avro(_) => "avro sources",
         SourceKind::Http(_) => "http sources",
         SourceKind::Netcat(_) => "netcat sources",
+        SourceKind::Thrift(_) => "thrift sources",
     }
 }
 
@@ -57,6 +58,7 @@ fn read_kind(section: &mut Section<'_>) -> Option<SourceKind> {
     match types::SOURCES.resolve(&type_name) {
         Ok("avro") => Some(SourceKind::Avro(read_avro(section))),
         Ok("http") => Some(SourceKind::Http(read_http(section))),
+        Ok("thrift") => Some(SourceKind::Thrift(read_thrift(section))),
         Ok(_) => Some(SourceKind::Netcat(read_netcat(section))),
         Err(problem) => {
             section.error("type", problem);
@@ -110,6 +112,37 @@ fn read_netcat(section: &mut Section<'_>) -> NetcatSourceConfig {
         max_line_length: section.count("max-line-length", Number::int(512, 1)),
         encoding: read_encoding(section),
     }
+}
+
+fn read_thrift(section: &mut Section<'_>) -> ThriftSourceConfig {
+    let config = ThriftSourceConfig {
+        bind: section.host("bind"),
+        port: section.port("port"),
+        threads: section.count("threads", THREADS),
+        protocol: read_protocol(section),
+    };
+    section.left_out_if_true("kerberos", "thrift source setting");
+    section.no_effect(&["agent-principal", "agent-keytab"], "kerberos is not on");
+    read_tls(section, "thrift source setting");
+    config
+}
+
+/// None or less is no bound.
+const THREADS: Number = Number::int(0, 0).bad(Bad::Default, Bad::ClampQuietly);
+
+/// Flume accepts either name in any case, and then speaks binary only where it is in small letters.
+fn read_protocol(section: &mut Section<'_>) -> ThriftProtocol {
+    let value = section.text_or("protocol", "compact");
+    if value == "binary" {
+        return ThriftProtocol::Binary;
+    }
+    if value.eq_ignore_ascii_case("binary") {
+        let expected = "\"binary\" in small letters; Flume speaks compact";
+        section.warning("protocol", bad_value(&value, expected));
+    } else if !value.eq_ignore_ascii_case("compact") {
+        section.error("protocol", bad_value(&value, "compact or binary"));
+    }
+    ThriftProtocol::Compact
 }
 
 /// Whatever is not "deflate" is none, in Flume.

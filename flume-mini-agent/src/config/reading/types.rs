@@ -22,6 +22,7 @@ pub(super) const SOURCES: Types = Types {
         ("avro", "org.apache.flume.source.AvroSource"),
         ("http", "org.apache.flume.source.http.HTTPSource"),
         ("netcat", "org.apache.flume.source.NetcatSource"),
+        ("thrift", "org.apache.flume.source.ThriftSource"),
     ],
     left_out: &[
         ("exec", "org.apache.flume.source.ExecSource"),
@@ -36,7 +37,6 @@ pub(super) const SOURCES: Types = Types {
         ("syslogtcp", "org.apache.flume.source.SyslogTcpSource"),
         ("syslogudp", "org.apache.flume.source.SyslogUDPSource"),
         ("taildir", "org.apache.flume.source.taildir.TaildirSource"),
-        ("thrift", "org.apache.flume.source.ThriftSource"),
     ],
 };
 

@@ -20,12 +20,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 
-use super::intake::{self, Answer, Intake};
+use super::intake::{self, Answer, Intake, Taken};
 use super::listen::serve;
 use super::stream::{End, REQUEST_TIMEOUT, write_all};
+use crate::carrier::{Carrier, Stream};
 use crate::channel::StoredEvent;
 use crate::config::{Encoding, NetcatSourceConfig};
 use crate::log::Answered;
@@ -75,7 +76,7 @@ pub(crate) struct NetcatSource {
 
 struct Connection {
     source: Arc<NetcatSource>,
-    socket: TcpStream,
+    stream: Stream,
     connection: intake::Connection,
     lines: LineDecoder,
     /// Since when a line is on its way.
@@ -89,26 +90,32 @@ impl NetcatSource {
 
     /// Accepts connections until dropped.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
-        let connect = |socket, peer| Connection::new(Arc::clone(&self), socket, peer).run();
-        serve(listener, connections_max, &self.intake.observed, connect).await;
+        let connect = |stream, peer| Connection::new(Arc::clone(&self), stream, peer).run();
+        serve(
+            (listener, Carrier::default()),
+            connections_max,
+            &self.intake.observed,
+            connect,
+        )
+        .await;
     }
 }
 
 impl Connection {
-    fn new(source: Arc<NetcatSource>, socket: TcpStream, peer: SocketAddr) -> Self {
+    fn new(source: Arc<NetcatSource>, stream: Stream, peer: SocketAddr) -> Self {
         let settings = &source.settings;
         Self {
             connection: source.intake.open(peer),
             lines: LineDecoder::new(settings.encoding, settings.max_line_length),
             line_since: None,
             source,
-            socket,
+            stream,
         }
     }
 
     /// Serves until one side ends the connection.
     async fn run(mut self) {
-        let _ = self.socket.set_nodelay(true);
+        let _ = self.stream.socket().set_nodelay(true);
         let end = match self.connection.end {
             Some(end) => end,
             None => match self.serve().await {
@@ -117,7 +124,7 @@ impl Connection {
             },
         };
         // A peer that is gone already needs no end.
-        let _ = end.carry_out(&mut self.socket).await;
+        let _ = end.carry_out(&mut self.stream).await;
     }
 
     async fn serve(&mut self) -> io::Result<End> {
@@ -141,7 +148,7 @@ impl Connection {
             since => since,
         };
         buffer.reserve(READ_BYTES);
-        let read = self.socket.read_buf(buffer);
+        let read = self.stream.read_buf(buffer);
         let Some(since) = self.line_since else {
             return read.await;
         };
@@ -183,11 +190,12 @@ impl Connection {
         intake.counters.appends_received.increment();
         let event = StoredEvent::from_parts(&[], line.as_bytes());
         let size = (request, line.len());
-        let answer = intake.take(&self.connection, size, vec![event]).await;
+        let taken = intake.take(&self.connection, size, vec![event]);
+        let Taken { answer, .. } = taken.await;
         let answered = match &answer {
             Answer::Ok => source.settings.ack_every_event.then_some(Answered::Ok),
             Answer::Failed(_) => Some(Answered::Failed),
-            Answer::Error(_) | Answer::End(_) => None,
+            Answer::Unknown | Answer::Error(_) | Answer::End(_) => None,
         };
         intake.answered(request, &answer, answered, 1);
         Ok(match answer {
@@ -202,13 +210,13 @@ impl Connection {
                 self.say(&format!("FAILED: {reason}\n")).await?;
                 None
             }
-            Answer::Error(_) | Answer::End(None) => Some(End::Silence),
+            Answer::Unknown | Answer::Error(_) | Answer::End(None) => Some(End::Silence),
             Answer::End(end) => end,
         })
     }
 
     async fn say(&mut self, text: &str) -> io::Result<()> {
         let text = self.source.settings.encoding.encode(text);
-        write_all(&mut self.socket, &text).await
+        write_all(&mut self.stream, &text).await
     }
 }

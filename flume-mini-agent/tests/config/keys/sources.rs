@@ -2,7 +2,7 @@
 
 use flume_mini_agent::config::{
     AvroSourceConfig, Compression, Encoding, HttpSourceConfig, InterceptorConfig,
-    NetcatSourceConfig, SourceKind,
+    NetcatSourceConfig, SourceKind, ThriftProtocol, ThriftSourceConfig,
 };
 
 use super::{Breaks, Is, Noted, Or, check, source, with};
@@ -164,6 +164,63 @@ fn a_netcat_source_has_these_keys() {
         ],
         |config| match &config.sources.get(1)?.kind {
             SourceKind::Netcat(netcat) => Some(netcat.clone()),
+            _ => None,
+        },
+    );
+}
+
+#[test]
+fn a_thrift_source_has_these_keys() {
+    let base = ThriftSourceConfig::new("h", 1);
+    let before = source(
+        "sources.r2.type = org.apache.flume.source.ThriftSource\nsources.r2.bind = h\n\
+         sources.r2.port = 1",
+    );
+    let binary = with(base.clone(), |c| c.protocol = ThriftProtocol::Binary);
+    let threads = with(base.clone(), |c| c.threads = 4);
+    check(
+        &before,
+        vec![
+            ("sources.r2.protocol = binary", Is(binary)),
+            ("sources.r2.protocol = COMPACT", Is(base.clone())),
+            (
+                "sources.r2.protocol = Binary",
+                Or(
+                    base.clone(),
+                    "is \"Binary\", but must be \"binary\" in small letters; Flume speaks compact",
+                ),
+            ),
+            (
+                "sources.r2.protocol = json",
+                Breaks("is \"json\", but must be compact or binary"),
+            ),
+            ("sources.r2.threads = 4", Is(threads)),
+            ("sources.r2.threads = 0", Is(base.clone())),
+            (
+                "sources.r2.threads = -1",
+                Noted(base.clone(), "is -1, taken as 0"),
+            ),
+            (
+                "sources.r2.threads = many",
+                Or(
+                    base.clone(),
+                    "is \"many\", but must be a whole number, at least 0; Flume takes 0",
+                ),
+            ),
+            (
+                "sources.r2.kerberos = true",
+                Breaks(
+                    "the thrift source setting \"kerberos\" is a real Flume thrift source setting \
+                        that the mini-agent leaves out",
+                ),
+            ),
+            (
+                "sources.r2.agent-principal = p",
+                Noted(base, "has no effect here: kerberos is not on"),
+            ),
+        ],
+        |config| match &config.sources.get(1)?.kind {
+            SourceKind::Thrift(thrift) => Some(thrift.clone()),
             _ => None,
         },
     );
