@@ -38,13 +38,14 @@
 //!
 //! | feature | adds | costs |
 //! |---|---|---|
+//! | `compression` | agents at `avro+deflate://`, sources with `compression-type = deflate` | the crate `flate2` and three more |
 //! | `avro-body` | events whose body is a value of yours in Avro, by your schema | the crates `apache-avro` and `serde`, 46 in all |
 //! | `test` | the module `test`: a client that keeps its events in memory, for tests of services | nothing: name it among the `dev-dependencies` |
 //! | `metrics` | the module `metrics`: what a client counts, for the crate `metrics` | that crate and two more; nothing while events are delivered |
 //! | `serde` | [`Health`] can be serialised | the crate `serde_core` |
-//! | `tls` | [`ClientBuilder`]'s method `tls`, for agents with TLS; no address uses it yet | `rustls`, `ring` and `rustls-native-certs`, 11 crates in all; a C compiler for `ring` |
+//! | `tls` | agents at `avro+tls://` and `thrift+tls://`, sources with `ssl = true`, and [`ClientBuilder`]'s method `tls` | `rustls`, `ring` and `rustls-native-certs`, 11 crates in all; a C compiler for `ring` |
 //! | `dangerous-trust-any-certificate` | an option of `tls` to check no agent's certificate, for tests | `tls` |
-//! | `internals` | the modules `agent_url` (the parts of an address), `wire` (Flume's Avro RPC and Thrift in both directions), `delivery` (the state machine of batches and agents), `spool` (the files), `tls` (with the feature of that name: TLS over bytes) and `seq` (the numbers of events), for agents, tools and simulators | they are no part of what a version promises, and may change in any release |
+//! | `internals` | the modules `agent_url` (the parts of an address), `wire` (Flume's Avro RPC and Thrift in both directions), `delivery` (the state machine of batches and agents), `spool` (the files), `probe` (a connection that only asks whether an agent answers), `tls` (with the feature of that name: TLS over bytes) and `seq` (the numbers of events), for agents, tools and simulators | they are no part of what a version promises, and may change in any release |
 //! | `hallway` | `internals`, and the module `hallway` (all that lies between callers and agents), for simulators | the same, and a tenth more to compile |
 //!
 //! None changes what the client does. Cargo enables a feature for all crates of a build, so in a
@@ -107,6 +108,8 @@ pub mod delivery;
 mod delivery;
 #[cfg(feature = "hallway")]
 pub mod hallway;
+#[cfg(feature = "internals")]
+pub mod probe;
 #[cfg(feature = "internals")]
 pub mod seq;
 #[cfg(not(feature = "internals"))]
@@ -192,6 +195,9 @@ pub use stats::Stats;
 #[doc(inline)]
 pub use stats::fill::Fill;
 pub use stats::report::Report;
+#[cfg(feature = "tls")]
+#[doc(inline)]
+pub use tls::TlsError;
 
 /// Compiles the README's examples, which would only repeat the documentation above.
 #[cfg(doctest)]

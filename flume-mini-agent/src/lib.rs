@@ -109,6 +109,7 @@
 //!
 //! | feature | adds | costs |
 //! |---|---|---|
+//! | `compression` | `compression-type = deflate` of Avro sources and sinks | flate2, zlib-rs: 2 crates |
 //! | `control` | the control interface: events, counters, faults and reload over HTTP | hyper, http-body-util, hyper-util, serde_json, base64 and what they need: 16 crates |
 //! | `file-channel` | channels whose events outlive the process | no crate |
 //! | `http` | the `http` source | hyper, http-body-util, hyper-util and what they need: 11 crates |
@@ -119,6 +120,7 @@
 //! there does not start, and [`StartError`] names it.
 
 mod agent;
+mod carrier;
 mod channel;
 mod clock;
 pub mod config;

@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 
@@ -40,7 +40,7 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 ///
 /// An error of `answer` ends the connection without one.
 pub(crate) async fn serve<F, E>(
-    socket: &mut TcpStream,
+    socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
     answer: impl Fn(Request<Incoming>) -> F + Send,
 ) where
     F: Future<Output = Result<Answer, E>> + Send,

@@ -35,7 +35,9 @@ fn check(agent: &RealFlume, scheme: &str, connects: u64) {
     let client = client(&url(agent, scheme, "")).build().unwrap();
     let version = agent.version();
     let started = Instant::now();
-    let first: Receipt = client.append(Event::new("first").header("größe", "ü")).unwrap();
+    let first: Receipt = client
+        .append(Event::new("first").header("größe", "ü"))
+        .unwrap();
     first.wait(TIMEOUT).unwrap();
     let took = started.elapsed();
     println!("{scheme} of {version}: found out and acknowledged after {took:?}");
@@ -46,8 +48,16 @@ fn check(agent: &RealFlume, scheme: &str, connects: u64) {
     drop(client.append_batch(events.collect()).unwrap());
     client.flush(TIMEOUT).wait().unwrap();
     let stats = client.stats();
-    assert_eq!((stats.delivered, stats.batches_retried), (EVENTS, 0), "{stats:?}");
-    assert_eq!((stats.connects, stats.agents[0].failures), (connects, 0), "{stats:?}");
+    assert_eq!(
+        (stats.delivered, stats.batches_retried),
+        (EVENTS, 0),
+        "{stats:?}"
+    );
+    assert_eq!(
+        (stats.connects, stats.agents[0].failures),
+        (connects, 0),
+        "{stats:?}"
+    );
     assert!(client.close(TIMEOUT).wait().is_complete());
     assert_eq!(accepted(agent), Some(EVENTS), "{scheme} of {version}");
 }
@@ -101,7 +111,11 @@ fn at_another_kind_of_source_nothing_is_sent_and_the_reason_is_told() {
     let cases: [(Lines, &[&str], &str); 3] = [
         (&[], &["thrift", "avro+deflate"], "source"),
         (&[("type", "thrift")], &["avro", "avro+deflate"], "source"),
-        (&[("compression-type", "deflate")], &["avro", "thrift"], "source"),
+        (
+            &[("compression-type", "deflate")],
+            &["avro", "thrift"],
+            "source",
+        ),
     ];
     for (lines, schemes, word) in cases {
         on_both_versions(

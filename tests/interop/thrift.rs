@@ -3,7 +3,6 @@
 //! The cases are those of Flume's `TestThriftRpcClient` and `TestThriftSource`.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use flume_mini_agent::config::ThriftProtocol;
@@ -12,6 +11,7 @@ use flume_tests::{JavaClients, JavaSdk, RealFlume, SdkRun, Version};
 use serde_json::{Value, json};
 
 use crate::for_both_versions;
+use crate::one_client::OneClient;
 use crate::suite::{AgentFactory, AgentUnderTest, Kind, MiniFactory, RealFactory, request};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,52 +31,19 @@ fn builder(protocol: ThriftProtocol) -> MiniAgentBuilder {
     builder.capacity(100_000).transaction_capacity(10_000)
 }
 
-/// A client that is told what to do, and what it met.
-struct Client<'a>(&'a mut JavaClients);
-
-impl Client<'_> {
-    fn open(&mut self, addr: SocketAddr, timeout_ms: u32, settings: &str) {
-        let line = format!("open c thrift {addr} {timeout_ms} {settings}");
-        assert_eq!(
-            self.meet(line.trim()),
-            json!({"thrown": [], "active": true})
-        );
-    }
-
-    fn meet(&mut self, command: &str) -> Value {
-        self.0.say(command).unwrap();
-        let (_, met) = self.0.hear().unwrap();
-        serde_json::from_str(&met).unwrap()
-    }
-
-    #[track_caller]
-    fn succeed(&mut self, command: &str) {
-        assert_eq!(self.meet(command)["thrown"], json!([]), "{command}");
-    }
-
-    /// The classes of what is thrown by it, down to the last cause, and the first one's message.
-    fn fail(&mut self, command: &str) -> (Vec<String>, String) {
-        let thrown = self.meet(command)["thrown"].take();
-        let thrown = thrown.as_array().unwrap();
-        let class = |one: &Value| one["class"].as_str().unwrap().to_owned();
-        let message = thrown[0]["message"].as_str().unwrap().to_owned();
-        (thrown.iter().map(class).collect(), message)
-    }
-}
-
 #[test]
 fn the_java_thrift_client_delivers_in_order_in_its_batches_from_one_thread_or_a_hundred() {
     for_both_versions(|version| {
         let mut java = JavaClients::start(version).unwrap();
         for (settings, protocol) in PROTOCOLS {
-            deliver_in_order(&mut Client(&mut java), settings, protocol);
-            deliver_in_a_storm(&mut Client(&mut java), settings, protocol);
+            deliver_in_order(&mut OneClient::thrift(&mut java), settings, protocol);
+            deliver_in_a_storm(&mut OneClient::thrift(&mut java), settings, protocol);
         }
     });
 }
 
 /// Ten events one by one, then 16 and 12 in batches of up to ten.
-fn deliver_in_order(client: &mut Client<'_>, settings: &str, protocol: ThriftProtocol) {
+fn deliver_in_order(client: &mut OneClient<'_>, settings: &str, protocol: ThriftProtocol) {
     let agent = builder(protocol).start().unwrap();
     let settings = format!("batch-size=10 {settings}");
     client.open(agent.addr(), TIMEOUT_MS, &settings);
@@ -93,7 +60,7 @@ fn deliver_in_order(client: &mut Client<'_>, settings: &str, protocol: ThriftPro
     client.succeed("close c");
 }
 
-fn deliver_in_a_storm(client: &mut Client<'_>, settings: &str, protocol: ThriftProtocol) {
+fn deliver_in_a_storm(client: &mut OneClient<'_>, settings: &str, protocol: ThriftProtocol) {
     let agent = builder(protocol).start().unwrap();
     let settings = format!("maxConnections=5 batch-size=10 {settings}");
     client.open(agent.addr(), TIMEOUT_MS, &settings);
@@ -109,7 +76,7 @@ fn deliver_in_a_storm(client: &mut Client<'_>, settings: &str, protocol: ThriftP
 fn the_java_thrift_client_waits_for_slow_answers_and_gives_up_on_those_that_are_too_slow() {
     for_both_versions(|version| {
         let mut java = JavaClients::start(version).unwrap();
-        let mut client = Client(&mut java);
+        let mut client = OneClient::thrift(&mut java);
         let agent = builder(ThriftProtocol::Compact).start().unwrap();
         client.open(agent.addr(), 2_000, "batch-size=10");
         let slow = agent.fault(Fault::AnswerLate(Duration::from_millis(1_550)));
@@ -158,7 +125,7 @@ fn the_java_thrift_clients_meet_the_same_exceptions_as_from_flume_1_11() {
 /// What a client meets in each condition.
 fn exceptions(sdk: Version, agent: &dyn AgentUnderTest) -> Vec<(&'static str, Value)> {
     let mut java = JavaClients::start(sdk).unwrap();
-    let mut client = Client(&mut java);
+    let mut client = OneClient::thrift(&mut java);
     let mut met = Vec::new();
     for (source, settings) in [
         ("compact_port", ""),

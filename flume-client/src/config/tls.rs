@@ -174,10 +174,6 @@ pub(crate) struct TlsConfig {
     first: Arc<TlsSettings>,
 }
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the transport, which speaks no TLS yet")
-)]
 impl TlsConfig {
     /// What the first connection is made with.
     pub(crate) fn first(&self) -> Arc<TlsSettings> {

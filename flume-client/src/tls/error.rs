@@ -49,6 +49,12 @@ impl TlsError {
         matches!(*self.0, Kind::NotTls { .. })
     }
 
+    /// Whether the peer closed the connection and said nothing: likewise.
+    #[must_use]
+    pub fn is_closed_at_once(&self) -> bool {
+        matches!(*self.0, Kind::ClosedAtOnce)
+    }
+
     pub(super) fn of_rustls(error: Error, witness: &Witness) -> Self {
         let kind = match error {
             Error::InvalidCertificate(refused) => Kind::Certificate {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::MiniAgent;
 use super::error::StartError;
 use super::plan::{Options, Plan, Simple, least_one};
+#[cfg(feature = "compression")]
+use crate::config::Compression;
 use crate::config::{
     AgentConfig, AvroSourceConfig, ChannelConfig, CollectSinkConfig, FileRollSinkConfig,
     LoggerSinkConfig, MemoryChannelConfig, NullSinkConfig, SinkConfig, SinkKind, SourceConfig,
@@ -92,6 +94,21 @@ impl MiniAgentBuilder {
     pub fn thrift(mut self, protocol: ThriftProtocol) -> Self {
         let mut config = ThriftSourceConfig::new("", 0);
         config.protocol = protocol;
+        self.source = config.into();
+        self
+    }
+
+    /// Has an Avro source with `compression-type = deflate`.
+    ///
+    /// ```
+    /// let agent = flume_mini_agent::MiniAgent::builder().deflate().start()?;
+    /// assert!(agent.url().starts_with("avro+deflate://127.0.0.1:"));
+    /// # Ok::<(), flume_mini_agent::StartError>(())
+    /// ```
+    #[cfg(feature = "compression")]
+    pub fn deflate(mut self) -> Self {
+        let mut config = AvroSourceConfig::new("", 0);
+        config.compression = Compression::Deflate;
         self.source = config.into();
         self
     }

@@ -5,7 +5,6 @@ use std::io;
 use std::time::Duration;
 
 use crate::channel::StoredEvent;
-use crate::config::Compression;
 use crate::observed::{ObservedState, Stats};
 
 /// Why an agent did not start.
@@ -80,14 +79,6 @@ pub enum StartError {
         source_name: String,
         /// What is wrong.
         reason: String,
-    },
-    /// The configuration asks for something that can be read and is not there yet.
-    #[error("{component} asks for {what}, which this agent does not have yet")]
-    NotHere {
-        /// Which component, as in "source r1".
-        component: String,
-        /// What it asks for.
-        what: &'static str,
     },
     /// A component needs a feature of this crate that was not compiled in.
     #[error("{component} needs the feature `{feature}` of flume-mini-agent")]
@@ -167,30 +158,10 @@ fn bind_advice(error: &io::Error) -> &'static str {
     }
 }
 
-impl StartError {
-    fn not_here(kind: &str, name: &str, what: &'static str) -> Self {
-        Self::NotHere {
-            component: format!("{kind} {name}"),
-            what,
-        }
-    }
-}
-
 /// What to make of an address that cannot be listened on.
 pub(crate) fn bind(address: &str) -> impl FnOnce(io::Error) -> StartError {
     let address = address.to_owned();
     move |source| StartError::Bind { address, source }
-}
-
-pub(super) fn no_deflate(
-    kind: &'static str,
-    name: &str,
-    compression: Compression,
-) -> Result<(), StartError> {
-    match compression {
-        Compression::None => Ok(()),
-        Compression::Deflate => Err(StartError::not_here(kind, name, "compression-type deflate")),
-    }
 }
 
 /// What was waited for did not happen in time. Tells what did.

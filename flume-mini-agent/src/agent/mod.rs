@@ -1,6 +1,7 @@
 //! [`MiniAgent`]: starts, stops and inspects an agent.
 
 pub(crate) mod builder;
+mod carried;
 mod channel_part;
 pub(crate) mod configured;
 #[cfg(feature = "control")]

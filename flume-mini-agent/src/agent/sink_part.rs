@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::{StartError, no_deflate};
+use super::carried::carrier;
+use super::error::StartError;
 use super::plan::{Plan, Shared};
 use crate::channel::Channel;
 use crate::config::{
@@ -117,10 +118,12 @@ fn writer(kind: &SinkKind, shared: &Shared) -> io::Result<Box<dyn SinkWriter>> {
 }
 
 fn avro_sink(name: &str, config: &AvroSinkConfig) -> Result<AvroSink, StartError> {
-    no_deflate("sink", name, config.compression)?;
+    let component = format!("sink {name}");
+    let carrier = carrier(&component, config.compression, config.compression_level)?;
     Ok(AvroSink::new(AvroSinkSettings {
         hostname: config.hostname.clone(),
         port: config.port,
+        carrier,
         connect_timeout: config.connect_timeout,
         request_timeout: config.request_timeout,
         reset_connection_interval: config.reset_connection_interval,

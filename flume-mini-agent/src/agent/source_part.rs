@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use super::carried::carrier;
 use super::channel_part::find;
-use super::error::{StartError, bind, no_deflate};
+use super::error::{StartError, bind};
 use super::host;
 use super::kept::{Kept, KeptPort};
 use super::plan::{Options, Plan, Shared};
 use crate::channel::Channel;
-use crate::config::{InterceptorConfig, SelectorConfig, SourceConfig, SourceKind};
+use crate::config::{Compression, InterceptorConfig, SelectorConfig, SourceConfig, SourceKind};
 use crate::counters::SourceCounters;
 #[cfg(feature = "regex")]
 use crate::interceptor::Pattern;
@@ -30,7 +31,7 @@ use crate::source::thrift::{self, ThriftSource};
 #[derive(Debug)]
 pub(super) struct SourcePart {
     pub(super) name: String,
-    kind: &'static str,
+    scheme: &'static str,
     pub(super) port: Port,
     /// As it was asked for, which may be port 0.
     address: String,
@@ -87,7 +88,7 @@ impl SourcePart {
         let published = !matches!(config.kind, SourceKind::Netcat(_));
         let part = Self {
             name: config.name.clone(),
-            kind,
+            scheme: scheme(&config.kind),
             port,
             address,
             published: published.then_some(counters),
@@ -106,7 +107,7 @@ impl SourcePart {
 
     /// Its address as clients take it.
     pub(super) fn url(&self) -> String {
-        format!("{}://{}", self.kind, self.port.address())
+        format!("{}://{}", self.scheme, self.port.address())
     }
 
     /// Its name and counters, if they are published.
@@ -133,8 +134,10 @@ fn source(config: &SourceConfig, intake: Intake, options: &Options) -> Result<So
     let bytes_max = options.max_frame_bytes;
     Ok(match &config.kind {
         SourceKind::Avro(avro) => {
-            no_deflate("source", &config.name, avro.compression)?;
-            Source::Avro(AvroSource::new(intake, options.reply_mode, bytes_max))
+            let component = format!("source {}", config.name);
+            let carrier = carrier(&component, avro.compression, LEVEL)?;
+            let mode = options.reply_mode;
+            Source::Avro(AvroSource::new(intake, carrier, mode, bytes_max))
         }
         #[cfg(feature = "http")]
         SourceKind::Http(_) => Source::Http(HttpSource::new(intake, bytes_max)),
@@ -151,6 +154,17 @@ fn source(config: &SourceConfig, intake: Intake, options: &Options) -> Result<So
         }
     })
 }
+
+/// How the source's address begins.
+fn scheme(kind: &SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Avro(avro) if avro.compression == Compression::Deflate => "avro+deflate",
+        kind => type_name(kind),
+    }
+}
+
+/// At which Flume's source compresses its answers, whatever its clients do.
+const LEVEL: u8 = 6;
 
 /// A source's type in a Flume configuration.
 fn type_name(kind: &SourceKind) -> &'static str {

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::Controlled;
 use super::answer::Control;
 use super::host::Addresses;
+use crate::carrier::Carrier;
 use crate::observed::Observed;
 use crate::source::listen;
 use crate::web;
@@ -92,13 +93,14 @@ fn run(
 async fn serve(listener: tokio::net::TcpListener, control: Arc<Control>) {
     // These connections are none of the agent's, and are not in its counters.
     let observed = Observed::default();
-    listen::serve(listener, CONNECTIONS_MAX, &observed, |mut socket, _| {
+    let carried = (listener, Carrier::default());
+    listen::serve(carried, CONNECTIONS_MAX, &observed, |mut stream, _| {
         let control = Arc::clone(&control);
         async move {
-            let _ = socket.set_nodelay(true);
+            let _ = stream.socket().set_nodelay(true);
             // It fails for a connection that has ended.
-            if let Ok(local) = socket.local_addr() {
-                web::serve(&mut socket, |request| control.answer(request, local)).await;
+            if let Ok(local) = stream.socket().local_addr() {
+                web::serve(&mut stream, |request| control.answer(request, local)).await;
             }
         }
     })

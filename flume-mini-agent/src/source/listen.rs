@@ -5,23 +5,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use crate::carrier::{Carrier, Stream};
 use crate::observed::Observed;
 use crate::port::stop_listening;
 
 /// Wait after a failed `accept`, which is most often a lack of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Accepts connections until dropped and runs what `connect` makes of each; they end with it. More
-/// than `connections_max` at once are closed as they come.
+/// Accepts connections until dropped, puts the carrier's layers on them, and runs what `connect` makes
+/// of each; they end with it. More than `connections_max` at once are closed as they come.
 pub(crate) async fn serve<F>(
-    listener: TcpListener,
+    (listener, carrier): (TcpListener, Carrier),
     connections_max: usize,
     observed: &Observed,
-    mut connect: impl FnMut(TcpStream, SocketAddr) -> F,
+    mut connect: impl FnMut(Stream, SocketAddr) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -39,7 +40,11 @@ pub(crate) async fn serve<F>(
         };
         // Those that have ended: with those that are open, not many more than `connections_max`.
         while connections.try_join_next().is_some() {}
-        let connection = connect(socket, peer);
+        // What is missing was told at the start: a connection without it is of no use.
+        let Ok(stream) = carrier.put_on(socket) else {
+            continue;
+        };
+        let connection = connect(stream, peer);
         connections.spawn(async move {
             connection.await;
             drop(place);
@@ -73,7 +78,8 @@ mod tests {
         runtime.block_on(async {
             let listener = TcpListener::from_std(listener).unwrap();
             let observed = Observed::default();
-            let serving = serve(listener, 1, &observed, |_, _| async {});
+            let serving = serve((listener, Carrier::default()), 1, &observed, |_, _| async {
+            });
             let end = tokio::time::timeout(Duration::from_millis(1), serving).await;
             assert!(end.is_err(), "it serves until it is dropped");
         });

@@ -4,8 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use crate::carrier::Stream;
 use crate::fault::Fault;
 
 /// How a connection ends that the agent ends.
@@ -54,13 +54,13 @@ impl End {
         }
     }
 
-    pub(crate) async fn carry_out(self, socket: &mut TcpStream) -> io::Result<()> {
+    pub(crate) async fn carry_out(self, stream: &mut Stream) -> io::Result<()> {
         match self {
-            Self::Close => socket.shutdown().await,
-            Self::Reset => socket.set_zero_linger(),
+            Self::Close => stream.shutdown().await,
+            Self::Reset => stream.socket().set_zero_linger(),
             Self::Silence => {
                 let mut dropped = vec![0; 8 * 1024];
-                while socket.read(&mut dropped).await? > 0 {}
+                while stream.socket().read(&mut dropped).await? > 0 {}
                 Ok(())
             }
         }
@@ -98,14 +98,15 @@ impl Pace {
         }
     }
 
-    pub(crate) async fn write(&self, socket: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write(&self, stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
         let size = match (self.slices, self.write_rate) {
             (true, _) => 1,
             (false, Some(rate)) => step(rate),
-            (false, None) => return write_all(socket, bytes).await,
+            (false, None) => return write_all(stream, bytes).await,
         };
         for chunk in bytes.chunks(size) {
-            socket.write_all(chunk).await?;
+            stream.write_all(chunk).await?;
+            stream.flush().await?;
             match self.write_rate {
                 Some(rate) => tokio::time::sleep(time_for(chunk.len(), rate)).await,
                 None => tokio::task::yield_now().await,
@@ -116,8 +117,12 @@ impl Pace {
 }
 
 /// Writes all of `bytes` to a peer that reads them in time.
-pub(crate) async fn write_all(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
-    match tokio::time::timeout(REQUEST_TIMEOUT, socket.write_all(bytes)).await {
+pub(crate) async fn write_all(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    let written = async {
+        stream.write_all(bytes).await?;
+        stream.flush().await
+    };
+    match tokio::time::timeout(REQUEST_TIMEOUT, written).await {
         Ok(written) => written,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }

@@ -13,6 +13,7 @@ use super::avro::{self, AvroSource};
 use super::http::HttpSource;
 use super::intake::{Answers, Intake};
 use super::netcat::{self, NetcatSource};
+use crate::carrier::Carrier;
 use crate::channel::memory::MemoryLimits;
 use crate::channel::{Channel, StoredEvent};
 use crate::config::{Encoding, NetcatSourceConfig};
@@ -105,7 +106,7 @@ impl Fixture {
 
     fn avro() -> Self {
         Self::start(avro::NAME, |intake, listener| {
-            let source = AvroSource::new(intake, ReplyMode::Parallel, 1_000);
+            let source = AvroSource::new(intake, Carrier::default(), ReplyMode::Parallel, 1_000);
             tokio::spawn(avro::serve(Arc::new(source), listener, 10));
         })
     }

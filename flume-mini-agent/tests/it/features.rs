@@ -1,6 +1,11 @@
 //! What asks for a feature that is not compiled in does not start, and says which one it is.
 
-#[cfg(not(all(feature = "file-channel", feature = "http", feature = "regex")))]
+#[cfg(not(all(
+    feature = "compression",
+    feature = "file-channel",
+    feature = "http",
+    feature = "regex"
+)))]
 fn check(
     channel: impl Into<flume_mini_agent::config::ChannelKind>,
     source: flume_mini_agent::config::SourceConfig,
@@ -60,5 +65,21 @@ fn a_regex_filter_without_its_feature_does_not_start() {
         SourceConfig::new("r1", avro, ["c1"]).interceptor(filter),
         "an interceptor of source r1 cannot start: a regex_filter needs the feature `regex` of \
          flume-mini-agent",
+    );
+}
+
+#[cfg(not(feature = "compression"))]
+#[test]
+fn a_compressed_source_without_its_feature_does_not_start() {
+    use flume_mini_agent::config::{
+        AvroSourceConfig, Compression, MemoryChannelConfig, SourceConfig,
+    };
+
+    let mut avro = AvroSourceConfig::new("127.0.0.1", 0);
+    avro.compression = Compression::Deflate;
+    check(
+        MemoryChannelConfig::default(),
+        SourceConfig::new("r1", avro, ["c1"]),
+        "source r1 needs the feature `compression` of flume-mini-agent",
     );
 }

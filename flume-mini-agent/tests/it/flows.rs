@@ -201,17 +201,3 @@ fn a_start_that_fails_leaves_neither_port_nor_channel_behind() {
     // The channel's directory is locked while it is open.
     drop(agent(durable(&directory)).start().unwrap());
 }
-
-#[test]
-fn what_the_agent_does_not_have_yet_is_told_by_component() {
-    let mut deflate = AvroSourceConfig::new("127.0.0.1", 0);
-    deflate.compression = flume_mini_agent::config::Compression::Deflate;
-    let config = AgentConfig::builder("a1")
-        .channel("c1", memory(100))
-        .source("r1", deflate, ["c1"]);
-    let error = agent(config).start().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "source r1 asks for compression-type deflate, which this agent does not have yet"
-    );
-}

@@ -9,6 +9,9 @@ mod channel;
 #[cfg(feature = "control")]
 mod control;
 #[cfg(test)]
+#[cfg(feature = "compression")]
+mod deflate;
+#[cfg(test)]
 #[cfg(feature = "file-channel")]
 mod disks;
 #[cfg(test)]

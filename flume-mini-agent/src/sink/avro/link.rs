@@ -1,6 +1,9 @@
 //! [`Link`]: one connection to another agent, its handshake made.
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
+use std::task::Poll;
 
 use flume_client::error::PeerText;
 use flume_client::wire::avro::frame;
@@ -9,12 +12,13 @@ use flume_client::wire::avro::session::{Session, SessionError, SessionEvent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::carrier::{Carrier, Stream};
 use crate::channel::StoredEvent;
 
 /// An open connection without a call under way.
 #[derive(Debug)]
 pub(super) struct Link {
-    socket: TcpStream,
+    stream: Stream,
     session: Session,
     last_serial: i32,
     /// Kept for its room.
@@ -47,13 +51,14 @@ const READ_BYTES: usize = 1024;
 
 impl Link {
     /// Connects and makes the handshake.
-    pub(super) async fn open(host: &str, port: u16) -> Result<Self, LinkError> {
-        let mut socket = TcpStream::connect((host, port)).await?;
+    pub(super) async fn open(address: (&str, u16), carrier: &Carrier) -> Result<Self, LinkError> {
+        let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
+        let mut stream = carrier.put_on(socket)?;
         let (session, greeting) = Session::start();
-        socket.write_all(&greeting).await?;
+        send(&mut stream, &greeting).await?;
         let mut link = Self {
-            socket,
+            stream,
             session,
             last_serial: 0,
             frame: Vec::new(),
@@ -61,23 +66,24 @@ impl Link {
         loop {
             match link.event().await? {
                 SessionEvent::Open => return Ok(link),
-                SessionEvent::Send(bytes) => link.socket.write_all(&bytes).await?,
+                SessionEvent::Send(bytes) => send(&mut link.stream, &bytes).await?,
                 SessionEvent::Reply { .. } => return Err(LinkError::StrayReply),
             }
         }
     }
 
     /// Whether the other side has neither closed nor said anything unasked.
-    pub(super) fn is_alive(&mut self) -> bool {
-        let read = self.socket.try_read(&mut [0]);
-        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    pub(super) async fn is_alive(&mut self) -> bool {
+        let mut byte = [0];
+        let mut read = pin!(self.stream.read(&mut byte));
+        poll_fn(|context| Poll::Ready(read.as_mut().poll(context).is_pending())).await
     }
 
     /// Sends a batch and waits for its answer.
     pub(super) async fn append_batch(&mut self, events: &[StoredEvent]) -> Result<(), LinkError> {
         self.last_serial = self.last_serial.wrapping_add(1).max(1);
         self.put_frame(events)?;
-        self.socket.write_all(&self.frame).await?;
+        send(&mut self.stream, &self.frame).await?;
         match self.event().await? {
             SessionEvent::Reply { serial, reply } if serial == self.last_serial => match reply {
                 Reply::Ok => Ok(()),
@@ -111,7 +117,7 @@ impl Link {
                 return Ok(event);
             }
             let mut bytes = [0; READ_BYTES];
-            let count = self.socket.read(&mut bytes).await?;
+            let count = self.stream.read(&mut bytes).await?;
             let (read, _) = bytes.split_at(count);
             if read.is_empty() {
                 return Err(LinkError::Closed);
@@ -119,4 +125,9 @@ impl Link {
             self.session.push(read);
         }
     }
+}
+
+async fn send(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
 }

@@ -4,7 +4,7 @@
 //! `OK`, so for a moment both channels hold the events. After any other answer, or none within the
 //! request timeout, it drops the connection. One that the other side has closed in between is
 //! replaced before a call, unseen and uncounted, as Avro's transceiver does for Flume's sink. Not
-//! here: TLS, deflate.
+//! here: TLS.
 
 mod link;
 
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use crate::carrier::Carrier;
 use crate::channel::StoredEvent;
 use link::{Link, LinkError};
 
@@ -27,6 +28,7 @@ pub(crate) struct AvroSink {
 pub(crate) struct AvroSinkSettings {
     pub(crate) hostname: String,
     pub(crate) port: u16,
+    pub(crate) carrier: Carrier,
     /// For name look-up, connection and handshake together.
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
@@ -81,7 +83,8 @@ impl AvroSink {
 
     async fn link(&self) -> Result<Link, SendError> {
         let limit = self.settings.connect_timeout;
-        let opened = Link::open(&self.settings.hostname, self.settings.port);
+        let address = (self.settings.hostname.as_str(), self.settings.port);
+        let opened = Link::open(address, &self.settings.carrier);
         let address = || self.address();
         timeout(limit, opened)
             .await
@@ -98,7 +101,11 @@ impl AvroSink {
     /// Sends a batch and waits for its answer. After an error the caller must disconnect: an
     /// answer may still come.
     pub(super) async fn append_batch(&mut self, events: &[StoredEvent]) -> Result<(), SendError> {
-        if self.open.as_mut().is_some_and(|open| !open.link.is_alive()) {
+        let is_dead = match &mut self.open {
+            Some(open) => !open.link.is_alive().await,
+            None => false,
+        };
+        if is_dead {
             let link = self.link().await?;
             if let Some(open) = &mut self.open {
                 open.link = link;

@@ -11,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use flume_client::wire::avro::frame::FrameDecoder;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::coop;
 use tokio::time::{Instant, timeout};
@@ -20,6 +19,7 @@ use super::call::{Call, Finished, count_reply};
 use super::reply;
 use super::responder::{self, Greeting};
 use super::shared::{AvroSource, IN_FLIGHT_MAX, NAME, ReplyMode};
+use crate::carrier::Stream;
 use crate::counters;
 use crate::fault::Fault;
 use crate::fault::engine::Place;
@@ -37,7 +37,7 @@ const REPLY_BYTES_MAX: usize = 64 * 1024;
 /// at once; calls that must wait report back through `finished`.
 pub(super) struct Connection {
     source: Arc<AvroSource>,
-    socket: TcpStream,
+    stream: Stream,
     opened: OpenConnection,
     _counted: counters::OpenConnection,
     decoder: FrameDecoder,
@@ -84,7 +84,7 @@ enum Turn {
 }
 
 impl Connection {
-    pub(super) fn new(source: Arc<AvroSource>, socket: TcpStream, peer: SocketAddr) -> Self {
+    pub(super) fn new(source: Arc<AvroSource>, stream: Stream, peer: SocketAddr) -> Self {
         let (finished_sender, finished) = mpsc::channel(IN_FLIGHT_MAX);
         let opened = source.recorder.open(NAME, Some(peer));
         let open = Gauge::up(&source.observed, |stats| &mut stats.connections_open);
@@ -110,7 +110,7 @@ impl Connection {
             end: fault.as_ref().and_then(End::of),
             end_of_bytes: None,
             source,
-            socket,
+            stream,
             opened,
             _open: open,
         }
@@ -119,7 +119,7 @@ impl Connection {
     /// Serves until the peer closes, breaks the framing or is gone: nobody is left to tell why.
     pub(super) async fn run(mut self) {
         // Without it replies to small requests wait for the peer's delayed acknowledgement.
-        let _ = self.socket.set_nodelay(true);
+        let _ = self.stream.socket().set_nodelay(true);
         while self.end.is_none() {
             match self.turn().await {
                 Ok(true) => {}
@@ -128,7 +128,7 @@ impl Connection {
         }
         if let Some(end) = self.end {
             // A peer that is gone already needs no end.
-            let _ = end.carry_out(&mut self.socket).await;
+            let _ = end.carry_out(&mut self.stream).await;
         }
     }
 
@@ -337,7 +337,7 @@ impl Connection {
         if self.replies.is_empty() {
             return Ok(());
         }
-        let written = self.pace.write(&mut self.socket, &self.replies).await;
+        let written = self.pace.write(&mut self.stream, &self.replies).await;
         self.replies.clear();
         // Lets the sink at what was committed before the next frames fill the channel.
         tokio::task::yield_now().await;
@@ -372,8 +372,8 @@ impl Connection {
         let buffer = self.decoder.buffer_mut();
         buffer.reserve(self.read_bytes);
         let room = buffer.capacity() - buffer.len();
-        let mut socket = (&mut self.socket).take(self.pace.read_bytes_max());
-        let mut read = pin!(socket.read_buf(buffer));
+        let mut stream = (&mut self.stream).take(self.pace.read_bytes_max());
+        let mut read = pin!(stream.read_buf(buffer));
         let finished = &mut self.finished;
         let turn = poll_fn(|context| match finished.poll_recv(context) {
             Poll::Ready(Some(finished)) => Poll::Ready(Ok(Turn::Finished(finished))),

@@ -10,8 +10,7 @@
 //! | [`reply`] | replies in frames, cut into buffers as Java cuts them, or broken by a fault |
 //!
 //! Bounds: connections, bytes of a frame, and [`IN_FLIGHT_MAX`](shared::IN_FLIGHT_MAX) requests
-//! being worked on at once; what comes beyond that stays in the sockets. Not here: TLS, deflate,
-//! `ipFilter`.
+//! being worked on at once; what comes beyond that stays in the sockets. Not here: `ipFilter`.
 
 mod call;
 mod connection;
@@ -30,9 +29,10 @@ pub(crate) use shared::{AvroSource, NAME};
 
 /// Accepts connections until dropped.
 pub(crate) async fn serve(source: Arc<AvroSource>, listener: TcpListener, connections_max: usize) {
-    let connect = |socket, peer| {
-        let connection = Connection::new(Arc::clone(&source), socket, peer);
+    let connect = |stream, peer| {
+        let connection = Connection::new(Arc::clone(&source), stream, peer);
         connection.run()
     };
-    listen::serve(listener, connections_max, &source.observed, connect).await;
+    let carried = (listener, source.carrier.clone());
+    listen::serve(carried, connections_max, &source.observed, connect).await;
 }

@@ -6,6 +6,7 @@ use flume_client::wire::avro::frame::FrameLimits;
 use tokio::sync::Semaphore;
 
 use super::responder::Protocols;
+use crate::carrier::Carrier;
 use crate::counters::SourceCounters;
 use crate::log::Recorder;
 use crate::observed::Observed;
@@ -38,6 +39,7 @@ pub(crate) struct AvroSource {
     pub(super) counters: Arc<SourceCounters>,
     pub(super) observed: Arc<Observed>,
     pub(super) recorder: Arc<Recorder>,
+    pub(super) carrier: Carrier,
     pub(super) mode: ReplyMode,
     pub(super) limits: FrameLimits,
     pub(super) in_flight: Arc<Semaphore>,
@@ -46,7 +48,12 @@ pub(crate) struct AvroSource {
 
 impl AvroSource {
     /// A source with what `intake` holds: its calls are counted and answered in their own way.
-    pub(crate) fn new(intake: Intake, mode: ReplyMode, max_frame_bytes: usize) -> Self {
+    pub(crate) fn new(
+        intake: Intake,
+        carrier: Carrier,
+        mode: ReplyMode,
+        max_frame_bytes: usize,
+    ) -> Self {
         // Java's client cuts its payload into buffers of 8 KiB; room for twice as many.
         let buffers_max = FrameLimits::REQUEST.buffers_max.max(max_frame_bytes / 4096);
         Self {
@@ -54,6 +61,7 @@ impl AvroSource {
             counters: intake.counters,
             observed: intake.observed,
             recorder: intake.recorder,
+            carrier,
             mode,
             limits: FrameLimits {
                 payload_bytes_max: max_frame_bytes,

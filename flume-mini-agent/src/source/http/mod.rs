@@ -25,11 +25,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hyper::body::{Body, Incoming};
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, StatusCode};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::intake::{Answer, Connection, Intake, Taken};
 use super::listen::serve;
 use super::stream::End;
+use crate::carrier::{Carrier, Stream};
 use crate::channel::StoredEvent;
 use crate::log::Answered;
 use crate::web::{self, BodyError};
@@ -80,16 +81,22 @@ impl HttpSource {
 
     /// Accepts connections until dropped.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
-        let connect = |socket, peer| Arc::clone(&self).connection(socket, peer);
-        serve(listener, connections_max, &self.intake.observed, connect).await;
+        let connect = |stream, peer| Arc::clone(&self).connection(stream, peer);
+        serve(
+            (listener, Carrier::default()),
+            connections_max,
+            &self.intake.observed,
+            connect,
+        )
+        .await;
     }
 
-    async fn connection(self: Arc<Self>, mut socket: TcpStream, peer: SocketAddr) {
+    async fn connection(self: Arc<Self>, mut stream: Stream, peer: SocketAddr) {
         let connection = self.intake.open(peer);
-        let _ = socket.set_nodelay(true);
+        let _ = stream.socket().set_nodelay(true);
         let end = Mutex::new(connection.end);
         if connection.end.is_none() {
-            web::serve(&mut socket, |request| {
+            web::serve(&mut stream, |request| {
                 self.answer(&connection, request, &end)
             })
             .await;
@@ -97,7 +104,7 @@ impl HttpSource {
         let end = end.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(end) = end {
             // A peer that is gone already needs no end.
-            let _ = end.carry_out(&mut socket).await;
+            let _ = end.carry_out(&mut stream).await;
         }
     }
 

@@ -20,12 +20,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 
 use super::intake::{self, Answer, Intake, Taken};
 use super::listen::serve;
 use super::stream::{End, REQUEST_TIMEOUT, write_all};
+use crate::carrier::{Carrier, Stream};
 use crate::channel::StoredEvent;
 use crate::config::{Encoding, NetcatSourceConfig};
 use crate::log::Answered;
@@ -75,7 +76,7 @@ pub(crate) struct NetcatSource {
 
 struct Connection {
     source: Arc<NetcatSource>,
-    socket: TcpStream,
+    stream: Stream,
     connection: intake::Connection,
     lines: LineDecoder,
     /// Since when a line is on its way.
@@ -89,26 +90,32 @@ impl NetcatSource {
 
     /// Accepts connections until dropped.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
-        let connect = |socket, peer| Connection::new(Arc::clone(&self), socket, peer).run();
-        serve(listener, connections_max, &self.intake.observed, connect).await;
+        let connect = |stream, peer| Connection::new(Arc::clone(&self), stream, peer).run();
+        serve(
+            (listener, Carrier::default()),
+            connections_max,
+            &self.intake.observed,
+            connect,
+        )
+        .await;
     }
 }
 
 impl Connection {
-    fn new(source: Arc<NetcatSource>, socket: TcpStream, peer: SocketAddr) -> Self {
+    fn new(source: Arc<NetcatSource>, stream: Stream, peer: SocketAddr) -> Self {
         let settings = &source.settings;
         Self {
             connection: source.intake.open(peer),
             lines: LineDecoder::new(settings.encoding, settings.max_line_length),
             line_since: None,
             source,
-            socket,
+            stream,
         }
     }
 
     /// Serves until one side ends the connection.
     async fn run(mut self) {
-        let _ = self.socket.set_nodelay(true);
+        let _ = self.stream.socket().set_nodelay(true);
         let end = match self.connection.end {
             Some(end) => end,
             None => match self.serve().await {
@@ -117,7 +124,7 @@ impl Connection {
             },
         };
         // A peer that is gone already needs no end.
-        let _ = end.carry_out(&mut self.socket).await;
+        let _ = end.carry_out(&mut self.stream).await;
     }
 
     async fn serve(&mut self) -> io::Result<End> {
@@ -141,7 +148,7 @@ impl Connection {
             since => since,
         };
         buffer.reserve(READ_BYTES);
-        let read = self.socket.read_buf(buffer);
+        let read = self.stream.read_buf(buffer);
         let Some(since) = self.line_since else {
             return read.await;
         };
@@ -210,6 +217,6 @@ impl Connection {
 
     async fn say(&mut self, text: &str) -> io::Result<()> {
         let text = self.source.settings.encoding.encode(text);
-        write_all(&mut self.socket, &text).await
+        write_all(&mut self.stream, &text).await
     }
 }

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use flume_client::wire::thrift::reply::{ExceptionKind, Reply};
 use flume_client::wire::thrift::session::ServerSession;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::call::{Call, Finished};
 use super::reply;
 use super::shared::ThriftSource;
+use crate::carrier::Stream;
 use crate::source::intake;
 use crate::source::stream::{End, READ_BYTES_MAX, READ_BYTES_MIN, REQUEST_TIMEOUT, ROOM_KEPT};
 
 /// The connection's state. Its loop reads, and works on every whole call before it reads again.
 pub(super) struct Connection {
     source: Arc<ThriftSource>,
-    socket: TcpStream,
+    stream: Stream,
     opened: intake::Connection,
     session: ServerSession,
     read_bytes: usize,
@@ -34,7 +34,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(source: Arc<ThriftSource>, socket: TcpStream, peer: SocketAddr) -> Self {
+    pub(super) fn new(source: Arc<ThriftSource>, stream: Stream, peer: SocketAddr) -> Self {
         let (protocol, bytes_max) = (source.protocol, source.message_bytes_max);
         Self {
             opened: source.intake.open(peer),
@@ -45,14 +45,14 @@ impl Connection {
             is_out_of_step: false,
             end_of_bytes: None,
             source,
-            socket,
+            stream,
         }
     }
 
     /// Serves until one side ends the connection.
     pub(super) async fn run(mut self) {
         // Without it answers to small calls wait for the peer's delayed acknowledgement.
-        let _ = self.socket.set_nodelay(true);
+        let _ = self.stream.socket().set_nodelay(true);
         let end = match self.opened.end {
             Some(end) => end,
             None => match self.serve().await {
@@ -61,7 +61,7 @@ impl Connection {
             },
         };
         // A peer that is gone already needs no end.
-        let _ = end.carry_out(&mut self.socket).await;
+        let _ = end.carry_out(&mut self.stream).await;
     }
 
     async fn serve(&mut self) -> io::Result<End> {
@@ -124,7 +124,7 @@ impl Connection {
             let protocol = self.source.protocol;
             reply::put(&mut self.reply, protocol, of_call, &reply, fault.as_ref());
             let pace = self.opened.pace;
-            pace.write(&mut self.socket, &self.reply).await?;
+            pace.write(&mut self.stream, &self.reply).await?;
             // Lets the sink at what was committed before the next call fills the channel.
             tokio::task::yield_now().await;
         }
@@ -173,8 +173,8 @@ impl Connection {
         let buffer = self.session.buffer_mut();
         buffer.reserve(self.read_bytes);
         let room = buffer.capacity() - buffer.len();
-        let mut socket = (&mut self.socket).take(self.opened.pace.read_bytes_max());
-        let bytes = socket.read_buf(buffer).await?;
+        let mut stream = (&mut self.stream).take(self.opened.pace.read_bytes_max());
+        let bytes = stream.read_buf(buffer).await?;
         if bytes == room {
             self.read_bytes = READ_BYTES_MAX.min(self.read_bytes * 2);
         }

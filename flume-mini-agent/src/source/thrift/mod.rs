@@ -31,6 +31,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use super::listen;
+use crate::carrier::Carrier;
 use connection::Connection;
 
 pub(crate) use shared::{NAME, ThriftSource};
@@ -41,6 +42,7 @@ pub(crate) async fn serve(
     listener: TcpListener,
     connections_max: usize,
 ) {
-    let connect = |socket, peer| Connection::new(Arc::clone(&source), socket, peer).run();
-    listen::serve(listener, connections_max, &source.intake.observed, connect).await;
+    let connect = |stream, peer| Connection::new(Arc::clone(&source), stream, peer).run();
+    let carried = (listener, Carrier::default());
+    listen::serve(carried, connections_max, &source.intake.observed, connect).await;
 }

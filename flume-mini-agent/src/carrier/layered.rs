@@ -1,0 +1,208 @@
+//! [`Layered`]: a socket with layers on it.
+//!
+//! Held of a connection are, beside what each layer needs for itself, what waits for the socket
+//! ([`CODED_BYTES_MAX`] and what one write adds to it), and for each layer what one read brings and
+//! what it makes of that at once: some 150 KiB.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::layer::Layer;
+
+/// While more than this waits for the socket, nothing more is taken.
+const CODED_BYTES_MAX: usize = 64 * 1024;
+/// Bytes taken at once.
+const PLAIN_BYTES_MAX: usize = 16 * 1024;
+/// Bytes read from the socket at once.
+const READ_BYTES: usize = 16 * 1024;
+
+/// A socket with layers on it.
+#[derive(Debug)]
+pub(crate) struct Layered {
+    socket: TcpStream,
+    /// The first one is next to the socket.
+    stages: Vec<Stage>,
+    /// What waits for the socket.
+    coded: Vec<u8>,
+    /// Of it, what was written.
+    written: usize,
+    /// What came and was not asked for yet.
+    plain: Vec<u8>,
+    /// Of it, what was given away.
+    given: usize,
+}
+
+/// A layer, and what came that it has not taken yet.
+#[derive(Debug)]
+struct Stage {
+    layer: Layer,
+    received: Vec<u8>,
+    /// It may have more to say about what it took.
+    is_unread: bool,
+}
+
+impl Layered {
+    pub(super) fn new(socket: TcpStream, layers: Vec<Layer>) -> Self {
+        let stage = |layer| Stage {
+            layer,
+            received: Vec::new(),
+            is_unread: false,
+        };
+        Self {
+            socket,
+            stages: layers.into_iter().map(stage).collect(),
+            coded: Vec::new(),
+            written: 0,
+            plain: Vec::new(),
+            given: 0,
+        }
+    }
+
+    pub(super) fn socket(&mut self) -> &mut TcpStream {
+        &mut self.socket
+    }
+
+    pub(super) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.given == self.plain.len() {
+            self.plain.clear();
+            self.given = 0;
+            let is_more = decode(&mut self.stages, &mut self.plain);
+            // What a layer has to answer, it answers by itself, also to what it cannot read.
+            if self.waiting() < CODED_BYTES_MAX {
+                flush(&mut self.stages, &mut self.coded)?;
+            }
+            let written = self.poll_write_coded(context);
+            if is_more? {
+                continue;
+            }
+            if let Poll::Ready(Err(error)) = written {
+                return Poll::Ready(Err(error));
+            }
+            // A peer that reads none of the answers is not read either.
+            if self.waiting() >= CODED_BYTES_MAX {
+                return Poll::Pending;
+            }
+            if ready!(self.poll_receive(context))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let plain = self.plain.get(self.given..).unwrap_or_default();
+        let count = plain.len().min(buffer.remaining());
+        buffer.put_slice(plain.get(..count).unwrap_or_default());
+        self.given += count;
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.waiting() >= CODED_BYTES_MAX {
+            ready!(self.poll_write_coded(context))?;
+        }
+        let piece = bytes.get(..PLAIN_BYTES_MAX).unwrap_or(bytes);
+        encode(&mut self.stages, piece, &mut self.coded)?;
+        Poll::Ready(Ok(piece.len()))
+    }
+
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        flush(&mut self.stages, &mut self.coded)?;
+        self.poll_write_coded(context)
+    }
+
+    pub(super) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(context))?;
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+
+    /// Bytes that wait for the socket.
+    fn waiting(&self) -> usize {
+        self.coded.len() - self.written
+    }
+
+    fn poll_write_coded(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(waiting) = self.coded.get(self.written..).filter(|it| !it.is_empty()) {
+            match ready!(Pin::new(&mut self.socket).poll_write(context, waiting))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.written += written,
+            }
+        }
+        self.coded.clear();
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads for the layer next to the socket. 0: the peer has ended the stream.
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut bytes = [0; READ_BYTES];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(&mut self.socket).poll_read(context, &mut buffer))?;
+        if let Some(stage) = self.stages.first_mut() {
+            stage.received.extend_from_slice(buffer.filled());
+            stage.is_unread = true;
+        }
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+}
+
+/// Gives bytes to the innermost of these layers, and what comes of it to those around it.
+fn encode(stages: &mut [Stage], plain: &[u8], coded: &mut Vec<u8>) -> io::Result<()> {
+    match stages.split_last_mut() {
+        None => coded.extend_from_slice(plain),
+        Some((inner, [])) => inner.layer.encode(plain, coded)?,
+        Some((inner, outer)) => {
+            let mut between = Vec::new();
+            inner.layer.encode(plain, &mut between)?;
+            encode(outer, &between, coded)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets each layer give what it keeps back, from the innermost on.
+fn flush(stages: &mut [Stage], coded: &mut Vec<u8>) -> io::Result<()> {
+    match stages.split_last_mut() {
+        None => {}
+        Some((inner, [])) => inner.layer.flush(coded)?,
+        Some((inner, outer)) => {
+            let mut between = Vec::new();
+            inner.layer.flush(&mut between)?;
+            encode(outer, &between, coded)?;
+            flush(outer, coded)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds to `plain` what the innermost of these layers makes next of what came. Whether it is
+/// anything.
+fn decode(stages: &mut [Stage], plain: &mut Vec<u8>) -> io::Result<bool> {
+    let Some((inner, outer)) = stages.split_last_mut() else {
+        return Ok(false);
+    };
+    let before = plain.len();
+    loop {
+        if !inner.is_unread {
+            if !decode(outer, &mut inner.received)? {
+                return Ok(false);
+            }
+            inner.is_unread = true;
+        }
+        let taken = inner.layer.decode(&inner.received, plain)?;
+        inner.received.drain(..taken);
+        let added = plain.len() > before;
+        inner.is_unread = taken > 0 || added;
+        if added {
+            return Ok(true);
+        }
+    }
+}
