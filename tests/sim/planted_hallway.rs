@@ -15,6 +15,7 @@ const fn bug(
         file,
         find,
         replace,
+        words: &[],
     }
 }
 

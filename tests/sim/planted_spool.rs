@@ -14,6 +14,7 @@ const fn bug(
         file,
         find,
         replace,
+        words: &[],
     }
 }
 
