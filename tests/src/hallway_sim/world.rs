@@ -24,7 +24,7 @@ use crate::spool_sim::disk::{Faults, SimDisk};
 /// What was acknowledged this long ago is noted in the cursor, if the disk is sound.
 pub(super) const NOTED_AFTER: Duration = Duration::from_millis(200);
 /// And this long ago in a cursor that was synced, which outlives the power.
-const SYNCED_AFTER: Duration = Duration::from_millis(1_200);
+pub(super) const SYNCED_AFTER: Duration = Duration::from_millis(1_200);
 /// Turns without a pause.
 pub(super) const TURNS_MAX: u32 = 200_000;
 /// What an agent comes to be.
