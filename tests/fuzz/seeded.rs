@@ -6,8 +6,9 @@ use flume_client::wire::avro::rpc::{APPEND_BATCH_END, Reply, put_append_batch_st
 use flume_tests::fuzz;
 
 const INPUTS: u32 = 20_000;
-/// Opening spools takes longer than all else: only every so many inputs are files of one.
-const SPOOL_EVERY: u32 = 10;
+/// Opening spools and setting TLS up takes longer than all else: that is done for every so many inputs.
+const SLOW_EVERY: u32 = 10;
+const SLOW: [&str; 3] = ["spool_files", "tls_files", "tls_peer"];
 
 /// Whole messages, to be damaged: random bytes alone rarely get past the first length.
 fn seeds() -> Vec<Vec<u8>> {
@@ -87,6 +88,24 @@ fn thrift_seeds() -> [Vec<u8>; 4] {
     .map(<[u8]>::to_vec)
 }
 
+/// A certificate, a store of it, a key and a certificate in PEM, and the greeting of an agent with TLS.
+fn tls_seeds() -> [Vec<u8>; 4] {
+    let pem = b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n\
+        -----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    let hello = [
+        &b"\x16\x03\x03\0\x2a\x02\0\0\x26\x03\x03"[..],
+        &[7; 32],
+        b"\0\xc0\x2b\0",
+    ]
+    .concat();
+    [
+        include_bytes!("../../flume-client/tests/tls/files/one.der").to_vec(),
+        include_bytes!("../../flume-client/tests/tls/files/one.jks").to_vec(),
+        pem.to_vec(),
+        hello,
+    ]
+}
+
 fn damaged(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes = random.choice(seeds).cloned().unwrap_or_default();
     for _ in 0..random.usize(..8) {
@@ -113,11 +132,11 @@ fn no_bytes_break_a_decoder_or_the_core() {
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("FLUME_FUZZ_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let seeds = [seeds(), thrift_seeds().to_vec()].concat();
+    let seeds = [seeds(), thrift_seeds().to_vec(), tls_seeds().to_vec()].concat();
     for input in 0..INPUTS {
         let bytes = damaged(&seeds, &mut random);
         for (name, check) in fuzz::CHECKS {
-            if name == "spool_files" && input % SPOOL_EVERY > 0 {
+            if SLOW.contains(&name) && input % SLOW_EVERY > 0 {
                 continue;
             }
             let held = std::panic::catch_unwind(|| check(&bytes));

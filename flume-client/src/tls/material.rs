@@ -280,7 +280,9 @@ fn sha1(pieces: &[&[u8]]) -> [u8; 20] {
 
 /// TLS cannot be set up: a file is not what it should be. The message names it, the place in it,
 /// and what to do.
-pub struct TlsSettingsError {
+pub struct TlsSettingsError(Box<Fault>);
+
+struct Fault {
     role: Role,
     path: PathBuf,
     problem: Problem,
@@ -368,11 +370,11 @@ enum Problem {
 
 impl Problem {
     fn of(self, role: Role, path: &Path) -> TlsSettingsError {
-        TlsSettingsError {
+        TlsSettingsError(Box::new(Fault {
             role,
             path: path.to_owned(),
             problem: self,
-        }
+        }))
     }
 
     /// What to do, as a sentence.
@@ -428,7 +430,7 @@ impl Problem {
 
 impl std::error::Error for TlsSettingsError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.problem {
+        match &self.0.problem {
             Problem::Unreadable(error) => Some(error),
             _ => None,
         }
@@ -439,11 +441,11 @@ crate::debug::debug_is_the_message!(TlsSettingsError);
 
 impl fmt::Display for TlsSettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
+        let Fault {
             role,
             path,
             problem,
-        } = self;
+        } = &*self.0;
         // What a trust store says names the file and the way out itself.
         if let Problem::Store(error) = problem {
             return error.fmt(f);
