@@ -5,7 +5,7 @@
 //! | no connection, no handshake | not sent | kept; next agent at once | dropped once every agent rests |
 //! | connection broke, timeout, answer to no call | unknown | kept; may be doubled | dropped, counted `unknown` |
 //! | a refusal: again later | rejected | kept; may be doubled | dropped, counted `rejected` |
-//! | unacceptable | the events' | another agent, then halved; a single event is lost | the same |
+//! | unacceptable | the events' | another agent, then halved; a single event that each finds so is lost | likewise, but waits for no agent that rests |
 //! | blocked | the agent's, before a person mends it | kept; next agent at once | dropped once every agent rests |
 //!
 //! After each failure the agent rests ([`Backoff`](super::Backoff)), unless another connection to it

@@ -22,7 +22,8 @@ pub struct Stats {
     pub delivered: u64,
     /// Events stored more than once, counted for each time after the first.
     pub duplicates: u64,
-    /// Events lost: by best effort, or because the client was closed.
+    /// Events lost: by best effort, because the client was closed or to make room, or as no agent takes
+    /// them.
     pub lost: u64,
     /// Batches sent.
     pub batches: u64,
@@ -90,7 +91,7 @@ impl fmt::Display for Stats {
         )?;
         writeln!(
             f,
-            "{} events accepted, {} delivered, {} lost (best effort and closing only), {} duplicates",
+            "{} events accepted, {} delivered, {} lost (best effort, closing, shed or unacceptable), {} duplicates",
             self.accepted, self.delivered, self.lost, self.duplicates
         )?;
         writeln!(

@@ -1,200 +1,24 @@
-//! What agents do with attempts and calls.
+//! What agents do with calls.
 
 use std::time::Duration;
 
 use flume_client::delivery::{AgentId, AgentState, Answer, Batch, CallId, Ending, Epoch, Input};
 
 use super::book::News;
-use super::watch::is_rest;
+use super::trouble::{Accident, Trouble};
 use super::world::{Call, Happening, Key, Stage, World};
 use crate::sim::options::pick;
 use crate::sim::time::Nanos;
 use crate::sim::violation::{Check, ensure};
 
-/// One agent.
-#[derive(Clone, Debug)]
-pub(super) struct Agent {
-    /// The dialect that it speaks.
-    pub(super) speaks: u32,
-    /// It does so until then.
-    pub(super) trouble: Option<(Trouble, Nanos)>,
-}
-
-/// A fault that lasts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// No attempt succeeds.
-    Down,
-    /// It is silent.
-    Mute,
-    /// Something else answers.
-    Foreign,
-    /// It speaks no dialect that there is.
-    Misspeaks,
-    /// It refuses, and asks to be left alone for so many seconds.
-    Refuses(u64),
-    /// It takes nothing of this client.
-    Blocks,
-}
-
-impl Trouble {
-    pub(super) const ALL: [Self; 8] = [
-        Self::Down,
-        Self::Mute,
-        Self::Foreign,
-        Self::Misspeaks,
-        Self::Refuses(0),
-        Self::Refuses(30),
-        Self::Refuses(3_600),
-        Self::Blocks,
-    ];
-}
-
-/// What befalls one call.
-#[derive(Clone, Copy, Debug)]
-enum Accident {
-    Refused,
-    Doubtful,
-    Blocked,
-    FailedSent,
-    FailedUnsent,
-    Ended,
-    Silent,
-    Stray,
-}
-
-impl Accident {
-    const ALL: [Self; 8] = [
-        Self::Refused,
-        Self::Doubtful,
-        Self::Blocked,
-        Self::FailedSent,
-        Self::FailedUnsent,
-        Self::Ended,
-        Self::Silent,
-        Self::Stray,
-    ];
-}
-
-impl Agent {
-    pub(super) fn new(speaks: u32) -> Self {
-        Self {
-            speaks,
-            trouble: None,
-        }
-    }
-}
-
 impl World {
-    fn soon(&mut self) -> Nanos {
+    pub(super) fn soon(&mut self) -> Nanos {
         self.now + 1 + self.rng.u64(0..=self.plan.latency)
     }
 
-    fn trouble(&self, agent: AgentId) -> Option<Trouble> {
+    pub(super) fn trouble(&self, agent: AgentId) -> Option<Trouble> {
         let (trouble, until) = self.agents[agent.index()].trouble?;
         (until > self.now).then_some(trouble)
-    }
-
-    pub(super) fn receive_attempt(&mut self, epoch: Epoch, agent: AgentId) {
-        let at = self.soon();
-        let ending = Ending::Broken;
-        match self.trouble(agent) {
-            Some(Trouble::Down) => {
-                self.schedule(at, Happening::Ended { epoch, ending });
-            }
-            Some(Trouble::Mute) if self.rng.bool() => {}
-            _ => {
-                self.schedule(at, Happening::Connected { epoch });
-            }
-        }
-    }
-
-    pub(super) fn on_connected(&mut self, epoch: Epoch) -> Check {
-        let Some(connection) = self.connections.get(&epoch).copied() else {
-            return Ok(());
-        };
-        self.trace.note(self.now, "connected {}", [epoch]);
-        self.set_stage(epoch, Stage::Greeting);
-        let at = self.soon();
-        let ended = |ending| Happening::Ended { epoch, ending };
-        let speaks = self.agents[connection.agent.index()].speaks;
-        let trouble = self.trouble(connection.agent);
-        let is_struck = !self.is_healed && self.rng.f64() < self.plan.attempt_faults;
-        let greeted = match trouble {
-            Some(Trouble::Mute) => None,
-            Some(Trouble::Foreign) => Some(ended(Ending::Foreign)),
-            Some(Trouble::Misspeaks) => Some(ended(Ending::Misspoken)),
-            Some(Trouble::Down) => Some(ended(Ending::Broken)),
-            _ if is_struck => pick(
-                &mut self.rng,
-                &[
-                    None,
-                    Some(ended(Ending::Broken)),
-                    Some(ended(Ending::Misspoken)),
-                    Some(ended(Ending::Foreign)),
-                ],
-            ),
-            _ if connection.dialect != speaks => Some(ended(Ending::Misspoken)),
-            _ => Some(Happening::Opened { epoch }),
-        };
-        if let Some(greeted) = greeted {
-            self.schedule(at, greeted);
-        }
-        self.step(Input::Connected { epoch }, News::Nothing)
-    }
-
-    pub(super) fn on_opened(&mut self, epoch: Epoch) -> Check {
-        let Some(connection) = self.connections.get(&epoch).copied() else {
-            return Ok(());
-        };
-        self.trace.note(self.now, "opened {}", [epoch]);
-        self.set_stage(epoch, Stage::Open);
-        self.watches[connection.agent.index()].on_opened();
-        self.step(Input::Opened { epoch }, News::Nothing)
-    }
-
-    /// A connection or an attempt ends. Of its calls the last ones may not have been begun.
-    pub(super) fn on_ended(&mut self, epoch: Epoch, ending: Ending) -> Check {
-        let Some(connection) = self.connections.remove(&epoch) else {
-            return Ok(());
-        };
-        self.trace.note(self.now, "ended {}", [epoch]);
-        let keys = self.calls_of(epoch);
-        let last_begun = keys.iter().rposition(|key| self.calls[key].is_begun);
-        let least = last_begun.map_or(0, |index| index + 1);
-        let sent = self.rng.usize(least..=keys.len());
-        for (index, key) in keys.iter().enumerate() {
-            if index < sent && self.rng.bool() {
-                self.store(*key)?;
-            }
-            self.give_up(*key, index < sent);
-        }
-        let unsent_from = keys.get(sent).map(|key| key.1);
-        let agent = connection.agent;
-        let is_last = !self.has_open(agent);
-        let now = self.now;
-        let before = self.core.state_of(agent, Duration::from_nanos(now));
-        let watch = &mut self.watches[agent.index()];
-        let mut goes_on = false;
-        match ending {
-            _ if connection.stage == Stage::Draining => {}
-            Ending::Misspoken if watch.on_misspoken() => goes_on = !is_rest(before),
-            Ending::Misspoken | Ending::Broken => watch.on_failed(now, is_last),
-            Ending::Foreign => {
-                watch.on_failed(now, is_last);
-                watch.on_foreign(now);
-            }
-        }
-        let input = Input::Closed {
-            epoch,
-            unsent_from,
-            ending,
-        };
-        self.step(input, News::Nothing)?;
-        let after = self.core.state_of(agent, Duration::from_nanos(now));
-        ensure(!goes_on || !is_rest(after), "rest between dialects", || {
-            format!("{agent:?}")
-        })
     }
 
     /// What a sound agent says of a batch.
@@ -274,7 +98,7 @@ impl World {
     }
 
     /// The agent stores what it was sent, unless it never would.
-    fn store(&mut self, key: Key) -> Check {
+    pub(super) fn store(&mut self, key: Key) -> Check {
         let Some(call) = self.calls.get(&key).copied() else {
             return Ok(());
         };

@@ -4,8 +4,8 @@ use flume_client::Reliability;
 use flume_client::delivery::{Ending, Input};
 use flume_client::seq::Seq;
 
-use super::agents::Trouble;
 use super::book::{Event, News};
+use super::trouble::Trouble;
 use super::world::{Happening, World};
 use crate::sim::options::pick;
 use crate::sim::time::{MINUTE, MS, log_uniform};

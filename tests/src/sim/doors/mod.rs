@@ -10,8 +10,10 @@
 //! | `plan` | what a seed decides before the run: which events no agent takes, for one |
 //! | `book` | the fate of every event |
 //! | `watch` | each agent's rests and dialects |
-//! | `world` | the queue of happenings, the core's steps, and what it does |
-//! | `agents` | what agents do with attempts and calls |
+//! | `trouble` | what may befall agents and calls |
+//! | `world` | the queue of happenings, and the core's steps |
+//! | `outputs` | what the core says is done |
+//! | `attempts`, `agents` | what agents do with connections, and with calls |
 //! | `load` | what the application does, and faults that last |
 //!
 //! An agent finds the same events unacceptable all its life. Everything else heals at a time that the
@@ -19,9 +21,12 @@
 //! [`plan::RECOVERY_MAX`].
 
 mod agents;
+mod attempts;
 mod book;
 mod load;
+mod outputs;
 mod plan;
+mod trouble;
 mod watch;
 mod world;
 

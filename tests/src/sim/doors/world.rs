@@ -1,17 +1,16 @@
-//! The queue of happenings, the core's steps, and what it does.
+//! The queue of happenings, and the core's steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use flume_client::Reliability;
 use flume_client::delivery::{
-    AgentId, Answer, Batch, CallId, Core, Disconnect, Ending, Epoch, Input, Output, WindowMode,
+    AgentId, Answer, Batch, CallId, Core, Ending, Epoch, Input, WindowMode,
 };
-use flume_client::seq::SeqRange;
 
-use super::agents::Agent;
 use super::book::{Book, News};
 use super::plan::{Plan, RECOVERY_MAX};
+use super::trouble::Agent;
 use super::watch::Watch;
 use crate::sim::stats::{Run, Stats};
 use crate::sim::time::{Nanos, SECOND};
@@ -67,8 +66,8 @@ pub(super) struct Connection {
     pub(super) agent: AgentId,
     pub(super) dialect: u32,
     pub(super) stage: Stage,
-    opened_at: Nanos,
-    has_sent: bool,
+    pub(super) opened_at: Nanos,
+    pub(super) has_sent: bool,
 }
 
 pub(super) type Key = (Epoch, CallId);
@@ -99,7 +98,8 @@ pub(super) struct World {
     pub(super) books: Vec<Book>,
     pub(super) is_healed: bool,
     timer: Option<(Nanos, (Nanos, u64))>,
-    news: News,
+    /// What the present input says.
+    pub(super) news: News,
     /// Whose connections were ended in this step.
     pub(super) disconnected: BTreeSet<Epoch>,
     /// The running second, ticks in it, and other inputs.
@@ -226,139 +226,6 @@ impl World {
             Happening::Replied { key, answer } => self.on_replied(key, answer),
             Happening::Failed { key, is_sent } => self.on_failed(key, is_sent),
             Happening::Stray { epoch } => self.on_stray(epoch),
-        }
-    }
-
-    fn execute(&mut self, output: Output) -> Check {
-        match output {
-            Output::Connect {
-                agent,
-                epoch,
-                dialect,
-            } => {
-                let args = [agent.index() as u64, epoch, dialect.into()];
-                self.trace
-                    .note(self.now, "connect to {} as {} in dialect {}", args);
-                self.watches[agent.index()].on_connect(self.now, dialect)?;
-                let connection = Connection {
-                    agent,
-                    dialect,
-                    stage: Stage::Connecting,
-                    opened_at: 0,
-                    has_sent: false,
-                };
-                self.connections.insert(epoch, connection);
-                self.receive_attempt(epoch, agent);
-                Ok(())
-            }
-            Output::Send { epoch, call, batch } => self.send((epoch, call), batch),
-            Output::Disconnect { epoch, cause, .. } => self.disconnect(epoch, cause),
-            Output::Drain { epoch } => {
-                self.trace.note(self.now, "drain {}", [epoch]);
-                self.set_stage(epoch, Stage::Draining);
-                Ok(())
-            }
-            Output::Retire {
-                level,
-                range,
-                bytes,
-                outcome,
-            } => {
-                let args = [range.first.number(), range.len(), level as u64];
-                self.trace.note(self.now, "retire {}, {} of level {}", args);
-                let news = self.news;
-                self.book(level).on_retired(range, bytes, outcome, news)
-            }
-        }
-    }
-
-    fn send(&mut self, key: Key, batch: Batch) -> Check {
-        let args = [
-            key.0,
-            key.1.number() as u64,
-            batch.first.number(),
-            batch.events.into(),
-            batch.level as u64,
-        ];
-        self.trace
-            .note(self.now, "send {}.{}: {}, {} of level {}", args);
-        let connection = self.connections.get_mut(&key.0);
-        let Some(connection) = connection.filter(|it| it.stage == Stage::Open) else {
-            return broken("sent on a connection that takes none", format!("{key:?}"));
-        };
-        connection.has_sent = true;
-        let agent = connection.agent;
-        self.watches[agent.index()].on_sent(self.now)?;
-        self.book(batch.level).on_sent(&batch, agent)?;
-        let call = Call {
-            agent,
-            batch,
-            sent: self.now,
-            is_begun: false,
-            is_stored: false,
-        };
-        self.calls.insert(key, call);
-        self.receive_call(key, call)
-    }
-
-    fn disconnect(&mut self, epoch: Epoch, cause: Disconnect) -> Check {
-        self.trace.note(self.now, "disconnect {}", [epoch]);
-        let Some(connection) = self.connections.remove(&epoch) else {
-            return broken("disconnected twice", format!("{epoch}, {cause:?}"));
-        };
-        self.disconnected.insert(epoch);
-        let in_flight = self.calls_of(epoch);
-        for key in &in_flight {
-            self.give_up(*key, true);
-        }
-        let is_last = !self.has_open(connection.agent);
-        let watch = &mut self.watches[connection.agent.index()];
-        match cause {
-            Disconnect::Spare | Disconnect::Idle | Disconnect::Aged | Disconnect::Closing => {
-                ensure(in_flight.is_empty(), "ended with calls in flight", || {
-                    format!("{epoch}, {cause:?}")
-                })?;
-                let is_new = self.now < connection.opened_at + SECOND;
-                match is_new && !connection.has_sent {
-                    true => watch.on_in_vain(),
-                    false => Ok(()),
-                }
-            }
-            Disconnect::Woke => Ok(()),
-            Disconnect::ConnectTimeout
-            | Disconnect::HandshakeTimeout
-            | Disconnect::RequestTimeout
-            | Disconnect::UnknownCall(_) => {
-                let must = is_last && connection.stage != Stage::Draining;
-                watch.on_failed(self.now, must);
-                Ok(())
-            }
-        }
-    }
-
-    /// A call is over: its events wait again, as far as this world knows.
-    pub(super) fn give_up(&mut self, key: Key, is_doubt: bool) -> Option<Call> {
-        let call = self.calls.remove(&key)?;
-        let range: SeqRange = call.batch.range();
-        self.book(call.batch.level).on_over(range, is_doubt);
-        Some(call)
-    }
-
-    pub(super) fn calls_of(&self, epoch: Epoch) -> Vec<Key> {
-        let keys = self.calls.keys().copied();
-        keys.filter(|key| key.0 == epoch).collect()
-    }
-
-    /// Whether a connection to it takes calls.
-    pub(super) fn has_open(&self, agent: AgentId) -> bool {
-        let mut connections = self.connections.values();
-        connections.any(|it| it.agent == agent && it.stage == Stage::Open)
-    }
-
-    pub(super) fn set_stage(&mut self, epoch: Epoch, stage: Stage) {
-        if let Some(connection) = self.connections.get_mut(&epoch) {
-            connection.stage = stage;
-            connection.opened_at = self.now;
         }
     }
 
