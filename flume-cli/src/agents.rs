@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::text::{count, plural};
+use crate::tls::{TlsArgs, is_untrusted};
 
 /// Most of the time-out that the agents may use up, so that each is tried and its error is seen.
 const TIMEOUT_SHARE: f64 = 0.75;
@@ -30,7 +31,8 @@ pub(crate) struct AgentLine {
 /// Which agents there are.
 #[derive(Debug, Args)]
 pub(crate) struct AgentArgs {
-    /// Agent to send to, as avro://HOST:PORT. Given several times, or several with commas: the
+    /// Agent to send to, as avro://HOST:PORT, avro+tls://, avro+deflate://, avro+tls+deflate://,
+    /// thrift:// or thrift+tls://. Given several times, or several with commas: the
     /// first that works gets everything, the others stand by
     #[arg(
         long,
@@ -41,16 +43,20 @@ pub(crate) struct AgentArgs {
         value_delimiter = ','
     )]
     agent: Vec<AgentUrl>,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl AgentArgs {
     /// A client of these agents that has tried each of them before `timeout` is over.
     pub(crate) fn client(&self, timeout: Duration) -> ClientBuilder {
         let share = timeout.mul_f64(TIMEOUT_SHARE) / self.agent.len() as u32;
-        Client::builder()
+        let builder = Client::builder()
             .agents(self.agent.iter().map(AgentUrl::to_string))
             .connect_timeout(share.min(CONNECT_TIMEOUT_MAX))
-            .request_timeout(share.min(REQUEST_TIMEOUT_MAX))
+            .request_timeout(share.min(REQUEST_TIMEOUT_MAX));
+        self.tls.apply(builder, &self.agent)
     }
 }
 
@@ -60,11 +66,21 @@ pub(crate) fn nothing_delivered(stats: &[Stats]) -> Exit {
     let is_tried = |it: &Stats| it.connects > 0;
     if !stats.iter().any(is_tried) {
         Exit::Unexpected
+    } else if stats.iter().any(has_untrusted) {
+        Exit::Untrusted
     } else if stats.iter().any(|it| is_tried(it) && is_answer_owed(it)) {
         Exit::TimedOut
     } else {
         Exit::Undelivered
     }
+}
+
+fn has_untrusted(stats: &Stats) -> bool {
+    let mut errors = stats
+        .agents
+        .iter()
+        .filter_map(|it| it.last_error.as_deref());
+    errors.any(is_untrusted)
 }
 
 /// Whether some agent accepted a connection, or was still being tried, and did not answer.
@@ -101,7 +117,7 @@ pub(crate) fn advice(error: &AgentError) -> Option<&'static str> {
     match error {
         AgentError::Resolve { .. } => Some("check the host name"),
         AgentError::Connect(_) | AgentError::ConnectTimeout(_) => {
-            Some("check host and port, and that the agent runs with an Avro source there")
+            Some("check host and port, and that the agent runs with such a source there")
         }
         AgentError::Refused { .. } => {
             Some("see why the agent's sink is slow, or send smaller batches with --batch")

@@ -15,6 +15,8 @@ Exit codes:
        has the counts
     6  a spool is damaged; what can be read of it was read
     7  a spool is in use by another process
+    8  nothing was delivered: an agent's certificate is not to be trusted, or it does not take the
+       client's
   124  nothing was delivered in time, and an agent still owed an answer
   130  interrupted by Ctrl-C, SIGTERM, or SIGHUP when the terminal goes";
 
@@ -29,6 +31,7 @@ pub(crate) enum Exit {
     Partial = 5,
     Damaged = 6,
     InUse = 7,
+    Untrusted = 8,
     TimedOut = 124,
     Interrupted = 130,
 }

@@ -32,6 +32,7 @@ mod ping;
 mod send;
 mod spool;
 mod text;
+mod tls;
 mod unread;
 mod watch;
 

@@ -12,6 +12,7 @@ use crate::agents;
 use crate::exit::Exit;
 use crate::output::{self, SCHEMA};
 use crate::text::{duration, parse_duration, plural};
+use crate::tls::{TlsArgs, is_untrusted};
 
 /// See whether agents answer, and how fast.
 ///
@@ -19,7 +20,8 @@ use crate::text::{duration, parse_duration, plural};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PingArgs {
-    /// Agents to ping, as avro://HOST:PORT, avro+deflate://HOST:PORT or thrift://HOST:PORT
+    /// Agents to ping, as avro://HOST:PORT, avro+tls://, avro+deflate://, avro+tls+deflate://, thrift://
+    /// or thrift+tls://
     #[arg(
         value_name = "URL",
         required = true,
@@ -39,6 +41,9 @@ pub(crate) struct PingArgs {
     /// Print one line of JSON per agent
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -46,13 +51,14 @@ Examples:
   flume ping avro://collector:4141
   flume ping avro://a:4141 avro://b:4141 --count 100 --json
 
-Exits with 0 if all agents answered, 5 if some did, 4 or 124 if none did, 2 for wrong usage.";
+Exits with 0 if all agents answered, 5 if some did, 4, 8 or 124 if none did, 2 for wrong usage.";
 
 pub(crate) fn run(args: &PingArgs) -> Exit {
     let mut probes = Vec::new();
     let mut written = true;
     for agent in &args.agent {
         let client = Client::builder().agent(agent.to_string());
+        let client = args.tls.apply(client, std::slice::from_ref(agent));
         let probe = match probe(client, args.count, args.timeout) {
             Ok(probe) => probe,
             Err(error) => {
@@ -78,6 +84,7 @@ fn exit(probes: &[Probe]) -> Exit {
     match failed().count() {
         0 => Exit::Complete,
         some if some < probes.len() => Exit::Partial,
+        _ if failed().any(is_untrusted) => Exit::Untrusted,
         _ if failed().any(agents::is_silence) => Exit::TimedOut,
         _ => Exit::Undelivered,
     }

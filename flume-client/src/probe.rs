@@ -182,5 +182,6 @@ fn empty_batch() -> Batch {
         rest_until: Time::ZERO,
         tried: None,
         unfit: AgentSet::default(),
+        half_bytes: 0,
     }
 }

@@ -49,6 +49,8 @@
 //!
 //! | | Flume | here |
 //! |---|---|---|
+//! | a key store | JKS or PKCS12 | PEM; a start with another one is answered with the commands that make PEM of it |
+//! | clients' certificates | only an HTTP source asks for them (`SslContextFactory.needClientAuth`) | Avro and Thrift sources can, too (`need-client-auth`, `truststore`) |
 //! | a port that is taken, an unknown host, a file channel that cannot be opened | a line in the log; the rest runs | the agent does not start |
 //! | mistakes in a configuration | overlooked | errors, unless it is read leniently |
 //! | an empty channel | is looked at every 1 to 5 s after keep-alive | the next event wakes the sink |
@@ -115,6 +117,7 @@
 //! | `http` | the `http` source | hyper, http-body-util, hyper-util and what they need: 11 crates |
 //! | `properties` | `config::ConfigReader`, which reads property files | no crate |
 //! | `regex` | the interceptor `regex_filter` | regex-lite: 1 crate |
+//! | `tls` | `ssl = true` of Avro, Thrift and HTTP sources | rustls, ring and what they need: 9 crates |
 //!
 //! A configuration can be built and read without the others. An agent that needs one that is not
 //! there does not start, and [`StartError`] names it.

@@ -1,9 +1,13 @@
 //! Our client at each kind of source that real agents have.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use flume_client::{Client, ClientBuilder, Event, Receipt};
-use flume_tests::{RealFlume, RealFlumeBuilder};
+use flume_client::{Client, ClientBuilder, Event, Receipt, TlsOptions};
+use flume_tests::{RealFlume, RealFlumeBuilder, require_java, wait_until};
+use tempfile::TempDir;
 
 use crate::on_both_versions;
 
@@ -32,7 +36,11 @@ fn client(url: &str) -> ClientBuilder {
 
 /// Delivers events, once each, after so many connections, with bodies and headers of every kind.
 fn check(agent: &RealFlume, scheme: &str, connects: u64) {
-    let client = client(&url(agent, scheme, "")).build().unwrap();
+    check_with(agent, client(&url(agent, scheme, "")), scheme, connects);
+}
+
+fn check_with(agent: &RealFlume, client: ClientBuilder, scheme: &str, connects: u64) {
+    let client = client.build().unwrap();
     let version = agent.version();
     let started = Instant::now();
     let first: Receipt = client
@@ -88,13 +96,18 @@ fn a_binary_thrift_source_is_found_out_with_a_second_connection_and_no_rest() {
 
 /// What is told of an agent whose address says another kind of source, after an event that is kept.
 fn refusal(agent: &RealFlume, scheme: &str) -> String {
-    let client = client(&url(agent, scheme, "")).build().unwrap();
+    told_of(agent, client(&url(agent, scheme, "")), scheme)
+}
+
+fn told_of(agent: &RealFlume, client: ClientBuilder, scheme: &str) -> String {
+    let client = client.build().unwrap();
     let receipt = client.append(Event::new("kept")).unwrap();
     let told = || {
-        let agents = client.stats().agents;
-        agents[0].last_error.as_ref().map(ToString::to_string)
+        let agent = client.stats().agents.swap_remove(0);
+        let error = agent.last_error.as_ref();
+        error.map(|error| error.said_of(&agent.agent))
     };
-    flume_tests::wait_until("a word about the agent", TIMEOUT, || told().is_some()).unwrap();
+    wait_until("a word about the agent", TIMEOUT, || told().is_some()).unwrap();
     assert!(receipt.wait(Duration::ZERO).is_err());
     let report = client.close(Duration::ZERO).wait();
     // It was not sent.
@@ -126,6 +139,158 @@ fn at_another_kind_of_source_nothing_is_sent_and_the_reason_is_told() {
                     println!("{scheme} at {lines:?} of {}: {told}", agent.version());
                     assert!(told.contains(word), "{told}");
                 }
+            },
+        );
+    }
+}
+
+/// The key stores of agents, made by Java's own tool, and what clients are to trust.
+struct Keys {
+    home: TempDir,
+}
+
+const PASSWORD: &str = "changeit";
+
+impl Keys {
+    /// The only ones: making them takes Java a while.
+    fn get() -> &'static Self {
+        static KEYS: OnceLock<Keys> = OnceLock::new();
+        KEYS.get_or_init(|| {
+            let keys = Self {
+                home: tempfile::tempdir().unwrap(),
+            };
+            keys.make(
+                "agent",
+                "SAN=ip:127.0.0.1,dns:localhost",
+                &["-validity", "30"],
+            );
+            keys.make("other", "SAN=dns:other.example", &["-validity", "30"]);
+            let expired = ["-startdate", "-10d", "-validity", "5"];
+            keys.make("expired", "SAN=ip:127.0.0.1", &expired);
+            keys
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// A key that signs itself, in `NAME.jks`, and its certificate in `NAME.pem`.
+    fn make(&self, name: &str, names: &str, validity: &[&str]) {
+        let (store, pem) = (format!("{name}.jks"), format!("{name}.pem"));
+        let store = ["-keystore", &store, "-storepass", PASSWORD, "-alias", name];
+        let pair = [
+            "-genkeypair",
+            "-keyalg",
+            "EC",
+            "-storetype",
+            "JKS",
+            "-ext",
+            names,
+        ];
+        let subject = format!("CN={name}");
+        let rest = ["-dname", &subject, "-keypass", PASSWORD];
+        self.keytool(&[&pair[..], &store, validity, &rest].concat());
+        self.keytool(&[&["-exportcert", "-rfc", "-file", &pem][..], &store].concat());
+    }
+
+    fn keytool(&self, arguments: &[&str]) {
+        let mut keytool = Command::new("keytool");
+        let output = keytool
+            .args(arguments)
+            .current_dir(self.home.path())
+            .output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+
+    fn jks(&self, name: &str) -> String {
+        self.path(&format!("{name}.jks")).display().to_string()
+    }
+
+    fn pem(&self, name: &str) -> PathBuf {
+        self.path(&format!("{name}.pem"))
+    }
+}
+
+/// A source with the key store of this name.
+fn with_tls(settings: RealFlumeBuilder, name: &str) -> RealFlumeBuilder {
+    let store = Keys::get().jks(name);
+    let lines = [
+        ("ssl", "true"),
+        ("keystore", &store),
+        ("keystore-password", PASSWORD),
+        ("keystore-type", "JKS"),
+    ];
+    source(settings, &lines)
+}
+
+fn trusting(ca: &Path) -> TlsOptions {
+    TlsOptions::default().ca_file(ca)
+}
+
+/// A client that trusts the certificate of this name.
+fn tls_client(url: &str, name: &str) -> ClientBuilder {
+    client(url).tls(trusting(&Keys::get().pem(name)))
+}
+
+/// Sources with TLS and these lines take all events, in how many connections for each version.
+fn check_tls(lines: &[(&str, &str)], scheme: &str, connects: impl Fn(&RealFlume) -> u64 + Sync) {
+    if !require_java() {
+        return;
+    }
+    on_both_versions(
+        |settings| source(with_tls(settings, "agent"), lines),
+        |agent| {
+            let client = tls_client(&url(&agent, scheme, ""), "agent");
+            check_with(&agent, client, scheme, connects(&agent));
+        },
+    );
+}
+
+#[test]
+fn an_avro_source_with_tls_takes_all_events_once() {
+    check_tls(&[], "avro+tls", |_| 1);
+}
+
+#[test]
+fn a_thrift_source_with_tls_takes_all_events_once_in_either_protocol() {
+    check_tls(&[("type", "thrift")], "thrift+tls", |_| 1);
+    let binary = [("type", "thrift"), ("protocol", "binary")];
+    check_tls(&binary, "thrift+tls", |_| 2);
+}
+
+#[test]
+fn the_nesting_of_tls_and_compression_is_found_out() {
+    let deflate = [("compression-type", "deflate")];
+    check_tls(&deflate, "avro+tls+deflate", |agent| {
+        match agent.version() {
+            flume_tests::Version::V1_9 => 1,
+            _ => 2,
+        }
+    });
+}
+
+#[test]
+fn certificates_that_are_not_to_be_trusted_are_told_and_nothing_is_sent() {
+    if !require_java() {
+        return;
+    }
+    for (name, trusted, word) in [
+        ("agent", "other", "signed by itself"),
+        ("other", "other", "other.example"),
+        ("expired", "expired", "expired"),
+    ] {
+        on_both_versions(
+            |settings| with_tls(settings, name),
+            |agent| {
+                let client = tls_client(&url(&agent, "avro+tls", ""), trusted);
+                let told = told_of(&agent, client, "avro+tls");
+                println!(
+                    "{name} of {}, trusted is {trusted}: {told}",
+                    agent.version()
+                );
+                assert!(told.contains(word), "{told}");
             },
         );
     }

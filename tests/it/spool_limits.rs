@@ -6,13 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use flume_client::spool::{DirectoryError, SpoolError};
-use flume_client::{BuildError, Client, ClientBuilder, Event, Stats};
+use flume_client::{BuildError, Client, ClientBuilder, Event, Receipt, Reliability, Stats};
 use flume_tests::wait_until;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::{
-    Agent, PATIENCE, Port, alone, alone_under, assert_each_at_least_once, assert_each_once, btrfs,
-    client_at, client_of, give_up, on_btrfs, on_disk, on_small_disk,
+    Agent, GOOD, PATIENCE, Port, alone, alone_under, assert_each_at_least_once, assert_each_once,
+    btrfs, client_at, client_of, give_up, on_btrfs, on_disk, on_small_disk,
 };
 
 fn of_defaults(agent: &Agent, path: &Path) -> ClientBuilder {
@@ -139,6 +139,55 @@ fn a_limit_that_is_lowered_later_is_trouble_until_it_is_raised_and_costs_nothing
         setrlimit(Resource::Fsize, before).unwrap();
         waiting.wait_stored(PATIENCE).unwrap();
         wait_for_no_trouble(&client);
+        assert_delivered(&client, &agent, 11);
+    });
+}
+
+/// A client whose events are on the disk, since its agent is away, and whose disk takes no more: one
+/// event waits in memory. Also the limit that was there before.
+fn stored_on_failure(home: &Path) -> (Agent, Client, Receipt, Rlimit) {
+    let mut agent = Agent::good();
+    agent.stop();
+    let builder = of_defaults(&agent, home).reliability(Reliability::StoreOnFailure);
+    let client = builder.build().unwrap();
+    store(&client, 0..10);
+    let before = getrlimit(Resource::Fsize);
+    let lowered = Rlimit {
+        current: Some(4096),
+        ..before
+    };
+    setrlimit(Resource::Fsize, lowered).unwrap();
+    let waiting = client.append(event(10)).unwrap();
+    let told = wait_for_trouble(&client, |it| matches!(it, SpoolError::FileSizeLimit));
+    assert!(told.contains("RLIMIT_FSIZE"), "{told}");
+    assert!(!waiting.is_on_disk());
+    (agent, client, waiting, before)
+}
+
+#[test]
+fn a_limit_that_is_lowered_later_leaves_in_memory_what_store_on_failure_would_store() {
+    let test = "spool_limits::a_limit_that_is_lowered_later_leaves_in_memory_what_store_on_failure_would_store";
+    alone(test, || {
+        let home = tempfile::tempdir().unwrap();
+        let (mut agent, client, waiting, before) = stored_on_failure(home.path());
+        setrlimit(Resource::Fsize, before).unwrap();
+        waiting.wait_stored(PATIENCE).unwrap();
+        assert!(waiting.is_on_disk());
+        wait_for_no_trouble(&client);
+        agent.start_again([GOOD]);
+        assert_delivered(&client, &agent, 11);
+    });
+}
+
+#[test]
+fn what_no_write_stores_on_failure_goes_from_memory_to_the_next_agent_that_takes_it() {
+    let test = "spool_limits::what_no_write_stores_on_failure_goes_from_memory_to_the_next_agent_that_takes_it";
+    alone(test, || {
+        let home = tempfile::tempdir().unwrap();
+        let (mut agent, client, waiting, _) = stored_on_failure(home.path());
+        agent.start_again([GOOD]);
+        waiting.wait(PATIENCE).unwrap();
+        assert!(!waiting.is_on_disk());
         assert_delivered(&client, &agent, 11);
     });
 }

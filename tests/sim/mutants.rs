@@ -1,5 +1,5 @@
-//! Do the simulators find bugs? Plants each of [`planted::BUGS`], [`planted_spool::BUGS`] and
-//! [`planted_hallway::BUGS`] into a copy of the delivery core and the spool, or of the whole client,
+//! Do the simulators find bugs? Plants each of [`planted::BUGS`], [`planted_doors::BUGS`],
+//! [`planted_spool::BUGS`] and [`planted_hallway::BUGS`] into a copy of the delivery core and the spool, or of the whole client,
 //! runs the simulator on it, and expects a broken promise. Beside it, the hallway's simulator is to
 //! come into every situation that is named in the client.
 //!
@@ -10,6 +10,7 @@
 //! ```
 
 mod planted;
+mod planted_doors;
 mod planted_hallway;
 mod planted_spool;
 
@@ -105,7 +106,8 @@ fn main() -> ExitCode {
 }
 
 fn bugs() -> impl Iterator<Item = &'static Bug> {
-    let rooms = planted::BUGS.iter().chain(planted_spool::BUGS);
+    let core = planted::BUGS.iter().chain(planted_doors::BUGS);
+    let rooms = core.chain(planted_spool::BUGS);
     rooms.chain(planted_hallway::BUGS)
 }
 
@@ -232,7 +234,7 @@ impl Nursery {
     fn hunt(&self, bugs: &[&Bug], with_situations: bool) -> io::Result<usize> {
         for simulator in self.simulators {
             let begin = Instant::now();
-            if let Fate::Caught(seed, promise) = self.run(simulator)? {
+            if let Fate::Caught(seed, promise) = self.run(simulator, &[])? {
                 let text =
                     format!("without a bug {simulator} breaks \"{promise}\" with seed {seed}");
                 return Err(io::Error::other(text));
@@ -246,7 +248,7 @@ impl Nursery {
         for bug in bugs {
             let begin = Instant::now();
             self.plant(bug)?;
-            let fate = self.run(simulator(bug))?;
+            let fate = self.run(simulator(bug), bug.words)?;
             self.restore(bug)?;
             match fate {
                 Fate::Caught(seed, promise) => tell(bug.name, seed + 1, &promise, begin),
@@ -272,8 +274,8 @@ impl Nursery {
         }
     }
 
-    /// Builds a simulator and runs it.
-    fn run(&self, simulator: &str) -> io::Result<Fate> {
+    /// Builds a simulator and runs it, with these words besides.
+    fn run(&self, simulator: &str, words: &[&str]) -> io::Result<Fate> {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo
             .args(["build", "--quiet", "--offline", "--release"])
@@ -294,6 +296,7 @@ impl Nursery {
             .arg(RUN_SECONDS_MAX)
             .arg(self.home.join("target/release").join(simulator))
             .args(["--from", "0", "--seeds", &SEEDS.to_string()])
+            .args(words)
             .output()?;
         if ran.status.success() {
             return Ok(Fate::Survived);

@@ -1,5 +1,6 @@
-//! The bugs of the delivery core, each one replacement in one of its files. Those of the spool are
-//! in [`planted_spool`](crate::planted_spool).
+//! The bugs of the delivery core, each one replacement in one of its files. Those of what agents answer
+//! and of dialects are in [`planted_doors`](crate::planted_doors), those of the spool in
+//! [`planted_spool`](crate::planted_spool).
 //!
 //! A list and nothing else, so it stands in one file, however long.
 
@@ -11,6 +12,8 @@ pub(crate) struct Bug {
     pub(crate) file: &'static str,
     pub(crate) find: &'static str,
     pub(crate) replace: &'static str,
+    /// Further words for the simulator.
+    pub(crate) words: &'static [&'static str],
 }
 
 const fn bug(
@@ -25,6 +28,7 @@ const fn bug(
         file,
         find,
         replace,
+        words: &[],
     }
 }
 
@@ -57,7 +61,7 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     bug(
         "wrong serial tolerated",
-        "core.rs",
+        "core/answers.rs",
         "self.break_link(broken(epoch), Some(Disconnect::UnknownCall(id)), None);",
         "",
     ),
@@ -69,13 +73,15 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     bug(
         "refusal taken for an ack",
-        "core.rs",
-        "        if committed {\n",
-        "        if committed || call.batch.attempts > 3 {\n",
+        "core/answers.rs",
+        "        match answer {\n",
+        "        let is_refusal = matches!(answer, Answer::Refused { .. });
+        let is_taken = is_refusal && call.batch.attempts > 3;
+        match if is_taken { Answer::Committed } else { answer } {\n",
     ),
     bug(
         "acked and put back",
-        "core.rs",
+        "core/answers.rs",
         "self.retire(&call.batch, Outcome::Delivered { agent: id_of_agent });",
         "self.retire(&call.batch, Outcome::Delivered { agent: id_of_agent });
             self.lanes.of_mut(call.batch.level).batches.put_back(call.batch);",
@@ -89,21 +95,21 @@ pub(crate) const BUGS: &[Bug] = &[
     // Losses and duplicates.
     bug(
         "batch dropped on reconnect",
-        "core.rs",
-        "self.lanes.of_mut(level).batches.put_back(call.batch);",
-        "drop(call);",
+        "core/answers.rs",
+        "None => batches.put_back(call.batch),",
+        "None => {}",
     ),
     bug(
         "batch dropped when unsent",
         "core.rs",
-        "                lane.batches.put_back(call.batch);\n",
+        "                lane.batches.put_back(untried(call.batch));\n",
         "",
     ),
     bug(
         "best effort resends",
-        "core.rs",
-        "Reliability::BestEffort => self.retire(&call.batch, Outcome::Lost(loss)),",
-        "Reliability::BestEffort => self.lanes.of_mut(level).batches.put_back(call.batch),",
+        "core/answers.rs",
+        "if level == Reliability::BestEffort {",
+        "if level == Reliability::BestEffort && call.batch.attempts > 1 {",
     ),
     bug(
         "begun call taken for unsent",
@@ -144,20 +150,20 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     bug(
         "unsent attempt stays counted",
-        "core.rs",
-        "call.batch.attempts -= 1;",
-        "",
+        "core/answers.rs",
+        "attempts: batch.attempts.saturating_sub(1),",
+        "attempts: batch.attempts,",
     ),
     // Order and batches.
     bug(
         "retried batch goes last",
         "batch.rs",
-        "self.queue.insert(place, batch);",
-        "let _ = place;\n        self.queue.push_back(batch);",
+        "batches.insert(place, batch);",
+        "let _ = place;\n    batches.push_back(batch);",
     ),
     bug(
         "batch rests for ever",
-        "core.rs",
+        "core/answers.rs",
         "call.batch.rest_until = self.now + rest;",
         "call.batch.rest_until = self.now + rest * 100_000;",
     ),
@@ -170,7 +176,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "ordered mode ignored",
         "lane.rs",
-        "let is_taken = self.is_ordered && self.calls_in_flight > 0;",
+        "let is_taken = self.is_ordered && (self.calls_in_flight > 0 || self.batches.has_aside());",
         "let is_taken = false;",
     ),
     bug(
@@ -200,7 +206,7 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     bug(
         "an answer takes no awaited batch along",
-        "core.rs",
+        "core/answers.rs",
         "self.has_answer = true;",
         "",
     ),
@@ -256,9 +262,11 @@ pub(crate) const BUGS: &[Bug] = &[
     ),
     bug(
         "batch goes back to another level",
-        "core.rs",
-        "self.lanes.of_mut(level).batches.put_back(call.batch);",
-        "self.lanes.of_mut(Reliability::InMemory).batches.put_back(call.batch);",
+        "core/answers.rs",
+        "let batches = &mut self.lanes.of_mut(level).batches;
+        match half_bytes {",
+        "let batches = &mut self.lanes.of_mut(Reliability::InMemory).batches;
+        match half_bytes {",
     ),
     bug(
         "flush closes one level's batch",
@@ -561,8 +569,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "calls lost with a connection that drains",
         "agent.rs",
-        "            return Some(link);\n        }\n        if self.open()",
-        "            return None;\n        }\n        if self.open()",
+        "            return Some(link);\n        }\n        self.on_failed",
+        "            return None;\n        }\n        self.on_failed",
     ),
     bug(
         "old connection never replaced",
@@ -635,8 +643,10 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "each refusal halves the window",
         "agent.rs",
-        "let is_news = self.last_failure.is_none_or(|failed| sent > failed);",
-        "let is_news = true;",
+        "let is_news = self.last_failure.is_none_or(|failed| sent > failed);
+        if is_news {",
+        "let is_news = true;
+        if is_news {",
     ),
     bug(
         "idle agent never measured afresh",

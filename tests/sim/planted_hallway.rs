@@ -15,6 +15,7 @@ const fn bug(
         file,
         find,
         replace,
+        words: &[],
     }
 }
 
@@ -138,8 +139,22 @@ pub(crate) const BUGS: &[Bug] = &[
         "the cursor is not saved",
         "committer",
         "mod.rs",
-        "                self.save_within(SAVE_AFTER);\n            }\n            if !self.uncommitted",
-        "            }\n            if !self.uncommitted",
+        "                self.timers.cursor.on_retired(self.partners.clock.now());\n",
+        "",
+    ),
+    bug(
+        "the cursor is written and never synced",
+        "committer",
+        "cursor_timer.rs",
+        "        self.note.get_or_insert(now + NOTE_AFTER);\n        self.save_within(SAVE_AFTER, now);\n",
+        "        self.note.get_or_insert(now + NOTE_AFTER);\n        self.save_within(SAVE_AFTER * 600, now);\n",
+    ),
+    bug(
+        "the cursor is synced and not written before",
+        "committer",
+        "cursor_timer.rs",
+        "        self.note.get_or_insert(now + NOTE_AFTER);\n",
+        "",
     ),
     // Sizes.
     bug(

@@ -14,6 +14,7 @@ const fn bug(
         file,
         find,
         replace,
+        words: &[],
     }
 }
 
@@ -139,14 +140,26 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "cursor not synced",
         "log.rs",
-        "        storage.sync(FileName::Cursor)\n",
+        "        self.storage.0.sync(FileName::Cursor)\n",
         "        Ok(())\n",
+    ),
+    bug(
+        "both cursor slots written without a sync",
+        "log.rs",
+        "        let step = if self.is_synced { 1 } else { 2 };",
+        "        let step = 1;",
+    ),
+    bug(
+        "segments reused before the cursor is synced",
+        "log.rs",
+        "            written => Ok(written?),\n        }\n    }\n\n    /// Makes durable which",
+        "            written => {\n                written?;\n                let (drained, last_end) = (self.noted(), self.last_end());\n                self.segments.recycle(&self.storage, &self.settings, &drained, last_end)\n            }\n        }\n    }\n\n    /// Makes durable which",
     ),
     bug(
         "segments reused before the cursor is saved",
         "log.rs",
         "        // The slot that was found is written",
-        "        let _ = self.segments.recycle(&self.storage, &self.settings, &drained, None);\n        // The slot that was found is written",
+        "        let drained = self.noted();\n        let _ = self.segments.recycle(&self.storage, &self.settings, &drained, None);\n        // The slot that was found is written",
     ),
     bug(
         "cursor says durable what is not",

@@ -5,6 +5,8 @@
 //! sim --seeds 1000 --from 0    these seeds
 //! sim --minutes 10             fresh seeds until so much time has passed
 //! sim --seed 42 --trace        one seed again, with everything that happens
+//! sim --doors                  beside one of these: only the world in which agents answer all that
+//!                              they can
 //! ```
 
 use std::process::ExitCode;
@@ -18,11 +20,13 @@ const TWICE_EVERY: u64 = 16;
 const HOURS_DEFAULT: f64 = 2_000.0;
 
 fn main() -> ExitCode {
-    let mut options = match LongRun::parse(std::env::args().skip(1), |word| word == "--trace") {
+    let mut options = match LongRun::parse(std::env::args().skip(1), |word| {
+        ["--doors", "--trace"].contains(&word)
+    }) {
         Ok(options) => options,
         Err(text) => {
             eprintln!(
-                "{text}\nsim [--hours H] [--minutes M] [--seeds N] [--from N] [--seed N] [--trace]"
+                "{text}\nsim [--hours H] [--minutes M] [--seeds N] [--from N] [--seed N] [--doors] [--trace]"
             );
             return ExitCode::from(2);
         }
@@ -35,7 +39,7 @@ fn main() -> ExitCode {
     let mut total = Stats::default();
     let mut seed = options.first;
     while options.goes_on(total.seeds, total.hours()) {
-        if let Err(failure) = run(seed, options.says("--trace"), &mut total) {
+        if let Err(failure) = run(seed, &options, &mut total) {
             report(&total, options.seconds());
             println!("\n{failure}");
             return ExitCode::FAILURE;
@@ -47,10 +51,15 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn run(seed: u64, trace: bool, total: &mut Stats) -> Result<(), Box<Failure>> {
-    let run = sim::run(seed, trace)?;
+fn run(seed: u64, options: &LongRun, total: &mut Stats) -> Result<(), Box<Failure>> {
+    let trace = options.says("--trace");
+    let simulate = match options.says("--doors") {
+        true => sim::run_doors,
+        false => sim::run,
+    };
+    let run = simulate(seed, trace)?;
     if seed.is_multiple_of(TWICE_EVERY) && !trace {
-        let again = sim::run(seed, false)?;
+        let again = simulate(seed, false)?;
         if run.hash != again.hash {
             return Err(Box::new(sim::differs(seed)));
         }

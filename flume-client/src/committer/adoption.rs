@@ -3,14 +3,15 @@
 //!
 //! A place that nobody holds is locked and opened like one's own. Its events are read by the sender
 //! in a lane of their own: under the numbers and event ids they have, without being written again,
-//! so they take nothing of the quota. Here are its cursor and its files: what is retired is saved
-//! within the same time as in one's own place, and when nothing is left the files are removed.
+//! so they take nothing of the quota. Here are its cursor and its files: what is retired is written
+//! and saved within the same times as in one's own place, and when nothing is left the files are removed.
 //!
 //! | | when | costs |
 //! |---|---|---|
 //! | a look for such places | at the start; every 30 s; after each place | a dozen system calls for each place there is, nothing is read of one that is in use |
 //! | opening of one that is free and has segments | with such a look, one after the other | its headers, its cursor and its last segment are read |
-//! | save of the place's cursor | 100 ms after an event was retired; when it is let go | one small write, one sync |
+//! | write of the place's cursor | 100 ms after an event was retired | one small write |
+//! | save of it | 1 s after that; instead of the write if a segment has nothing left to send; when it is let go | one small write, one sync |
 //!
 //! One place at a time is adopted. While something of it cannot be read it is kept, and looked at
 //! again as one's own is; if another place waits that can be opened, it is let go when nothing else
@@ -27,11 +28,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::cursor_timer::{CursorTimer, Due};
 use super::unread_timer::UnreadTimer;
 use crate::config::Sizes;
-use crate::queue::{
-    BlockingThread, Handover, Intake, OpenedSpool, Retirements, SAVE_AFTER, Ticket,
-};
+use crate::queue::{BlockingThread, Handover, Intake, OpenedSpool, Retirements, Ticket};
 use crate::seq::Seq;
 use crate::situations::reached;
 use crate::spool::{
@@ -45,8 +45,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// How long a place that could not be emptied is left alone: nothing but a person or the disk
 /// changes it, and each look reads its last segment.
 const LEAVE_FOR: Duration = Duration::from_secs(600);
-/// How long after a save that failed the next one is tried.
-const SAVE_AGAIN: Duration = Duration::from_secs(2);
 /// How long a client that ends waits for a place that is being opened: until then nobody else can
 /// adopt it. On a disk that takes longer it is let go when it is open.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -70,8 +68,6 @@ pub(crate) struct Adoption {
     opening: Option<(PathBuf, Ticket<Opened>)>,
     /// Places that cannot be opened or emptied, and what was told of each.
     told: Vec<(PathBuf, String)>,
-    /// Of the last save.
-    trouble: Option<Arc<SpoolError>>,
 }
 
 /// A place for its two sides.
@@ -92,7 +88,7 @@ struct Adopted {
     handover: Arc<Handover>,
     /// Kept for its buffers.
     retired: Retirements,
-    save: Option<Instant>,
+    cursor: CursorTimer,
     unread: UnreadTimer,
     /// The sender needs it no more.
     is_over: bool,
@@ -126,7 +122,6 @@ impl Adoption {
             places: VecDeque::new(),
             opening: None,
             told: Vec::new(),
-            trouble: None,
         }
     }
 
@@ -145,14 +140,12 @@ impl Adoption {
         if let Some(adopted) = &mut self.adopted {
             adopted.take_retired(now);
             adopted.look_again(&self.reading, now, waker);
-            if adopted.save.is_some_and(|at| at <= now || finishing) {
-                self.trouble = adopted.save(now).err().map(Arc::new);
-            }
+            adopted.save(now, finishing);
             if finishing {
                 reached!("the client ends with an adopted place");
                 adopted.unread.finish(&self.reading);
                 self.adopted = None;
-            } else if adopted.is_over && adopted.save.is_none() {
+            } else if adopted.is_over && !adopted.cursor.is_set() {
                 self.let_go(now, intake);
             }
         }
@@ -172,7 +165,7 @@ impl Adoption {
 
     /// What keeps the cursor of an adopted place from being saved.
     pub(crate) fn trouble(&self) -> Option<&Arc<SpoolError>> {
-        self.trouble.as_ref()
+        self.adopted.as_ref().and_then(|it| it.cursor.trouble())
     }
 
     /// When there is something to do at the latest, if the sender retires nothing before.
@@ -182,7 +175,8 @@ impl Adoption {
         match &self.adopted {
             Some(adopted) => {
                 let unread = adopted.unread.deadline();
-                [adopted.save, unread, look].into_iter().flatten().min()
+                let cursor = adopted.cursor.deadline();
+                [cursor, unread, look].into_iter().flatten().min()
             }
             None => look,
         }
@@ -193,8 +187,12 @@ impl Adoption {
         let Some(adopted) = &self.adopted else {
             return true;
         };
-        // What is retired can wait for the save that is to come.
-        let events = if adopted.save.is_some() { u64::MAX } else { 1 };
+        // What is retired can wait for the write that is to come.
+        let events = if adopted.cursor.is_started() {
+            u64::MAX
+        } else {
+            1
+        };
         adopted.is_over || adopted.handover.sleep(waker, events)
     }
 
@@ -322,7 +320,6 @@ impl Adoption {
         };
         reached!("an adopted place is let go");
         let place = adopted.directory.path();
-        self.trouble = None;
         let unreadable = adopted.handover.unreadable();
         let mut state = intake.lock_soon();
         state.let_go_adopted();
@@ -430,7 +427,7 @@ impl Adopted {
             unread: UnreadTimer::default(),
             handover,
             retired: Retirements::default(),
-            save: None,
+            cursor: CursorTimer::default(),
             is_over: false,
         };
         Ok((adopted, spool))
@@ -447,11 +444,11 @@ impl Adopted {
             self.log.mark_damaged(*segment);
         }
         if self.retired.events > 0 {
-            self.save.get_or_insert(now + SAVE_AFTER);
+            self.cursor.on_retired(now);
         }
         if is_over && !self.is_over {
             self.is_over = true;
-            self.save = Some(now);
+            self.cursor.save_within(Duration::ZERO, now);
         }
     }
 
@@ -462,11 +459,17 @@ impl Adopted {
         }
     }
 
-    fn save(&mut self, now: Instant) -> Result<(), SpoolError> {
-        let saved = self.log.save();
-        self.save = saved.is_err().then_some(now + SAVE_AGAIN);
-        self.tell_segments();
-        saved
+    /// Writes or saves the cursor if that is due.
+    fn save(&mut self, now: Instant, finishing: bool) {
+        let due = match finishing && self.cursor.is_set() {
+            true => Some(Due::Save),
+            false => self.cursor.due(now, &self.log),
+        };
+        if let Some(due) = due {
+            let done = due.work(&mut self.log);
+            self.cursor.on_done(due, done, now);
+            self.tell_segments();
+        }
     }
 
     fn tell_segments(&self) {
@@ -478,7 +481,7 @@ impl Adopted {
     /// that are not retired.
     fn empty(self) -> Result<(), Option<String>> {
         let is_left = self.log.backlog() > 0 || !self.log.unread().is_empty();
-        if is_left || self.save.is_some() {
+        if is_left || self.cursor.is_set() {
             return Err(None);
         }
         let removed = self.remove_files();

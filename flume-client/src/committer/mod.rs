@@ -8,13 +8,15 @@
 //! | | when | costs |
 //! |---|---|---|
 //! | commit | something came in | one write per MiB, one sync |
-//! | save of the cursor | 100 ms after an event was retired; 1 s after the last commit; at the end; earlier if the quota is short, after a commit that failed (both if a segment has nothing left to send), or when the directory was lost | one small write, one sync |
-//! | a look whether the directory is still there | with each of these; 30 s after the last look, or 2 s after one that failed | two system calls |
+//! | write of the cursor | 100 ms after an event was retired | one small write |
+//! | save of the cursor | 1 s after an event was retired or committed; instead of the write if a segment has nothing left to send; at the end; earlier if the quota is short, after a commit that failed (both if there is such a segment), or when the directory was lost | one small write, one sync |
+//! | a look whether the directory is still there | with each commit and save; 30 s after the last look, or 2 s after one that failed | two system calls |
 //! | a look at segments that cannot be read | 1 s after the last, then twice as long, up to 30 s | a few system calls for each, if there are any, on the thread that reads |
 //! | another try | 50 ms after trouble, then twice as long, up to 2 s; 2 s after a sync that failed and was not part of a commit | a commit, or the beginning of a segment if nothing waits to be stored any more; a sync |
 //!
 //! The steps of a turn stand in one file, in their order: each reads what the one before has left, the
-//! log above all. What can be decided without it is beside: [`Spill`], [`Uncommitted`], [`UnreadTimer`].
+//! log above all. What can be decided without it is beside: [`Spill`], [`Uncommitted`],
+//! [`CursorTimer`], [`UnreadTimer`].
 //!
 //! What [others](crate::spool::places) left behind is looked after here, too: see [`Adoption`].
 //!
@@ -30,6 +32,7 @@
 //! closed, is delivered from memory ([`Uncommitted`]).
 
 mod adoption;
+mod cursor_timer;
 mod spill;
 #[cfg(test)]
 mod tests;
@@ -42,6 +45,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use adoption::Adoption;
+use cursor_timer::{CursorTimer, Due, SAVE_AFTER};
 use spill::{Memory, Spill};
 use uncommitted::Uncommitted;
 use unread_timer::UnreadTimer;
@@ -51,15 +55,13 @@ use crate::config::{Sizes, SpoolConfig, SyncMode};
 use crate::own_thread;
 use crate::queue::{
     Amount, BlockingThread, Chunk, CommitReport, DurableMark, Guard, Handover, Intake, Retirements,
-    SAVE_AFTER, Turn, Unpark, wakeup,
+    Turn, Unpark, wakeup,
 };
 use crate::reliability::Reliability;
 use crate::seq::Seq;
 use crate::situations::reached;
 use crate::spool::{Level, Location, Log, Neighbours, Recovered, Removed, Settings, SpoolError};
 
-/// How long after the last commit the cursor records that it is durable.
-const NOTE_AFTER: Duration = Duration::from_secs(1);
 /// How often it is looked whether the directory is still there, when nothing is written.
 const CHECK_AFTER: Duration = Duration::from_secs(30);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -91,8 +93,6 @@ pub(crate) struct Committer {
     trouble: Option<Arc<SpoolError>>,
     /// When to try again, and how long that wait is.
     retry: Option<(Instant, Duration)>,
-    /// Error of the last save.
-    save_trouble: Option<Arc<SpoolError>>,
     /// Error of the last look at the directory.
     check_trouble: Option<Arc<SpoolError>>,
     /// Error of the last sync that was not part of a commit.
@@ -127,9 +127,7 @@ pub(crate) struct Partners {
 
 /// When something is due, if it is.
 struct Timers {
-    save: Option<Instant>,
-    /// A save whose only use is to record what is durable.
-    note: Option<Instant>,
+    cursor: CursorTimer,
     sync: Option<Instant>,
     check: Instant,
     unread: UnreadTimer,
@@ -183,13 +181,11 @@ impl Committer {
             report: CommitReport::default(),
             trouble: None,
             retry: None,
-            save_trouble: None,
             check_trouble: None,
             sync_trouble: None,
             failed_syncs: 0,
             timers: Timers {
-                save: None,
-                note: None,
+                cursor: CursorTimer::default(),
                 sync: None,
                 check: now + CHECK_AFTER,
                 unread: UnreadTimer::default(),
@@ -283,7 +279,7 @@ impl Committer {
             // What was never on the disk need not be noted there.
             let mut ranges = self.retired.ranges.iter();
             if self.stores() || ranges.any(|range| self.log.may_hold(*range)) {
-                self.save_within(SAVE_AFTER);
+                self.timers.cursor.on_retired(self.partners.clock.now());
             }
             if !self.uncommitted.is_empty() {
                 // Some of them may be delivered, and need not be stored any more.
@@ -441,7 +437,8 @@ impl Committer {
         if upto > before {
             self.report.stored_events += upto.since(before);
             self.report.commits += 1;
-            self.timers.note = Some(self.now() + NOTE_AFTER);
+            // That these are durable is to be known, too.
+            self.save_within(SAVE_AFTER);
             if let SyncMode::Interval(interval) = self.spool.sync {
                 let due = self.now() + interval;
                 self.timers.sync.get_or_insert(due);
@@ -544,8 +541,8 @@ impl Committer {
 
     /// What keeps events from being stored.
     fn troubles(&self) -> impl Iterator<Item = &Arc<SpoolError>> + Clone {
-        let of_events = [&self.trouble, &self.save_trouble];
-        let of_the_disk = [&self.check_trouble, &self.sync_trouble];
+        let of_events = [self.trouble.as_ref(), self.timers.cursor.trouble()];
+        let of_the_disk = [self.check_trouble.as_ref(), self.sync_trouble.as_ref()];
         of_events.into_iter().chain(of_the_disk).flatten()
     }
 
@@ -556,26 +553,26 @@ impl Committer {
         others.next().or_else(|| self.troubles().next())
     }
 
-    /// Saves the cursor if it is due, and makes the next reserve.
+    /// Writes or saves the cursor if that is due, and makes the next reserve.
     fn save(&mut self, finishing: bool) {
-        let (now, timers) = (self.now(), &self.timers);
-        let due = [timers.save, timers.note].into_iter().flatten().min();
-        let is_due = due.is_some_and(|at| finishing || at <= now);
-        let is_short = timers.save.is_some() && self.is_short_of_room();
-        if !(is_due || is_short && self.log.has_drained_segment()) {
+        let (now, timer) = (self.now(), &self.timers.cursor);
+        let mut due = timer.due(now, &self.log);
+        if timer.is_set() && finishing {
+            due = Some(Due::Save);
+        } else if timer.is_set() && self.is_short_of_room() && self.log.has_drained_segment() {
+            reached!("the cursor is saved for want of room");
+            due = Some(Due::Save);
+        }
+        let Some(due) = due else {
+            return;
+        };
+        let done = due.work(&mut self.log);
+        let now = self.now();
+        self.timers.cursor.on_done(due, done, now);
+        if due == Due::Note {
             return;
         }
-        if !is_due {
-            reached!("the cursor is saved for want of room");
-        }
-        (self.timers.save, self.timers.note) = (None, None);
-        let saved = self.log.save();
         self.saved = true;
-        if saved.is_err() {
-            reached!("the cursor cannot be saved");
-            self.save_within(RETRY_MAX);
-        }
-        self.save_trouble = saved.err().map(Arc::new);
         if !self.log.has_left() {
             self.directory.forget_former();
         }
@@ -656,9 +653,7 @@ impl Committer {
             .hand_on_at(self.is_closed || self.spill.is_some());
         // If its time has come already, it waits for room, which comes with what is retired.
         let unstored = unstored.filter(|at| *at > now);
-        let Timers {
-            save, note, sync, ..
-        } = self.timers;
+        let (cursor, sync) = (self.timers.cursor.deadline(), self.timers.sync);
         let check = Some(self.timers.check);
         let adoption = self.adoption.deadline();
         let unread = self.timers.unread.deadline();
@@ -667,7 +662,7 @@ impl Committer {
             .as_ref()
             .and_then(|it| it.deadline(self.memory()));
         let timers = [
-            save, note, sync, retry, unstored, check, unread, adoption, spill,
+            cursor, sync, retry, unstored, check, unread, adoption, spill,
         ];
         let until = timers.into_iter().flatten().min();
         Turn::Sleep { until }
@@ -698,8 +693,7 @@ impl Committer {
         }
         drop(state);
         // What is retired can wait for the timer that it starts.
-        let soon = self.now() + SAVE_AFTER;
-        let is_started = self.timers.save.is_some_and(|at| at <= soon);
+        let is_started = self.timers.cursor.is_started();
         // But not if it need not be stored any more.
         let may_wait = !self.is_short_of_room() && self.uncommitted.is_empty();
         let events = if is_started && may_wait { u64::MAX } else { 1 };
@@ -707,8 +701,8 @@ impl Committer {
     }
 
     fn save_within(&mut self, wait: Duration) {
-        let at = self.now() + wait;
-        self.timers.save = Some(self.timers.save.map_or(at, |due| due.min(at)));
+        let now = self.now();
+        self.timers.cursor.save_within(wait, now);
     }
 }
 

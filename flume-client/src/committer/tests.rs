@@ -1,4 +1,6 @@
 use std::future::Future;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::Context;
 
 use super::*;
@@ -8,7 +10,7 @@ use crate::error::ClientThread;
 use crate::event::Event;
 use crate::queue::{Next, OpenedSpool, Request, Retirements, oneshot};
 use crate::seq::SeqRange;
-use crate::spool::Directory;
+use crate::spool::{Directory, FileName, Operation, Storage, Watched};
 
 const LEVEL: Reliability = Reliability::EndToEnd;
 
@@ -34,6 +36,16 @@ fn committer_in(sync: SyncMode) -> ByHand {
 
 /// The same of a level.
 fn committer_of(level: Reliability, sync: SyncMode) -> ByHand {
+    committer_with(|it| it, Arc::new(SystemClock), level, sync)
+}
+
+/// The same, with what `storage` makes of its disk, and another clock.
+fn committer_with(
+    storage: impl FnOnce(Arc<dyn Storage>) -> Arc<dyn Storage>,
+    clock: Arc<dyn Clock>,
+    level: Reliability,
+    sync: SyncMode,
+) -> ByHand {
     let home = tempfile::TempDir::new().unwrap();
     let builder = Client::builder().agent("avro://localhost:1");
     let spool = home.path().join("above/spool");
@@ -46,11 +58,11 @@ fn committer_of(level: Reliability, sync: SyncMode) -> ByHand {
     let settings = spool.settings(config.event_bytes_max, directory.limits());
     let parts = Parts {
         location: directory.clone(),
-        storage: directory.clone(),
+        storage: storage(directory.clone()),
         neighbours: None,
         settings: settings.unwrap(),
         reading: BlockingThread::start("flume-test").unwrap(),
-        clock: Arc::new(SystemClock),
+        clock,
         draw: Box::new(|| 1),
     };
     let opening = assemble(&config, level, &spool, parts, &intake).unwrap();
@@ -206,7 +218,10 @@ fn what_a_look_at_the_directory_finds_is_told_until_a_look_finds_nothing() {
         committer.timers.check = Instant::now();
         committer.keep_directory(false);
         committer.settle();
-        assert!(committer.timers.save.is_none(), "there is nothing to save");
+        assert!(
+            !committer.timers.cursor.is_set(),
+            "there is nothing to save"
+        );
         let again = committer.timers.check - RETRY_MAX <= Instant::now();
         (intake.stats().spool.unwrap().trouble, again)
     };
@@ -293,4 +308,67 @@ fn what_comes_while_the_sender_reads_the_disk_follows_it_there() {
     assert!(matches!(next(1), Next::Chunk(_)));
     retire(1);
     assert_eq!(append_and_count(&mut committer), 2, "it has read");
+}
+
+/// Goes when it is told to.
+#[derive(Debug)]
+struct ClockByHand {
+    start: Instant,
+    ms: AtomicU64,
+}
+
+impl Clock for ClockByHand {
+    fn now(&self) -> Instant {
+        self.start + Duration::from_millis(self.unix_ms())
+    }
+
+    fn unix_ms(&self) -> u64 {
+        self.ms.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn a_busy_second_has_many_writes_of_the_cursor_and_one_sync() {
+    let counts = Arc::new([const { AtomicU32::new(0) }; 2]);
+    let counted = counts.clone();
+    let count = move |operation| {
+        let file = FileName::Cursor;
+        let is_sync = operation == Operation::Sync { file };
+        if is_sync || operation == (Operation::Write { file }) {
+            counted[usize::from(is_sync)].fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    let (start, ms) = (Instant::now(), AtomicU64::new(0));
+    let clock = Arc::new(ClockByHand { start, ms });
+    let (_home, intake, mut committer, spool, _) = committer_with(
+        |disk| Arc::new(Watched::new(disk, count)),
+        clock.clone(),
+        LEVEL,
+        SyncMode::Always,
+    );
+    let take = || [0, 1].map(|it: usize| counts[it].swap(0, Ordering::Relaxed));
+    let mut events = |numbers: Range<u64>| {
+        for number in numbers {
+            drop(intake.append(LEVEL, &Event::new("acknowledged")).unwrap());
+            committer.turn(Waker::noop());
+            let mut retired = Retirements::default();
+            retired.add(SeqRange::of(Seq::new(number), 1));
+            spool.handover.retire(&mut retired);
+            clock.ms.fetch_add(10, Ordering::Relaxed);
+            committer.turn(Waker::noop());
+        }
+    };
+    take();
+    for second in 0..3 {
+        events(100 * second..100 * (second + 1));
+        let [writes, syncs] = take();
+        assert!((8..=10).contains(&writes), "{writes} writes");
+        assert_eq!(syncs, 1);
+    }
+    events(300..301);
+    clock.ms.fetch_add(1_000, Ordering::Relaxed);
+    committer.turn(Waker::noop());
+    assert_eq!(take(), [1, 1], "of what came last");
+    assert!(!committer.timers.cursor.is_set());
 }

@@ -137,6 +137,8 @@ impl Config {
         Limits {
             linger: self.delivery.linger,
             rest_max: self.delivery.backoff.cap,
+            #[cfg(feature = "dangerous-trust-any-certificate")]
+            trusts_any: self.tls.as_ref().is_some_and(TlsConfig::trusts_any),
         }
     }
 

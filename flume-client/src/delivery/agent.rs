@@ -269,6 +269,7 @@ impl Agent {
     /// A connection acknowledged a batch, perhaps its first.
     pub(super) fn on_acked(&mut self, is_first: bool) {
         self.failures = 0;
+        self.foreign = 0;
         if is_first {
             self.further.failures = 0;
         }
@@ -313,7 +314,12 @@ impl Agent {
     }
 
     /// It takes nothing of this client before a person has mended something.
-    pub(super) fn on_blocked(&mut self, now: Time, random: &mut fastrand::Rng) {
+    /// That calls which were in flight together are answered so is one failure.
+    pub(super) fn on_blocked(&mut self, sent: Time, now: Time, random: &mut fastrand::Rng) {
+        let is_news = self.last_failure.is_none_or(|failed| sent > failed);
+        if self.foreign > 1 && !is_news {
+            return;
+        }
         self.failures = self.failures.saturating_add(1);
         self.last_failure = Some(now);
         self.foreign = self.foreign.saturating_add(1).max(2);
@@ -329,12 +335,17 @@ impl Agent {
         random: &mut fastrand::Rng,
     ) {
         if self.open().next().is_none() {
+            let rested = !self.is_resting(now);
             self.rest(now, backoff, random);
-            self.foreign = match ending {
-                Ending::Foreign => self.foreign.saturating_add(1),
-                Ending::Broken | Ending::Misspoken => 0,
-            };
-            self.block(now, random);
+            match ending {
+                Ending::Foreign => {
+                    self.foreign = self.foreign.saturating_add(1);
+                    self.block(now, random);
+                }
+                // The end of a connection that rests with its agent does not unblock that.
+                Ending::Broken | Ending::Misspoken if rested => self.foreign = 0,
+                Ending::Broken | Ending::Misspoken => {}
+            }
         } else {
             self.further.failures = self.further.failures.saturating_add(1);
             let rest = backoff.delay(self.further.failures, random);
@@ -346,7 +357,8 @@ impl Agent {
     fn block(&mut self, now: Time, random: &mut fastrand::Rng) {
         if let Some(doublings) = self.foreign.checked_sub(2) {
             let rest = BLOCKED_MIN * 2_u32.pow(doublings.min(4));
-            self.rest_until = now + about(rest.min(BLOCKED_MAX), random);
+            let until = now + about(rest.min(BLOCKED_MAX), random);
+            self.rest_until = self.rest_until.max(until);
         }
     }
 
@@ -380,6 +392,7 @@ impl Agent {
         let is_news = self.last_failure.is_none_or(|failed| sent > failed);
         if is_news {
             self.link_mut(epoch).into_iter().for_each(Link::on_refused);
+            self.foreign = 0;
             self.rest(now, backoff, random);
         }
         if !after.is_zero() {
@@ -399,7 +412,9 @@ impl Agent {
     fn rest(&mut self, now: Time, backoff: &Backoff, random: &mut fastrand::Rng) {
         self.failures = self.failures.saturating_add(1);
         self.last_failure = Some(now);
-        self.rest_until = now + backoff.delay(self.failures, random);
+        // It may rest for longer already, as it asked for that or is blocked.
+        let until = now + backoff.delay(self.failures, random);
+        self.rest_until = self.rest_until.max(until);
     }
 
     /// The first of its connections and attempts whose time is up, and how far it is.
@@ -459,6 +474,7 @@ mod tests {
             rest_until: Time::ZERO,
             tried: None,
             unfit: AgentSet::default(),
+            half_bytes: 0,
         };
         let mut random = fastrand::Rng::with_seed(1);
         let mut agent = agent_with(&[1]);

@@ -27,6 +27,8 @@ pub struct Batch {
     pub tried: Option<AgentId>,
     /// The agents that find it unacceptable: they do not get it again.
     pub unfit: AgentSet,
+    /// Bytes of the first half of its events, if there are such agents. Else 0.
+    pub half_bytes: u32,
 }
 
 impl Batch {
@@ -46,6 +48,7 @@ impl Batch {
             rest_until: Time::ZERO,
             tried: None,
             unfit: AgentSet::default(),
+            half_bytes: 0,
         }
     }
 
@@ -70,6 +73,7 @@ impl Batch {
             events: self.half(),
             bytes: half_bytes,
             unfit: AgentSet::default(),
+            half_bytes: 0,
             ..self
         };
         let second = Self {
@@ -220,28 +224,20 @@ impl Batches {
         !self.aside.is_empty()
     }
 
-    /// Those that do.
+    /// Those that do, oldest first.
     pub(super) fn aside(&self) -> impl Iterator<Item = &Batch> {
         self.aside.iter()
     }
 
-    /// Lets one wait so.
-    pub(super) fn set_aside(&mut self, batch: Batch) {
-        insert(&mut self.aside, batch);
+    /// Takes out the one of them that stands at this place.
+    pub(super) fn pop_aside(&mut self, place: usize) -> Option<Batch> {
+        self.aside.remove(place)
     }
 
-    /// Lets those wait as all others do that this makes something of, as that.
-    pub(super) fn take_up(&mut self, again: impl Fn(&Batch) -> Option<Batch>) {
-        let mut index = 0;
-        while let Some(batch) = self.aside.get(index) {
-            match again(batch) {
-                Some(batch) => {
-                    self.aside.remove(index);
-                    self.put_back(batch);
-                }
-                None => index += 1,
-            }
-        }
+    /// Takes out the oldest of them for which that holds.
+    pub(super) fn pop_aside_if(&mut self, is_it: impl Fn(&Batch) -> bool) -> Option<Batch> {
+        let place = self.aside.iter().position(is_it)?;
+        self.aside.remove(place)
     }
 
     /// Puts the halves of a batch back, or all of it if it is a single event.
@@ -307,9 +303,12 @@ impl Batches {
         rested.unwrap_or(0)
     }
 
-    /// Puts a batch back at the index that its age gives it.
+    /// Puts a batch back at the index that its age gives it: aside, if not every agent may have it.
     pub(super) fn put_back(&mut self, batch: Batch) {
-        insert(&mut self.queue, batch);
+        match batch.unfit.is_empty() {
+            true => insert(&mut self.queue, batch),
+            false => insert(&mut self.aside, batch),
+        }
     }
 
     /// All waiting batches.

@@ -124,7 +124,7 @@ impl Core {
         for lane in self.lanes.iter_mut() {
             lane.batches.seal_if_due(self.now);
         }
-        self.take_up();
+        self.settle_aside();
         // One whose last call was answered makes place for another.
         self.close_needless();
         self.connect();
@@ -156,6 +156,10 @@ impl Core {
         let needless = needless.filter(|at| *at > self.now);
         let lanes = self.lanes.iter();
         let lingers = lanes.filter_map(|lane| lane.batches.seal_deadline());
+        let lanes = self.lanes.iter();
+        let aside = lanes.flat_map(|lane| lane.batches.aside());
+        let aside = aside.map(|batch| batch.rest_until);
+        let lingers = lingers.chain(aside.filter(|until| *until > self.now));
         links.chain(rests).chain(lingers).chain(needless).min()
     }
 
@@ -416,7 +420,8 @@ impl Core {
     /// What is to be connected to, for any batch, or for those that wait for another agent.
     fn to_connect(&self) -> Option<AgentId> {
         let batches = self.lanes.iter().flat_map(|lane| lane.batches.aside());
-        let unfit = batches.map(|batch| batch.unfit);
+        let rested = batches.filter(|batch| batch.rest_until <= self.now);
+        let unfit = rested.map(|batch| batch.unfit);
         let mut unfit = std::iter::once(AgentSet::default()).chain(unfit);
         unfit.find_map(|unfit| select::to_connect(&self.agents, unfit, self.now))
     }
@@ -438,6 +443,7 @@ impl Core {
 
     /// Sends while an agent has room.
     fn send(&mut self) {
+        self.send_aside();
         let now = self.now;
         loop {
             let is_quiet = self.has_answer || select::is_idle(&self.agents, now, &self.settings);
@@ -446,7 +452,6 @@ impl Core {
                 return;
             };
             let batch = self.lanes.of(level).next(moment);
-            let is_unfit = batch.is_some_and(|batch| !batch.unfit.is_empty());
             let (random, settings) = (&mut self.random, &self.settings);
             let agent = match select::to_send(&mut self.agents, batch, random, now, settings) {
                 Some(Way::Free(agent)) => agent,
@@ -454,31 +459,32 @@ impl Core {
                     self.connect_to(agent);
                     continue;
                 }
-                None if is_unfit => {
-                    // Others need not wait for the agents that this one waits for.
-                    let lane = self.lanes.of_mut(level);
-                    lane.pop(moment)
-                        .into_iter()
-                        .for_each(|batch| lane.batches.set_aside(batch));
-                    continue;
-                }
                 None => return,
             };
-            let lane = self.lanes.of_mut(level);
-            let link = self.agents.get_mut(agent.index());
-            let link = link.and_then(Agent::link_with_room);
-            let (Some(link), Some(mut batch)) = (link, lane.pop(moment)) else {
+            let batch = self.lanes.of_mut(level).pop(moment);
+            if !batch.is_some_and(|batch| self.send_to(agent, batch)) {
                 return;
-            };
-            let epoch = link.epoch;
-            lane.counters.batches += 1;
-            lane.counters.retries += u64::from(batch.attempts > 0);
-            lane.calls_in_flight += 1;
-            batch.attempts += 1;
-            let call = link.send(batch, now);
+            }
             self.lanes.on_sent(level);
-            self.outputs.push_back(Output::Send { epoch, call, batch });
         }
+    }
+
+    /// Sends a batch to an agent that has room; else it waits again, `false`.
+    fn send_to(&mut self, agent: AgentId, mut batch: Batch) -> bool {
+        let lane = self.lanes.of_mut(batch.level);
+        let link = self.agents.get_mut(agent.index());
+        let Some(link) = link.and_then(Agent::link_with_room) else {
+            lane.batches.put_back(batch);
+            return false;
+        };
+        let epoch = link.epoch;
+        lane.counters.batches += 1;
+        lane.counters.retries += u64::from(batch.attempts > 0);
+        lane.calls_in_flight += 1;
+        batch.attempts += 1;
+        let call = link.send(batch, self.now);
+        self.outputs.push_back(Output::Send { epoch, call, batch });
+        true
     }
 
     /// Ends connections that nobody needs.

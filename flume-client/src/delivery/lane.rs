@@ -67,6 +67,12 @@ impl Lane {
         !is_taken && (self.batches.is_ready() || self.takes_open(moment))
     }
 
+    /// What stands aside at this place, if it may be sent now, by the order.
+    pub(super) fn aside_at(&self, place: usize) -> Option<&Batch> {
+        let is_taken = self.is_ordered && (self.calls_in_flight > 0 || place > 0);
+        self.batches.aside().nth(place).filter(|_| !is_taken)
+    }
+
     /// Whether the batch that would be sent has rested, if it was sent before.
     fn is_rested(&self, moment: Moment) -> bool {
         let is_rested = match self.is_ordered {

@@ -14,6 +14,9 @@ pub(crate) struct Limits {
     pub(crate) linger: Duration,
     /// An agent's longest rest.
     pub(crate) rest_max: Duration,
+    /// No agent's certificate is checked.
+    #[cfg(feature = "dangerous-trust-any-certificate")]
+    pub(crate) trusts_any: bool,
 }
 
 impl Health {
@@ -61,6 +64,8 @@ impl Health {
             .chain(unreadable)
             .chain(agents)
             .collect();
+        #[cfg(feature = "dangerous-trust-any-certificate")]
+        problems.extend(limits.trusts_any.then_some(Problem::Unchecked));
         problems.sort_by_key(|problem| std::cmp::Reverse(problem.status()));
         Self { problems }
     }

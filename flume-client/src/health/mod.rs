@@ -96,6 +96,13 @@ pub enum Status {
 #[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
+    /// No agent's certificate is checked, for as long as the client lives.
+    #[cfg(feature = "dangerous-trust-any-certificate")]
+    #[error(
+        "agents' certificates are not checked, so whoever is between can read and change all events: \
+         give a ca_file and leave dangerous_trust_any_certificate out"
+    )]
+    Unchecked,
     /// No agent takes events.
     #[error("no agent takes the {pending} events that wait{}", last(.last_error.as_ref()))]
     NoAgent {
@@ -232,6 +239,8 @@ impl Problem {
     #[must_use]
     pub fn status(&self) -> Status {
         match self {
+            #[cfg(feature = "dangerous-trust-any-certificate")]
+            Self::Unchecked => Status::Degraded,
             Self::Stuck { .. } | Self::Unreadable { .. } | Self::Agent { .. } => Status::Degraded,
             Self::NoAgent { .. }
             | Self::Stalled { .. }
@@ -248,6 +257,8 @@ impl Problem {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
+            #[cfg(feature = "dangerous-trust-any-certificate")]
+            Self::Unchecked => "unchecked",
             Self::NoAgent { .. } => "no_agent",
             Self::Stalled { .. } => "stalled",
             Self::Stuck { .. } => "stuck",

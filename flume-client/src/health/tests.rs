@@ -5,7 +5,25 @@ use crate::wire::avro::session::SessionError;
 const LIMITS: Limits = Limits {
     linger: Duration::from_millis(20),
     rest_max: Duration::from_secs(30),
+    #[cfg(feature = "dangerous-trust-any-certificate")]
+    trusts_any: false,
 };
+
+#[cfg(feature = "dangerous-trust-any-certificate")]
+#[test]
+fn a_client_that_checks_no_certificates_says_so_all_the_time() {
+    let limits = Limits {
+        trusts_any: true,
+        ..LIMITS
+    };
+    let health = Health::of(&stats(), limits);
+    assert_eq!(health.status(), Status::Degraded);
+    assert!(
+        health.to_string().contains("certificates are not checked"),
+        "{health}"
+    );
+    assert_eq!(Health::of(&stats(), LIMITS).status(), Status::Good);
+}
 
 fn seconds(seconds: u64) -> Option<Duration> {
     Some(Duration::from_secs(seconds))

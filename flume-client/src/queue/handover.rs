@@ -7,17 +7,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
 
 use super::chunk::Chunk;
 use crate::seq::{Seq, SeqRange};
 use crate::situations::reached;
 use crate::spool::SegmentList;
 use crate::stats::UnreadableEvents;
-
-/// How long a retirement may wait until the cursor is saved. After a crash, events retired in that
-/// time are sent again. Each save costs a small write and a sync of the device (`fsync`).
-pub(crate) const SAVE_AFTER: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(crate) struct Handover {

@@ -41,7 +41,7 @@ pub(crate) use blocking::BlockingThread;
 #[cfg(feature = "hallway")]
 pub(crate) use blocking::Work;
 pub(crate) use chunk::{Chunk, Part};
-pub(crate) use handover::{Handover, Next, Retirements, SAVE_AFTER};
+pub(crate) use handover::{Handover, Next, Retirements};
 pub(crate) use intake::Intake;
 pub(crate) use life::Guard;
 pub(crate) use oneshot::{Promise, Ticket, Waited, oneshot};

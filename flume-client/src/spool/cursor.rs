@@ -1,7 +1,8 @@
 //! The cursor: which events are retired, as it is kept on disk.
 //!
-//! The file has two slots of 4096 bytes, written in turn, so that a write cut short leaves the
-//! other one; the whole one of the later generation counts. All numbers are little-endian.
+//! The file has two slots of 4096 bytes, so that a write cut short leaves the other one; the whole
+//! one of the later generation counts. A sync makes them change turns: until then each write goes to
+//! the slot that the last sync was not for. All numbers are little-endian.
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -18,7 +19,7 @@
 //! | | | 0 |
 //! | 4092 | 4 | CRC-32 of the 4092 bytes before |
 //!
-//! Losing the last write costs nothing but events sent twice.
+//! Losing the last writes costs nothing but events sent twice.
 //!
 //! A right checksum does not make a slot true. One that no client writes is damage: with numbers
 //! beyond 2^63, with more than 64 ranges, or with ranges that are empty, not in order, or touch each
@@ -39,7 +40,7 @@ pub(super) const RANGES_MAX: usize = 64;
 /// What a slot of the cursor holds. The default is that of a spool without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
-    /// Counts the writes.
+    /// Higher than those before: by 1 after a sync, by 2 after a write without one.
     pub generation: u64,
     /// Whose events these are.
     pub client: u64,

@@ -5,7 +5,8 @@
 //! | [`push`](Log::push) | nothing, the events are kept in memory | |
 //! | [`write`](Log::write) | their frames, so that the disk can begin with them | nothing |
 //! | [`flush`](Log::flush) | the other frames, in one write | one sync |
-//! | [`save`](Log::save) | a slot of the cursor | one sync, then drained segments are reused |
+//! | [`note`](Log::note) | a slot of the cursor | the next save |
+//! | [`save`](Log::save) | the same | one sync, then drained segments are reused |
 //!
 //! A write or sync that fails costs the segment: nothing is written to it any more, for after a
 //! failed sync nobody knows what of it is on the disk, and a later sync would not tell. The events
@@ -47,7 +48,9 @@ pub struct Log {
     retired: SeqSet,
     /// Events below are in a directory that was lost, those that are not retired.
     left_upto: Seq,
+    /// Of the slot of the cursor that was written last, and whether it is on the disk.
     generation: u64,
+    is_synced: bool,
     unconfirmed: Option<Cursor>,
     random: fastrand::Rng,
     /// The segment with which the next look at those that cannot be read begins.
@@ -93,6 +96,8 @@ impl Log {
             left_upto: Seq::ZERO,
             look_from: 0,
             generation: found.generation,
+            // It is, before another is written.
+            is_synced: true,
             unconfirmed: found.unconfirmed,
             random,
             storage,
@@ -396,41 +401,44 @@ impl Log {
         self.segments.mark_damaged(segment);
     }
 
+    /// Writes which events are retired, without a sync: that outlives the process at once, and a
+    /// power loss from the next [`save`](Self::save) on. No segment is reused by it.
+    pub fn note(&mut self) -> Result<(), SpoolError> {
+        let is_known = self.unconfirmed.is_none() && self.run.is_saved;
+        if !(is_known && self.segments.has_cursor()) {
+            return self.save();
+        }
+        match self.write_cursor() {
+            // Somebody has removed it.
+            Err(error) if is_missing(&error) => self.save(),
+            written => Ok(written?),
+        }
+    }
+
     /// Makes durable which events are retired, and reuses the segments that are drained by it.
     pub fn save(&mut self) -> Result<(), SpoolError> {
-        // What is in a directory that was lost is not retired, except one that opens this one.
-        let drained = self.retired.lowest(RANGES_MAX);
-        let mut retired = drained.clone();
-        retired.add_below(self.left_upto);
-        let cursor = Cursor {
-            generation: self.generation.wrapping_add(1),
-            client: self.client,
-            durable_upto: self.durable_upto,
-            run: self.run.first,
-            retired,
-        };
         // The slot that was found is written again as it is, which harms nothing: it may not be on
         // the disk, and the other one must not be given up before it is.
         if let Some(found) = &self.unconfirmed {
-            match self.write_slot(found) {
+            match self.write_slot(found).and_then(|()| self.sync_cursor()) {
                 // Somebody has removed it, and what was found in it.
                 Err(error) if is_missing(&error) => self.segments.made_cursor(0),
                 written => written?,
             }
             self.unconfirmed = None;
         }
-        // After a failure the next save takes the same slot: the other one is the last good one.
         self.make_cursor()?;
-        match self.write_slot(&cursor) {
+        let drained = self.noted();
+        match self.write_cursor().and_then(|()| self.sync_cursor()) {
             Err(error) if is_missing(&error) => {
                 // Somebody has removed it.
                 self.segments.made_cursor(0);
                 self.make_cursor()?;
-                self.write_slot(&cursor)?;
+                self.write_cursor().and_then(|()| self.sync_cursor())?;
             }
             written => written?,
         }
-        self.generation = cursor.generation;
+        self.is_synced = true;
         self.run.is_saved = true;
         let last_end = self.last_end();
         let retired = &drained;
@@ -459,11 +467,36 @@ impl Log {
         Ok(())
     }
 
+    /// What is retired, as far as the cursor has room for it.
+    fn noted(&self) -> SeqSet {
+        self.retired.lowest(RANGES_MAX)
+    }
+
+    /// Writes the slot that is not known to be on the disk, however often, until a sync says that
+    /// it is: the other one is the last good one.
+    fn write_cursor(&mut self) -> io::Result<()> {
+        let step = if self.is_synced { 1 } else { 2 };
+        self.generation = self.generation.wrapping_add(step);
+        self.is_synced = false;
+        // What is in a directory that was lost is not retired, except for one that opens this one.
+        let mut retired = self.noted();
+        retired.add_below(self.left_upto);
+        self.write_slot(&Cursor {
+            generation: self.generation,
+            client: self.client,
+            durable_upto: self.durable_upto,
+            run: self.run.first,
+            retired,
+        })
+    }
+
     fn write_slot(&self, cursor: &Cursor) -> io::Result<()> {
-        let storage = &self.storage.0;
         let (offset, slot) = cursor.to_slot();
-        storage.write(FileName::Cursor, offset, &slot)?;
-        storage.sync(FileName::Cursor)
+        self.storage.0.write(FileName::Cursor, offset, &slot)
+    }
+
+    fn sync_cursor(&self) -> io::Result<()> {
+        self.storage.0.sync(FileName::Cursor)
     }
 
     fn write_and_sync(&mut self, now_ms: u64) -> Result<(), SpoolError> {

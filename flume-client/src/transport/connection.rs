@@ -326,6 +326,7 @@ mod tests {
             rest_until: Duration::ZERO,
             tried: None,
             unfit: AgentSet::default(),
+            half_bytes: 0,
         };
         connection.send(CallId::new(number), batch);
     }

@@ -7,6 +7,10 @@ use super::error::StartError;
 use super::plan::{Options, Plan, Simple, least_one};
 #[cfg(feature = "compression")]
 use crate::config::Compression;
+#[cfg(all(feature = "compression", feature = "tls"))]
+use crate::config::Nesting;
+#[cfg(feature = "tls")]
+use crate::config::TlsConfig;
 use crate::config::{
     AgentConfig, AvroSourceConfig, ChannelConfig, CollectSinkConfig, FileRollSinkConfig,
     LoggerSinkConfig, MemoryChannelConfig, NullSinkConfig, SinkConfig, SinkKind, SourceConfig,
@@ -38,6 +42,10 @@ use crate::source::avro::shared::ReplyMode;
 pub struct MiniAgentBuilder {
     address: String,
     source: SourceKind,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsConfig>,
+    #[cfg(all(feature = "compression", feature = "tls"))]
+    nesting: Nesting,
     channel: MemoryChannelConfig,
     sink: Sink,
     batch_size: Option<usize>,
@@ -53,6 +61,10 @@ impl Default for MiniAgentBuilder {
         Self {
             address: "127.0.0.1:0".to_owned(),
             source: AvroSourceConfig::new("", 0).into(),
+            #[cfg(feature = "tls")]
+            tls: None,
+            #[cfg(all(feature = "compression", feature = "tls"))]
+            nesting: Nesting::default(),
             channel: MemoryChannelConfig::default(),
             sink: Sink::default(),
             batch_size: None,
@@ -110,6 +122,25 @@ impl MiniAgentBuilder {
         let mut config = AvroSourceConfig::new("", 0);
         config.compression = Compression::Deflate;
         self.source = config.into();
+        self
+    }
+
+    /// Has the source speak TLS: with a [`TlsConfig`], or with PEM that holds its private key and its
+    /// certificates, its own first.
+    ///
+    /// A client meets what these say: give those of another name, or that have expired, to see what it
+    /// makes of them.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: impl Into<TlsConfig>) -> Self {
+        self.tls = Some(tls.into());
+        self
+    }
+
+    /// Which of TLS and compression is next to the socket of an Avro source that has both. Default:
+    /// as Flume 1.10 and later.
+    #[cfg(all(feature = "compression", feature = "tls"))]
+    pub fn nesting(mut self, nesting: Nesting) -> Self {
+        self.nesting = nesting;
         self
     }
 
@@ -252,10 +283,28 @@ impl MiniAgentBuilder {
                 SinkKind::FileRoll(file_roll)
             }
         };
+        #[cfg_attr(
+            not(feature = "tls"),
+            expect(unused_mut, reason = "there is nothing to set")
+        )]
+        let mut source = self.source;
+        #[cfg(feature = "tls")]
+        match &mut source {
+            SourceKind::Avro(avro) => {
+                avro.tls = self.tls;
+                #[cfg(feature = "compression")]
+                {
+                    avro.nesting = self.nesting;
+                }
+            }
+            SourceKind::Thrift(thrift) => thrift.tls = self.tls,
+            // The builder has no others.
+            SourceKind::Http(_) | SourceKind::Netcat(_) => {}
+        }
         let config = AgentConfig {
             name: "a1".to_owned(),
             channels: vec![ChannelConfig::new("c1", self.channel)],
-            sources: vec![SourceConfig::new("r1", self.source, ["c1"])],
+            sources: vec![SourceConfig::new("r1", source, ["c1"])],
             sinks: vec![SinkConfig::new("k1", sink, "c1")],
             groups: Vec::new(),
         };

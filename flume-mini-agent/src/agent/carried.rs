@@ -2,25 +2,102 @@
 
 use super::error::StartError;
 use crate::carrier::Carrier;
-use crate::config::Compression;
+#[cfg(feature = "tls")]
+use crate::carrier::{Reading, Tls};
+use crate::config::{Compression, SourceKind, TlsConfig};
 
-/// `component` as in "source r1"; `level` is that of what it sends.
-pub(super) fn carrier(
-    component: &str,
+/// At which Flume's source compresses its answers, whatever its clients do.
+const SOURCE_LEVEL: u8 = 6;
+
+/// What carries the connections of the source of this name.
+pub(super) fn of_source(name: &str, kind: &SourceKind) -> Result<Carrier, StartError> {
+    let component = || format!("source {name}");
+    let mut carrier = Carrier::default();
+    let tls = match kind {
+        SourceKind::Avro(avro) => {
+            compress(&mut carrier, component, (avro.compression, SOURCE_LEVEL))?;
+            #[cfg(all(feature = "compression", feature = "tls"))]
+            {
+                carrier.nesting = avro.nesting;
+            }
+            &avro.tls
+        }
+        SourceKind::Http(http) => &http.tls,
+        SourceKind::Thrift(thrift) => &thrift.tls,
+        SourceKind::Netcat(_) => &None,
+    };
+    if let Some(tls) = tls {
+        encrypt(&mut carrier, component, (tls, kind))?;
+    }
+    Ok(carrier)
+}
+
+/// What carries the connections of the sink of this name.
+pub(super) fn of_sink(
+    name: &str,
     compression: Compression,
     level: u8,
 ) -> Result<Carrier, StartError> {
-    let deflate = (compression == Compression::Deflate).then_some(level);
-    #[cfg(not(feature = "compression"))]
-    if deflate.is_some() {
-        return Err(StartError::Feature {
-            component: component.to_owned(),
-            feature: "compression",
-        });
+    let mut carrier = Carrier::default();
+    compress(
+        &mut carrier,
+        || format!("sink {name}"),
+        (compression, level),
+    )?;
+    Ok(carrier)
+}
+
+#[cfg(feature = "compression")]
+fn compress(
+    carrier: &mut Carrier,
+    _: impl Fn() -> String,
+    (compression, level): (Compression, u8),
+) -> Result<(), StartError> {
+    carrier.deflate = (compression == Compression::Deflate).then_some(level);
+    Ok(())
+}
+
+#[cfg(not(feature = "compression"))]
+fn compress(
+    _: &mut Carrier,
+    component: impl Fn() -> String,
+    (compression, _): (Compression, u8),
+) -> Result<(), StartError> {
+    if compression == Compression::None {
+        return Ok(());
     }
-    let _ = component;
-    Ok(Carrier {
-        #[cfg(feature = "compression")]
-        deflate,
+    Err(StartError::Feature {
+        component: component(),
+        feature: "compression",
+    })
+}
+
+#[cfg(feature = "tls")]
+fn encrypt(
+    carrier: &mut Carrier,
+    component: impl Fn() -> String,
+    (tls, kind): (&TlsConfig, &SourceKind),
+) -> Result<(), StartError> {
+    let reading = match kind {
+        SourceKind::Avro(_) => Reading::EachConnection,
+        _ => Reading::Once,
+    };
+    let tls = Tls::new(tls, reading).map_err(|problem| StartError::Tls {
+        component: component(),
+        reason: problem.to_string(),
+    })?;
+    carrier.tls = Some(tls);
+    Ok(())
+}
+
+#[cfg(not(feature = "tls"))]
+fn encrypt(
+    _: &mut Carrier,
+    component: impl Fn() -> String,
+    _: (&TlsConfig, &SourceKind),
+) -> Result<(), StartError> {
+    Err(StartError::Feature {
+        component: component(),
+        feature: "tls",
     })
 }

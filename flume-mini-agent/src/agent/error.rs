@@ -80,6 +80,14 @@ pub enum StartError {
         /// What is wrong.
         reason: String,
     },
+    /// A component cannot speak TLS.
+    #[error("{component} cannot speak TLS: {reason}")]
+    Tls {
+        /// Which component, as in "source r1".
+        component: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// A component needs a feature of this crate that was not compiled in.
     #[error("{component} needs the feature `{feature}` of flume-mini-agent")]
     Feature {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::carried::carrier;
+use super::carried;
 use super::error::StartError;
 use super::plan::{Plan, Shared};
 use crate::channel::Channel;
@@ -118,8 +118,7 @@ fn writer(kind: &SinkKind, shared: &Shared) -> io::Result<Box<dyn SinkWriter>> {
 }
 
 fn avro_sink(name: &str, config: &AvroSinkConfig) -> Result<AvroSink, StartError> {
-    let component = format!("sink {name}");
-    let carrier = carrier(&component, config.compression, config.compression_level)?;
+    let carrier = carried::of_sink(name, config.compression, config.compression_level)?;
     Ok(AvroSink::new(AvroSinkSettings {
         hostname: config.hostname.clone(),
         port: config.port,

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use super::carried::carrier;
+use super::carried;
 use super::channel_part::find;
 use super::error::{StartError, bind};
 use super::host;
 use super::kept::{Kept, KeptPort};
 use super::plan::{Options, Plan, Shared};
 use crate::channel::Channel;
-use crate::config::{Compression, InterceptorConfig, SelectorConfig, SourceConfig, SourceKind};
+use crate::config::{
+    AvroSourceConfig, Compression, InterceptorConfig, SelectorConfig, SourceConfig, SourceKind,
+};
 use crate::counters::SourceCounters;
 #[cfg(feature = "regex")]
 use crate::interceptor::Pattern;
@@ -132,15 +134,14 @@ impl Serving {
 
 fn source(config: &SourceConfig, intake: Intake, options: &Options) -> Result<Source, StartError> {
     let bytes_max = options.max_frame_bytes;
+    let carrier = carried::of_source(&config.name, &config.kind)?;
     Ok(match &config.kind {
-        SourceKind::Avro(avro) => {
-            let component = format!("source {}", config.name);
-            let carrier = carrier(&component, avro.compression, LEVEL)?;
+        SourceKind::Avro(_) => {
             let mode = options.reply_mode;
             Source::Avro(AvroSource::new(intake, carrier, mode, bytes_max))
         }
         #[cfg(feature = "http")]
-        SourceKind::Http(_) => Source::Http(HttpSource::new(intake, bytes_max)),
+        SourceKind::Http(_) => Source::Http(HttpSource::new(intake, carrier, bytes_max)),
         #[cfg(not(feature = "http"))]
         SourceKind::Http(_) => {
             return Err(StartError::Feature {
@@ -150,21 +151,26 @@ fn source(config: &SourceConfig, intake: Intake, options: &Options) -> Result<So
         }
         SourceKind::Netcat(settings) => Source::Netcat(NetcatSource::new(intake, settings.clone())),
         SourceKind::Thrift(settings) => {
-            Source::Thrift(ThriftSource::new(intake, settings, bytes_max))
+            Source::Thrift(ThriftSource::new(intake, carrier, settings, bytes_max))
         }
     })
 }
 
 /// How the source's address begins.
 fn scheme(kind: &SourceKind) -> &'static str {
+    let is_compressed = |avro: &AvroSourceConfig| avro.compression == Compression::Deflate;
     match kind {
-        SourceKind::Avro(avro) if avro.compression == Compression::Deflate => "avro+deflate",
+        SourceKind::Avro(avro) => match (&avro.tls, is_compressed(avro)) {
+            (None, false) => avro::NAME,
+            (None, true) => "avro+deflate",
+            (Some(_), false) => "avro+tls",
+            (Some(_), true) => "avro+tls+deflate",
+        },
+        SourceKind::Http(http) if http.tls.is_some() => "https",
+        SourceKind::Thrift(thrift) if thrift.tls.is_some() => "thrift+tls",
         kind => type_name(kind),
     }
 }
-
-/// At which Flume's source compresses its answers, whatever its clients do.
-const LEVEL: u8 = 6;
 
 /// A source's type in a Flume configuration.
 fn type_name(kind: &SourceKind) -> &'static str {

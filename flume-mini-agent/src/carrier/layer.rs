@@ -1,27 +1,44 @@
 //! [`Layer`]: what changes bytes on their way. No IO here.
 
 use std::io;
+#[cfg(feature = "tls")]
+use std::io::{Read, Write};
 
+#[cfg(feature = "compression")]
 use flume_client::wire::deflate::Deflate;
+#[cfg(feature = "tls")]
+use rustls::ServerConnection;
 
 /// A layer's state of one connection.
 #[derive(Debug)]
 pub(super) enum Layer {
+    #[cfg(feature = "compression")]
     Deflate(Box<Deflate>),
+    #[cfg(feature = "tls")]
+    Tls(Box<ServerConnection>),
 }
 
 impl Layer {
     /// Takes all of `plain`, and appends what is ready of it to `coded`.
     pub(super) fn encode(&mut self, plain: &[u8], coded: &mut Vec<u8>) -> io::Result<()> {
         match self {
+            #[cfg(feature = "compression")]
             Self::Deflate(deflate) => deflate.encode(plain, coded).map_err(invalid),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => {
+                tls.writer().write_all(plain)?;
+                put_records(tls, coded)
+            }
         }
     }
 
-    /// Appends all that it keeps back.
+    /// Appends all that it keeps back, and what it has to say by itself.
     pub(super) fn flush(&mut self, coded: &mut Vec<u8>) -> io::Result<()> {
         match self {
+            #[cfg(feature = "compression")]
             Self::Deflate(deflate) => deflate.flush(coded).map_err(invalid),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => put_records(tls, coded),
         }
     }
 
@@ -29,11 +46,49 @@ impl Layer {
     /// again with the rest until it takes none and adds none.
     pub(super) fn decode(&mut self, coded: &[u8], plain: &mut Vec<u8>) -> io::Result<usize> {
         match self {
+            #[cfg(feature = "compression")]
             Self::Deflate(deflate) => deflate.decode(coded, plain).map_err(invalid),
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => read_records(tls, coded, plain),
+        }
+    }
+
+    /// Says that nothing more will come.
+    pub(super) fn close(&mut self) {
+        match self {
+            #[cfg(feature = "compression")]
+            Self::Deflate(_) => {}
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.send_close_notify(),
         }
     }
 }
 
 fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(feature = "tls")]
+fn put_records(tls: &mut ServerConnection, coded: &mut Vec<u8>) -> io::Result<()> {
+    while tls.wants_write() {
+        tls.write_tls(coded)?;
+    }
+    Ok(())
+}
+
+#[cfg(feature = "tls")]
+fn read_records(
+    tls: &mut ServerConnection,
+    mut coded: &[u8],
+    plain: &mut Vec<u8>,
+) -> io::Result<usize> {
+    // Without bytes the library would take it for the end of the stream.
+    if coded.is_empty() {
+        return Ok(0);
+    }
+    let taken = tls.read_tls(&mut coded)?;
+    let state = tls.process_new_packets().map_err(invalid)?;
+    let bytes = state.plaintext_bytes_to_read() as u64;
+    tls.reader().take(bytes).read_to_end(plain)?;
+    Ok(taken)
 }

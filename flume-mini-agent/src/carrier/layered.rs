@@ -34,6 +34,8 @@ pub(crate) struct Layered {
     plain: Vec<u8>,
     /// Of it, what was given away.
     given: usize,
+    /// The layers have said that nothing more will come.
+    is_closing: bool,
 }
 
 /// A layer, and what came that it has not taken yet.
@@ -59,6 +61,7 @@ impl Layered {
             written: 0,
             plain: Vec::new(),
             given: 0,
+            is_closing: false,
         }
     }
 
@@ -120,7 +123,11 @@ impl Layered {
     }
 
     pub(super) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_flush(context))?;
+        if !self.is_closing {
+            self.is_closing = true;
+            close(&mut self.stages, &mut self.coded)?;
+        }
+        ready!(self.poll_write_coded(context))?;
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 
@@ -181,6 +188,19 @@ fn flush(stages: &mut [Stage], coded: &mut Vec<u8>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Lets each layer say its last, from the innermost on.
+fn close(stages: &mut [Stage], coded: &mut Vec<u8>) -> io::Result<()> {
+    let Some((inner, outer)) = stages.split_last_mut() else {
+        return Ok(());
+    };
+    let mut between = Vec::new();
+    inner.layer.flush(&mut between)?;
+    inner.layer.close();
+    inner.layer.flush(&mut between)?;
+    encode(outer, &between, coded)?;
+    close(outer, coded)
 }
 
 /// Adds to `plain` what the innermost of these layers makes next of what came. Whether it is

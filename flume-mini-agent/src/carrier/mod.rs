@@ -6,12 +6,15 @@
 //! | [`stream`] | [`Stream`]: a connection, with layers or without |
 //! | `layered` | bytes through the layers, in both directions |
 //! | `layer` | a layer |
+//! | `tls` | a source's TLS settings, as the library takes them |
 
-#[cfg(feature = "compression")]
+#[cfg(any(feature = "compression", feature = "tls"))]
 mod layer;
-#[cfg(feature = "compression")]
+#[cfg(any(feature = "compression", feature = "tls"))]
 mod layered;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::io;
 
@@ -19,12 +22,16 @@ use tokio::net::TcpStream;
 
 #[cfg(feature = "compression")]
 use flume_client::wire::deflate::Deflate;
-#[cfg(feature = "compression")]
+#[cfg(any(feature = "compression", feature = "tls"))]
 use layer::Layer;
-#[cfg(feature = "compression")]
+#[cfg(any(feature = "compression", feature = "tls"))]
 use layered::Layered;
 
+#[cfg(all(feature = "compression", feature = "tls"))]
+use crate::config::Nesting;
 pub(crate) use stream::Stream;
+#[cfg(feature = "tls")]
+pub(crate) use tls::{Reading, Tls};
 
 /// Which layers the connections of a source or sink have.
 #[derive(Clone, Debug, Default)]
@@ -32,15 +39,32 @@ pub(crate) struct Carrier {
     /// The level of compression, 0 to 9, if there is any.
     #[cfg(feature = "compression")]
     pub(crate) deflate: Option<u8>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Tls>,
+    #[cfg(all(feature = "compression", feature = "tls"))]
+    pub(crate) nesting: Nesting,
 }
 
 impl Carrier {
     /// Puts the layers on a connection.
-    #[cfg(feature = "compression")]
+    ///
+    /// # Errors
+    ///
+    /// If a key store that is read for each connection is not as it has to be any more.
+    #[cfg(any(feature = "compression", feature = "tls"))]
     pub(crate) fn put_on(&self, socket: TcpStream) -> io::Result<Stream> {
         let mut layers = Vec::new();
+        #[cfg(feature = "compression")]
         if let Some(level) = self.deflate {
             layers.push(Layer::Deflate(Box::new(Deflate::new(level.into()))));
+        }
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            layers.push(Layer::Tls(Box::new(tls.accept()?)));
+        }
+        #[cfg(all(feature = "compression", feature = "tls"))]
+        if self.nesting == Nesting::TlsOutside {
+            layers.reverse();
         }
         if layers.is_empty() {
             return Ok(Stream::Plain(socket));
@@ -49,7 +73,7 @@ impl Carrier {
     }
 
     /// There are none to put on.
-    #[cfg(not(feature = "compression"))]
+    #[cfg(not(any(feature = "compression", feature = "tls")))]
     pub(crate) fn put_on(&self, socket: TcpStream) -> io::Result<Stream> {
         Ok(Stream::Plain(socket))
     }

@@ -7,14 +7,14 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-#[cfg(feature = "compression")]
+#[cfg(any(feature = "compression", feature = "tls"))]
 use super::layered::Layered;
 
 /// A connection. What is written must be flushed: layers keep bytes back.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(TcpStream),
-    #[cfg(feature = "compression")]
+    #[cfg(any(feature = "compression", feature = "tls"))]
     Layered(Box<Layered>),
 }
 
@@ -23,7 +23,7 @@ impl Stream {
     pub(crate) fn socket(&mut self) -> &mut TcpStream {
         match self {
             Self::Plain(socket) => socket,
-            #[cfg(feature = "compression")]
+            #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.socket(),
         }
     }
@@ -37,7 +37,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
-            #[cfg(feature = "compression")]
+            #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.poll_read(context, buffer),
         }
     }
@@ -51,7 +51,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
-            #[cfg(feature = "compression")]
+            #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.poll_write(context, bytes),
         }
     }
@@ -59,7 +59,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_flush(context),
-            #[cfg(feature = "compression")]
+            #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.poll_flush(context),
         }
     }
@@ -67,7 +67,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(context),
-            #[cfg(feature = "compression")]
+            #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.poll_shutdown(context),
         }
     }

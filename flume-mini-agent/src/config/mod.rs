@@ -60,6 +60,7 @@ mod reading;
 mod selector;
 mod sink;
 mod source;
+mod tls;
 
 pub use self::agent::{AgentConfig, AgentConfigBuilder};
 pub use self::channel::{ChannelConfig, ChannelKind, FileChannelConfig, MemoryChannelConfig};
@@ -80,3 +81,4 @@ pub use self::source::{
     AvroSourceConfig, Compression, Encoding, HttpSourceConfig, NetcatSourceConfig, SourceConfig,
     SourceKind, ThriftProtocol, ThriftSourceConfig,
 };
+pub use self::tls::{Nesting, Pem, TlsConfig};

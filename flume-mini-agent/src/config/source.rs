@@ -1,11 +1,12 @@
 //! [`SourceConfig`]: a source's settings.
 //!
 //! Sources: `configure` in Flume's `AvroSource`, `HTTPSource`, `NetcatSource`, `ThriftSource` and
-//! `SslContextAwareAbstractSource`. Not here: TLS and IP filters.
+//! `SslContextAwareAbstractSource`. Not here: IP filters.
 
 use super::interceptor::InterceptorConfig;
 use super::problem::{Finding, ProblemKind};
 use super::selector::{SelectorConfig, no_channel};
+use super::tls::{Nesting, TlsConfig};
 
 /// A source: its name, its settings and where its events go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,11 @@ pub struct AvroSourceConfig {
     pub port: u16,
     /// `compression-type`: none.
     pub compression: Compression,
+    /// `ssl`: none.
+    pub tls: Option<TlsConfig>,
+    /// Where there are both: `nesting`, which is the mini-agent's own, `zlib-outside` (as Flume 1.10
+    /// and later) or `tls-outside`.
+    pub nesting: Nesting,
 }
 
 /// `type = http`, with Flume's JSON handler.
@@ -58,6 +64,8 @@ pub struct HttpSourceConfig {
     pub bind: String,
     /// `port`; 0 takes any free one.
     pub port: u16,
+    /// `ssl`: none.
+    pub tls: Option<TlsConfig>,
 }
 
 /// `type = netcat`.
@@ -89,6 +97,8 @@ pub struct ThriftSourceConfig {
     pub threads: usize,
     /// `protocol`: compact.
     pub protocol: ThriftProtocol,
+    /// `ssl`: none.
+    pub tls: Option<TlsConfig>,
 }
 
 /// How Thrift's values are put as bytes. Nothing on the wire negotiates it.
@@ -194,6 +204,8 @@ impl AvroSourceConfig {
             bind: bind.into(),
             port,
             compression: Compression::None,
+            tls: None,
+            nesting: Nesting::ZlibOutside,
         }
     }
 }
@@ -204,6 +216,7 @@ impl HttpSourceConfig {
         Self {
             bind: bind.into(),
             port,
+            tls: None,
         }
     }
 }
@@ -229,6 +242,7 @@ impl ThriftSourceConfig {
             port,
             threads: 0,
             protocol: ThriftProtocol::Compact,
+            tls: None,
         }
     }
 }

@@ -47,7 +47,7 @@ impl Fixture {
 
     fn http() -> Self {
         Self::start("http", |intake, listener| {
-            let source = Arc::new(HttpSource::new(intake, 1_000));
+            let source = Arc::new(HttpSource::new(intake, Carrier::default(), 1_000));
             tokio::spawn(source.serve(listener, 10));
         })
     }

@@ -4,7 +4,8 @@
     feature = "compression",
     feature = "file-channel",
     feature = "http",
-    feature = "regex"
+    feature = "regex",
+    feature = "tls"
 )))]
 fn check(
     channel: impl Into<flume_mini_agent::config::ChannelKind>,
@@ -81,5 +82,21 @@ fn a_compressed_source_without_its_feature_does_not_start() {
         MemoryChannelConfig::default(),
         SourceConfig::new("r1", avro, ["c1"]),
         "source r1 needs the feature `compression` of flume-mini-agent",
+    );
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn a_source_with_tls_without_its_feature_does_not_start() {
+    use flume_mini_agent::config::{
+        MemoryChannelConfig, SourceConfig, ThriftSourceConfig, TlsConfig,
+    };
+
+    let mut thrift = ThriftSourceConfig::new("127.0.0.1", 0);
+    thrift.tls = Some(TlsConfig::new("PEM".to_owned()));
+    check(
+        MemoryChannelConfig::default(),
+        SourceConfig::new("r1", thrift, ["c1"]),
+        "source r1 needs the feature `tls` of flume-mini-agent",
     );
 }

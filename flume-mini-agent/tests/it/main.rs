@@ -54,4 +54,7 @@ mod support;
 #[cfg(test)]
 mod thrift;
 #[cfg(test)]
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(test)]
 mod waits;

@@ -10,7 +10,7 @@ use flume_client::stats::Stats as Counters;
 
 use super::agents::Mood;
 use super::promise::{Check, ensure};
-use super::world::{NOTED_AFTER, SECOND, TURNS_MAX, World, lock};
+use super::world::{NOTED_AFTER, SECOND, SYNCED_AFTER, TURNS_MAX, World, lock};
 use crate::spool_sim::disk::{Faults, SimDisk};
 
 /// Everything has come to its end after this long, once nothing goes wrong any more.
@@ -88,12 +88,25 @@ impl World {
         })
     }
 
-    /// What was acknowledged a moment ago is noted, and does not come again after a kill.
+    /// What was acknowledged a moment ago is noted, and does not come again after a kill, nor a little
+    /// later after a power loss.
     fn check_noted(&mut self) -> Check {
         if self.plan.spool.is_none() {
             return Ok(());
         }
-        lock(&self.side()).append(2)?;
+        let (with_power, after) = match self.random.bool() {
+            true => (true, SYNCED_AFTER),
+            false => (false, NOTED_AFTER),
+        };
+        if with_power {
+            // What was committed is noted before it is acknowledged, so that nothing else is.
+            self.set_moods(Mood::Down);
+            lock(&self.side()).append(2)?;
+            self.settle(self.clock.elapsed() + 5 * SECOND)?;
+            self.set_moods(Mood::Good);
+        } else {
+            lock(&self.side()).append(2)?;
+        }
         let is_quiet = |world: &Self| lock(&world.side()).callers.stats().pending == 0;
         for _ in 0..1200 {
             if is_quiet(self) {
@@ -104,11 +117,11 @@ impl World {
         ensure(is_quiet(self), "every event arrives", || {
             "not within 120 s".into()
         })?;
-        self.settle(self.clock.elapsed() + NOTED_AFTER)?;
-        self.end_process(false)?;
+        self.settle(self.clock.elapsed() + after)?;
+        self.end_process(with_power)?;
         let recovered = lock(&self.side()).callers.stats().recovered;
         ensure(recovered == 0, "what is noted does not come again", || {
-            format!("{recovered} events after a kill")
+            format!("{recovered} events, with a power loss: {with_power}")
         })
     }
 

@@ -23,6 +23,8 @@ use crate::spool_sim::disk::{Faults, SimDisk};
 
 /// What was acknowledged this long ago is noted in the cursor, if the disk is sound.
 pub(super) const NOTED_AFTER: Duration = Duration::from_millis(200);
+/// And this long ago in a cursor that was synced, which outlives the power.
+pub(super) const SYNCED_AFTER: Duration = Duration::from_millis(1_200);
 /// Turns without a pause.
 pub(super) const TURNS_MAX: u32 = 200_000;
 /// What an agent comes to be.
@@ -472,15 +474,21 @@ impl World {
         self.machine.set_meanwhile(None);
         lock(&self.book).mark();
         self.drop_client();
-        match with_power {
+        let noted_after = match with_power {
             true => {
+                let others = self.others.iter().map(|(_, disk)| disk);
+                others.for_each(|disk| disk.power_off_and_on());
                 self.disk.power_off_and_on();
+                SYNCED_AFTER
             }
-            false => self.disk.end_process(),
-        }
+            false => {
+                self.disk.end_process();
+                NOTED_AFTER
+            }
+        };
         // Only a disk that never hesitates notes in time what was acknowledged.
         let is_sound = self.plan.is_disk_sound() && self.plan.slow_syncs == 0;
-        let noted = is_sound.then(|| now.saturating_sub(NOTED_AFTER));
+        let noted = is_sound.then(|| now.saturating_sub(noted_after));
         lock(&self.book).end_run(self.plan.spool.is_some(), noted);
         self.open()
     }

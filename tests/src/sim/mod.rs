@@ -23,6 +23,7 @@
 //! | `shares` | each agent's batches; promises about shares |
 //! | `audit` | promises about time: linger, timeouts, fail-back, windows |
 //! | `herd` | many clients that lose one agent at once |
+//! | `doors` | a world of its own: all that agents can answer, and their dialects |
 //!
 //! It has no bytes, no sockets and no threads: those are tested elsewhere.
 #![expect(
@@ -35,6 +36,7 @@ mod ages;
 mod audit;
 mod book;
 mod books;
+mod doors;
 mod driver;
 mod fault;
 mod full_load;
@@ -76,6 +78,8 @@ pub struct Failure {
     pub scenario: String,
     /// The last lines of the trace.
     pub tail: Vec<String>,
+    /// It was a run of the doors, which seeds have apart from others.
+    pub of_doors: bool,
 }
 
 impl fmt::Display for Failure {
@@ -85,6 +89,7 @@ impl fmt::Display for Failure {
             violation: Violation { name, detail },
             scenario,
             tail,
+            of_doors,
         } = self;
         writeln!(f, "{scenario}")?;
         for line in tail {
@@ -93,7 +98,8 @@ impl fmt::Display for Failure {
         writeln!(f, "seed {seed} breaks \"{name}\": {detail}")?;
         write!(
             f,
-            "replay: cargo run --release --bin sim -- --seed {seed} --trace"
+            "replay: cargo run --release --bin sim -- --seed {seed}{} --trace",
+            if *of_doors { " --doors" } else { "" }
         )
     }
 }
@@ -108,6 +114,9 @@ pub fn run(seed: u64, prints: bool) -> Result<Run, Box<Failure>> {
     if scenario.kind == Kind::Steady {
         steady::shape(&mut scenario, &mut rng);
     }
+    if scenario.kind == Kind::Doors {
+        return run_doors(seed, prints);
+    }
     let options = format!("{scenario:#?}");
     if prints {
         println!("{options}");
@@ -119,6 +128,7 @@ pub fn run(seed: u64, prints: bool) -> Result<Run, Box<Failure>> {
                 violation,
                 scenario: options,
                 tail: Vec::new(),
+                of_doors: false,
             })
         });
     }
@@ -136,8 +146,27 @@ pub fn run(seed: u64, prints: bool) -> Result<Run, Box<Failure>> {
             violation,
             scenario: options,
             tail: world.tail(),
+            of_doors: false,
         })),
     }
+}
+
+/// Runs one seed in the world of its own in which agents answer all that there is, whatever the seed
+/// would be else.
+///
+/// # Errors
+/// A broken promise, or a panic of the core.
+pub fn run_doors(seed: u64, prints: bool) -> Result<Run, Box<Failure>> {
+    let end = doors::run(options::generator(seed), prints);
+    end.map_err(|(violation, scenario, tail)| {
+        Box::new(Failure {
+            seed,
+            violation,
+            scenario,
+            tail,
+            of_doors: true,
+        })
+    })
 }
 
 /// What to report when two runs of a seed were not the same.
@@ -151,5 +180,6 @@ pub fn differs(seed: u64) -> Failure {
         },
         scenario: String::new(),
         tail: Vec::new(),
+        of_doors: false,
     }
 }

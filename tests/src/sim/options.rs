@@ -30,6 +30,8 @@ pub(super) enum Kind {
     Steady,
     /// Many clients lose one agent at the same moment.
     Herd,
+    /// All that agents can answer. See [`doors`](super::doors).
+    Doors,
 }
 
 /// A stretch of time with work and faults.
@@ -102,7 +104,8 @@ pub(super) fn pick<T: Copy>(rng: &mut fastrand::Rng, choices: &[T]) -> T {
 impl Scenario {
     pub(super) fn draw(rng: &mut fastrand::Rng) -> Self {
         let kind = match rng.u32(0..100) {
-            0..=59 => Kind::Storm,
+            0..=49 => Kind::Storm,
+            50..=59 => Kind::Doors,
             60..=69 => Kind::Steady,
             70..=81 => Kind::Calm,
             82..=91 => Kind::FullLoad,
@@ -159,7 +162,7 @@ impl Scenario {
         match self.kind {
             Kind::Calm | Kind::FullLoad => true,
             Kind::Steady => self.age_faults == 0.0,
-            Kind::Storm | Kind::Outage | Kind::Herd => false,
+            Kind::Storm | Kind::Outage | Kind::Herd | Kind::Doors => false,
         }
     }
 }

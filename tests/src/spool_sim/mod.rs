@@ -14,6 +14,7 @@
 //! | `reading` | the reader's work, in order and late |
 //! | `unread`, `obstacles` | files that cannot be read for a while, and what people do to files |
 //! | `book` | what was promised to whom |
+//! | `noted` | what a start must know to be retired |
 
 #![expect(
     clippy::indexing_slicing,
@@ -23,6 +24,7 @@
 mod book;
 pub mod disk;
 mod inode;
+mod noted;
 mod obstacles;
 mod plan;
 mod promises;

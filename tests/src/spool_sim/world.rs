@@ -12,6 +12,7 @@ use flume_client::spool::{
 
 use super::book::Book;
 use super::disk::{SimDisk, Tally};
+use super::noted::Noted;
 use super::plan::{Plan, settings};
 use super::unread::{Obstacle, ToldUnread};
 use super::{Failure, Stats};
@@ -38,6 +39,9 @@ pub(super) struct World {
     pub(super) syncs_fail: bool,
     /// The events that a look at the files before the last start found.
     pub(super) surveyed: Option<Vec<Seq>>,
+    pub(super) noted: Noted,
+    /// Times that the cursor was written.
+    saves: u64,
     /// A saved cursor says that everything below was durable.
     pub(super) witnessed: Seq,
     /// What the cursor said of it when this run began.
@@ -90,7 +94,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
         let settings = settings(&mut random);
-        let plan = Plan::of(&mut random);
+        let plan = Plan::of(seed, &mut random);
         let capacity = if plan.full_disk {
             settings.bytes_max * random.u64(4..12) / 10
         } else {
@@ -114,6 +118,8 @@ impl World {
             damaged: false,
             syncs_fail: plan.faults.syncs > 0,
             surveyed: None,
+            noted: Noted::default(),
+            saves: 0,
             witnessed: Seq::ZERO,
             witnessed_before: Seq::ZERO,
             left_out: Vec::new(),
@@ -196,6 +202,7 @@ impl World {
                 // The listing failed.
                 Err(_) if self.disk.is_crashed() => {
                     self.stats.crashes += 1;
+                    self.noted.lose();
                     self.disk.power_off_and_on();
                 }
                 // Without the cursor nobody knows what is done with.
@@ -221,6 +228,13 @@ impl World {
             return Err(("only damage is set aside", format!("{opened:?}")));
         }
         self.damaged |= opened.cursor == CursorState::Damaged;
+        if !self.damaged {
+            self.noted.check(&log)?;
+        }
+        match opened.trouble {
+            None => self.noted.save(&log),
+            Some(_) => self.noted.lose(),
+        }
         self.tally = self.disk.tally();
         self.reader = Reader::new(log.retired().watermark(), opened.known_durable_upto);
         self.first = log.next();
@@ -273,6 +287,10 @@ impl World {
         let flushed = log.flush(1_700_000_000_000);
         let after = self.disk.tally();
         let begun = after.begun - self.tally.begun;
+        if flushed.is_err() {
+            // The first one of a run saves the cursor.
+            self.noted.lose();
+        }
         match flushed {
             Ok(()) => {
                 let of_this_run = SeqRange::new(self.first, log.next());
@@ -338,8 +356,8 @@ impl World {
         // Whether the disk takes events is tried when there are none to try it with. Not drawn, so
         // that known seeds go on to show what they showed.
         let tries = log.run_id() % 8 == 5;
-        if tries && log.settled_upto() == log.next() {
-            let _ = log.begin(1_700_000_000_000);
+        if tries && log.settled_upto() == log.next() && log.begin(1_700_000_000_000).is_err() {
+            self.noted.lose();
         }
     }
 
@@ -370,9 +388,19 @@ impl World {
         let Some(log) = &mut self.log else {
             return Ok(());
         };
-        let saved = log.save();
-        if saved.is_ok() {
-            self.witnessed = log.durable_upto();
+        self.saves += 1;
+        let saved = if self.plan.notes && !self.saves.is_multiple_of(4) {
+            let noted = log.note();
+            noted.map(|()| self.noted.note(log))
+        } else {
+            let saved = log.save();
+            saved.map(|()| {
+                self.noted.save(log);
+                self.witnessed = log.durable_upto();
+            })
+        };
+        if saved.is_err() {
+            self.noted.lose();
         }
         match saved.and_then(|()| log.reserve()) {
             Err(error) if self.is_calm() && !matches!(error, SpoolError::Quota) => {
@@ -392,6 +420,7 @@ impl World {
     pub(super) fn lose_power(&mut self) -> Result<(), Broken> {
         self.log = None;
         self.stats.crashes += 1;
+        self.noted.lose();
         self.disk.power_off_and_on();
         self.between_runs();
         self.start()

@@ -241,9 +241,18 @@ fn places_are_looked_for_at_the_start_and_every_30_seconds() {
 }
 
 #[test]
-fn what_the_worker_is_done_with_is_in_the_cursor_after_100_ms() {
+fn what_the_worker_is_done_with_is_in_the_cursor_after_100_ms_and_on_the_disk_after_1_s() {
     let mut scene = Scene::new(&[10]);
+    let syncs = Arc::new(AtomicU32::new(0));
+    let counted = syncs.clone();
+    scene.put_beside(move |_, operation| {
+        let file = FileName::Cursor;
+        let is_sync = operation == Operation::Sync { file };
+        counted.fetch_add(u32::from(is_sync), Ordering::Relaxed);
+        Ok(())
+    });
     let handover = scene.work(Duration::ZERO).unwrap();
+    let begun = syncs.load(Ordering::Relaxed);
     assert!(scene.adoption.sleep(Waker::noop()), "nothing to do");
     retire(&handover, 0..3);
     assert!(!scene.adoption.sleep(Waker::noop()), "a save to come");
@@ -258,6 +267,10 @@ fn what_the_worker_is_done_with_is_in_the_cursor_after_100_ms() {
     );
     scene.work(105 * MS);
     assert_eq!(scene.waiting_in("process-2"), 3);
+    assert_eq!(syncs.load(Ordering::Relaxed), begun, "a write will do");
+    assert_eq!(scene.deadline(), 1005 * MS);
+    scene.work(1005 * MS);
+    assert_eq!(syncs.load(Ordering::Relaxed), begun + 1);
     assert_eq!(scene.deadline(), LOOK_AGAIN);
 }
 

@@ -2,15 +2,16 @@
 //!
 //! An agent that finds a batch unacceptable says so of the events and not of itself: it does not rest,
 //! the batch is not tried there again, and no other one waits for it. What waits for an agent that may
-//! take it stands aside ([`Batches`](super::super::batch::Batches)), and is taken up when there is one.
+//! take it stands aside ([`Batches`](super::super::batch::Batches)), and is sent before others when there
+//! is one with room.
 
 use super::{Core, link_of};
 use crate::delivery::batch::Batch;
 use crate::delivery::core::{agent_of, broken};
 use crate::delivery::link::InFlight;
 use crate::delivery::outcome::{Loss, Outcome};
-use crate::delivery::select;
-use crate::delivery::settings::{AgentId, AgentSet, CallId, Epoch, Time};
+use crate::delivery::select::{self, Way};
+use crate::delivery::settings::{AgentId, CallId, Epoch, Time};
 use crate::delivery::step::{Answer, Disconnect};
 use crate::reliability::Reliability;
 
@@ -38,15 +39,17 @@ impl Core {
             Answer::Unacceptable { half_bytes } => {
                 let batch = Batch {
                     unfit: call.batch.unfit.with(agent),
+                    half_bytes,
                     ..call.batch.unsent()
                 };
-                self.on_unacceptable(batch, half_bytes);
+                self.on_unacceptable(batch);
             }
             Answer::Blocked => {
                 if let Some((_, blocked)) = agent_of(&mut self.agents, epoch) {
-                    blocked.on_blocked(self.now, &mut self.random);
+                    blocked.on_blocked(call.sent, self.now, &mut self.random);
                 }
                 self.put_back_unsent(agent, &call);
+                self.drop_unreachable();
             }
         }
     }
@@ -64,6 +67,7 @@ impl Core {
             true => self.give_back(id_of_agent, call, Loss::Unknown),
             false => self.put_back_unsent(id_of_agent, &call),
         }
+        self.drop_unreachable();
     }
 
     /// Takes a call out of flight. Whoever answers one that there is not is hung up on.
@@ -130,43 +134,74 @@ impl Core {
             ..call.batch.unsent()
         };
         self.lanes.of_mut(batch.level).batches.put_back(batch);
-        self.drop_unreachable();
     }
 
     /// Nobody is asked twice about the same events, so that it ends.
-    fn on_unacceptable(&mut self, batch: Batch, half_bytes: u32) {
+    fn on_unacceptable(&mut self, batch: Batch) {
         let mut fit = self.agents.iter();
         let is_over = fit.all(|agent| batch.unfit.contains(agent.id));
         if is_over && batch.events == 1 {
             self.retire(&batch, Outcome::Lost(Loss::Rejected));
             return;
         }
-        let is_hopeless = select::do_others_rest(&self.agents, batch.unfit, self.now);
-        let batches = &mut self.lanes.of_mut(batch.level).batches;
-        match is_hopeless && batch.events > 1 {
-            true => batches.put_back_halved(batch, half_bytes),
-            false => batches.set_aside(batch),
+        self.lanes.of_mut(batch.level).batches.put_back(batch);
+    }
+
+    /// What stands aside, and no agent is there for it: several events are halved, so that one that no
+    /// agent is there for is alone. That one waits, unless best effort, which waits for no agent that
+    /// rests.
+    pub(super) fn settle_aside(&mut self) {
+        for level in Reliability::ALL {
+            let is_best_effort = level == Reliability::BestEffort;
+            let (agents, now) = (&self.agents, self.now);
+            let is_over = |batch: &Batch| {
+                let is_kept = batch.events == 1 && !is_best_effort;
+                !is_kept && select::do_others_rest(agents, batch.unfit, now)
+            };
+            let batches = &mut self.lanes.of_mut(level).batches;
+            let mut lost = Vec::new();
+            while let Some(batch) = batches.pop_aside_if(is_over) {
+                match batch.events > 1 {
+                    true => batches.put_back_halved(batch, batch.half_bytes),
+                    false => lost.push(batch),
+                }
+            }
+            for batch in lost {
+                self.retire(&batch, Outcome::Lost(Loss::Rejected));
+            }
         }
     }
 
-    /// What stands aside waits as all others do, if there is an agent now that may take it. Several
-    /// events do if there is none, too: they are halved, and one that no agent is there for is alone.
-    pub(super) fn take_up(&mut self) {
-        let (agents, now) = (&self.agents, self.now);
-        let is_takeable = |batch: &Batch| {
-            let mut usable = agents.iter().filter(|agent| agent.is_usable(now));
-            usable.any(|agent| !batch.unfit.contains(agent.id))
-        };
-        for lane in self.lanes.iter_mut() {
-            lane.batches.take_up(|batch| match is_takeable(batch) {
-                true => Some(*batch),
-                false if batch.events == 1 => None,
-                false if select::do_others_rest(agents, batch.unfit, now) => Some(Batch {
-                    unfit: AgentSet::default(),
-                    ..*batch
-                }),
-                false => None,
-            });
+    /// Sends what stands aside and has rested to agents that may take it. The agents that it waits for
+    /// may be used for nothing else, so it does not wait behind others.
+    pub(super) fn send_aside(&mut self) {
+        let now = self.now;
+        for level in Reliability::ALL {
+            let mut place = 0;
+            while let Some(batch) = self.lanes.of(level).aside_at(place) {
+                let batch = *batch;
+                let (random, settings) = (&mut self.random, &self.settings);
+                let way = match batch.rest_until <= now {
+                    true => select::to_send(&mut self.agents, Some(&batch), random, now, settings),
+                    false => None,
+                };
+                match way {
+                    Some(Way::Free(agent)) => {
+                        self.lanes.of_mut(level).batches.pop_aside(place);
+                        if !self.send_to(agent, batch) {
+                            return;
+                        }
+                    }
+                    Some(Way::Full(agent)) => {
+                        self.connect_to(agent);
+                        place += 1;
+                    }
+                    None => place += 1,
+                }
+            }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,7 @@ mod selector;
 mod sink;
 mod source;
 mod substitute;
+mod tls;
 mod tree;
 mod types;
 

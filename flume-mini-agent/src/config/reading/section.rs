@@ -258,9 +258,10 @@ impl<'t> Section<'t> {
         }
     }
 
-    /// Accepts all keys under a prefix, which ends with a dot, with a note on each.
+    /// Accepts all other keys under a prefix, which ends with a dot, with a note on each.
     pub(super) fn no_effect_under(&mut self, prefix: &str, why: &'static str) {
         let under = self.settings.keys().filter(|key| key.starts_with(prefix));
+        let under = under.filter(|key| !self.used.contains(*key));
         for key in under.copied().collect::<Vec<_>>() {
             self.used.insert(key);
             self.note(key, ProblemKind::NoEffect { why });

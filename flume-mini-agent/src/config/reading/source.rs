@@ -1,22 +1,13 @@
 //! A source from its keys, with its selector and its interceptors.
 
 use super::section::{Bad, Number, Section};
+use super::tls::{self, Asks};
 use super::{interceptor, selector, types};
 use crate::config::problem::bad_value;
 use crate::config::source::{
     AvroSourceConfig, Compression, Encoding, HttpSourceConfig, NetcatSourceConfig, SourceConfig,
     SourceKind, ThriftProtocol, ThriftSourceConfig,
 };
-
-const TLS_KEYS: [&str; 7] = [
-    "keystore",
-    "keystore-password",
-    "keystore-type",
-    "exclude-protocols",
-    "include-protocols",
-    "exclude-cipher-suites",
-    "include-cipher-suites",
-];
 
 /// `channels` are those that the source's list comes to.
 pub(super) fn read(
@@ -72,11 +63,12 @@ fn read_avro(section: &mut Section<'_>) -> AvroSourceConfig {
         bind: section.host("bind"),
         port: section.port("port"),
         compression: read_compression(section),
+        tls: tls::read(section, Asks::OurKey),
+        nesting: tls::read_nesting(section),
     };
     section.no_effect(&["threads"], "Flume 1.11 does not use it either");
     section.left_out_if_true("ipFilter", "avro source setting");
     section.no_effect(&["ipFilterRules"], "ipFilter is not on");
-    read_tls(section, "avro source setting");
     config
 }
 
@@ -86,6 +78,7 @@ fn read_http(section: &mut Section<'_>) -> HttpSourceConfig {
         section.error("handler", problem);
     }
     section.no_effect_under("handler.", "the JSON handler has no settings");
+    let tls = tls::read(section, Asks::Jettys);
     let jetty = [
         "QueuedThreadPool.",
         "HttpConfiguration.",
@@ -95,12 +88,12 @@ fn read_http(section: &mut Section<'_>) -> HttpSourceConfig {
     for prefix in jetty {
         section.no_effect_under(prefix, "it is a setting of Jetty, which is not in here");
     }
-    read_tls(section, "http source setting");
     let bind = section.text_or("bind", "0.0.0.0");
     section.check_host("bind", &bind);
     HttpSourceConfig {
         bind,
         port: section.port("port"),
+        tls,
     }
 }
 
@@ -120,10 +113,10 @@ fn read_thrift(section: &mut Section<'_>) -> ThriftSourceConfig {
         port: section.port("port"),
         threads: section.count("threads", THREADS),
         protocol: read_protocol(section),
+        tls: tls::read(section, Asks::OurKey),
     };
     section.left_out_if_true("kerberos", "thrift source setting");
     section.no_effect(&["agent-principal", "agent-keytab"], "kerberos is not on");
-    read_tls(section, "thrift source setting");
     config
 }
 
@@ -170,9 +163,4 @@ fn read_encoding(section: &mut Section<'_>) -> Encoding {
             Encoding::Utf8
         }
     }
-}
-
-fn read_tls(section: &mut Section<'_>, what: &'static str) {
-    section.left_out_if_true("ssl", what);
-    section.no_effect(&TLS_KEYS, "ssl is not on");
 }

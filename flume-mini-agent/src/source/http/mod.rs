@@ -13,7 +13,7 @@
 //! | anything else | 500 |
 //!
 //! Any path will do. Source: Flume's `HTTPSource` and `JSONHandler`; Jetty's pages of HTML around
-//! the texts of errors are left out. Not here: TLS, other handlers.
+//! the texts of errors are left out. Not here: other handlers.
 
 mod charset;
 mod gson;
@@ -62,6 +62,7 @@ pub(crate) fn check_body(bytes: &[u8]) {
 #[derive(Debug)]
 pub(crate) struct HttpSource {
     intake: Intake,
+    carrier: Carrier,
     /// Longest body of a request.
     body_bytes_max: usize,
 }
@@ -72,9 +73,10 @@ pub(crate) struct HttpSource {
 struct NoAnswer;
 
 impl HttpSource {
-    pub(crate) fn new(intake: Intake, body_bytes_max: usize) -> Self {
+    pub(crate) fn new(intake: Intake, carrier: Carrier, body_bytes_max: usize) -> Self {
         Self {
             intake,
+            carrier,
             body_bytes_max,
         }
     }
@@ -82,13 +84,8 @@ impl HttpSource {
     /// Accepts connections until dropped.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, connections_max: usize) {
         let connect = |stream, peer| Arc::clone(&self).connection(stream, peer);
-        serve(
-            (listener, Carrier::default()),
-            connections_max,
-            &self.intake.observed,
-            connect,
-        )
-        .await;
+        let carried = (listener, self.carrier.clone());
+        serve(carried, connections_max, &self.intake.observed, connect).await;
     }
 
     async fn connection(self: Arc<Self>, mut stream: Stream, peer: SocketAddr) {

@@ -19,7 +19,7 @@
 //!
 //! The calls of a connection are worked on one at a time, in order, as libthrift's
 //! `TThreadedSelectorServer` does. Bounds: connections, bytes of a message, and the calls of all
-//! connections that are worked on at once, if `threads` is set. Not here: TLS, Kerberos.
+//! connections that are worked on at once, if `threads` is set. Not here: Kerberos.
 
 mod call;
 mod connection;
@@ -31,7 +31,6 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 use super::listen;
-use crate::carrier::Carrier;
 use connection::Connection;
 
 pub(crate) use shared::{NAME, ThriftSource};
@@ -43,6 +42,6 @@ pub(crate) async fn serve(
     connections_max: usize,
 ) {
     let connect = |stream, peer| Connection::new(Arc::clone(&source), stream, peer).run();
-    let carried = (listener, Carrier::default());
+    let carried = (listener, source.carrier.clone());
     listen::serve(carried, connections_max, &source.intake.observed, connect).await;
 }

@@ -3,6 +3,7 @@
 use flume_client::wire::thrift::Protocol;
 use tokio::sync::Semaphore;
 
+use crate::carrier::Carrier;
 use crate::config::{ThriftProtocol, ThriftSourceConfig};
 use crate::source::intake::Intake;
 
@@ -13,6 +14,7 @@ pub(crate) const NAME: &str = "thrift";
 #[derive(Debug)]
 pub(crate) struct ThriftSource {
     pub(super) intake: Intake,
+    pub(super) carrier: Carrier,
     pub(super) protocol: Protocol,
     pub(super) message_bytes_max: usize,
     /// As many as there are threads, if there is a bound.
@@ -22,6 +24,7 @@ pub(crate) struct ThriftSource {
 impl ThriftSource {
     pub(crate) fn new(
         intake: Intake,
+        carrier: Carrier,
         settings: &ThriftSourceConfig,
         message_bytes_max: usize,
     ) -> Self {
@@ -32,6 +35,7 @@ impl ThriftSource {
         let threads = settings.threads.min(Semaphore::MAX_PERMITS);
         Self {
             intake,
+            carrier,
             protocol,
             message_bytes_max,
             threads: (threads > 0).then(|| Semaphore::new(threads)),

@@ -1,12 +1,14 @@
 //! The keys of sources.
 
+use std::path::PathBuf;
+
 use flume_mini_agent::config::{
-    AvroSourceConfig, Compression, Encoding, HttpSourceConfig, InterceptorConfig,
-    NetcatSourceConfig, SourceKind, ThriftProtocol, ThriftSourceConfig,
+    AvroSourceConfig, Compression, Encoding, HttpSourceConfig, InterceptorConfig, Nesting,
+    NetcatSourceConfig, SourceKind, ThriftProtocol, ThriftSourceConfig, TlsConfig,
 };
 
 use super::{Breaks, Is, Noted, Or, check, source, with};
-use crate::support::{agent, same, strict};
+use crate::support::{agent, finds, same, strict};
 
 #[test]
 fn an_avro_source_has_these_keys() {
@@ -37,11 +39,16 @@ fn an_avro_source_has_these_keys() {
             ("sources.r2.keystore = /k.jks", Noted(base.clone(), tls_off)),
             ("sources.r2.ipFilter = false", Is(base.clone())),
             (
-                "sources.r2.ssl = true",
-                Breaks(
-                    "the avro source setting \"ssl\" is a real Flume avro source setting \
-                        that the mini-agent leaves out",
-                ),
+                "sources.r2.need-client-auth = true",
+                Noted(base.clone(), tls_off),
+            ),
+            (
+                "sources.r2.nesting = tls-outside",
+                Is(with(base.clone(), |c| c.nesting = Nesting::TlsOutside)),
+            ),
+            (
+                "sources.r2.nesting = both",
+                Breaks("is \"both\", but must be zlib-outside or tls-outside"),
             ),
             (
                 "sources.r2.ssl = yes",
@@ -57,6 +64,132 @@ fn an_avro_source_has_these_keys() {
         ],
         |config| match &config.sources.get(1)?.kind {
             SourceKind::Avro(avro) => Some(avro.clone()),
+            _ => None,
+        },
+    );
+}
+
+/// All of Flume's keys for TLS, and those of the mini-agent's own.
+#[test]
+fn avro_and_thrift_sources_have_these_keys_for_tls() {
+    for kind in ["avro", "thrift"] {
+        let before = source(&format!(
+            "sources.r2.type = {kind}\nsources.r2.bind = h\nsources.r2.port = 1\n\
+             sources.r2.ssl = true\nsources.r2.keystore = /k.pem"
+        ));
+        let base = TlsConfig::new(PathBuf::from("/k.pem"));
+        let pem = "has no effect here: the key store is a PEM file";
+        let versions = ["TLSv1.2", "TLSv1.3"].map(str::to_owned).to_vec();
+        let suite = vec!["TLS_AES_128_GCM_SHA256".to_owned()];
+        check(
+            &before,
+            vec![
+                (
+                    "sources.r2.keystore-password = secret",
+                    Noted(base.clone(), pem),
+                ),
+                ("sources.r2.keystore-type = JKS", Noted(base.clone(), pem)),
+                (
+                    "sources.r2.include-protocols = TLSv1.2 TLSv1.3",
+                    Is(with(base.clone(), |c| c.include_protocols = versions)),
+                ),
+                (
+                    "sources.r2.exclude-protocols = SSLv3",
+                    Is(with(base.clone(), |c| {
+                        c.exclude_protocols = vec!["SSLv3".to_owned()];
+                    })),
+                ),
+                (
+                    "sources.r2.include-cipher-suites = TLS_AES_128_GCM_SHA256",
+                    Is(with(base.clone(), |c| {
+                        c.include_cipher_suites = suite.clone();
+                    })),
+                ),
+                (
+                    "sources.r2.exclude-cipher-suites = TLS_AES_128_GCM_SHA256",
+                    Is(with(base.clone(), |c| c.exclude_cipher_suites = suite)),
+                ),
+                (
+                    "sources.r2.need-client-auth = true\na1.sources.r2.truststore = /ca.pem",
+                    Is(with(base.clone(), |c| {
+                        c.client_authorities = Some(PathBuf::from("/ca.pem").into());
+                    })),
+                ),
+                (
+                    "sources.r2.truststore = /ca.pem",
+                    Noted(
+                        base,
+                        "has no effect here: no client certificate is asked for",
+                    ),
+                ),
+            ],
+            |config| match &config.sources.get(1)?.kind {
+                SourceKind::Avro(avro) => avro.tls.clone(),
+                SourceKind::Thrift(thrift) => thrift.tls.clone(),
+                _ => None,
+            },
+        );
+    }
+}
+
+#[test]
+fn tls_needs_its_key_store_and_authorities_if_it_asks_for_clients_certificates() {
+    let before = source(
+        "sources.r2.type = avro\nsources.r2.bind = h\nsources.r2.port = 1\nsources.r2.ssl = true",
+    );
+    finds(
+        &before,
+        &["a1.sources.r2.keystore: is not set, and must be"],
+    );
+    let asking =
+        format!("{before}a1.sources.r2.keystore = /k.pem\na1.sources.r2.need-client-auth = true\n");
+    finds(
+        &asking,
+        &["a1.sources.r2.truststore: is not set, and must be"],
+    );
+}
+
+#[test]
+fn an_http_source_has_these_keys_for_tls_old_ones_among_them() {
+    let before = source(
+        "sources.r2.type = http\nsources.r2.port = 1\nsources.r2.keystore = /k.pem\n\
+         sources.r2.enableSSL = true",
+    );
+    let base = TlsConfig::new(PathBuf::from("/k.pem"));
+    check(
+        &before,
+        vec![
+            ("sources.r2.ssl = true", Is(base.clone())),
+            (
+                "sources.r2.keystorePassword = secret",
+                Noted(
+                    base.clone(),
+                    "has no effect here: the key store is a PEM file",
+                ),
+            ),
+            (
+                "sources.r2.excludeProtocols = SSLv3 TLSv1.2",
+                Is(with(base.clone(), |c| {
+                    c.exclude_protocols = ["SSLv3", "TLSv1.2"].map(str::to_owned).to_vec();
+                })),
+            ),
+            (
+                "sources.r2.SslContextFactory.needClientAuth = true\n\
+                 a1.sources.r2.truststore = /ca.pem",
+                Is(with(base.clone(), |c| {
+                    c.client_authorities = Some(PathBuf::from("/ca.pem").into());
+                })),
+            ),
+            (
+                "sources.r2.SslContextFactory.renegotiationAllowed = false",
+                Noted(
+                    base,
+                    "has no effect here: it is a setting of Jetty, which is not in here",
+                ),
+            ),
+        ],
+        |config| match &config.sources.get(1)?.kind {
+            SourceKind::Http(http) => http.tls.clone(),
             _ => None,
         },
     );

@@ -1,0 +1,84 @@
+//! A source's TLS from its keys.
+
+use std::path::PathBuf;
+
+use super::section::Section;
+use crate::config::problem::bad_value;
+use crate::config::tls::{Nesting, Pem, TlsConfig};
+
+/// How a source is told to ask for clients' certificates.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// By a setting of Jetty, in an HTTP source.
+    Jettys,
+    /// No Flume does: by a key of ours.
+    OurKey,
+}
+
+const LISTS: [&str; 4] = [
+    "include-protocols",
+    "exclude-protocols",
+    "include-cipher-suites",
+    "exclude-cipher-suites",
+];
+
+/// Old HTTP sources have keys of their own.
+pub(super) fn read(section: &mut Section<'_>, asks: Asks) -> Option<TlsConfig> {
+    let is_old = asks == Asks::Jettys && section.flag("enableSSL", false);
+    let is_on = section.flag("ssl", false) || is_old;
+    let need = match asks {
+        Asks::Jettys => "SslContextFactory.needClientAuth",
+        Asks::OurKey => "need-client-auth",
+    };
+    if !is_on {
+        let off = "ssl is not on";
+        section.no_effect(&LISTS, off);
+        section.no_effect(&["keystore", "keystore-password", "keystore-type"], off);
+        section.no_effect(&["truststore", need], off);
+        if asks == Asks::Jettys {
+            section.no_effect(&["keystorePassword", "excludeProtocols"], off);
+        }
+        return None;
+    }
+    let no_password = "the key store is a PEM file";
+    section.no_effect(&["keystore-password", "keystore-type"], no_password);
+    let mut config = TlsConfig::new(PathBuf::from(section.required("keystore")));
+    let [included, excluded, included_suites, excluded_suites] =
+        LISTS.map(|key| words(section, key));
+    config.include_protocols = included;
+    config.exclude_protocols = excluded;
+    config.include_cipher_suites = included_suites;
+    config.exclude_cipher_suites = excluded_suites;
+    if asks == Asks::Jettys {
+        section.no_effect(&["keystorePassword"], no_password);
+        config
+            .exclude_protocols
+            .extend(words(section, "excludeProtocols"));
+    }
+    if section.flag(need, false) {
+        let authorities = PathBuf::from(section.required("truststore"));
+        config.client_authorities = Some(Pem::File(authorities));
+    } else {
+        section.no_effect(&["truststore"], "no client certificate is asked for");
+    }
+    Some(config)
+}
+
+/// Which of compression and TLS is next to the socket.
+pub(super) fn read_nesting(section: &mut Section<'_>) -> Nesting {
+    let value = section.text_or("nesting", "zlib-outside");
+    match value.as_str() {
+        "zlib-outside" => Nesting::ZlibOutside,
+        "tls-outside" => Nesting::TlsOutside,
+        _ => {
+            section.error("nesting", bad_value(&value, "zlib-outside or tls-outside"));
+            Nesting::ZlibOutside
+        }
+    }
+}
+
+/// Words with blanks between them, as Flume splits these lists.
+fn words(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
+    let list = section.text(key).unwrap_or_default();
+    list.split_ascii_whitespace().map(str::to_owned).collect()
+}
