@@ -1,5 +1,5 @@
 //! TLS as pure functions over bytes: one connection's records, the settings of all, and what went
-//! wrong. No transport uses it yet.
+//! wrong.
 //!
 //! | file | holds |
 //! |---|---|

@@ -121,8 +121,8 @@ impl Foreign {
             ),
             Self::Ssh => format!("the peer is an SSH server: this is not the port of {source}"),
             Self::Tls => format!(
-                "the peer speaks TLS, which this client does not: use the port of {source} without \
-                 it (ssl = false)"
+                "the peer speaks TLS: this is not the port of {source} without it. If it is one with \
+                 ssl = true, say so in the agent's address (avro+tls://, thrift+tls://)"
             ),
             Self::Zlib => format!(
                 "the peer sends compressed bytes: this is the port of an Avro source with \
@@ -407,7 +407,11 @@ mod tests {
         assert_eq!(decoder.next_frame(), Ok(None));
         decoder.push(&alert[4..]);
         let error = decoder.next_frame().unwrap_err().to_string();
-        assert!(error.starts_with("the peer speaks TLS"), "{error}");
+        assert_eq!(
+            error,
+            "the peer speaks TLS: this is not the port of an Avro source without it. If it is one with \
+             ssl = true, say so in the agent's address (avro+tls://, thrift+tls://)"
+        );
     }
 
     #[test]
