@@ -8,5 +8,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod avro;
+pub mod http;
 pub mod thrift;
 mod unread;
