@@ -106,6 +106,16 @@ fn tls_seeds() -> [Vec<u8>; 4] {
     ]
 }
 
+/// Statuses, times and what `Retry-After` says.
+fn http_seeds() -> [Vec<u8>; 3] {
+    [
+        &b"\x01\xf7\0\0\0\0\x2e\xbc\x98\x3dSun, 06 Nov 1994 08:49:37 GMT"[..],
+        b"\x01\xad\0\0\0\0\x2e\xbc\x98\x3dSunday, 06-Nov-94 08:49:37 GMT",
+        b"\x01\xf7\0\0\0\0\x2e\xbc\x98\x3dSun Nov  6 08:49:37 1994",
+    ]
+    .map(<[u8]>::to_vec)
+}
+
 fn damaged(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes = random.choice(seeds).cloned().unwrap_or_default();
     for _ in 0..random.usize(..8) {
@@ -132,7 +142,8 @@ fn no_bytes_break_a_decoder_or_the_core() {
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("FLUME_FUZZ_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let seeds = [seeds(), thrift_seeds().to_vec(), tls_seeds().to_vec()].concat();
+    let thrift_and_http = [&thrift_seeds()[..], &http_seeds()].concat();
+    let seeds = [seeds(), thrift_and_http, tls_seeds().to_vec()].concat();
     for input in 0..INPUTS {
         let bytes = damaged(&seeds, &mut random);
         for (name, check) in fuzz::CHECKS {

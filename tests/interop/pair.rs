@@ -12,6 +12,10 @@ use crate::for_both_versions;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Enough for an agent whose own compiler has much to do.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// What an agent that refuses connections may cost.
+const REFUSED_WITHIN: Duration = Duration::from_millis(100);
+/// And one that answers nothing any more, beyond the time that it has.
+const LATE_WITHIN: Duration = Duration::from_secs(1);
 
 fn client_of(preferred: &RealFlume, next: &RealFlume) -> ClientBuilder {
     let backoff = Backoff::default()
@@ -49,22 +53,46 @@ impl Events {
     }
 }
 
+/// The best of three takeovers: also on a machine that has much else to do, one finds it idle.
+fn assert_takes_over_within(limit: Duration, mut take_over: impl FnMut() -> Duration) {
+    let in_time = (0..3).any(|_| {
+        let took = take_over();
+        println!("acknowledged by the next after {took:?} of {limit:?}");
+        took <= limit
+    });
+    assert!(in_time, "the next agent is tried late");
+}
+
 /// Nobody listens any more where the preferred agent was.
 fn check_refused(events: &mut Events, preferred: &RealFlume, next: &RealFlume) {
-    // Also on a machine that has much else to do, one of these finds it idle.
-    let in_time = (0..5).any(|_| {
+    assert_takes_over_within(REFUSED_WITHIN, || {
         let newcomer = client_of(preferred, next).build().unwrap();
         let (agent, took) = events.send(&newcomer);
         assert_eq!(agent, next.url());
-        println!("refused by the first, acknowledged by the next after {took:?}");
         let agents = newcomer.stats().agents;
         let refusal = agents[0].last_error.as_ref().unwrap().to_string();
         assert!(refusal.contains("refused"), "{refusal}");
         assert_eq!((agents[0].delivered, agents[1].delivered), (0, 1));
         assert!(newcomer.close(TIMEOUT).wait().is_complete());
-        took <= Duration::from_secs(1)
+        took
     });
-    assert!(in_time, "the next agent is tried late");
+}
+
+/// The preferred agent stands still: its connection is given up when an answer is late.
+fn check_frozen(events: &mut Events, client: &Client, preferred: &RealFlume, next: &RealFlume) {
+    assert_takes_over_within(ANSWER_WITHIN + LATE_WITHIN, || {
+        freeze(preferred.pid()).unwrap();
+        let (agent, took) = events.send(client);
+        assert_eq!(agent, next.url());
+        // Who comes now knows nothing of it.
+        let newcomer = client_of(preferred, next).build().unwrap();
+        assert_eq!(events.send(&newcomer).0, next.url());
+        assert!(newcomer.close(TIMEOUT).wait().is_complete());
+        let pid = Pid::from_raw(preferred.pid().cast_signed()).unwrap();
+        kill_process(pid, Signal::CONT).unwrap();
+        events.wait_for_fail_back(client, preferred);
+        took
+    });
 }
 
 fn check(versions: [Version; 2]) {
@@ -84,20 +112,7 @@ fn check(versions: [Version; 2]) {
     }
     assert!(direct.close(TIMEOUT).wait().is_complete());
 
-    // It stands still: its connection is given up when an answer is late.
-    freeze(preferred.pid()).unwrap();
-    let (agent, took) = events.send(&client);
-    assert_eq!(agent, next.url());
-    println!("the first stands still, acknowledged by the next after {took:?}");
-    // Who comes now knows nothing of it.
-    let newcomer = client_of(&preferred, &next).build().unwrap();
-    assert_eq!(events.send(&newcomer).0, next.url());
-    assert!(newcomer.close(TIMEOUT).wait().is_complete());
-
-    let pid = Pid::from_raw(preferred.pid().cast_signed()).unwrap();
-    kill_process(pid, Signal::CONT).unwrap();
-    events.wait_for_fail_back(&client, &preferred);
-
+    check_frozen(&mut events, &client, &preferred, &next);
     preferred.kill();
     assert_eq!(events.send(&client).0, next.url());
     check_refused(&mut events, &preferred, &next);

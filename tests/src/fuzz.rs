@@ -22,6 +22,8 @@ use flume_client::wire::avro::frame::{FrameDecoder, FrameLimits};
 use flume_client::wire::avro::handshake::{HandshakeRequest, HandshakeResponse};
 use flume_client::wire::avro::rpc::{Call, Reply};
 use flume_client::wire::avro::session::Session;
+use flume_client::wire::http::answer::{Answer, RETRY_AFTER_MAX};
+use flume_client::wire::http::json::{is_text, put_batch};
 use flume_client::wire::thrift::Protocol;
 use flume_client::wire::thrift::call::{Call as ThriftCall, put_append_batch};
 use flume_client::wire::thrift::event::EventRef as ThriftEvent;
@@ -39,7 +41,7 @@ use crate::sim::LEVELS;
 pub type Check = (&'static str, fn(&[u8]));
 
 /// All checks.
-pub const CHECKS: [Check; 21] = [
+pub const CHECKS: [Check; 23] = [
     ("frames", frames),
     ("request", request),
     ("reply", reply),
@@ -47,6 +49,8 @@ pub const CHECKS: [Check; 21] = [
     ("session", session),
     ("thrift_calls", thrift_calls),
     ("thrift_replies", thrift_replies),
+    ("http_batch", http_batch),
+    ("http_answer", http_answer),
     ("event", event),
     ("agent_url", agent_url),
     ("core", core),
@@ -302,6 +306,45 @@ pub fn thrift_replies(bytes: &[u8]) {
         session.push(&opening);
         session.push(bytes);
         while let Ok(Some(_)) = session.poll() {}
+    }
+}
+
+/// Datums with texts are an array of JSON with as many events and their bodies; of what is none,
+/// nothing is written.
+pub fn http_batch(bytes: &[u8]) {
+    let mut written = b"[".to_vec();
+    let put = put_batch(&mut written, [bytes]);
+    if put.is_err() {
+        assert_eq!(written, b"[");
+        return;
+    }
+    let array = written.get(1..).unwrap_or_default();
+    let events: serde_json::Value = serde_json::from_slice(array).expect("it is JSON");
+    let events = events.as_array().expect("it is an array");
+    let mut reader = Reader::new(bytes);
+    for event in events {
+        let stored = EventRef::read(&mut reader).expect("it was read before");
+        assert!(is_text(stored.datum()));
+        let body = event["body"].as_str().map(str::as_bytes);
+        assert_eq!(body, Some(stored.body()));
+    }
+    assert!(reader.rest().is_empty());
+}
+
+/// No answer asks for a wait of nothing, or of more than is allowed.
+pub fn http_answer(bytes: &[u8]) {
+    let Some((status, rest)) = bytes.split_first_chunk() else {
+        return;
+    };
+    let Some((unix_s, text)) = rest.split_first_chunk() else {
+        return;
+    };
+    let (status, unix_s) = (u16::from_be_bytes(*status), u64::from_be_bytes(*unix_s));
+    let text = String::from_utf8_lossy(text);
+    for status in [status, 503] {
+        if let Answer::Refused { after: Some(after) } = Answer::of(status, Some(&text), unix_s) {
+            assert!(!after.is_zero() && after <= RETRY_AFTER_MAX);
+        }
     }
 }
 

@@ -42,7 +42,7 @@ pub use crate::wire::avro::DecodeError;
 pub use crate::wire::avro::frame::{Foreign, FrameError};
 #[doc(inline)]
 pub use crate::wire::avro::session::SessionError;
-use crate::wire::thrift;
+use crate::wire::{http, thrift};
 
 /// A client could not be set up.
 #[derive(thiserror::Error)]
@@ -564,6 +564,7 @@ debug_is_the_message!(
     DecodeError,
     FrameError,
     SessionError,
+    http::json::EncodeError,
     thrift::DecodeError,
     thrift::event::EncodeError,
     thrift::frame::FrameError,

@@ -10,5 +10,6 @@
 pub mod avro;
 #[cfg(feature = "compression")]
 pub mod deflate;
+pub mod http;
 pub mod thrift;
 mod unread;

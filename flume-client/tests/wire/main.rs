@@ -13,6 +13,8 @@ mod golden;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod oracle;

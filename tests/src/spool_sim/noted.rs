@@ -3,7 +3,7 @@
 use flume_client::seq::{Seq, SeqRange, SeqSet};
 use flume_client::spool::Log;
 
-use super::world::Broken;
+type Broken = (&'static str, String);
 
 /// Ranges ahead of the watermark that the format has room for.
 const RANGES_MAX: usize = 64;
