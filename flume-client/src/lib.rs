@@ -38,11 +38,14 @@
 //!
 //! | feature | adds | costs |
 //! |---|---|---|
+//! | `compression` | agents at `avro+deflate://`, sources with `compression-type = deflate` | the crate `flate2` and three more |
 //! | `avro-body` | events whose body is a value of yours in Avro, by your schema | the crates `apache-avro` and `serde`, 46 in all |
 //! | `test` | the module `test`: a client that keeps its events in memory, for tests of services | nothing: name it among the `dev-dependencies` |
 //! | `metrics` | the module `metrics`: what a client counts, for the crate `metrics` | that crate and two more; nothing while events are delivered |
 //! | `serde` | [`Health`] can be serialised | the crate `serde_core` |
-//! | `internals` | the modules `agent_url` (the parts of an address), `wire` (Flume's Avro RPC and Thrift in both directions), `delivery` (the state machine of batches and agents), `spool` (the files), `tls` (Java's trust stores) and `seq` (the numbers of events), for agents, tools and simulators | they are no part of what a version promises, and may change in any release |
+//! | `tls` | agents at `avro+tls://` and `thrift+tls://`, sources with `ssl = true`, and [`ClientBuilder`]'s method `tls` | `rustls`, `ring` and `rustls-native-certs`, 11 crates in all; a C compiler for `ring` |
+//! | `dangerous-trust-any-certificate` | an option of `tls` to check no agent's certificate, for tests | `tls` |
+//! | `internals` | the modules `agent_url` (the parts of an address), `wire` (Flume's Avro RPC and Thrift in both directions), `delivery` (the state machine of batches and agents), `spool` (the files), `probe` (a connection that only asks whether an agent answers), `tls` (with the feature of that name: TLS over bytes) and `seq` (the numbers of events), for agents, tools and simulators | they are no part of what a version promises, and may change in any release |
 //! | `hallway` | `internals`, and the module `hallway` (all that lies between callers and agents), for simulators | the same, and a tenth more to compile |
 //!
 //! None changes what the client does. Cargo enables a feature for all crates of a build, so in a
@@ -106,6 +109,8 @@ mod delivery;
 #[cfg(feature = "hallway")]
 pub mod hallway;
 #[cfg(feature = "internals")]
+pub mod probe;
+#[cfg(feature = "internals")]
 pub mod seq;
 #[cfg(not(feature = "internals"))]
 #[expect(unreachable_pub, reason = "for those who enable `internals`")]
@@ -120,12 +125,13 @@ pub mod spool;
     reason = "for those who enable `internals`"
 )]
 mod spool;
-#[cfg(feature = "internals")]
+#[cfg(all(feature = "tls", feature = "internals"))]
 pub mod tls;
-#[cfg(not(feature = "internals"))]
+#[cfg(all(feature = "tls", not(feature = "internals")))]
 #[expect(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "for those who enable `internals`"
 )]
 mod tls;
@@ -161,6 +167,8 @@ mod transport;
 
 pub use agent_url::{AgentUrl, AgentUrlError};
 pub use client::{Client, ClientBuilder, Close, CloseGuard, Driver, Flush, Ready};
+#[cfg(feature = "tls")]
+pub use config::TlsOptions;
 pub use config::{AgentOptions, Overflow, SyncMode, host_name};
 #[doc(inline)]
 pub use delivery::{Backoff, Selection, WindowMode};
@@ -187,6 +195,9 @@ pub use stats::Stats;
 #[doc(inline)]
 pub use stats::fill::Fill;
 pub use stats::report::Report;
+#[cfg(feature = "tls")]
+#[doc(inline)]
+pub use tls::TlsError;
 
 /// Compiles the README's examples, which would only repeat the documentation above.
 #[cfg(doctest)]

@@ -16,6 +16,7 @@ mod appender;
 mod chain;
 mod config;
 mod deliver;
+mod doors;
 mod exceptions;
 mod handshake;
 mod java_client;

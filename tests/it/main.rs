@@ -30,6 +30,7 @@ mod counters;
 mod delivery;
 #[cfg(target_os = "linux")]
 mod disk_full;
+mod doors;
 mod driver;
 mod drops;
 mod encoded;

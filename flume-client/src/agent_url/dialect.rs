@@ -42,6 +42,12 @@ impl Dialect {
         }
     }
 
+    /// As it is called, for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.value()
+    }
+
     /// Those that addresses with this scheme can have, the more likely one first.
     pub(super) fn of(scheme: Scheme) -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(move |it| it.is_of(scheme))

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::{Client, Driver};
 use crate::config::{AgentOptions, CommonHeaders, Config, Given, Overflow, SpoolConfig, SyncMode};
+#[cfg(feature = "tls")]
+use crate::config::{TlsOptions, tls_for};
 use crate::delivery::{Backoff, Selection, WindowMode};
 use crate::error::BuildError;
 use crate::health::change::{Change, OnChange};
@@ -40,6 +42,8 @@ pub struct ClientBuilder {
     /// The first setting of the spool that was chosen.
     spool_setting: Option<&'static str>,
     config: Config,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsOptions>,
     /// In the place of agents.
     #[cfg(feature = "test")]
     in_memory: Option<Arc<InMemory>>,
@@ -258,6 +262,14 @@ impl ClientBuilder {
         self
     }
 
+    /// Whom to trust and who to be at agents with TLS. Default [`TlsOptions::default`]: the system's
+    /// root certificates, and no certificate of the client's own.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, options: TlsOptions) -> Self {
+        self.tls = Some(options);
+        self
+    }
+
     /// How hard what goes to agents at `avro+deflate://` is compressed: from 0, not at all, over 1, the
     /// fastest, to 9. Default 6, as Flume's own client has it. What comes back is read whatever its level.
     #[cfg(feature = "compression")]
@@ -398,7 +410,12 @@ impl ClientBuilder {
     pub(crate) fn check(self) -> Result<Config, BuildError> {
         let mut config = self.config;
         let selection = config.delivery.selection;
-        (config.agents, config.delivery.agents) = self.agents.ranked(selection)?;
+        let ranked = self.agents.ranked(selection)?;
+        (config.agents, config.delivery.agents) = (ranked.urls, ranked.ranks);
+        #[cfg(feature = "tls")]
+        {
+            config.tls = tls_for(&config.agents, ranked.server_names, self.tls)?;
+        }
         if let (None, Some(setting)) = (&self.directory, self.spool_setting) {
             return Err(BuildError::NothingToSet { setting });
         }

@@ -30,7 +30,8 @@ pub(super) fn sockets(
 ) -> io::Result<Sockets> {
     let others = if config.spool.is_some() { 3 } else { 1 };
     let names = Names::start(&config.agents, THREADS_MAX - others)?;
-    Ok(Sockets::new(config.clone(), Means { names, spool }))
+    let means = Means::start(config, names, spool)?;
+    Ok(Sockets::new(config.clone(), means))
 }
 
 /// Starts a client whose spools read and write through what `disk` makes of their directories, and that

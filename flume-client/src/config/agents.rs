@@ -19,7 +19,7 @@ use crate::error::BuildError;
 ///     .build()?;
 /// # Ok::<(), flume_client::BuildError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AgentOptions {
     /// The higher is used first, as with Flume's failover sink processor; the lower while none of
@@ -28,6 +28,11 @@ pub struct AgentOptions {
     /// The share of the batches, beside the weights of agents with the same priority: 1 to 1000.
     /// Default 1. Only where agents [share](crate::ClientBuilder::selection).
     pub weight: u32,
+    /// The name or address that its certificate has to be for, if that is neither the host of its
+    /// address nor [the one for all agents](crate::TlsOptions::server_name). Default none. Only for an
+    /// agent with TLS.
+    #[cfg(feature = "tls")]
+    pub server_name: Option<String>,
 }
 
 /// Upper bound of [`AgentOptions::weight`]: shares that differ by more are a mistake.
@@ -38,6 +43,8 @@ impl Default for AgentOptions {
         Self {
             priority: 0,
             weight: 1,
+            #[cfg(feature = "tls")]
+            server_name: None,
         }
     }
 }
@@ -54,6 +61,27 @@ impl AgentOptions {
     pub fn weight(self, weight: u32) -> Self {
         Self { weight, ..self }
     }
+
+    /// With a [`server_name`](field@Self::server_name).
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn server_name(self, name: impl Into<String>) -> Self {
+        let server_name = Some(name.into());
+        Self {
+            server_name,
+            ..self
+        }
+    }
+}
+
+/// Agents in order of preference.
+pub(crate) struct Ranked {
+    pub(crate) urls: Vec<AgentUrl>,
+    /// Where each of them stands.
+    pub(crate) ranks: Vec<Rank>,
+    /// The name that was given for one alone.
+    #[cfg(feature = "tls")]
+    pub(crate) server_names: Vec<Option<String>>,
 }
 
 /// Agents as they were given, in order.
@@ -70,11 +98,8 @@ impl Given {
         self.0.is_empty()
     }
 
-    /// The agents in order of preference, and where each of them stands.
-    pub(crate) fn ranked(
-        self,
-        selection: Selection,
-    ) -> Result<(Vec<AgentUrl>, Vec<Rank>), BuildError> {
+    /// The agents in order of preference.
+    pub(crate) fn ranked(self, selection: Selection) -> Result<Ranked, BuildError> {
         let mut agents: Vec<(AgentUrl, AgentOptions)> = Vec::new();
         for (url, options) in self.0 {
             let agent: AgentUrl = url.parse()?;
@@ -91,6 +116,10 @@ impl Given {
                 let weight = options.weight;
                 return Err(BuildError::NothingToShare { agent, weight });
             }
+            #[cfg(feature = "tls")]
+            if options.server_name.is_some() && !agent.scheme().is_tls() {
+                return Err(BuildError::NameWithoutTls { agent });
+            }
             agents.push((agent, options));
         }
         if agents.is_empty() {
@@ -105,8 +134,15 @@ impl Given {
         // Those of one priority stay in the order in which they were given.
         agents.sort_by_key(|(_, options)| std::cmp::Reverse(options.priority));
         let ranks = ranks(&agents, selection);
-        let urls = agents.into_iter().map(|(agent, _)| agent).collect();
-        Ok((urls, ranks))
+        Ok(Ranked {
+            ranks,
+            #[cfg(feature = "tls")]
+            server_names: agents
+                .iter()
+                .map(|(_, options)| options.server_name.clone())
+                .collect(),
+            urls: agents.into_iter().map(|(agent, _)| agent).collect(),
+        })
     }
 }
 
@@ -115,7 +151,9 @@ fn ranks(agents: &[(AgentUrl, AgentOptions)], selection: Selection) -> Vec<Rank>
     let mut last = None;
     let mut group = 0;
     let ranked = agents.iter().map(|(agent, options)| {
-        let AgentOptions { priority, weight } = *options;
+        let AgentOptions {
+            priority, weight, ..
+        } = *options;
         let is_shared = selection != Selection::Failover && last == Some(priority);
         if last.is_some() && !is_shared {
             group += 1;
@@ -145,9 +183,9 @@ mod tests {
     ) -> Result<Vec<(String, u32, u32)>, BuildError> {
         let mut given = Given::default();
         for (url, options) in agents {
-            given.add((*url).to_owned(), *options);
+            given.add((*url).to_owned(), options.clone());
         }
-        let (urls, ranks) = given.ranked(selection)?;
+        let Ranked { urls, ranks, .. } = given.ranked(selection)?;
         let both = urls.iter().zip(ranks);
         Ok(both
             .map(|(url, rank)| (url.to_string(), rank.group, rank.weight))
@@ -167,7 +205,7 @@ mod tests {
         let (usual, high) = (AgentOptions::default(), AgentOptions::default().priority(1));
         check(
             Selection::Failover,
-            &[(A, usual), (B, high), (C, usual)],
+            &[(A, usual.clone()), (B, high), (C, usual)],
             &[(B, 0, 1), (A, 1, 1), (C, 2, 1)],
         );
     }
@@ -180,7 +218,7 @@ mod tests {
         );
         check(
             Selection::RoundRobin,
-            &[(A, low), (B, usual.weight(3)), (C, usual)],
+            &[(A, low), (B, usual.clone().weight(3)), (C, usual)],
             &[(B, 0, 3), (C, 0, 1), (A, 1, 1)],
         );
     }

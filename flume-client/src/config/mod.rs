@@ -5,6 +5,8 @@ mod bounds;
 mod common_headers;
 mod sizes;
 mod spool;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::time::Duration;
 
@@ -16,6 +18,10 @@ pub use common_headers::host_name;
 pub(crate) use sizes::Sizes;
 pub(crate) use spool::SpoolConfig;
 pub use spool::SyncMode;
+#[cfg(feature = "tls")]
+pub use tls::TlsOptions;
+#[cfg(feature = "tls")]
+pub(crate) use tls::{TlsConfig, tls_for};
 
 use crate::agent_url::AgentUrl;
 use crate::delivery::{Backoff, Selection, Settings, WindowMode};
@@ -64,6 +70,9 @@ pub(crate) struct Config {
     pub(crate) on_change: OnChange,
     /// For [`Reliability::EndToEnd`].
     pub(crate) spool: Option<SpoolConfig>,
+    /// If an agent has TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<TlsConfig>,
     pub(crate) sizes: Sizes,
     /// From 0 to 9.
     #[cfg(feature = "compression")]
@@ -113,6 +122,8 @@ impl Default for Config {
             overflow: Overflow::Refuse,
             on_change: OnChange::default(),
             spool: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             sizes: Sizes::default(),
             #[cfg(feature = "compression")]
             compression_level: 6,

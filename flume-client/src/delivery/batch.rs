@@ -49,6 +49,14 @@ impl Batch {
         }
     }
 
+    /// It, if no agent has anything of its last try: it cannot be doubled by that.
+    pub(super) fn unsent(self) -> Self {
+        Self {
+            attempts: self.attempts.saturating_sub(1),
+            ..self
+        }
+    }
+
     /// How many events the first half of it has.
     #[must_use]
     pub fn half(&self) -> u32 {

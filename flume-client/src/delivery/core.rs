@@ -29,7 +29,6 @@ mod answers;
 
 use std::collections::VecDeque;
 
-use self::answers::untried;
 use super::agent::{Agent, AgentState};
 use super::batch::Batch;
 use super::lane::{Lanes, Moment};
@@ -336,7 +335,7 @@ impl Core {
             let lane = self.lanes.of_mut(call.batch.level);
             lane.calls_in_flight -= 1;
             if unsent_from.is_some_and(|from| id >= from) {
-                lane.batches.put_back(untried(call.batch));
+                lane.batches.put_back(call.batch.unsent());
             } else {
                 self.give_back(id_of_agent, call, Loss::Unknown);
             }

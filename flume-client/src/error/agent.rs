@@ -5,8 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::agent_url::AgentUrl;
+use crate::agent_url::{AgentUrl, Door, Scheme};
 use crate::delivery::Ending;
+#[cfg(feature = "tls")]
+use crate::tls::TlsError;
 use crate::wire::avro::frame::FrameError;
 use crate::wire::avro::session::SessionError;
 #[cfg(feature = "compression")]
@@ -45,17 +47,16 @@ pub enum AgentError {
     ConnectTimeout(Duration),
     /// A connection was accepted, and the handshake was not answered within the request timeout.
     #[error(
-        "the agent accepted the connection and did not answer the handshake within {0:?}: it hangs, \
-         or the port is that of another kind of source"
+        "the agent accepted the connection and did not answer the handshake within {0:?}: it hangs, or \
+         {port}",
+        port = other_port(None)
     )]
     HandshakeTimeout(Duration),
     /// The peer closed the connection, or reset it, instead of answering the handshake. Flume does
     /// so at each of its ports that is no plain Avro source.
     #[error(
-        "the peer closed the connection before it answered the handshake: the port may be that of \
-         another kind of source (Avro, Thrift, HTTP, netcat, syslog), of one with TLS (ssl = true) or \
-         compression (compression-type = deflate) or without, which the address must say (avro+deflate://), \
-         or of one whose ipFilter refuses this host"
+        "the peer closed the connection before it answered the handshake: {}",
+        other_port(None)
     )]
     ClosedInHandshake,
     /// A batch was not answered within the request timeout. It may be stored.
@@ -71,6 +72,10 @@ pub enum AgentError {
     #[cfg(feature = "compression")]
     #[error(transparent)]
     Deflate(#[from] DeflateError),
+    /// There is no connection with TLS, or it broke.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A batch cannot be put as the agent's protocol has it. Nothing of it was sent.
     #[error("a batch cannot be sent to this agent: {0}")]
     Encode(#[from] EncodeError),
@@ -112,6 +117,12 @@ impl AgentError {
             Self::Thrift(_) | Self::ClosedInHandshake => Ending::Misspoken,
             #[cfg(feature = "compression")]
             Self::Deflate(_) => Ending::Misspoken,
+            #[cfg(feature = "tls")]
+            Self::Tls(error) if error.is_not_tls() || error.is_closed_at_once() => {
+                Ending::Misspoken
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(error) if error.is_lasting() => Ending::Foreign,
             _ => Ending::Broken,
         }
     }
@@ -126,6 +137,11 @@ impl AgentError {
     pub fn said_of(&self, agent: &AgentUrl) -> String {
         match self {
             Self::Connect(attempts) => format!("no connection: {}", tried(attempts, Some(agent))),
+            Self::HandshakeTimeout(_) | Self::ClosedInHandshake => {
+                let scheme = Some(agent.scheme());
+                self.to_string()
+                    .replace(&other_port(None), &other_port(scheme))
+            }
             error => error.to_string(),
         }
     }
@@ -184,6 +200,34 @@ impl fmt::Debug for PeerText {
 impl fmt::Debug for AgentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a port may be that does not answer as an agent with this scheme does.
+fn other_port(scheme: Option<Scheme>) -> String {
+    let other = |kinds: &str| format!("the port may be that of another kind of source ({kinds})");
+    let filter = "or of one whose ipFilter refuses this host";
+    let kinds = "Thrift, HTTP, netcat, syslog";
+    match scheme {
+        None => format!(
+            "{}, of one with TLS (ssl = true) or compression (compression-type = deflate) that the \
+             address does not say, {filter}",
+            other("Avro, Thrift, HTTP, netcat, syslog")
+        ),
+        Some(scheme) if scheme.door() == Door::Thrift => format!(
+            "{}, or of a Thrift source with TLS (ssl = true)",
+            other("Avro, HTTP, netcat, syslog")
+        ),
+        Some(scheme) if scheme.is_deflated() => format!(
+            "{}, of an Avro source without compression-type = deflate (then write avro://), of one with \
+             TLS (ssl = true), {filter}",
+            other(kinds)
+        ),
+        Some(_) => format!(
+            "{}, of an Avro source with TLS (ssl = true) or with compression-type = deflate (then write \
+             avro+deflate://), {filter}",
+            other(kinds)
+        ),
     }
 }
 

@@ -33,6 +33,9 @@ use crate::event::{Event, HeaderFault};
 pub use crate::spool::{
     DeniedBy, DirectoryError, FileName, FileSizeLimit, Holder, Removed, SpoolError, User,
 };
+#[cfg(feature = "tls")]
+#[doc(inline)]
+pub use crate::tls::TlsSettingsError;
 #[doc(inline)]
 pub use crate::wire::avro::DecodeError;
 #[doc(inline)]
@@ -113,6 +116,24 @@ pub enum BuildError {
     /// End-to-end, and the oldest events are to be dropped.
     #[error("end-to-end keeps what it took: choose an overflow policy other than DropOldest")]
     DropsStored,
+    /// There are options for TLS, and no agent has it.
+    #[cfg(feature = "tls")]
+    #[error("tls is set, and no agent has it: give one as avro+tls://HOST:PORT")]
+    NothingToEncrypt,
+    /// An agent without TLS has a name for its certificate.
+    #[cfg(feature = "tls")]
+    #[error(
+        "{agent} has a server_name, and no certificate: let its address begin with avro+tls://, or \
+         leave the name out"
+    )]
+    NameWithoutTls {
+        /// The agent.
+        agent: AgentUrl,
+    },
+    /// TLS cannot be set up: a file is not what it should be.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] TlsSettingsError),
     /// The spool's directory cannot be used.
     #[error(transparent)]
     Spool(#[from] DirectoryError),

@@ -352,7 +352,7 @@ mod tests {
         let builder = Client::builder().agent("avro://127.0.0.1:1");
         let config = Arc::new(builder.connect_timeout(HOUR).check().unwrap());
         let names = Names::start(&config.agents, 0).unwrap();
-        let means = Means { names, spool: None };
+        let means = Means::start(&config, names, None).unwrap();
         let network = Sockets::new(config.clone(), means);
         let mut route = Route::new(&config, &network, 1, now);
         let chunk = Chunk {

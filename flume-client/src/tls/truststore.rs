@@ -7,7 +7,8 @@
 //! |---|---|---|
 //! | `FE ED FE ED` | JKS | is read here |
 //! | `CE CE CE CE` | JCEKS, the same layout for certificates | is read here |
-//! | a DER sequence | PKCS12, or one certificate | is an error with the lines that make PEM of it |
+//! | a DER sequence | one certificate | is the caller's to read |
+//! | another one | PKCS12 | is an error with the lines that make PEM of it |
 //! | anything, with `-----BEGIN ` somewhere | PEM | is the caller's to read |
 //!
 //! JKS and JCEKS, all numbers big-endian, a text with its length of two bytes in modified UTF-8
@@ -53,6 +54,8 @@ const DIGEST_SALT: &[u8] = b"Mighty Aphrodite";
 pub enum TrustStore<'a> {
     /// It is PEM, which the caller reads.
     Pem,
+    /// It is one certificate in DER, as far as its first bytes tell.
+    Der,
     /// The certificates of a JKS or JCEKS store, in its order.
     Java(Vec<TrustedCertificate<'a>>),
 }
@@ -89,9 +92,9 @@ impl<'a> TrustStore<'a> {
         let certificates = match format {
             _ if bytes.len() > FILE_BYTES_MAX => Err(Problem::LongFile { bytes: bytes.len() }),
             Format::Pem => return Ok(Self::Pem),
+            Format::Certificate => return Ok(Self::Der),
             Format::Jks | Format::Jceks => certificates(bytes, password, sha1),
             Format::Pkcs12 => Err(Problem::Pkcs12),
-            Format::Certificate => Err(Problem::Certificate),
             Format::Unknown => Err(Problem::Unknown {
                 beginning: bytes.iter().take(8).copied().collect(),
             }),
@@ -330,10 +333,6 @@ impl fmt::Display for TrustStoreError {
                 "Make PEM of it: for its certificates {list}, for a key `openssl pkcs12 -in {file} \
                  -nodes -out key.pem`"
             ),
-            Problem::Certificate => write!(
-                f,
-                "Make PEM of it: `openssl x509 -inform der -in {file} -out ca.pem`"
-            ),
             Problem::OtherDigest => f.write_str(
                 "Give the password it was made with, or none, and it is read without this check",
             ),
@@ -359,7 +358,7 @@ fn alias_option(alias: &str) -> String {
 }
 
 /// A word of a command, in quotes if it needs them.
-fn shell_word(word: &str) -> String {
+pub(super) fn shell_word(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-:".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
@@ -376,8 +375,6 @@ enum Problem {
     Unknown { beginning: Vec<u8> },
     #[error("it is a PKCS12 store, which is not read here")]
     Pkcs12,
-    #[error("it is one certificate in DER, which is not read here")]
-    Certificate,
     #[error("it is of version {version}; 1 and 2 are known")]
     OtherVersion { version: u32 },
     #[error("it ends inside {what}")]

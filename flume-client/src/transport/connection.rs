@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use tokio::io::ReadBuf;
 
+use super::layers::Layers;
 use super::network::{Link, Network, Progress, Verdict};
 use super::outbox::{Outbox, Outgoing};
 use super::session::{Heard, Session};
-use super::stream::{Layers, Socket, Stream};
+use super::stream::Stream;
 use super::tcp::{self, Means};
 use crate::agent_url::AgentUrl;
 use crate::clock;
@@ -27,7 +28,7 @@ use crate::error::AgentError;
 use crate::queue::Unacked;
 use crate::reliability::PerLevel;
 
-type Connecting = Pin<Box<dyn Future<Output = Result<Socket, AgentError>> + Send>>;
+type Connecting = Pin<Box<dyn Future<Output = Result<Stream, AgentError>> + Send>>;
 
 /// Sockets to the agents of a client.
 #[derive(Clone)]
@@ -55,7 +56,12 @@ impl Network for Sockets {
 
     fn connect(&self, agent: AgentId, dialect: u32) -> Option<Connection> {
         let url = self.config.agents.get(agent.index())?.clone();
-        Some(Connection::new(url, dialect, &self.means, &self.config))
+        Some(Connection::new(
+            (agent, url),
+            dialect,
+            &self.means,
+            &self.config,
+        ))
     }
 }
 
@@ -80,8 +86,7 @@ pub(crate) struct Connection {
 }
 
 enum State {
-    /// What is to be around the socket, too.
-    Connecting(Connecting, Layers),
+    Connecting(Connecting),
     Connected(Stream),
 }
 
@@ -118,15 +123,25 @@ impl Link for Connection {
 
 impl Connection {
     /// An attempt. `dialect` is the number of one that the agent may speak, from 0.
-    pub(crate) fn new(agent: AgentUrl, dialect: u32, means: &Means, config: &Config) -> Self {
+    pub(crate) fn new(
+        (id, agent): (AgentId, AgentUrl),
+        dialect: u32,
+        means: &Means,
+        config: &Config,
+    ) -> Self {
         let dialect = agent.dialects().get(dialect as usize).copied();
         let (session, greeting) = Session::start(&agent, dialect);
-        let layers = Layers::of(&agent, config);
+        let layers = Layers::of((id, &agent), dialect, config);
         let resolved = Arc::<AtomicBool>::default();
         let timeout = config.delivery.connect_timeout;
-        let connecting = tcp::connect(agent, means.clone(), timeout, resolved.clone());
+        let (means, is_resolved) = (means.clone(), resolved.clone());
+        let connecting = async move {
+            let layers = layers.ready(&means).await?;
+            let socket = tcp::connect(agent, means, timeout, is_resolved).await?;
+            Ok(layers.around(socket))
+        };
         Self {
-            state: State::Connecting(Box::pin(connecting), layers),
+            state: State::Connecting(Box::pin(connecting)),
             resolved,
             session,
             outbox: Outbox::starting_with(greeting),
@@ -152,10 +167,10 @@ impl Connection {
         unacked: &PerLevel<Unacked>,
     ) -> Result<Option<Progress>, AgentError> {
         let stream = match &mut self.state {
-            State::Connecting(connecting, layers) => match connecting.as_mut().poll(context) {
+            State::Connecting(connecting) => match connecting.as_mut().poll(context) {
                 Poll::Pending => return Ok(None),
-                Poll::Ready(socket) => {
-                    self.state = State::Connected(layers.around(socket?));
+                Poll::Ready(stream) => {
+                    self.state = State::Connected(stream?);
                     return Ok(Some(Progress::Connected));
                 }
             },
@@ -256,7 +271,7 @@ mod tests {
     use tokio::runtime::{Builder, Runtime};
 
     use super::super::names::Names;
-    use super::super::stream::{confirms, sends};
+    use super::super::socket::{confirms, sends};
     use super::*;
     use crate::client::Client;
     use crate::delivery::AgentSet;
@@ -269,12 +284,11 @@ mod tests {
     }
 
     fn connect(url: &str) -> Connection {
-        let means = Means {
-            names: Names::start(&[], 0).unwrap(),
-            spool: None,
-        };
         let config = Client::builder().agent(url).check().unwrap();
-        Connection::new(url.parse().unwrap(), 0, &means, &config)
+        let names = Names::start(&[], 0).unwrap();
+        let means = Means::start(&config, names, None).unwrap();
+        let agent = (AgentId::new(0), url.parse().unwrap());
+        Connection::new(agent, 0, &means, &config)
     }
 
     #[test]

@@ -8,8 +8,11 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::ReadBuf;
 
-use super::stream::Socket;
+use super::socket::Socket;
 use crate::error::AgentError;
+#[cfg(feature = "tls")]
+use crate::tls::TlsLayer;
+#[cfg(feature = "compression")]
 use crate::wire::deflate::Deflate;
 
 /// While more than this waits for the socket, a layer takes no more. One that swells what it takes
@@ -23,7 +26,10 @@ const READ_BYTES: usize = 4 * 1024;
 /// What changes bytes on their way.
 #[derive(Debug)]
 pub(super) enum Layer {
+    #[cfg(feature = "compression")]
     Deflate(Box<Deflate>),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsLayer>),
 }
 
 /// A socket and what is between it and the session.
@@ -127,8 +133,14 @@ impl Layered {
                 plain,
                 ..
             } = self;
-            if !ready!(poll_decode(socket, stages, context, plain))? {
-                return Poll::Ready(Ok(()));
+            match ready!(poll_decode(socket, stages, context, plain)) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Ready(Ok(())),
+                Err(error) => {
+                    // A layer may have a word for the peer about it.
+                    let _ = self.poll_flush(context);
+                    return Poll::Ready(Err(error));
+                }
             }
         }
         let count = self.plain.len().min(buffer.remaining());
@@ -184,16 +196,19 @@ fn poll_decode(
     let before = plain.len();
     loop {
         if inner.is_unread {
-            let taken = inner.layer.decode(&inner.received, plain)?;
-            inner.received.drain(..taken);
-            inner.is_unread = taken > 0 || plain.len() > before;
+            let decoded = inner.layer.decode(&inner.received, plain);
             if plain.len() > before {
+                // What came before an error is sound; that is told again.
+                inner.received.drain(..decoded.unwrap_or_default());
                 return Poll::Ready(Ok(true));
             }
+            let taken = decoded?;
+            inner.received.drain(..taken);
+            inner.is_unread = taken > 0 && !inner.received.is_empty();
             continue;
         }
         if !ready!(poll_decode(socket, outer, context, &mut inner.received))? {
-            return Poll::Ready(Ok(false));
+            return Poll::Ready(inner.layer.closed().map_or(Ok(false), Err));
         }
         inner.is_unread = true;
     }
@@ -201,17 +216,41 @@ fn poll_decode(
 
 impl Layer {
     fn encode(&mut self, plain: &[u8], coded: &mut Vec<u8>) -> Result<(), AgentError> {
-        let Self::Deflate(deflate) = self;
-        Ok(deflate.encode(plain, coded)?)
+        match self {
+            #[cfg(feature = "compression")]
+            Self::Deflate(deflate) => deflate.encode(plain, coded)?,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.encode(plain, coded)?,
+        }
+        Ok(())
     }
 
     fn flush(&mut self, coded: &mut Vec<u8>) -> Result<(), AgentError> {
-        let Self::Deflate(deflate) = self;
-        Ok(deflate.flush(coded)?)
+        match self {
+            #[cfg(feature = "compression")]
+            Self::Deflate(deflate) => deflate.flush(coded)?,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.flush(coded)?,
+        }
+        Ok(())
     }
 
     fn decode(&mut self, coded: &[u8], plain: &mut Vec<u8>) -> Result<usize, AgentError> {
-        let Self::Deflate(deflate) = self;
-        Ok(deflate.decode(coded, plain)?)
+        Ok(match self {
+            #[cfg(feature = "compression")]
+            Self::Deflate(deflate) => deflate.decode(coded, plain)?,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.decode(coded, plain)?,
+        })
+    }
+
+    /// What the end of what is below means to it.
+    fn closed(&self) -> Option<AgentError> {
+        match self {
+            #[cfg(feature = "compression")]
+            Self::Deflate(_) => None,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.closed().map(AgentError::Tls),
+        }
     }
 }

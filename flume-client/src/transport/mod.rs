@@ -7,21 +7,28 @@
 //! | `outbox` | what it is still to send |
 //! | `session` | what is spoken: one case for each protocol |
 //! | `stream` | what carries its bytes: one case for each kind |
-//! | `layered` | what is compressed |
+//! | `certificates` | the files for TLS, looked at before each connection |
+//! | `layers` | which of the two an address wants |
+//! | `layered` | what is compressed or encrypted |
+//! | `socket` | where they leave this process |
 //! | `tcp`, [`names`](Names) | name look-up and connecting |
 //! | `in_memory` | what stands in for agents in tests of services |
 //! | [`runtime`](ClientRuntime) | the runtime of the client's thread |
 
+#[cfg(feature = "tls")]
+mod certificates;
 mod connection;
 #[cfg(feature = "test")]
 mod in_memory;
-#[cfg(feature = "compression")]
+#[cfg(any(feature = "compression", feature = "tls"))]
 mod layered;
+mod layers;
 mod names;
 mod network;
 mod outbox;
 mod runtime;
 mod session;
+mod socket;
 mod stream;
 mod tcp;
 
@@ -33,4 +40,6 @@ pub use in_memory::KEPT_BYTES_MAX;
 pub(crate) use names::Names;
 pub(crate) use network::{Link, Network, Progress, Verdict};
 pub(crate) use runtime::ClientRuntime;
+#[cfg(feature = "internals")]
+pub(crate) use runtime::within;
 pub(crate) use tcp::Means;

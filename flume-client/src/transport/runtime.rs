@@ -22,6 +22,15 @@ impl ClientRuntime {
     }
 }
 
+/// What comes of a future, if that is before this time is over.
+#[cfg(feature = "internals")]
+pub(crate) async fn within<T>(
+    limit: std::time::Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::time::timeout(limit, future).await.ok()
+}
+
 impl Drop for ClientRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {

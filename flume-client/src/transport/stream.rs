@@ -1,49 +1,20 @@
-//! [`Stream`]: the bytes of a connection, both ways, and the [`Socket`] that they end in.
-//!
-//! Sending raises no signal if the peer is gone. A vectored write to a socket whose peer has closed
-//! it raises `SIGPIPE`, which ends a process that has not said otherwise, as services in C and C++
-//! do. So it is sent as a message, which can be told not to: one call for many slices, as they lie
-//! in memory, like a vectored write.
+//! [`Stream`]: the bytes of a connection, both ways.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::io::IoSlice;
+use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::ReadBuf;
 
-#[cfg(feature = "compression")]
-use super::layered::{Layer, Layered};
-use crate::agent_url::AgentUrl;
-use crate::config::Config;
+#[cfg(any(feature = "compression", feature = "tls"))]
+use super::layered::Layered;
+use super::socket::Socket;
 use crate::error::AgentError;
-use crate::fork::NotInherited;
-#[cfg(feature = "compression")]
-use crate::wire::deflate::Deflate;
-
-#[cfg(test)]
-thread_local! {
-    static SENDS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
-    static CONFIRMS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
-}
-
-/// How often this thread has asked the system to confirm what it got.
-#[cfg(test)]
-pub(super) fn confirms() -> u32 {
-    CONFIRMS.get()
-}
-
-/// How often this thread has asked the system to send.
-#[cfg(test)]
-pub(super) fn sends() -> u32 {
-    SENDS.get()
-}
 
 /// What carries the bytes of a connection to an agent.
 #[derive(Debug)]
 pub(super) enum Stream {
     Plain(Socket),
-    #[cfg(feature = "compression")]
+    #[cfg(any(feature = "compression", feature = "tls"))]
     Layered(Box<Layered>),
 }
 
@@ -57,7 +28,7 @@ impl Stream {
     ) -> Poll<Result<usize, AgentError>> {
         match self {
             Self::Plain(socket) => socket.poll_send(context, slices).map_err(AgentError::Io),
-            #[cfg(feature = "compression")]
+            #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.poll_send(context, slices),
         }
     }
@@ -68,7 +39,7 @@ impl Stream {
         let _ = &context;
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())),
-            #[cfg(feature = "compression")]
+            #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.poll_flush(context),
         }
     }
@@ -81,7 +52,7 @@ impl Stream {
     ) -> Poll<Result<(), AgentError>> {
         match self {
             Self::Plain(socket) => socket.poll_read(context, buffer).map_err(AgentError::Io),
-            #[cfg(feature = "compression")]
+            #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.poll_read(context, buffer),
         }
     }
@@ -94,113 +65,8 @@ impl Stream {
     fn socket(&self) -> &Socket {
         match self {
             Self::Plain(socket) => socket,
-            #[cfg(feature = "compression")]
+            #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.socket(),
         }
     }
-}
-
-/// What is to be around a socket, from the outermost on.
-#[derive(Debug)]
-pub(super) struct Layers(#[cfg(feature = "compression")] Vec<Layer>);
-
-impl Layers {
-    /// As an agent's address says.
-    pub(super) fn of(agent: &AgentUrl, config: &Config) -> Self {
-        let _ = (agent, config);
-        Self(
-            #[cfg(feature = "compression")]
-            match agent.scheme().is_deflated() {
-                true => vec![Layer::Deflate(Box::new(Deflate::new(
-                    config.compression_level,
-                )))],
-                false => Vec::new(),
-            },
-        )
-    }
-
-    /// The bytes of a connection that this socket carries.
-    pub(super) fn around(&mut self, socket: Socket) -> Stream {
-        #[cfg(feature = "compression")]
-        if !self.0.is_empty() {
-            let layers = std::mem::take(&mut self.0);
-            return Stream::Layered(Box::new(Layered::new(socket, layers)));
-        }
-        Stream::Plain(socket)
-    }
-}
-
-/// A socket that is connected to an agent. A forked process has none of it.
-#[derive(Debug)]
-pub(super) struct Socket(NotInherited<TcpStream>);
-
-impl Socket {
-    pub(super) fn of(socket: TcpStream) -> Self {
-        Self(NotInherited::of(socket))
-    }
-
-    /// Sends as much as it takes, and says how many bytes. If that is none, the context is woken
-    /// when it takes some.
-    pub(super) fn poll_send(
-        &self,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let Self(socket) = self;
-        loop {
-            ready!(socket.poll_write_ready(context))?;
-            #[cfg(test)]
-            SENDS.set(SENDS.get() + 1);
-            match socket.try_io(Interest::WRITABLE, || send(socket, slices)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                sent => return Poll::Ready(sent),
-            }
-        }
-    }
-
-    /// Lets the system confirm now what it got. By itself it waits up to 40 ms for something to send
-    /// that it can add that to. Agents up to Flume 1.9 (Netty 3) leave Nagle's algorithm on: while one
-    /// answer is not confirmed they keep back all that follow (RFC 1122, 4.2.3.4). A system without
-    /// this waits.
-    fn confirm(&self) {
-        #[cfg(test)]
-        CONFIRMS.set(CONFIRMS.get() + 1);
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        {
-            // It is a wish: without it nothing is wrong but the time.
-            let _ = rustix::net::sockopt::set_tcp_quickack(&*self.0, true);
-        }
-    }
-
-    /// Reads what has come; nothing if the peer has ended it.
-    pub(super) fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_read(context, buffer)
-    }
-}
-
-#[cfg(unix)]
-fn send(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    use rustix::io::retry_on_intr;
-    use rustix::net::{SendAncillaryBuffer, sendmsg};
-    let mut nothing = SendAncillaryBuffer::default();
-    Ok(retry_on_intr(|| {
-        sendmsg(stream, slices, &mut nothing, NO_SIGNAL)
-    })?)
-}
-
-#[cfg(all(unix, not(target_vendor = "apple")))]
-const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::NOSIGNAL;
-
-/// Sockets are made so that they raise none there.
-#[cfg(all(unix, target_vendor = "apple"))]
-const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::empty();
-
-/// There are no signals.
-#[cfg(not(unix))]
-fn send(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    stream.try_write_vectored(slices)
 }

@@ -9,9 +9,12 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+#[cfg(feature = "tls")]
+use super::certificates::Certificates;
 use super::names::Names;
-use super::stream::Socket;
+use super::socket::Socket;
 use crate::agent_url::AgentUrl;
+use crate::config::Config;
 use crate::error::AgentError;
 use crate::spool::{Storage, is_short_of_descriptors};
 
@@ -21,9 +24,27 @@ pub(crate) struct Means {
     pub(crate) names: Names,
     /// If file descriptors run out, this spool closes some of its own for a connection.
     pub(crate) spool: Option<Arc<dyn Storage>>,
+    /// For agents with TLS, if there are some.
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<Certificates>,
 }
 
 impl Means {
+    /// Starts what agents with TLS need, if there are some.
+    pub(crate) fn start(
+        config: &Config,
+        names: Names,
+        spool: Option<Arc<dyn Storage>>,
+    ) -> io::Result<Self> {
+        let _ = config;
+        Ok(Self {
+            names,
+            spool,
+            #[cfg(feature = "tls")]
+            tls: Certificates::start(config)?,
+        })
+    }
+
     /// Looks the agent's host name up. Without a descriptor resolvers fail with any error, so after
     /// each the spool gives its own back, and the name is looked up once more.
     async fn resolve(&self, agent: &AgentUrl) -> io::Result<Vec<SocketAddr>> {
@@ -175,7 +196,8 @@ mod tests {
         let agent: AgentUrl = format!("avro://agent.test:{port}").parse().unwrap();
         let names = Names::start_with(std::slice::from_ref(&agent), 1, look_up).unwrap();
         let spool: Option<Arc<dyn Storage>> = Some(Arc::new(directory));
-        let means = Means { names, spool };
+        let config = Config::default();
+        let means = Means::start(&config, names, spool).unwrap();
         let limit = Duration::from_secs(60);
         let connecting = connect(agent, means, limit, Arc::default());
         let connected = ClientRuntime::new().unwrap().block_on(connecting);

@@ -5,9 +5,7 @@ use std::path::Path;
 use flume_client::tls::truststore::TrustStore;
 
 use crate::sha1::sha1;
-use crate::stores::{
-    CERTIFICATE, NONE, ONE, PASSWORD, PKCS12, SECRET_JCEKS, THREE, WITH_KEY, read,
-};
+use crate::stores::{NONE, ONE, PASSWORD, PKCS12, SECRET_JCEKS, THREE, WITH_KEY, read};
 
 #[track_caller]
 fn check(bytes: &[u8], expected: &str) {
@@ -63,15 +61,6 @@ fn pkcs12_is_answered_with_the_lines_that_convert_it() {
     check(PKCS12, lines);
     // As some libraries write it: of a length that its end tells.
     check(&[&[0x30, 0x80], &PKCS12[4..]].concat(), lines);
-}
-
-#[test]
-fn a_bare_certificate_is_answered_with_the_line_that_converts_it() {
-    check(
-        CERTIFICATE,
-        "it is one certificate in DER, which is not read here. Make PEM of it: `openssl x509 \
-         -inform der -in conf/agents.jks -out ca.pem`",
-    );
 }
 
 #[test]

@@ -129,3 +129,8 @@ fn what_is_shown_of_a_certificate_are_its_name_and_size() {
         r#"TrustedCertificate { alias: "one", created_ms: 1795876229612, der_bytes: 376 }"#;
     assert_eq!(format!("{:?}", found[0]), expected);
 }
+
+#[test]
+fn a_certificate_in_der_is_told_by_its_first_bytes() {
+    assert_eq!(read(CERTIFICATE, None).unwrap(), TrustStore::Der);
+}

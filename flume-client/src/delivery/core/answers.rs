@@ -38,7 +38,7 @@ impl Core {
             Answer::Unacceptable { half_bytes } => {
                 let batch = Batch {
                     unfit: call.batch.unfit.with(agent),
-                    ..untried(call.batch)
+                    ..call.batch.unsent()
                 };
                 self.on_unacceptable(batch, half_bytes);
             }
@@ -127,7 +127,7 @@ impl Core {
     fn put_back_unsent(&mut self, agent: AgentId, call: &InFlight) {
         let batch = Batch {
             tried: Some(agent),
-            ..untried(call.batch)
+            ..call.batch.unsent()
         };
         self.lanes.of_mut(batch.level).batches.put_back(batch);
         self.drop_unreachable();
@@ -168,13 +168,5 @@ impl Core {
                 false => None,
             });
         }
-    }
-}
-
-/// A batch of whose last try no agent has anything, so that it cannot be doubled by it.
-pub(super) fn untried(batch: Batch) -> Batch {
-    Batch {
-        attempts: batch.attempts.saturating_sub(1),
-        ..batch
     }
 }

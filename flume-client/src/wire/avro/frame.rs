@@ -93,6 +93,8 @@ pub enum Foreign {
     Ssh,
     /// TLS: an alert, or a handshake.
     Tls,
+    /// A zlib stream (RFC 1950), from 32 KiB of window on.
+    Zlib,
     /// Text that begins with these printable letters.
     Text([u8; 4]),
 }
@@ -104,6 +106,7 @@ impl Foreign {
             b"HTTP" => Some(Self::Http),
             b"SSH-" => Some(Self::Ssh),
             [0x15 | 0x16, 3, ..] => Some(Self::Tls),
+            [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => Some(Self::Zlib),
             text if text.iter().all(|byte| matches!(byte, b' '..=b'~')) => Some(Self::Text(first)),
             _ => None,
         }
@@ -120,6 +123,10 @@ impl Foreign {
             Self::Tls => format!(
                 "the peer speaks TLS, which this client does not: use the port of {source} without \
                  it (ssl = false)"
+            ),
+            Self::Zlib => format!(
+                "the peer sends compressed bytes: this is the port of an Avro source with \
+                 compression-type = deflate (avro+deflate://), not of {source} without"
             ),
             Self::Text(text) => format!(
                 "the peer sent text that begins with {:?}: this is not the port of {source}",

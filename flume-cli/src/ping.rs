@@ -1,14 +1,13 @@
 //! `flume ping`: whether agents answer, and how fast.
 
-mod probe;
-
 use std::time::Duration;
 
 use clap::Args;
-use flume_client::{AgentError, AgentUrl};
+use flume_client::agent_url::Dialect;
+use flume_client::probe::{Probe, probe};
+use flume_client::{AgentError, AgentUrl, Client};
 use serde::Serialize;
 
-use self::probe::{Probe, probe};
 use crate::agents;
 use crate::exit::Exit;
 use crate::output::{self, SCHEMA};
@@ -16,11 +15,11 @@ use crate::text::{duration, parse_duration, plural};
 
 /// See whether agents answer, and how fast.
 ///
-/// Connects, makes Flume's handshake and sends empty batches, which change nothing in the agent.
+/// Connects, greets, finds out in which dialect, and sends empty batches, which change nothing in the agent.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PingArgs {
-    /// Agents to ping, as avro://HOST:PORT
+    /// Agents to ping, as avro://HOST:PORT, avro+deflate://HOST:PORT or thrift://HOST:PORT
     #[arg(
         value_name = "URL",
         required = true,
@@ -53,7 +52,14 @@ pub(crate) fn run(args: &PingArgs) -> Exit {
     let mut probes = Vec::new();
     let mut written = true;
     for agent in &args.agent {
-        let probe = probe(agent, args.count, args.timeout);
+        let client = Client::builder().agent(agent.to_string());
+        let probe = match probe(client, args.count, args.timeout) {
+            Ok(probe) => probe,
+            Err(error) => {
+                output::note(format_args!("{agent}: {error}"));
+                return Exit::Usage;
+            }
+        };
         if let Some(error) = &probe.error {
             output::note(format_args!("{agent}: {}", error.said_of(agent)));
             agents::advice(error).into_iter().for_each(output::detail);
@@ -83,7 +89,9 @@ fn sentence(agent: &AgentUrl, probe: &Probe) -> String {
         parts.push(format!("connected in {}", duration(connect)));
     }
     if let Some(handshake) = probe.handshake {
-        parts.push(format!("handshake {}", duration(handshake)));
+        let dialect = probe.dialect.map(|it| format!(" in {}", it.name()));
+        let dialect = dialect.unwrap_or_default();
+        parts.push(format!("handshake{dialect} {}", duration(handshake)));
     }
     if let Some(trips) = RoundTrips::of(&probe.round_trips) {
         parts.push(format!(
@@ -129,6 +137,7 @@ struct PingLine {
     agent: String,
     ok: bool,
     answered: u64,
+    dialect: Option<&'static str>,
     connect_ms: Option<f64>,
     handshake_ms: Option<f64>,
     round_trip_ms: Option<RoundTripsLine>,
@@ -154,6 +163,7 @@ impl PingLine {
             agent: agent.to_string(),
             ok: probe.error.is_none(),
             answered: probe.round_trips.len() as u64,
+            dialect: probe.dialect.map(Dialect::name),
             connect_ms: probe.connect.map(millis),
             handshake_ms: probe.handshake.map(millis),
             round_trip_ms: trips,
