@@ -8,6 +8,8 @@ use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 use super::certificate::{Certificate, moment};
 use super::witness::Witness;
 
+/// What an agent does that says nothing of why.
+const CLOSED: &str = "closed the connection";
 /// Most names of a certificate that an error shows.
 const NAMES_SHOWN: usize = 10;
 
@@ -49,10 +51,22 @@ impl TlsError {
         matches!(*self.0, Kind::NotTls { .. })
     }
 
-    /// Whether the peer closed the connection and said nothing: likewise.
+    /// Whether the peer closed the connection and said nothing: likewise, and it may speak another
+    /// protocol inside of TLS.
     #[must_use]
     pub fn is_closed_at_once(&self) -> bool {
-        matches!(*self.0, Kind::ClosedAtOnce)
+        matches!(
+            *self.0,
+            Kind::ClosedAtOnce
+                | Kind::NoClientCertificate {
+                    is_closed: true,
+                    ..
+                }
+                | Kind::ClientCertificate {
+                    is_closed: true,
+                    ..
+                }
+        )
     }
 
     pub(super) fn of_rustls(error: Error, witness: &Witness) -> Self {
@@ -78,7 +92,7 @@ impl TlsError {
     /// The peer closed the connection with the handshake begun.
     pub(super) fn closed_in_handshake(witness: &Witness) -> Self {
         match witness.was_asked() {
-            true => client_certificate("closed the connection", false, witness).into(),
+            true => client_certificate(CLOSED, false, witness).into(),
             false => Kind::ClosedInHandshake.into(),
         }
     }
@@ -145,9 +159,9 @@ pub(super) enum Kind {
         "the agent asks for a client certificate, none is set, and it {how}: give one by \
          client_certificate"
     )]
-    NoClientCertificate { how: String },
+    NoClientCertificate { how: String, is_closed: bool },
     #[error("{text}")]
-    ClientCertificate { text: String },
+    ClientCertificate { text: String, is_closed: bool },
     #[error("the agent ended TLS with the alert {}{}", alert_name(*.description), alert_hint(*.description))]
     Alert { description: AlertDescription },
     #[error("the peer breaks the TLS protocol: {text}{}", if *.is_tls { "" } else {
@@ -380,9 +394,10 @@ fn alert(description: AlertDescription, witness: &Witness) -> Kind {
 
 /// An agent that asked for a certificate of ours ended the connection.
 fn client_certificate(how: &str, is_trusted: bool, witness: &Witness) -> Kind {
+    let is_closed = how == CLOSED;
     let how = how.to_owned();
     let Some(own) = witness.settings().client_certificate() else {
-        return Kind::NoClientCertificate { how };
+        return Kind::NoClientCertificate { how, is_closed };
     };
     let Certificate {
         subject, issuer, ..
@@ -409,6 +424,7 @@ fn client_certificate(how: &str, is_trusted: bool, witness: &Witness) -> Kind {
              until {until}, and {how}: its trust store must hold that issuer (of Flume's HTTP source \
              by -Djavax.net.ssl.trustStore){names}"
         ),
+        is_closed,
     }
 }
 
