@@ -4,11 +4,12 @@
 //! ([`CODED_BYTES_MAX`] and what one write adds to it), and for each layer what one read brings and
 //! what it makes of that at once: some 150 KiB.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::layer::Layer;
@@ -129,6 +130,15 @@ impl Layered {
         }
         ready!(self.poll_write_coded(context))?;
         Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+
+    /// Sends half of what the layers answer to what comes first.
+    pub(super) async fn say_half(&mut self) -> io::Result<()> {
+        poll_fn(|context| self.poll_receive(context)).await?;
+        decode(&mut self.stages, &mut self.plain)?;
+        flush(&mut self.stages, &mut self.coded)?;
+        let (half, _) = self.coded.split_at(self.coded.len() / 2);
+        self.socket.write_all(half).await
     }
 
     /// Bytes that wait for the socket.

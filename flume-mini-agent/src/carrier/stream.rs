@@ -27,6 +27,15 @@ impl Stream {
             Self::Layered(layered) => layered.socket(),
         }
     }
+
+    /// Sends half of what the layers answer to what comes first. Without layers that is nothing.
+    pub(crate) async fn say_half(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            #[cfg(any(feature = "compression", feature = "tls"))]
+            Self::Layered(layered) => layered.say_half().await,
+        }
+    }
 }
 
 impl AsyncRead for Stream {

@@ -195,7 +195,7 @@ fn unknown(wanted: &str) -> String {
 const NAME_CHARS_SHOWN: usize = 40;
 
 /// The faults without parameters.
-const PLAIN: [Fault; 18] = [
+const PLAIN: [Fault; 22] = [
     Fault::Refuse,
     Fault::Reset,
     Fault::Hang,
@@ -208,6 +208,10 @@ const PLAIN: [Fault; 18] = [
     Fault::DropBeforeCommit,
     Fault::CommitThenDrop,
     Fault::CommitThenReset,
+    Fault::CommitThenCut,
+    Fault::CommitThenGarbage,
+    Fault::TlsAlert,
+    Fault::HandshakeStops,
     Fault::CloseMidFrame,
     Fault::WrongSerial,
     Fault::EmptyFrame,
@@ -233,6 +237,10 @@ fn name(fault: &Fault) -> &'static str {
         Fault::DropBeforeCommit => "drop_before_commit",
         Fault::CommitThenDrop => "commit_then_drop",
         Fault::CommitThenReset => "commit_then_reset",
+        Fault::CommitThenCut => "commit_then_cut",
+        Fault::CommitThenGarbage => "commit_then_garbage",
+        Fault::TlsAlert => "tls_alert",
+        Fault::HandshakeStops => "handshake_stops",
         Fault::PartialCommit(_) => "partial_commit",
         Fault::AnswerLate(_) => "answer_late",
         Fault::CloseMidFrame => "close_mid_frame",

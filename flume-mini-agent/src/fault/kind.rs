@@ -15,6 +15,8 @@ use std::time::Duration;
 /// | `Refuse` | connection | no | the end of the stream at once |
 /// | `Reset` | connection or call | no | a reset (RST) |
 /// | `Hang` | connection or call | no | silence |
+/// | `TlsAlert` | connection | no | a fatal alert of TLS, the end of the stream |
+/// | `HandshakeStops` | connection | no | half of TLS's first answer, silence |
 /// | `OneByteSlices`, `SlowReader`, `Bandwidth` | connection or call | yes | a slow stream |
 /// | `HandshakeNone` | handshake | no | NONE, with the server's protocol |
 /// | `HandshakeClient` | handshake | yes | CLIENT, with the server's protocol |
@@ -22,6 +24,8 @@ use std::time::Duration;
 /// | `ChannelFull` | call | no | FAILED after the channel's keep-alive |
 /// | `DropBeforeCommit` | call | no | the end of the stream |
 /// | `CommitThenDrop`, `CommitThenReset` | call | yes | the end of the stream, a reset |
+/// | `CommitThenCut` | call | yes | the end of the stream, of which TLS is not told |
+/// | `CommitThenGarbage` | call | yes | bytes that mean nothing to TLS or zlib, the end of the stream |
 /// | `PartialCommit` | call | in some channels | FAILED |
 /// | `AnswerLate` | call | yes | the answer, late |
 /// | `CloseMidFrame` | call | yes | half of the answer, the end of the stream |
@@ -82,6 +86,17 @@ pub enum Fault {
     CommitThenDrop,
     /// As [`CommitThenDrop`](Self::CommitThenDrop), with a reset (RST).
     CommitThenReset,
+    /// As [`CommitThenDrop`](Self::CommitThenDrop), without TLS's `close_notify` before the end.
+    CommitThenCut,
+    /// The call's events are stored, then bytes 0xff come beneath compression and TLS, in place of an
+    /// answer, and the stream ends.
+    CommitThenGarbage,
+    /// The connection is answered with a fatal alert of TLS (`handshake_failure`) and closed, nothing
+    /// read, whether its source speaks TLS or not.
+    TlsAlert,
+    /// TLS's handshake stops: of the source's first answer in it half is sent, and nothing after that.
+    /// A source without TLS is silent.
+    HandshakeStops,
     /// The events are stored in the first so many of the source's required channels, and the
     /// answer is FAILED: sent again, they are twice in those.
     PartialCommit(usize),
@@ -117,7 +132,7 @@ pub enum Fault {
 
 impl Fault {
     /// The names of all kinds, as rules in JSON have them.
-    pub const NAMES: [&str; 25] = [
+    pub const NAMES: [&str; 29] = [
         "refuse",
         "reset",
         "hang",
@@ -133,6 +148,10 @@ impl Fault {
         "drop_before_commit",
         "commit_then_drop",
         "commit_then_reset",
+        "commit_then_cut",
+        "commit_then_garbage",
+        "tls_alert",
+        "handshake_stops",
         "partial_commit",
         "answer_late",
         "close_mid_frame",
@@ -154,6 +173,17 @@ impl Fault {
                 | Self::WrongSerial
                 | Self::EmptyFrame
                 | Self::HugeFrame
+        )
+    }
+
+    /// Whether the connection ends in place of the answer to what is stored.
+    pub(crate) fn takes_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::CommitThenDrop
+                | Self::CommitThenReset
+                | Self::CommitThenCut
+                | Self::CommitThenGarbage
         )
     }
 

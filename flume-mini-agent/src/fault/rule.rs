@@ -213,7 +213,7 @@ impl FaultRule {
     /// At which point the rule is looked at.
     pub(crate) fn point(&self) -> Point {
         match self.fault {
-            Fault::Refuse => Point::Accept,
+            Fault::Refuse | Fault::TlsAlert | Fault::HandshakeStops => Point::Accept,
             Fault::HandshakeNone | Fault::HandshakeClient => Point::Handshake,
             Fault::DiskFull | Fault::PowerLoss { .. } => Point::Write,
             Fault::FsyncError => Point::Sync,

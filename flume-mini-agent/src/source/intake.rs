@@ -159,9 +159,7 @@ impl Intake {
                 tokio::time::sleep(*late).await;
                 answer
             }
-            Some(fault @ (Fault::CommitThenDrop | Fault::CommitThenReset)) => {
-                Answer::End(End::of(fault))
-            }
+            Some(fault) if fault.takes_answer() => Answer::End(End::of(fault)),
             _ => answer,
         };
         Taken {

@@ -17,6 +17,14 @@ pub(crate) enum End {
     Reset,
     /// Not at all: what arrives is dropped until the peer closes.
     Silence,
+    /// FIN, and the layers say nothing.
+    Cut,
+    /// Bytes that no layer knows, then FIN.
+    Garbage,
+    /// An alert of TLS, then FIN.
+    Alert,
+    /// Half of what the layers have to say first, then silence.
+    HalfHandshake,
 }
 
 /// How fast bytes go. Without faults: as they come.
@@ -50,6 +58,10 @@ impl End {
             Fault::CloseMidFrame => Some(Self::Close),
             Fault::Reset | Fault::CommitThenReset => Some(Self::Reset),
             Fault::Hang => Some(Self::Silence),
+            Fault::CommitThenCut => Some(Self::Cut),
+            Fault::CommitThenGarbage => Some(Self::Garbage),
+            Fault::TlsAlert => Some(Self::Alert),
+            Fault::HandshakeStops => Some(Self::HalfHandshake),
             _ => None,
         }
     }
@@ -58,10 +70,21 @@ impl End {
         match self {
             Self::Close => stream.shutdown().await,
             Self::Reset => stream.socket().set_zero_linger(),
-            Self::Silence => {
-                let mut dropped = vec![0; 8 * 1024];
-                while stream.socket().read(&mut dropped).await? > 0 {}
-                Ok(())
+            Self::Silence => silence(stream).await,
+            Self::Cut => stream.socket().shutdown().await,
+            Self::Garbage => {
+                stream.socket().write_all(&[0xff; GARBAGE_BYTES]).await?;
+                stream.socket().shutdown().await
+            }
+            Self::Alert => {
+                stream.socket().write_all(&ALERT).await?;
+                stream.socket().shutdown().await?;
+                // With its bytes unread the peer would be reset, and not see the alert.
+                silence(stream).await
+            }
+            Self::HalfHandshake => {
+                stream.say_half().await?;
+                silence(stream).await
             }
         }
     }
@@ -114,6 +137,19 @@ impl Pace {
         }
         Ok(())
     }
+}
+
+/// More than any layer needs to see that they are none of its own.
+const GARBAGE_BYTES: usize = 64;
+
+/// A record of TLS 1.2 (RFC 5246, 7.2): fatal, `handshake_failure`.
+const ALERT: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 40];
+
+/// Drops what arrives until the peer closes.
+async fn silence(stream: &mut Stream) -> io::Result<()> {
+    let mut dropped = vec![0; 8 * 1024];
+    while stream.socket().read(&mut dropped).await? > 0 {}
+    Ok(())
 }
 
 /// Writes all of `bytes` to a peer that reads them in time.

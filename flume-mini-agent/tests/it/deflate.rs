@@ -120,8 +120,8 @@ fn what_swells_is_refused_by_the_frames_limit_and_not_kept() {
     let mut client = Deflated::connect(agent.addr(), 9);
     client.send(GREETING);
     client.expect(GREETING_OK);
-    // 100 MB of frames without a buffer, in 100 KB.
-    let sent = client.requests.write_all(&vec![0; 100_000_000]);
+    // 5 MB of frames without a buffer, in 5 KB.
+    let sent = client.requests.write_all(&vec![0; 5_000_000]);
     // The agent does not wait for the end of it.
     drop(sent.and_then(|()| client.requests.flush()));
     agent
@@ -143,7 +143,15 @@ fn faults_strike_what_is_in_the_stream() {
     client.expect("00000001 00000003 000000");
     client.expect_closed();
     assert_eq!(half.hits().len(), 1);
-    assert_eq!(bodies(&agent, 2), ["hi", "hi"]);
+    drop(half);
+    let _garbage = agent.fault(Fault::CommitThenGarbage.nth_request(1));
+    let mut client = Deflated::connect(agent.addr(), 6);
+    client.send(GREETING);
+    client.expect(GREETING_OK);
+    client.send(APPEND);
+    let damaged = client.answers.read(&mut [0; 64]).unwrap_err();
+    assert_eq!(damaged.kind(), ErrorKind::InvalidInput);
+    assert_eq!(bodies(&agent, 3), ["hi"; 3]);
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! Sources with TLS, against clients of the library rustls with certificates made here.
 
-use std::cell::RefCell;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flume_mini_agent::config::{
     AgentConfig, AvroSourceConfig, CollectSinkConfig, MemoryChannelConfig, SourceConfig,
@@ -16,7 +15,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned};
 
-use crate::support::{APPEND, Client, GREETING, GREETING_OK, LIMIT, batch, bodies, hex, status};
+use crate::support::{APPEND, GREETING, GREETING_OK, LIMIT, batch, bodies, hex, status};
 
 /// An authority and what it signs.
 struct Authority {
@@ -354,14 +353,62 @@ fn an_end_is_told_before_the_connection_is_closed_unless_it_is_reset() {
     assert_eq!(bodies(&agent, 2), ["hi", "hi"]);
 }
 
+/// What a client meets whose only connection is struck.
+fn struck(agent: &MiniAgent, config: &Arc<ClientConfig>, fault: Fault) -> io::Error {
+    let fault = agent.fault(fault);
+    let mut client = Encrypted::connect(agent.addr(), config);
+    let socket = &client.0.sock;
+    socket
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .unwrap();
+    let met = client.send(GREETING).and_then(|()| client.read(1));
+    assert_eq!(fault.hits().len(), 1);
+    met.unwrap_err()
+}
+
+#[test]
+fn a_handshake_is_answered_with_an_alert_or_stops_half_way_if_that_is_the_fault() {
+    let authority = Authority::new();
+    let agent = start(MiniAgent::builder().tls(authority.sign("localhost").pem));
+    let config = authority.client(None);
+    let alert = struck(&agent, &config, Fault::TlsAlert).to_string();
+    assert!(alert.contains("HandshakeFailure"), "{alert}");
+    let stopped = struck(&agent, &config, Fault::HandshakeStops);
+    let kinds = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
+    assert!(kinds.contains(&stopped.kind()), "{stopped}");
+    Encrypted::connect(agent.addr(), &config).append();
+}
+
+#[test]
+fn what_is_stored_can_be_answered_with_an_untold_end_or_with_garbage() {
+    let authority = Authority::new();
+    let agent = start(MiniAgent::builder().tls(authority.sign("localhost").pem));
+    let config = authority.client(None);
+    let ends = [Fault::CommitThenCut, Fault::CommitThenGarbage].map(|fault| {
+        let _fault = agent.fault(fault.nth_request(1));
+        let mut client = Encrypted::connect(agent.addr(), &config);
+        client.send(GREETING).unwrap();
+        client.expect(GREETING_OK);
+        client.send(APPEND).unwrap();
+        client.read(1).unwrap_err().kind()
+    });
+    // The library tells an end without close_notify from one with it.
+    assert_eq!(ends, [ErrorKind::UnexpectedEof, ErrorKind::InvalidData]);
+    assert_eq!(bodies(&agent, 2), ["hi", "hi"]);
+}
+
 #[cfg(feature = "compression")]
 mod nesting {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
     use flate2::Compression;
     use flate2::read::ZlibDecoder;
     use flate2::write::ZlibEncoder;
     use flume_mini_agent::config::Nesting;
 
     use super::*;
+    use crate::support::Client;
 
     /// Both directions of a stream.
     struct Shared<T>(Rc<RefCell<T>>);

@@ -185,7 +185,7 @@ impl Call {
         };
         self.count_outcome(kind, events, &reply);
         let told = match fault {
-            Some(Fault::CommitThenDrop | Fault::CommitThenReset) => None,
+            Some(fault) if fault.takes_answer() => None,
             _ => Some(reply),
         };
         Work {
