@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use flume_client::Reliability;
 use flume_client::delivery::{
     Answer, Backoff, CallId, Core, Ending, Input, Output, Rank, Selection, Settings,
 };
@@ -22,7 +23,7 @@ use flume_client::wire::avro::frame::{FrameDecoder, FrameLimits};
 use flume_client::wire::avro::handshake::{HandshakeRequest, HandshakeResponse};
 use flume_client::wire::avro::rpc::{Call, Reply};
 use flume_client::wire::avro::session::Session;
-use flume_client::wire::http::answer::{Answer, RETRY_AFTER_MAX};
+use flume_client::wire::http::answer::{Answer as HttpAnswer, RETRY_AFTER_MAX};
 use flume_client::wire::http::json::{is_text, put_batch};
 use flume_client::wire::thrift::Protocol;
 use flume_client::wire::thrift::call::{Call as ThriftCall, put_append_batch};
@@ -342,7 +343,9 @@ pub fn http_answer(bytes: &[u8]) {
     let (status, unix_s) = (u16::from_be_bytes(*status), u64::from_be_bytes(*unix_s));
     let text = String::from_utf8_lossy(text);
     for status in [status, 503] {
-        if let Answer::Refused { after: Some(after) } = Answer::of(status, Some(&text), unix_s) {
+        if let HttpAnswer::Refused { after: Some(after) } =
+            HttpAnswer::of(status, Some(&text), unix_s)
+        {
             assert!(!after.is_zero() && after <= RETRY_AFTER_MAX);
         }
     }
@@ -516,6 +519,43 @@ fn core_settings() -> Settings {
     }
 }
 
+/// What the core is told by two bytes.
+fn input(
+    kind: u8,
+    value: u8,
+    level: Reliability,
+    ends: &[u32],
+    (near_epoch, near_call): (u64, CallId),
+) -> Input<'_> {
+    match kind % 9 {
+        0 | 1 => Input::Append { level, ends },
+        2 => Input::Connected { epoch: near_epoch },
+        3 => Input::Opened { epoch: near_epoch },
+        4 | 5 => Input::Replied {
+            epoch: near_epoch,
+            call: near_call,
+            answer: answer(kind % 9 == 4, value),
+        },
+        6 if value % 5 == 0 => Input::Failed {
+            epoch: near_epoch,
+            call: near_call,
+            is_sent: value % 2 == 0,
+        },
+        6 => Input::Closed {
+            epoch: near_epoch,
+            unsent_from: Some(near_call),
+            ending: ending(value),
+        },
+        7 if value % 2 == 0 => Input::Flush,
+        7 => Input::Await {
+            level,
+            upto: Seq::new(u64::from(value)),
+        },
+        8 if value == 0 => Input::Woke,
+        _ => Input::Tick,
+    }
+}
+
 /// The delivery core keeps its books and never panics, whatever order things are told in.
 pub fn core(bytes: &[u8]) {
     let mut core = Core::new(core_settings(), 1);
@@ -538,34 +578,8 @@ pub fn core(bytes: &[u8]) {
         let near_call = CallId::new(call.number() - i32::from(value & 2));
         let level = LEVELS.into_iter().cycle().nth(usize::from(kind >> 4));
         let level = level.unwrap_or_default();
-        let input = match kind % 9 {
-            0 | 1 => Input::Append { level, ends: &ends },
-            2 => Input::Connected { epoch: near_epoch },
-            3 => Input::Opened { epoch: near_epoch },
-            4 | 5 => Input::Replied {
-                epoch: near_epoch,
-                call: near_call,
-                answer: answer(kind % 9 == 4, value),
-            },
-            6 if value % 5 == 0 => Input::Failed {
-                epoch: near_epoch,
-                call: near_call,
-                is_sent: value % 2 == 0,
-            },
-            6 => Input::Closed {
-                epoch: near_epoch,
-                unsent_from: Some(near_call),
-                ending: ending(value),
-            },
-            7 if value % 2 == 0 => Input::Flush,
-            7 => Input::Await {
-                level,
-                upto: Seq::new(u64::from(value)),
-            },
-            8 if value == 0 => Input::Woke,
-            _ => Input::Tick,
-        };
-        core.step(now, input);
+        let near = (near_epoch, near_call);
+        core.step(now, input(kind, value, level, &ends, near));
         while let Some(output) = core.next_output() {
             match output {
                 Output::Connect { epoch: new, .. } => epoch = new,

@@ -145,9 +145,9 @@ mod tests {
     /// What compresses, and what does not.
     fn text() -> Vec<u8> {
         let mut random = fastrand::Rng::with_seed(1);
-        let noise = std::iter::repeat_with(|| random.u8(..)).take(100_000);
+        let noise = std::iter::repeat_with(|| random.u8(..)).take(8_000);
         b"a line of a log\n"
-            .repeat(10_000)
+            .repeat(500)
             .into_iter()
             .chain(noise)
             .collect()
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn all_that_was_taken_can_be_read_after_a_flush_however_it_is_cut() {
         for level in [0, 1, 6, 9] {
-            for (given, read) in [(usize::MAX, 1), (7_000, 4096), (100_000, 70_000)] {
+            for (given, read) in [(usize::MAX, 1), (700, 4096), (10_000, 7_000)] {
                 let (mut ours, mut theirs) = (Deflate::new(level), Deflate::new(6));
                 for part in text().chunks(given.min(text().len())).take(30) {
                     let mut coded = Vec::new();
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn a_stream_that_swells_is_read_in_pieces() {
         let mut bomb = flate2::write::ZlibEncoder::new(Vec::new(), Compression::best());
-        bomb.write_all(&vec![0; 10_000_000]).unwrap();
+        bomb.write_all(&vec![0; 1_000_000]).unwrap();
         bomb.flush().unwrap();
         let mut ours = Deflate::new(6);
         let mut plain = Vec::new();
