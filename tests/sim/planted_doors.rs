@@ -154,10 +154,8 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "end of a connection shortens its agent's rest",
         "agent.rs",
-        "delay(self.failures, random);
-        self.rest_until = self.rest_until.max(until);",
-        "delay(self.failures, random);
-        self.rest_until = until;",
+        "self.rest_until = until.max(self.left_alone_until);",
+        "self.rest_until = until;",
     ),
     // Doubts.
     bug(

@@ -98,6 +98,8 @@ pub(super) struct Agent {
     pub(super) links: Vec<Link>,
     /// Not used before this time: it failed.
     pub(super) rest_until: Time,
+    /// It asked to be left alone until then, or is blocked: no failure in between ends that.
+    left_alone_until: Time,
     /// Failures since the last acknowledgement.
     failures: u32,
     /// Attempts in a row that met something foreign.
@@ -128,6 +130,7 @@ impl Agent {
             credit: 0,
             links: Vec::new(),
             rest_until: Time::ZERO,
+            left_alone_until: Time::ZERO,
             failures: 0,
             foreign: 0,
             last_failure: None,
@@ -357,8 +360,7 @@ impl Agent {
     fn block(&mut self, now: Time, random: &mut fastrand::Rng) {
         if let Some(doublings) = self.foreign.checked_sub(2) {
             let rest = BLOCKED_MIN * 2_u32.pow(doublings.min(4));
-            let until = now + about(rest.min(BLOCKED_MAX), random);
-            self.rest_until = self.rest_until.max(until);
+            self.leave_alone(now + about(rest.min(BLOCKED_MAX), random));
         }
     }
 
@@ -399,21 +401,26 @@ impl Agent {
             // Never earlier than it asks for.
             let after = after.min(Answer::REST_MAX);
             let spread = after.mul_f64(random.f64() / 5.0);
-            self.rest_until = self.rest_until.max(now + after + spread);
+            self.leave_alone(now + after + spread);
         }
     }
 
     /// What was known of its rests is out of date.
     pub(super) fn on_woke(&mut self, now: Time) {
         self.rest_until = self.rest_until.min(now);
+        self.left_alone_until = self.left_alone_until.min(now);
         self.further.rest_until = self.further.rest_until.min(now);
     }
 
     fn rest(&mut self, now: Time, backoff: &Backoff, random: &mut fastrand::Rng) {
         self.failures = self.failures.saturating_add(1);
         self.last_failure = Some(now);
-        // It may rest for longer already, as it asked for that or is blocked.
         let until = now + backoff.delay(self.failures, random);
+        self.rest_until = until.max(self.left_alone_until);
+    }
+
+    fn leave_alone(&mut self, until: Time) {
+        self.left_alone_until = self.left_alone_until.max(until);
         self.rest_until = self.rest_until.max(until);
     }
 
