@@ -107,9 +107,10 @@ fn server_config(settings: &TlsConfig) -> Result<Arc<ServerConfig>, TlsProblem> 
     };
     let (chain, key) = identity(&settings.keystore)?;
     let config = builder.with_single_cert(chain, key);
-    Ok(Arc::new(
-        config.map_err(|error| key_store(error.to_string()))?,
-    ))
+    let mut config = config.map_err(|error| key_store(error.to_string()))?;
+    // No session is resumed, as connections live long; so there is nothing to give out for that.
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
 }
 
 /// The cipher suites that are asked for. Java's names of those of TLS 1.3 are without the version.
