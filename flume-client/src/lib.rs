@@ -38,7 +38,7 @@
 //!
 //! | feature | adds | costs |
 //! |---|---|---|
-//! | `compression` | agents at `avro+deflate://`, sources with `compression-type = deflate` | the crate `flate2` and three more |
+//! | `compression` | agents at `avro+deflate://`, sources with `compression-type = deflate` | `flate2` with `zlib-rs`, 2 crates |
 //! | `avro-body` | events whose body is a value of yours in Avro, by your schema | the crates `apache-avro` and `serde`, 46 in all |
 //! | `test` | the module `test`: a client that keeps its events in memory, for tests of services | nothing: name it among the `dev-dependencies` |
 //! | `metrics` | the module `metrics`: what a client counts, for the crate `metrics` | that crate and two more; nothing while events are delivered |
