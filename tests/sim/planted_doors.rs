@@ -215,6 +215,12 @@ pub(crate) const BUGS: &[Bug] = &[
         self.untried",
     ),
     bug(
+        "dialect that is met with silence tried for ever",
+        "core.rs",
+        "                agent.on_silent();",
+        "                agent.is_idle();",
+    ),
+    bug(
         "dialects tried from the middle",
         "agent.rs",
         "        self.foreign = 0;

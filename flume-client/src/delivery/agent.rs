@@ -298,6 +298,12 @@ impl Agent {
         Some(link)
     }
 
+    /// It did not answer a greeting. It hangs, or it waits for the rest of what it takes for another
+    /// dialect: after its rest the next one is tried.
+    pub(super) fn on_silent(&mut self) {
+        self.takes_next_dialect();
+    }
+
     /// A call failed: its connection is used for no more. That is as if it had ended. `false`: it was
     /// not to be used any more before.
     pub(super) fn on_call_failed(

@@ -306,6 +306,11 @@ impl Core {
                 State::Greeting { .. } => Disconnect::HandshakeTimeout,
                 State::Open | State::Draining => Disconnect::RequestTimeout,
             };
+            if let (State::Greeting { .. }, Some((_, agent))) =
+                (state, agent_of(&mut self.agents, epoch))
+            {
+                agent.on_silent();
+            }
             self.break_link(broken(epoch), Some(cause), None);
         }
     }

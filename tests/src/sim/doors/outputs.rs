@@ -103,8 +103,13 @@ impl World {
                 }
             }
             Disconnect::Woke => Ok(()),
+            Disconnect::HandshakeTimeout => {
+                watch.on_misspoken();
+                let must = is_last && connection.stage != Stage::Draining;
+                watch.on_failed(self.now, must);
+                Ok(())
+            }
             Disconnect::ConnectTimeout
-            | Disconnect::HandshakeTimeout
             | Disconnect::RequestTimeout
             | Disconnect::UnknownCall(_) => {
                 let must = is_last && connection.stage != Stage::Draining;

@@ -305,3 +305,29 @@ fn the_dialects_are_tried_in_turn_without_a_rest_and_the_one_that_worked_is_reme
     talk.wait();
     assert_eq!(talk.dialects[6..], [2]);
 }
+
+#[test]
+fn after_a_silence_the_next_dialect_is_tried_when_the_agent_has_rested() {
+    let mut core = Talk::with(1, 2).core;
+    let mut now = Time::ZERO;
+    let (level, ends) = (LEVEL, &[10][..]);
+    core.step(now, Input::Append { level, ends });
+    let mut dialects = Vec::new();
+    while dialects.len() < 4 {
+        match core.next_output() {
+            Some(Output::Connect { epoch, dialect, .. }) => {
+                dialects.push((dialect, now));
+                core.step(now, Input::Connected { epoch });
+            }
+            Some(_) => {}
+            None => {
+                now = core.deadline().expect("it is tried again");
+                core.step(now, Input::Tick);
+            }
+        }
+    }
+    let spoken = dialects.iter().map(|(dialect, _)| *dialect);
+    assert_eq!(spoken.collect::<Vec<_>>(), [0, 1, 0, 1]);
+    let between = dialects.windows(2).map(|pair| pair[1].1 - pair[0].1);
+    assert!(between.into_iter().all(|it| it > Duration::from_secs(5)));
+}
