@@ -31,6 +31,9 @@ pub struct Batch {
     pub half_bytes: u32,
 }
 
+// Tens of thousands of them may wait, with one event each.
+const _: () = assert!(size_of::<Batch>() <= 48);
+
 impl Batch {
     /// The numbers of its events.
     #[must_use]

@@ -15,14 +15,14 @@ pub type Time = Duration;
 /// those that the client was built with. Nobody but `select` may rely on that for which agent comes
 /// before which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AgentId(u32);
+pub struct AgentId(u8);
 
 impl AgentId {
     /// The agent that was given at this place.
     #[must_use]
     pub const fn new(index: usize) -> Self {
-        // There are no more than a configuration names, and each batch that waits holds one of these.
-        Self(index as u32)
+        // There are no more than a set of them can hold, and each batch that waits holds one of these.
+        Self(index as u8)
     }
 
     /// Where it stands in a list of all agents that there ever were.
@@ -34,11 +34,11 @@ impl AgentId {
 
 /// Some of the agents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AgentSet(u64);
+pub struct AgentSet(u32);
 
 impl AgentSet {
     /// As many as there can be: a batch that waits holds a set of them.
-    pub const AGENTS_MAX: usize = 64;
+    pub const AGENTS_MAX: usize = 32;
 
     /// Whether this one is among them.
     #[must_use]
@@ -58,8 +58,8 @@ impl AgentSet {
         Self(self.0 | Self::bit(agent))
     }
 
-    const fn bit(agent: AgentId) -> u64 {
-        1 << (agent.0 % Self::AGENTS_MAX as u32)
+    const fn bit(agent: AgentId) -> u32 {
+        1 << (agent.0 % Self::AGENTS_MAX as u8)
     }
 }
 

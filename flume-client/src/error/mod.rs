@@ -551,6 +551,9 @@ fn failure(thread: Option<ClientThread>) -> String {
         .unwrap_or_default()
 }
 
+#[cfg(feature = "compression")]
+debug_is_the_message!(crate::wire::deflate::DeflateError);
+
 debug_is_the_message!(
     BuildError,
     AppendError,

@@ -11,7 +11,7 @@ pub const DECODED_BYTES_MAX: usize = 16 * 1024;
 const ROOM_BYTES: usize = 4 * 1024;
 
 /// Why what came is no such stream. The connection must be closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeflateError {
     /// The bytes are no zlib stream, or a damaged one.
