@@ -536,17 +536,17 @@ fn input(
             call: near_call,
             answer: answer(kind % 9 == 4, value),
         },
-        6 if value % 5 == 0 => Input::Failed {
+        6 if value.is_multiple_of(5) => Input::Failed {
             epoch: near_epoch,
             call: near_call,
-            is_sent: value % 2 == 0,
+            is_sent: value.is_multiple_of(2),
         },
         6 => Input::Closed {
             epoch: near_epoch,
             unsent_from: Some(near_call),
             ending: ending(value),
         },
-        7 if value % 2 == 0 => Input::Flush,
+        7 if value.is_multiple_of(2) => Input::Flush,
         7 => Input::Await {
             level,
             upto: Seq::new(u64::from(value)),
