@@ -1,11 +1,15 @@
 //! Whom to trust and who to be at agents with TLS.
 
+#[cfg(feature = "tls")]
 use std::path::PathBuf;
 
 use clap::Args;
-use flume_client::{AgentError, AgentUrl, ClientBuilder, TlsOptions};
+#[cfg(feature = "tls")]
+use flume_client::TlsOptions;
+use flume_client::{AgentError, AgentUrl, ClientBuilder};
 
 /// The arguments about TLS.
+#[cfg(feature = "tls")]
 #[derive(Debug, Args)]
 #[command(next_help_heading = "TLS, for agents at avro+tls:// and thrift+tls://")]
 pub(crate) struct TlsArgs {
@@ -30,6 +34,7 @@ pub(crate) struct TlsArgs {
     insecure_trust_any_certificate: bool,
 }
 
+#[cfg(feature = "tls")]
 impl TlsArgs {
     /// Gives a client of these agents what was given, if something was.
     pub(crate) fn apply(&self, builder: ClientBuilder, agents: &[AgentUrl]) -> ClientBuilder {
@@ -59,6 +64,24 @@ impl TlsArgs {
 }
 
 /// Whether certificates or the like are the reason, so that a person has to mend something.
+#[cfg(feature = "tls")]
 pub(crate) fn is_untrusted(error: &AgentError) -> bool {
     matches!(error, AgentError::Tls(error) if error.is_lasting())
+}
+
+/// There are none in a build without TLS.
+#[cfg(not(feature = "tls"))]
+#[derive(Debug, Args)]
+pub(crate) struct TlsArgs {}
+
+#[cfg(not(feature = "tls"))]
+impl TlsArgs {
+    pub(crate) fn apply(&self, builder: ClientBuilder, _: &[AgentUrl]) -> ClientBuilder {
+        builder
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+pub(crate) fn is_untrusted(_: &AgentError) -> bool {
+    false
 }
