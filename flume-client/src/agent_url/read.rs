@@ -20,16 +20,6 @@ const COMPILED: &[Feature] = &[
     Feature::Tls,
 ];
 
-/// What the transport speaks.
-const SPOKEN: [&str; 6] = [
-    "avro",
-    "avro+deflate",
-    "avro+tls",
-    "avro+tls+deflate",
-    "thrift",
-    "thrift+tls",
-];
-
 impl FromStr for AgentUrl {
     type Err = AgentUrlError;
 
@@ -56,7 +46,7 @@ impl AgentUrl {
 fn not_yet(text: &str) -> Result<(), Problem> {
     let name = text.split_once("://").map_or("", |(scheme, _)| scheme);
     let first = name.split('+').next();
-    if SPOKEN.contains(&name) || door_of(first.unwrap_or_default()).is_none() {
+    if door_of(first.unwrap_or_default()) != Some(Door::Http) {
         return Ok(());
     }
     Err(Problem::NotYet {
