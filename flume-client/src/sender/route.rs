@@ -285,7 +285,6 @@ impl<N: Network> Route<N> {
             Verdict::Committed => return Answer::Committed,
             Verdict::Refused(error) => (Answer::REFUSED, error),
             Verdict::Unacceptable(error) => {
-                reached!("a batch is unacceptable");
                 let half_bytes = batch.map_or(0, |batch| self.half_bytes(&batch));
                 (Answer::Unacceptable { half_bytes }, error)
             }
@@ -324,9 +323,7 @@ impl<N: Network> Route<N> {
         if attempt.is_open && attempt.unanswered.is_empty() {
             reached!("an idle connection ends");
             news.quiet_ends.push((agent, error));
-        } else if ending == Ending::Misspoken && has_other_dialect {
-            reached!("another dialect is tried");
-        } else {
+        } else if ending != Ending::Misspoken || !has_other_dialect {
             reached!("a connection ends with calls under way");
             news.errors.push((agent, error));
         }
