@@ -12,6 +12,9 @@
 //! failed sync nobody knows what of it is on the disk, and a later sync would not tell. The events
 //! are still in memory and go to a fresh segment, under the same numbers. While that fails too,
 //! they stay in memory, and each flush tries again.
+//!
+//! It is one file, since each step begins with what the one before left of the segment: what can be said
+//! of a file by itself is in `segments`, `pending` and `cursor`.
 
 use std::io;
 use std::sync::Arc;
