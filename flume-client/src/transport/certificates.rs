@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::config::{Config, TlsConfig};
-use crate::queue::BlockingThread;
+use crate::queue::{BlockingThread, wakeup};
 use crate::tls::{TlsSettings, TlsSettingsError};
 
 /// The longest that a connection waits for the files.
@@ -80,10 +80,10 @@ impl Shared {
         let told = error.to_string();
         let is_news = self.lock().problem.replace(told.clone()) != Some(told);
         if is_news {
-            log::warn!(
-                target: TARGET,
-                "the certificates that were there before are used on: {error}"
-            );
+            let told =
+                || log::warn!(target: TARGET, "the certificates of before stay in use: {error}");
+            // A logger is foreign code: it may panic, and the thread is needed on.
+            wakeup::call(told);
         }
     }
 }
@@ -94,15 +94,18 @@ fn look(shared: &Weak<Shared>) {
         return;
     };
     let current = shared.lock().current.clone();
-    match shared.config.look_again(&current) {
+    let looked = shared.config.look_again(&current);
+    let mut state = shared.lock();
+    // Before anything is told: whoever is told may block, and the next connection looks again.
+    state.is_looking = false;
+    match looked {
         Ok(renewed) => {
-            let mut state = shared.lock();
             state.problem = None;
-            if let Some(renewed) = renewed {
-                state.current = renewed;
-            }
+            state.current = renewed.unwrap_or(current);
         }
-        Err(error) => shared.keep(&error),
+        Err(error) => {
+            drop(state);
+            shared.keep(&error);
+        }
     }
-    shared.lock().is_looking = false;
 }
