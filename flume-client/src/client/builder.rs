@@ -379,11 +379,11 @@ impl ClientBuilder {
         self
     }
 
-    /// Checks the settings and starts the client's threads: four at the most, and `flume-changes`
-    /// for as long as it has something to say. No other is started later, but a second `flume-spool`
-    /// with the first [handle](Client::at) for the other level that has a spool, so a system that is
-    /// short of threads then holds up nothing that delivers. Each sleeps while it has nothing to do, and
-    /// ends with the client.
+    /// Checks the settings and starts the client's threads: four at the most, two more for TLS and
+    /// HTTP, and `flume-changes` for as long as it has something to say. No other is started later, but a
+    /// second `flume-spool` with the first [handle](Client::at) for the other level that has a spool, so a
+    /// system that is short of threads then holds up nothing that delivers. Each sleeps while it has nothing
+    /// to do, and ends with the client.
     ///
     /// | thread | does | is there |
     /// |---|---|---|
@@ -391,6 +391,8 @@ impl ClientBuilder {
     /// | `flume-spool` | writes the spool | with a spool |
     /// | `flume-read` | reads from it what does not fit into memory | with a spool |
     /// | `flume-dns` | looks up agents' names, which may take as long as the system's resolver likes | one for each agent that is given by name, three at the most; with a spool, one for all of them |
+    /// | `flume-tls` | reads the files of TLS | if an agent has TLS |
+    /// | `flume-http` | reads files and calls callbacks for headers of requests | if [`http`](Self::http) has such |
     /// | `flume-changes` | calls the logger and [`on_change`](Self::on_change), which may block | only while there is something to say; if it cannot be started, that is said later |
     ///
     /// Needs no runtime, and connects with the first event, of this run or an earlier one.

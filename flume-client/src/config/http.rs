@@ -14,8 +14,7 @@ use reqwest::header::{
 };
 
 use crate::agent_url::{AgentUrl, Door};
-use crate::debug::debug_is_the_message;
-use crate::error::BuildError;
+use crate::error::{BuildError, HttpOptionsError};
 
 /// What requests to agents at `http://` and `https://` carry beside events, for
 /// [`ClientBuilder::http`](crate::ClientBuilder::http): credentials for what stands before Flume's HTTP
@@ -235,60 +234,6 @@ impl Header {
         Ok(value)
     }
 }
-
-/// What requests need beside events cannot be used.
-#[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum HttpOptionsError {
-    /// A header cannot have this name.
-    #[error("{name:?} is no name of an HTTP header: it is made of letters, digits and -")]
-    Name {
-        /// The name given.
-        name: String,
-    },
-    /// A header that the client writes itself.
-    #[error("the HTTP header {name} is the client's own: leave it out")]
-    Own {
-        /// The name given.
-        name: String,
-    },
-    /// A value could not be read.
-    #[error("the value of the HTTP header {name} cannot be read {origin}: {error}")]
-    Unread {
-        /// The header.
-        name: String,
-        /// Where its value comes from.
-        origin: String,
-        /// What went wrong.
-        error: String,
-    },
-    /// A value was read, and is none.
-    #[error("the HTTP header {name} cannot have the value that was read {origin}: {fault}")]
-    Value {
-        /// The header.
-        name: String,
-        /// Where its value comes from.
-        origin: String,
-        /// What is wrong with it.
-        fault: &'static str,
-    },
-    /// The values were not there in time.
-    #[error("the values of HTTP headers were not read in time: a callback or a disk blocks")]
-    Blocked,
-    /// A callback panicked.
-    #[error("the callback for the value of an HTTP header panicked")]
-    Panicked,
-    /// An agent's address is none for HTTP.
-    #[error("requests cannot be sent to {agent}: {error}; write its host in another form")]
-    Address {
-        /// The agent.
-        agent: AgentUrl,
-        /// What is wrong with it.
-        error: String,
-    },
-}
-
-debug_is_the_message!(HttpOptionsError);
 
 /// Where an agent's requests go.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ pub use common_headers::host_name;
 #[cfg(feature = "http")]
 pub(crate) use http::{HttpConfig, HttpTarget, http_for};
 #[cfg(feature = "http")]
-pub use http::{HttpOptions, HttpOptionsError, Secret};
+pub use http::{HttpOptions, Secret};
 pub(crate) use sizes::Sizes;
 pub(crate) use spool::SpoolConfig;
 pub use spool::SyncMode;

@@ -5,9 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::agent_url::{AgentUrl, Door, Scheme};
 #[cfg(feature = "http")]
-use crate::config::HttpOptionsError;
+use super::http::{HttpOptionsError, HttpRefusal};
+use super::peer_text::PeerText;
+use crate::agent_url::{AgentUrl, Door, Scheme};
 use crate::delivery::Ending;
 #[cfg(feature = "tls")]
 use crate::tls::TlsError;
@@ -178,136 +179,6 @@ impl AgentError {
     }
 }
 
-/// An agent that speaks HTTP, or what stands before it, answered with another status than 200.
-#[cfg(feature = "http")]
-#[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the agent answered HTTP {status}{}: {hint}", said_by(.said.as_ref()))]
-#[non_exhaustive]
-pub struct HttpRefusal {
-    /// The status.
-    pub status: u16,
-    /// What the page that came with it is called, if there was one.
-    pub said: Option<PeerText>,
-    hint: String,
-}
-
-#[cfg(feature = "http")]
-crate::debug::debug_is_the_message!(HttpRefusal);
-
-#[cfg(feature = "http")]
-impl HttpRefusal {
-    /// `location`: where it says that the source is.
-    pub(crate) fn new(status: u16, said: Option<PeerText>, location: Option<&str>) -> Self {
-        let hint = match (status, location) {
-            (300..400, Some(location)) => format!(
-                "it wants the events to go to {}, where nobody told this client to send them; give that \
-                 as the agent's address if it is right",
-                PeerText::from(location)
-            ),
-            _ => hint(status).to_owned(),
-        };
-        Self { status, said, hint }
-    }
-
-    /// Whether it lasts until a person changes something, of an agent that was asked to take nothing.
-    pub(crate) fn is_lasting(&self) -> bool {
-        use http::answer::Answer;
-        match Answer::of(self.status, None, 0) {
-            Answer::Committed | Answer::Refused { .. } => false,
-            Answer::Unacceptable | Answer::Blocked => true,
-        }
-    }
-
-    /// Whether the agent wants other credentials than it got.
-    #[must_use]
-    pub fn is_about_credentials(&self) -> bool {
-        matches!(self.status, 401 | 403 | 407)
-    }
-}
-
-#[cfg(feature = "http")]
-fn said_by(said: Option<&PeerText>) -> String {
-    said.map_or_else(String::new, |said| format!(" ({said})"))
-}
-
-/// What an HTTP status means of a source, and what to do.
-#[cfg(feature = "http")]
-fn hint(status: u16) -> &'static str {
-    match status {
-        503 => {
-            "its channel is full, or takes no batch of that size (transactionCapacity, 100 by default); its \
-             log tells which"
-        }
-        500 => {
-            "an interceptor or its handler failed, or its channel did, or it cannot make anything of an \
-             event; its log tells which"
-        }
-        408 | 429 | 500..600 => "it, or what stands before it, cannot take events now",
-        400 | 415 | 422 => {
-            "its handler does not take this JSON; Flume's default one, JSONHandler, does"
-        }
-        413 => "the request is too large for what stands before it: lower batch_bytes",
-        401 | 407 => {
-            "it wants other credentials: give a token or a header by http(HttpOptions), or new ones"
-        }
-        403 => {
-            "it does not let this client in: check its credentials, and whether the path is right"
-        }
-        404 | 405 => "there is no HTTP source at this path: check the address",
-        300..400 => "it is elsewhere, and does not say where: check the address",
-        _ => "no HTTP source of Flume answers so: check the address",
-    }
-}
-
-/// Text that came from a peer, made fit for logs and terminals: at most [`PeerText::BYTES_MAX`]
-/// bytes of it, control characters and others that cannot be seen escaped as in Rust.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PeerText(String);
-
-impl PeerText {
-    /// Most bytes that are kept, escapes included. More says nothing new: the text of a Java
-    /// exception begins with its class.
-    pub const BYTES_MAX: usize = 1024;
-
-    /// The text as it is shown.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for PeerText {
-    fn from(text: &str) -> Self {
-        let mut shown = String::new();
-        for (at, letter) in text.char_indices() {
-            let before = shown.len();
-            match letter {
-                // They cannot hide or move anything, and are common in messages.
-                '"' | '\'' => shown.push(letter),
-                letter => shown.extend(letter.escape_debug()),
-            }
-            if shown.len() > Self::BYTES_MAX {
-                shown.truncate(before);
-                shown += &format!("... ({} more bytes)", text.len() - at);
-                break;
-            }
-        }
-        Self(shown)
-    }
-}
-
-impl fmt::Display for PeerText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for PeerText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 /// The message, since that is what `main` and `unwrap` print.
 impl fmt::Debug for AgentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -397,36 +268,5 @@ mod tests {
         let two = AgentError::Connect(vec![refused(), refused()]);
         let expected = format!("{expected}; 127.0.0.1:1: connection refused");
         assert_eq!(two.to_string(), expected);
-    }
-
-    #[test]
-    fn what_a_peer_says_cannot_move_a_cursor_or_begin_a_line() {
-        for (said, shown) in [
-            ("java.io.IOException: \"no\"", "java.io.IOException: \"no\""),
-            ("a\u{1b}[31mb\r\nc\0", r"a\u{1b}[31mb\r\nc\0"),
-            // The control sequence introducer of eight bits, and the override of directions.
-            ("\u{9b}2J\u{202e}x\u{200b}", r"\u{9b}2J\u{202e}x\u{200b}"),
-            ("\\u{1b}", r"\\u{1b}"),
-            ("größer", "größer"),
-        ] {
-            assert_eq!(PeerText::from(said).as_str(), shown);
-        }
-    }
-
-    #[test]
-    fn what_a_peer_says_is_cut_at_a_kibibyte_and_says_how_much_more_there_was() {
-        let text = PeerText::from("ä".repeat(30_000).as_str());
-        let rest = 60_000 - PeerText::BYTES_MAX;
-        assert_eq!(
-            text.as_str(),
-            "ä".repeat(512) + &format!("... ({rest} more bytes)")
-        );
-        // Escapes count as what they take.
-        let text = PeerText::from("\u{1b}".repeat(60_000).as_str());
-        assert!(text.as_str().len() <= PeerText::BYTES_MAX + 30, "{text}");
-        assert_eq!(
-            PeerText::from("x".repeat(1024).as_str()).as_str().len(),
-            1024
-        );
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustls::{ClientConfig, Error, RootCertStore};
 
 use super::error::{Kind, TlsError};
+use super::layer::server_name_of;
 use super::settings::TlsSettings;
 use super::witness::Witness;
 
@@ -24,7 +25,8 @@ impl LentTls {
     ///
     /// The host is no name that a certificate can have.
     pub(crate) fn of(settings: &Arc<TlsSettings>, host: &str) -> Result<Self, TlsError> {
-        Ok(Self(Arc::new(Witness::of(settings, host)?)))
+        let name = server_name_of(host)?;
+        Ok(Self(Arc::new(Witness::of(settings, host, name))))
     }
 
     /// What the library is to use.

@@ -15,8 +15,6 @@ use rustls::{
     SignatureScheme,
 };
 
-use super::error::{Kind, TlsError};
-use super::layer::server_name;
 use super::settings::TlsSettings;
 
 /// Most certificates in a chain. Java takes ten by default.
@@ -39,15 +37,14 @@ pub(super) struct Witness {
 pub(super) struct LongChain(pub(super) usize);
 
 impl Witness {
-    pub(super) fn of(settings: &Arc<TlsSettings>, host: &str) -> Result<Self, TlsError> {
-        let name = server_name(host);
-        Ok(Self {
+    pub(super) fn of(settings: &Arc<TlsSettings>, host: &str, name: ServerName<'static>) -> Self {
+        Self {
             settings: Arc::clone(settings),
-            name: name.ok_or_else(|| TlsError::from(Kind::NoName(host.to_owned())))?,
+            name,
             host: host.to_owned(),
             presented: OnceLock::new(),
             asked: OnceLock::new(),
-        })
+        }
     }
 
     /// The settings of one connection, which ask the witness.
@@ -68,11 +65,6 @@ impl Witness {
     /// Whom the certificate has to be for.
     pub(super) fn host(&self) -> &str {
         &self.host
-    }
-
-    /// Likewise.
-    pub(super) fn name(&self) -> &ServerName<'static> {
-        &self.name
     }
 
     /// The agent's certificates, its own first; none before they came.

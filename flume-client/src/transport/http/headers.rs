@@ -12,8 +12,9 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use tokio::time::timeout;
 
-use crate::config::{Config, HttpConfig, HttpOptionsError};
+use crate::config::{Config, HttpConfig};
 use crate::delivery::AgentSet;
+use crate::error::HttpOptionsError;
 use crate::queue::{BlockingThread, Waited, wakeup};
 
 /// The longest that a connection waits for them.

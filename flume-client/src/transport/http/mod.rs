@@ -83,7 +83,7 @@ impl HttpConnection {
         let opening = async move {
             let asker = Asker::ready(agent, means, connect_timeout, watched).await?;
             let greeting = asker.ask(Vec::from("[]")).await;
-            match greeting.map_err(|failure| failure.in_greeting())? {
+            match greeting.map_err(Failure::in_greeting)? {
                 Answered::Committed => Ok(asker),
                 Answered::Not { refusal, .. } => Err(refusal.into()),
             }
