@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use tokio::io::ReadBuf;
 
+#[cfg(feature = "tls")]
+use super::certificates::Certificates;
 use super::layers::Layers;
 use super::network::{Link, Network, Progress, Verdict};
 use super::outbox::{Outbox, Outgoing};
@@ -52,6 +54,11 @@ impl Network for Sockets {
 
     fn slept(&self) -> Duration {
         clock::slept()
+    }
+
+    #[cfg(feature = "tls")]
+    fn certificates(&self) -> Option<Certificates> {
+        self.means.tls.clone()
     }
 
     fn connect(&self, agent: AgentId, dialect: u32) -> Option<Connection> {

@@ -7,7 +7,7 @@
 //! | `outbox` | what it is still to send |
 //! | `session` | what is spoken: one case for each protocol |
 //! | `stream` | what carries its bytes: one case for each kind |
-//! | `certificates` | the files for TLS, looked at before each connection |
+//! | `certificates` | the files for TLS, looked at before each connection and while some are open |
 //! | `layers` | which of the two an address wants |
 //! | `layered` | what is compressed or encrypted |
 //! | `socket` | where they leave this process |
@@ -32,6 +32,8 @@ mod socket;
 mod stream;
 mod tcp;
 
+#[cfg(feature = "tls")]
+pub(crate) use certificates::{Certificates, Found};
 pub(crate) use connection::Sockets;
 #[cfg(feature = "test")]
 pub(crate) use in_memory::InMemory;
