@@ -53,6 +53,16 @@ impl Layer {
         }
     }
 
+    /// The certificate that the peer showed, in DER.
+    pub(super) fn client_certificate(&self) -> Option<&[u8]> {
+        match self {
+            #[cfg(feature = "compression")]
+            Self::Deflate(_) => None,
+            #[cfg(feature = "tls")]
+            Self::Tls(tls) => tls.peer_certificates()?.first().map(|it| &**it),
+        }
+    }
+
     /// Says that nothing more will come.
     pub(super) fn close(&mut self) {
         match self {
