@@ -10,6 +10,8 @@ use tokio::io::ReadBuf;
 
 use super::socket::Socket;
 use crate::error::AgentError;
+#[cfg(all(feature = "internals", feature = "tls"))]
+use crate::tls::TlsFacts;
 #[cfg(feature = "tls")]
 use crate::tls::TlsLayer;
 #[cfg(feature = "compression")]
@@ -73,6 +75,16 @@ impl Layered {
 
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    /// What was agreed on by TLS, if that is a layer and its handshake is through.
+    #[cfg(all(feature = "internals", feature = "tls"))]
+    pub(super) fn tls_facts(&self) -> Option<TlsFacts<'_>> {
+        self.stages.iter().find_map(|stage| match &stage.layer {
+            #[cfg(feature = "compression")]
+            Layer::Deflate(_) => None,
+            Layer::Tls(tls) => tls.facts(),
+        })
     }
 
     /// Takes as much as it has room for, and says how many bytes.
