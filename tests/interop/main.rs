@@ -20,6 +20,7 @@ mod doors;
 mod exceptions;
 mod handshake;
 mod java_client;
+mod keys;
 mod kill;
 mod layers;
 mod lifecycle;
