@@ -13,6 +13,7 @@
 )]
 
 mod appender;
+mod bad_doors;
 mod chain;
 mod config;
 mod deliver;
