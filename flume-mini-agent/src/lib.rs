@@ -51,6 +51,7 @@
 //! | | Flume | here |
 //! |---|---|---|
 //! | a key store | JKS or PKCS12 | PEM; a start with another one is answered with the commands that make PEM of it |
+//! | an Avro sink with TLS | takes certificates for any name, and without `truststore` those of the JVM's authorities | checks that the certificate is for `hostname`, and `truststore` (JKS, or PEM) has to be named; `trust-all-certs = true` takes any. `nesting` says how TLS and compression lie at the next agent |
 //! | clients' certificates | only an HTTP source asks for them (`SslContextFactory.needClientAuth`) | Avro and Thrift sources can, too (`need-client-auth`, `truststore`) |
 //! | a port that is taken, an unknown host, a file channel that cannot be opened | a line in the log; the rest runs | the agent does not start |
 //! | mistakes in a configuration | overlooked | errors, unless it is read leniently |
@@ -114,11 +115,12 @@
 //! |---|---|---|
 //! | `compression` | `compression-type = deflate` of Avro sources and sinks | flate2, zlib-rs: 2 crates |
 //! | `control` | the control interface: events, counters, faults and reload over HTTP | hyper, http-body-util, hyper-util, serde_json, base64 and what they need: 16 crates |
+//! | `dangerous-trust-any-certificate` | `trust-all-certs = true` of Avro sinks; `tls` is on with it | no crate |
 //! | `file-channel` | channels whose events outlive the process | no crate |
 //! | `http` | the `http` source | hyper, http-body-util, hyper-util and what they need: 11 crates |
 //! | `properties` | `config::ConfigReader`, which reads property files | no crate |
 //! | `regex` | the interceptor `regex_filter` | regex-lite: 1 crate |
-//! | `tls` | `ssl = true` of Avro, Thrift and HTTP sources | rustls, ring and what they need: 9 crates |
+//! | `tls` | `ssl = true` of Avro, Thrift and HTTP sources and of Avro sinks | rustls, ring, rustls-native-certs and what they need: 11 crates |
 //!
 //! A configuration can be built and read without the others. An agent that needs one that is not
 //! there does not start, and [`StartError`] names it.

@@ -1,16 +1,17 @@
 //! Our client at each kind of source that real agents have.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flume_client::{Client, ClientBuilder, Event, Receipt, TlsOptions};
-use flume_tests::{RealFlume, RealFlumeBuilder, Version, require_java, wait_until};
-use rcgen::{CertificateParams, KeyPair};
-use tempfile::TempDir;
+use flume_tests::{RealFlume, RealFlumeBuilder, TlsBridge, Version, require_java, wait_until};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 
+use crate::keys::{Keys, PASSWORD, PemKeys, roots};
 use crate::on_both_versions;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -189,90 +190,6 @@ fn at_another_kind_of_source_nothing_is_sent_and_the_reason_is_told() {
     }
 }
 
-/// The key stores of agents, made by Java's own tool, and what clients are to trust.
-struct Keys {
-    home: TempDir,
-}
-
-const PASSWORD: &str = "changeit";
-
-impl Keys {
-    /// The only ones: making them takes Java a while.
-    fn get() -> &'static Self {
-        static KEYS: OnceLock<Keys> = OnceLock::new();
-        KEYS.get_or_init(|| {
-            let keys = Self {
-                home: tempfile::tempdir().unwrap(),
-            };
-            keys.make(
-                "agent",
-                "SAN=ip:127.0.0.1,dns:localhost",
-                &["-validity", "30"],
-            );
-            keys.make("other", "SAN=dns:other.example", &["-validity", "30"]);
-            let expired = ["-startdate", "-10d", "-validity", "5"];
-            keys.make("expired", "SAN=ip:127.0.0.1", &expired);
-            keys.make_client();
-            keys
-        })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
-    }
-
-    /// A key that signs itself, in `NAME.jks`, and its certificate in `NAME.pem`.
-    fn make(&self, name: &str, names: &str, validity: &[&str]) {
-        let (store, pem) = (format!("{name}.jks"), format!("{name}.pem"));
-        let store = ["-keystore", &store, "-storepass", PASSWORD, "-alias", name];
-        let pair = [
-            "-genkeypair",
-            "-keyalg",
-            "EC",
-            "-storetype",
-            "JKS",
-            "-ext",
-            names,
-        ];
-        let subject = format!("CN={name}");
-        let rest = ["-dname", &subject, "-keypass", PASSWORD];
-        self.keytool(&[&pair[..], &store, validity, &rest].concat());
-        self.keytool(&[&["-exportcert", "-rfc", "-file", &pem][..], &store].concat());
-    }
-
-    /// A client's certificate and its key, and `trusted.jks`, which trusts it. Flume's HTTP source wants the
-    /// client's address in it.
-    fn make_client(&self) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        let certificate = params.self_signed(&key).unwrap();
-        fs::write(self.pem("client"), certificate.pem()).unwrap();
-        fs::write(self.pem("client-key"), key.serialize_pem()).unwrap();
-        let from = ["-importcert", "-noprompt", "-file", "client.pem"];
-        let into = ["-keystore", "trusted.jks", "-storetype", "JKS"];
-        let names = ["-alias", "client", "-storepass", PASSWORD];
-        self.keytool(&[from, into, names].concat());
-    }
-
-    fn keytool(&self, arguments: &[&str]) {
-        let mut keytool = Command::new("keytool");
-        let output = keytool
-            .args(arguments)
-            .current_dir(self.home.path())
-            .output();
-        let output = output.unwrap();
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-    }
-
-    fn jks(&self, name: &str) -> String {
-        self.path(&format!("{name}.jks")).display().to_string()
-    }
-
-    fn pem(&self, name: &str) -> PathBuf {
-        self.path(&format!("{name}.pem"))
-    }
-}
-
 /// A source with the key store of this name.
 fn with_tls(settings: RealFlumeBuilder, name: &str) -> RealFlumeBuilder {
     let store = Keys::get().jks(name);
@@ -398,6 +315,40 @@ fn certificates_that_are_not_to_be_trusted_are_told_and_nothing_is_sent() {
                     agent.version()
                 );
                 assert!(told.contains(word), "{told}");
+            },
+        );
+    }
+}
+
+/// What ends TLS before an agent, with a certificate of its own, and takes clients with this one.
+fn terminator(agent: &RealFlume, own: &PemKeys, clients: &PemKeys) -> TlsBridge {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let clients = Arc::new(roots(&clients.ca));
+    let verifier = WebPkiClientVerifier::builder_with_provider(clients, Arc::clone(&provider));
+    let chain = vec![CertificateDer::from_pem_file(&own.both).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(&own.both).unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(chain, key);
+    TlsBridge::ending(agent.addr(), Arc::new(config.unwrap())).unwrap()
+}
+
+#[test]
+fn a_terminator_that_asks_for_certificates_stands_before_sources_that_cannot() {
+    for kind in ["avro", "thrift"] {
+        on_both_versions(
+            |settings| source(settings, &[("type", kind)]),
+            |agent| {
+                let (own, known) = (PemKeys::new(), PemKeys::new());
+                let terminator = terminator(&agent, &own, &known);
+                let scheme = format!("{kind}+tls");
+                let url = format!("{scheme}://{}", terminator.addr());
+                let told = told_of(&agent, client(&url).tls(trusting(&own.ca)), &scheme);
+                assert!(told.contains("client certificate"), "{told}");
+                let options = trusting(&own.ca).client_certificate(&known.both, &known.both);
+                check_with(&agent, client(&url).tls(options), &scheme, 1);
             },
         );
     }

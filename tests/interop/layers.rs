@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use flume_mini_agent::config::{
     AgentConfig, AvroSinkConfig, AvroSourceConfig, Compression, MemoryChannelConfig, Nesting,
-    ThriftProtocol, TlsConfig,
+    SinkTlsConfig, ThriftProtocol, TlsConfig,
 };
 use flume_mini_agent::{MiniAgent, MiniAgentBuilder};
 use flume_tests::{JavaClients, JavaSdk, RealFlume, SdkRun, Version};
@@ -16,6 +17,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 use crate::for_both_versions;
+use crate::keys::Keys;
 use crate::one_client::OneClient;
 use crate::suite::{AgentFactory, RealFactory};
 
@@ -237,31 +239,47 @@ fn a_real_flumes_compressed_avro_sink_delivers_every_event_once() {
     });
 }
 
-const SOURCE: &str = "
-sources.d: type = avro, port = {d_port}, channels = c, compression-type = deflate
+const SOURCES: &str = "
+sources.packed: type = avro, port = {packed_port}, channels = c, compression-type = deflate
+sources.tls: type = avro, port = {tls_port}, channels = c, ssl = true
+  keystore = {tls_keystore}, keystore-password = changeit, keystore-type = JKS
+sources.both: type = avro, port = {both_port}, channels = c, compression-type = deflate, ssl = true
+  keystore = {both_keystore}, keystore-password = changeit, keystore-type = JKS
 channels.c: type = memory, capacity = 10000
 sinks.k: type = null, channel = c
 ";
 
 #[test]
-fn the_mini_agents_avro_sink_delivers_into_a_real_flumes_compressed_source() {
+fn the_mini_agents_avro_sink_delivers_into_a_real_flumes_compressed_and_encrypted_sources() {
     for_both_versions(|version| {
-        let flume = RealFactory(version).start(SOURCE);
-        let mut sink = AvroSinkConfig::new("127.0.0.1", flume.addr("d_port").port());
-        sink.compression = Compression::Deflate;
-        let mut channel = MemoryChannelConfig::default();
-        (channel.capacity, channel.transaction_capacity) = (10_000, 1_000);
-        let config = AgentConfig::builder("a1")
-            .channel("c1", channel)
-            .source("r1", AvroSourceConfig::new("127.0.0.1", 0), ["c1"])
-            .sink("k1", sink, "c1")
-            .build();
-        let mut agent = MiniAgent::configured(config.unwrap()).start().unwrap();
+        let flume = RealFactory(version).start(SOURCES);
         let mut java = JavaClients::start(version).unwrap();
-        let mut client = OneClient::avro(&mut java);
-        client.open(agent.addr(), TIMEOUT_MS, "");
-        client.succeed("send c 10 100 500");
-        assert!(agent.drain(TIMEOUT).is_empty());
-        flume.wait_for_counter("SOURCE.d", "EventAcceptedCount", "610");
+        for (source, compression, is_encrypted) in [
+            ("packed", Compression::Deflate, false),
+            ("tls", Compression::None, true),
+            ("both", Compression::Deflate, true),
+        ] {
+            let next = flume.addr(&format!("{source}_port"));
+            let mut sink = AvroSinkConfig::new("127.0.0.1", next.port());
+            sink.compression = compression;
+            sink.nesting = nesting(version);
+            // A trust store as Flume's own sinks have it.
+            let trust = || SinkTlsConfig::new(PathBuf::from(Keys::get().jks("trust")));
+            sink.tls = is_encrypted.then(trust);
+            let mut channel = MemoryChannelConfig::default();
+            (channel.capacity, channel.transaction_capacity) = (10_000, 1_000);
+            let config = AgentConfig::builder("a1")
+                .channel("c1", channel)
+                .source("r1", AvroSourceConfig::new("127.0.0.1", 0), ["c1"])
+                .sink("k1", sink, "c1")
+                .build();
+            let mut agent = MiniAgent::configured(config.unwrap()).start().unwrap();
+            let mut client = OneClient::avro(&mut java);
+            client.open(agent.addr(), TIMEOUT_MS, "");
+            client.succeed("send c 10 100 500");
+            assert!(agent.drain(TIMEOUT).is_empty(), "{source}");
+            client.succeed("close c");
+            flume.wait_for_counter(&format!("SOURCE.{source}"), "EventAcceptedCount", "610");
+        }
     });
 }

@@ -13,6 +13,7 @@
 )]
 
 mod appender;
+mod bad_doors;
 mod chain;
 mod config;
 mod deliver;
@@ -20,6 +21,7 @@ mod doors;
 mod exceptions;
 mod handshake;
 mod java_client;
+mod keys;
 mod kill;
 mod layers;
 mod lifecycle;

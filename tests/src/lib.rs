@@ -10,7 +10,8 @@
 //!
 //! [`real_kill`] kills a sender and a real agent again and again, and looks for every event.
 //!
-//! [`proxy`] spoils what passes between a client and an agent.
+//! [`proxy`] spoils what passes between a client and an agent. [`TlsBridge`] puts TLS on one side of
+//! it.
 //!
 //! [`Chain`] puts a real or a small agent between two small ones and tells their story.
 //!
@@ -53,6 +54,7 @@ pub mod sim;
 pub mod small_disk;
 pub mod spool_kill;
 pub mod spool_sim;
+mod tls_bridge;
 mod wait;
 pub mod wire;
 
@@ -77,6 +79,7 @@ pub use real_flume::RealFlume;
 pub use real_flume_builder::{Channel, RealFlumeBuilder, Sink};
 pub use rolled::{rolled_files, rolled_lines};
 pub use samples::sample_log;
+pub use tls_bridge::TlsBridge;
 pub use wait::wait_until;
 
 /// Compiles the README's example.

@@ -190,30 +190,38 @@ impl fmt::Debug for AgentError {
 fn other_port(scheme: Option<Scheme>) -> String {
     let other = |kinds: &str| format!("the port may be that of another kind of source ({kinds})");
     let filter = "or of one whose ipFilter refuses this host";
-    let kinds = "Thrift, HTTP, netcat, syslog";
-    match scheme {
-        None => format!(
+    let Some(scheme) = scheme else {
+        return format!(
             "{}, of one with TLS (ssl = true) or compression (compression-type = deflate) that the \
              address does not say, {filter}",
             other("Avro, Thrift, HTTP, netcat, syslog")
+        );
+    };
+    // With TLS this is said by who speaks it, too.
+    let (kinds, may_have_tls, tls) = match scheme.is_tls() {
+        true => ("HTTP, syslog", "", "+tls"),
+        false => ("HTTP, netcat, syslog", ", of one with TLS (ssl = true)", ""),
+    };
+    if scheme.door() == Door::Thrift {
+        return format!("{}{may_have_tls}", other(&format!("Avro, {kinds}")));
+    }
+    if scheme.door() == Door::Http {
+        let may_have_tls = match scheme.is_tls() {
+            true => "",
+            false => ", or of an HTTP source with TLS (ssl = true), which needs https://",
+        };
+        let kinds = kinds.replace("HTTP", "Thrift");
+        return format!("{}{may_have_tls}", other(&format!("Avro, {kinds}")));
+    }
+    let other = other(&format!("Thrift, {kinds}"));
+    match scheme.is_deflated() {
+        true => format!(
+            "{other}, of an Avro source without compression-type = deflate (then write avro{tls}://)\
+             {may_have_tls}, {filter}"
         ),
-        Some(scheme) if scheme.door() == Door::Http => format!(
-            "{}, or of an HTTP source with TLS (ssl = true), which needs https://",
-            other("Avro, Thrift, netcat, syslog")
-        ),
-        Some(scheme) if scheme.door() == Door::Thrift => format!(
-            "{}, or of a Thrift source with TLS (ssl = true)",
-            other("Avro, HTTP, netcat, syslog")
-        ),
-        Some(scheme) if scheme.is_deflated() => format!(
-            "{}, of an Avro source without compression-type = deflate (then write avro://), of one with \
-             TLS (ssl = true), {filter}",
-            other(kinds)
-        ),
-        Some(_) => format!(
-            "{}, of an Avro source with TLS (ssl = true) or with compression-type = deflate (then write \
-             avro+deflate://), {filter}",
-            other(kinds)
+        false => format!(
+            "{other}, of an Avro source with compression-type = deflate (then write \
+             avro{tls}+deflate://){may_have_tls}, {filter}"
         ),
     }
 }
@@ -268,5 +276,26 @@ mod tests {
         let two = AgentError::Connect(vec![refused(), refused()]);
         let expected = format!("{expected}; 127.0.0.1:1: connection refused");
         assert_eq!(two.to_string(), expected);
+    }
+
+    #[cfg(all(feature = "compression", feature = "tls"))]
+    #[test]
+    fn an_address_with_tls_is_not_told_that_tls_may_be_missing_and_keeps_it() {
+        for (address, other) in [
+            ("avro+tls://a:1", "avro+tls+deflate://"),
+            ("avro+tls+deflate://a:1", "avro+tls://"),
+            ("thrift+tls://a:1", "(Avro, HTTP, syslog)"),
+        ] {
+            let said = AgentError::ClosedInHandshake.said_of(&address.parse().unwrap());
+            assert!(
+                said.contains(other) && !said.contains("ssl = true"),
+                "{said}"
+            );
+        }
+        let said = AgentError::ClosedInHandshake.said_of(&"avro://a:1".parse().unwrap());
+        assert!(
+            said.contains("avro+deflate://") && said.contains("ssl = true"),
+            "{said}"
+        );
     }
 }

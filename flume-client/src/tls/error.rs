@@ -383,6 +383,8 @@ fn alert(description: AlertDescription, witness: &Witness) -> Kind {
             let is_trusted = !matches!(description, Alert::UnknownCA);
             client_certificate(&how, is_trusted, witness)
         }
+        // Its trust store has another issuer of that name, such as an older one.
+        Alert::DecryptError if witness.was_asked() => client_certificate(&how, false, witness),
         Alert::HandshakeFailure if witness.was_asked() => client_certificate(&how, true, witness),
         Alert::HandshakeFailure | Alert::InsufficientSecurity => Kind::Cipher,
         Alert::ProtocolVersion => Kind::Version {

@@ -17,7 +17,7 @@ pub enum DeflateError {
     /// The bytes are no zlib stream, or a damaged one.
     #[error(
         "what the peer sent is not compressed, or damaged: its source may be without \
-         compression-type = deflate"
+         compression-type = deflate, or have TLS (ssl = true) that the address does not say"
     )]
     Foreign,
     /// The stream was finished, which nobody does while a connection is used.

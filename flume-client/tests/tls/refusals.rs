@@ -203,6 +203,21 @@ fn a_missing_client_certificate_is_told() {
 }
 
 #[test]
+fn a_client_certificate_of_an_older_authority_of_the_same_name_is_told_likewise() {
+    let (root, older) = (Authority::new("root"), Authority::new("root"));
+    let client = older.sign(&params("client", &["10.9.9.9"]));
+    for error in of_client(&with_client(trusting(&root), &client), &root, &root) {
+        check(
+            &error,
+            "the agent asks for a client certificate, got CN=client, signed by CN=root and valid \
+             until 2026-12-31 00:00:00 UTC, and ended TLS with the alert decrypt_error (51): its \
+             trust store must hold that issuer (of Flume's HTTP source by \
+             -Djavax.net.ssl.trustStore)",
+        );
+    }
+}
+
+#[test]
 fn a_refused_client_certificate_is_told_with_its_issuer_and_what_jetty_wants() {
     let (root, other) = (Authority::new("root"), Authority::new("other"));
     let client = other.sign(&params("client", &["10.9.9.9"]));

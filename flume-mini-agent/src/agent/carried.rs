@@ -3,8 +3,8 @@
 use super::error::StartError;
 use crate::carrier::Carrier;
 #[cfg(feature = "tls")]
-use crate::carrier::{Reading, Tls};
-use crate::config::{Compression, SourceKind, TlsConfig};
+use crate::carrier::{Reading, SinkTls, SourceTls, Tls};
+use crate::config::{AvroSinkConfig, Compression, SinkTlsConfig, SourceKind, TlsConfig};
 
 /// At which Flume's source compresses its answers, whatever its clients do.
 const SOURCE_LEVEL: u8 = 6;
@@ -27,23 +27,24 @@ pub(super) fn of_source(name: &str, kind: &SourceKind) -> Result<Carrier, StartE
         SourceKind::Netcat(_) => &None,
     };
     if let Some(tls) = tls {
-        encrypt(&mut carrier, component, (tls, kind))?;
+        encrypt_source(&mut carrier, component, (tls, kind))?;
     }
     Ok(carrier)
 }
 
 /// What carries the connections of the sink of this name.
-pub(super) fn of_sink(
-    name: &str,
-    compression: Compression,
-    level: u8,
-) -> Result<Carrier, StartError> {
+pub(super) fn of_sink(name: &str, avro: &AvroSinkConfig) -> Result<Carrier, StartError> {
+    let component = || format!("sink {name}");
     let mut carrier = Carrier::default();
-    compress(
-        &mut carrier,
-        || format!("sink {name}"),
-        (compression, level),
-    )?;
+    let compression = (avro.compression, avro.compression_level);
+    compress(&mut carrier, component, compression)?;
+    #[cfg(all(feature = "compression", feature = "tls"))]
+    {
+        carrier.nesting = avro.nesting;
+    }
+    if let Some(tls) = &avro.tls {
+        encrypt_sink(&mut carrier, component, (tls, &avro.hostname))?;
+    }
     Ok(carrier)
 }
 
@@ -73,7 +74,7 @@ fn compress(
 }
 
 #[cfg(feature = "tls")]
-fn encrypt(
+fn encrypt_source(
     carrier: &mut Carrier,
     component: impl Fn() -> String,
     (tls, kind): (&TlsConfig, &SourceKind),
@@ -83,22 +84,50 @@ fn encrypt(
         SourceKind::Avro(_) | SourceKind::Thrift(_) => Reading::EachConnection,
         _ => Reading::Once,
     };
-    let tls = Tls::new(tls, reading).map_err(|problem| StartError::Tls {
+    let tls = SourceTls::new(tls, reading).map_err(|problem| StartError::Tls {
         component: component(),
         reason: problem.to_string(),
     })?;
-    carrier.tls = Some(tls);
+    carrier.tls = Some(Tls::Source(tls));
+    Ok(())
+}
+
+#[cfg(feature = "tls")]
+fn encrypt_sink(
+    carrier: &mut Carrier,
+    component: impl Fn() -> String,
+    (tls, host): (&SinkTlsConfig, &str),
+) -> Result<(), StartError> {
+    let tls = SinkTls::new(tls, host).map_err(|problem| StartError::Tls {
+        component: component(),
+        reason: problem.to_string(),
+    })?;
+    carrier.tls = Some(Tls::Sink(tls));
     Ok(())
 }
 
 #[cfg(not(feature = "tls"))]
-fn encrypt(
+fn encrypt_source(
     _: &mut Carrier,
     component: impl Fn() -> String,
     _: (&TlsConfig, &SourceKind),
 ) -> Result<(), StartError> {
-    Err(StartError::Feature {
+    Err(no_tls(component))
+}
+
+#[cfg(not(feature = "tls"))]
+fn encrypt_sink(
+    _: &mut Carrier,
+    component: impl Fn() -> String,
+    _: (&SinkTlsConfig, &str),
+) -> Result<(), StartError> {
+    Err(no_tls(component))
+}
+
+#[cfg(not(feature = "tls"))]
+fn no_tls(component: impl Fn() -> String) -> StartError {
+    StartError::Feature {
         component: component(),
         feature: "tls",
-    })
+    }
 }

@@ -118,7 +118,7 @@ fn writer(kind: &SinkKind, shared: &Shared) -> io::Result<Box<dyn SinkWriter>> {
 }
 
 fn avro_sink(name: &str, config: &AvroSinkConfig) -> Result<AvroSink, StartError> {
-    let carrier = carried::of_sink(name, config.compression, config.compression_level)?;
+    let carrier = carried::of_sink(name, config)?;
     Ok(AvroSink::new(AvroSinkSettings {
         hostname: config.hostname.clone(),
         port: config.port,

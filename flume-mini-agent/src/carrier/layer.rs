@@ -4,6 +4,8 @@ use std::io;
 #[cfg(feature = "tls")]
 use std::io::{Read, Write};
 
+#[cfg(feature = "tls")]
+use flume_client::tls::TlsLayer;
 #[cfg(feature = "compression")]
 use flume_client::wire::deflate::Deflate;
 #[cfg(feature = "tls")]
@@ -14,8 +16,12 @@ use rustls::ServerConnection;
 pub(super) enum Layer {
     #[cfg(feature = "compression")]
     Deflate(Box<Deflate>),
+    /// TLS of a connection that a client has made to us.
     #[cfg(feature = "tls")]
-    Tls(Box<ServerConnection>),
+    Accepted(Box<ServerConnection>),
+    /// TLS of a connection that we have made.
+    #[cfg(feature = "tls")]
+    Made(Box<TlsLayer>),
 }
 
 impl Layer {
@@ -25,10 +31,12 @@ impl Layer {
             #[cfg(feature = "compression")]
             Self::Deflate(deflate) => deflate.encode(plain, coded).map_err(invalid),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => {
+            Self::Accepted(tls) => {
                 tls.writer().write_all(plain)?;
                 put_records(tls, coded)
             }
+            #[cfg(feature = "tls")]
+            Self::Made(tls) => tls.encode(plain, coded).map_err(invalid),
         }
     }
 
@@ -38,7 +46,9 @@ impl Layer {
             #[cfg(feature = "compression")]
             Self::Deflate(deflate) => deflate.flush(coded).map_err(invalid),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => put_records(tls, coded),
+            Self::Accepted(tls) => put_records(tls, coded),
+            #[cfg(feature = "tls")]
+            Self::Made(tls) => tls.flush(coded).map_err(invalid),
         }
     }
 
@@ -49,7 +59,21 @@ impl Layer {
             #[cfg(feature = "compression")]
             Self::Deflate(deflate) => deflate.decode(coded, plain).map_err(invalid),
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => read_records(tls, coded, plain),
+            Self::Accepted(tls) => read_records(tls, coded, plain),
+            #[cfg(feature = "tls")]
+            Self::Made(tls) => tls.decode(coded, plain).map_err(invalid),
+        }
+    }
+
+    /// What it means that the peer has ended the connection: an error if the layer knows why.
+    pub(super) fn ended(&self) -> io::Result<()> {
+        match self {
+            #[cfg(feature = "compression")]
+            Self::Deflate(_) => Ok(()),
+            #[cfg(feature = "tls")]
+            Self::Accepted(_) => Ok(()),
+            #[cfg(feature = "tls")]
+            Self::Made(tls) => tls.closed().map_or(Ok(()), |error| Err(invalid(error))),
         }
     }
 
@@ -59,7 +83,9 @@ impl Layer {
             #[cfg(feature = "compression")]
             Self::Deflate(_) => None,
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => tls.peer_certificates()?.first().map(|it| &**it),
+            Self::Accepted(tls) => tls.peer_certificates()?.first().map(|it| &**it),
+            #[cfg(feature = "tls")]
+            Self::Made(_) => None,
         }
     }
 
@@ -69,7 +95,10 @@ impl Layer {
             #[cfg(feature = "compression")]
             Self::Deflate(_) => {}
             #[cfg(feature = "tls")]
-            Self::Tls(tls) => tls.send_close_notify(),
+            Self::Accepted(tls) => tls.send_close_notify(),
+            // A sink drops its connections without a word.
+            #[cfg(feature = "tls")]
+            Self::Made(_) => {}
         }
     }
 }

@@ -100,7 +100,8 @@ impl Layered {
                 return Poll::Pending;
             }
             if ready!(self.poll_receive(context))? == 0 {
-                return Poll::Ready(Ok(()));
+                let ended = self.stages.iter().try_for_each(|stage| stage.layer.ended());
+                return Poll::Ready(ended);
             }
         }
         let plain = self.plain.get(self.given..).unwrap_or_default();

@@ -7,11 +7,14 @@
 //! | `layered` | bytes through the layers, in both directions |
 //! | `layer` | a layer |
 //! | `tls` | a source's TLS settings, as the library takes them |
+//! | `sink_tls` | a sink's |
 
 #[cfg(any(feature = "compression", feature = "tls"))]
 mod layer;
 #[cfg(any(feature = "compression", feature = "tls"))]
 mod layered;
+#[cfg(feature = "tls")]
+mod sink_tls;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
@@ -29,9 +32,11 @@ use layered::Layered;
 
 #[cfg(all(feature = "compression", feature = "tls"))]
 use crate::config::Nesting;
+#[cfg(feature = "tls")]
+pub(crate) use sink_tls::SinkTls;
 pub(crate) use stream::Stream;
 #[cfg(feature = "tls")]
-pub(crate) use tls::{Reading, Tls};
+pub(crate) use tls::{Reading, SourceTls};
 
 /// Which layers the connections of a source or sink have.
 #[derive(Clone, Debug, Default)]
@@ -45,12 +50,21 @@ pub(crate) struct Carrier {
     pub(crate) nesting: Nesting,
 }
 
+/// TLS of a source or of a sink.
+#[cfg(feature = "tls")]
+#[derive(Clone, Debug)]
+pub(crate) enum Tls {
+    Source(SourceTls),
+    Sink(SinkTls),
+}
+
 impl Carrier {
     /// Puts the layers on a connection.
     ///
     /// # Errors
     ///
-    /// If a key store that is read for each connection is not as it has to be any more.
+    /// If a key store that is read for each connection is not as it has to be any more, or if no
+    /// certificate can be for the name of the next agent.
     #[cfg(any(feature = "compression", feature = "tls"))]
     pub(crate) fn put_on(&self, socket: TcpStream) -> io::Result<Stream> {
         let mut layers = Vec::new();
@@ -60,7 +74,10 @@ impl Carrier {
         }
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            layers.push(Layer::Tls(Box::new(tls.accept()?)));
+            layers.push(match tls {
+                Tls::Source(tls) => Layer::Accepted(Box::new(tls.accept()?)),
+                Tls::Sink(tls) => Layer::Made(Box::new(tls.begin()?)),
+            });
         }
         #[cfg(all(feature = "compression", feature = "tls"))]
         if self.nesting == Nesting::TlsOutside {

@@ -1,4 +1,4 @@
-//! [`Tls`]: a source's TLS settings, as the library takes them.
+//! [`SourceTls`]: a source's TLS settings, as the library takes them.
 
 use std::borrow::Cow;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::config::{Pem, TlsConfig};
 
 /// A source's TLS.
 #[derive(Clone, Debug)]
-pub(crate) struct Tls {
+pub(crate) struct SourceTls {
     settings: Arc<TlsConfig>,
     /// As it was at the start.
     ready: Arc<ServerConfig>,
@@ -65,7 +65,7 @@ pub(crate) enum TlsProblem {
     },
 }
 
-impl Tls {
+impl SourceTls {
     /// Reads all files.
     pub(crate) fn new(settings: &TlsConfig, reading: Reading) -> Result<Self, TlsProblem> {
         Ok(Self {

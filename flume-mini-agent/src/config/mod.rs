@@ -81,4 +81,4 @@ pub use self::source::{
     AvroSourceConfig, Compression, Encoding, HttpSourceConfig, NetcatSourceConfig, SourceConfig,
     SourceKind, ThriftProtocol, ThriftSourceConfig,
 };
-pub use self::tls::{Nesting, Pem, TlsConfig};
+pub use self::tls::{Nesting, Pem, SinkTlsConfig, SinkTrust, TlsConfig};

@@ -1,7 +1,7 @@
 //! [`SinkConfig`]: a sink's settings.
 //!
 //! Sources: `configure` in Flume's `LoggerSink`, `NullSink`, `RollingFileSink`, `AbstractRpcSink`
-//! and `NettyAvroRpcClient`. Not here: TLS.
+//! and `NettyAvroRpcClient`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::channel::ChannelConfig;
 use super::problem::{Finding, ProblemKind, bad_value};
 use super::source::Compression;
+use super::tls::{Nesting, SinkTlsConfig};
 
 /// A sink: its name, its settings and the channel it takes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,11 @@ pub struct AvroSinkConfig {
     pub compression: Compression,
     /// `compression-level`, 0 to 9: 6.
     pub compression_level: u8,
+    /// `ssl`: none.
+    pub tls: Option<SinkTlsConfig>,
+    /// Where there are both: `nesting`, which is the mini-agent's own, `zlib-outside` (as Flume 1.10
+    /// and later) or `tls-outside`. It has to be that of the next agent.
+    pub nesting: Nesting,
 }
 
 /// `type = collect`.
@@ -167,6 +173,8 @@ impl AvroSinkConfig {
             reset_connection_interval: None,
             compression: Compression::None,
             compression_level: 6,
+            tls: None,
+            nesting: Nesting::ZlibOutside,
         }
     }
 }

@@ -1,7 +1,7 @@
-//! [`TlsConfig`]: how a source's connections are encrypted.
+//! [`TlsConfig`]: how a source's connections are encrypted. [`SinkTlsConfig`]: how a sink's are.
 //!
-//! Sources: Flume's `SslContextAwareAbstractSource`, and `HTTPSource` with Jetty's
-//! `SslContextFactory`. What is in the files is looked at when the source starts.
+//! Sources: Flume's `SslContextAwareAbstractSource`, `HTTPSource` with Jetty's `SslContextFactory`,
+//! and `NettyAvroRpcClient`. What is in the files is looked at when the component starts.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,36 @@ pub struct TlsConfig {
     pub include_cipher_suites: Vec<String>,
     /// `exclude-cipher-suites`.
     pub exclude_cipher_suites: Vec<String>,
+}
+
+/// A sink's TLS: versions 1.3 and 1.2. It has no certificate of its own, as no Flume's sink has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SinkTlsConfig {
+    /// Which certificates of the next agent are taken.
+    pub trust: SinkTrust,
+    /// `exclude-protocols`, as Java calls them. Of those that are spoken here only `TLSv1.2` can be
+    /// excluded.
+    pub exclude_protocols: Vec<String>,
+}
+
+/// Which certificates of the next agent a sink takes.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SinkTrust {
+    /// Those that these sign, for the name or address that is the sink's `hostname`. Flume's sink
+    /// takes them whatever name they are for.
+    Store {
+        /// `truststore`: PEM, or a JKS or JCEKS store of Java's. It has to be named: the system's
+        /// authorities are not trusted.
+        truststore: Pem,
+        /// `truststore-password` of a Java store, by which it is checked to be whole; without one it
+        /// is read without this check, as by Java.
+        password: Option<String>,
+    },
+    /// `trust-all-certs = true`: all, whoever the next agent is. Needs the feature
+    /// `dangerous-trust-any-certificate`.
+    Any,
 }
 
 /// Certificates or keys in PEM.
@@ -62,6 +92,19 @@ impl TlsConfig {
     }
 }
 
+impl SinkTlsConfig {
+    /// TLS to agents whose certificates these sign.
+    pub fn new(truststore: impl Into<Pem>) -> Self {
+        Self {
+            trust: SinkTrust::Store {
+                truststore: truststore.into(),
+                password: None,
+            },
+            exclude_protocols: Vec::new(),
+        }
+    }
+}
+
 impl<P: Into<Pem>> From<P> for TlsConfig {
     fn from(keystore: P) -> Self {
         Self::new(keystore)
@@ -90,6 +133,23 @@ impl From<String> for Pem {
 impl From<Vec<u8>> for Pem {
     fn from(bytes: Vec<u8>) -> Self {
         Self::Bytes(bytes)
+    }
+}
+
+impl fmt::Debug for SinkTrust {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store {
+                truststore,
+                password,
+            } => f
+                .debug_struct("Store")
+                .field("truststore", truststore)
+                .field("has_password", &password.is_some())
+                .finish(),
+            Self::Any => f.write_str("Any"),
+        }
     }
 }
 

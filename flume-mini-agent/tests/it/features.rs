@@ -100,3 +100,44 @@ fn a_source_with_tls_without_its_feature_does_not_start() {
         "source r1 needs the feature `tls` of flume-mini-agent",
     );
 }
+
+#[cfg(not(feature = "dangerous-trust-any-certificate"))]
+fn check_sink(tls: flume_mini_agent::config::SinkTlsConfig, told: &str) {
+    use flume_mini_agent::MiniAgent;
+    use flume_mini_agent::config::{
+        AgentConfig, AvroSinkConfig, AvroSourceConfig, MemoryChannelConfig,
+    };
+
+    let mut sink = AvroSinkConfig::new("127.0.0.1", 1);
+    sink.tls = Some(tls);
+    let config = AgentConfig::builder("a1")
+        .channel("c1", MemoryChannelConfig::default())
+        .source("r1", AvroSourceConfig::new("127.0.0.1", 0), ["c1"])
+        .sink("k1", sink, "c1")
+        .build();
+    let error = MiniAgent::configured(config.unwrap()).start().unwrap_err();
+    assert_eq!(error.to_string(), told);
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn a_sink_with_tls_without_its_feature_does_not_start() {
+    check_sink(
+        flume_mini_agent::config::SinkTlsConfig::new("PEM".to_owned()),
+        "sink k1 needs the feature `tls` of flume-mini-agent",
+    );
+}
+
+#[cfg(all(feature = "tls", not(feature = "dangerous-trust-any-certificate")))]
+#[test]
+fn a_sink_that_trusts_all_certificates_without_its_feature_does_not_start() {
+    use flume_mini_agent::config::{SinkTlsConfig, SinkTrust};
+
+    let mut tls = SinkTlsConfig::new(String::new());
+    tls.trust = SinkTrust::Any;
+    check_sink(
+        tls,
+        "sink k1 cannot speak TLS: trust-all-certs needs the feature \
+         `dangerous-trust-any-certificate` of flume-mini-agent",
+    );
+}

@@ -4,6 +4,9 @@
 #[cfg(feature = "file-channel")]
 mod bad_input;
 #[cfg(test)]
+#[cfg(feature = "tls")]
+mod certificates;
+#[cfg(test)]
 mod channel;
 #[cfg(test)]
 #[cfg(feature = "control")]
@@ -44,6 +47,9 @@ mod reload;
 mod replies;
 #[cfg(test)]
 mod requests;
+#[cfg(test)]
+#[cfg(feature = "tls")]
+mod sink_tls;
 #[cfg(test)]
 mod sinks;
 #[cfg(test)]

@@ -11,68 +11,11 @@ use flume_mini_agent::config::{
     SourceKind, ThriftProtocol, ThriftSourceConfig, TlsConfig,
 };
 use flume_mini_agent::{Fault, MiniAgent, MiniAgentBuilder};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 
+use crate::certificates::Authority;
 use crate::support::{APPEND, GREETING, GREETING_OK, LIMIT, batch, bodies, hex, status};
-
-/// An authority and what it signs.
-struct Authority {
-    pem: String,
-    der: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-/// A certificate and its key.
-struct Identity {
-    der: CertificateDer<'static>,
-    key: KeyPair,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap();
-        Self {
-            pem: certificate.pem(),
-            der: certificate.der().clone(),
-            issuer: Issuer::new(params, key),
-        }
-    }
-
-    fn sign(&self, name: &str) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Identity {
-            der: certificate.der().clone(),
-            pem: format!("{}{}", certificate.pem(), key.serialize_pem()),
-            key,
-        }
-    }
-
-    /// What a client has that trusts this authority, with a certificate of its own or without.
-    fn client(&self, identity: Option<&Identity>) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.der.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider);
-        let builder = builder.with_safe_default_protocol_versions().unwrap();
-        let builder = builder.with_root_certificates(roots);
-        Arc::new(match identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => {
-                let key = PrivateKeyDer::Pkcs8(identity.key.serialize_der().into());
-                let chain = vec![identity.der.clone()];
-                builder.with_client_auth_cert(chain, key).unwrap()
-            }
-        })
-    }
-}
 
 /// A client whose bytes are encrypted.
 struct Encrypted<T: Read + Write>(StreamOwned<ClientConnection, T>);

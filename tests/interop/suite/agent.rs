@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use flume_tests::{Version, rolled_lines, wait_until};
+use flume_tests::{rolled_lines, wait_until};
 use serde_json::Value;
 
 use super::event::Client;
+use super::kind::Kind;
 use super::peer::Peer;
 use super::setup::Setup;
 
@@ -15,13 +16,6 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often to choose other ports when somebody takes one.
 pub(super) const START_ATTEMPTS: usize = 3;
-
-/// Which agent a scenario runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Flume(Version),
-    Mini,
-}
 
 /// Starts agents of one kind.
 pub(crate) trait AgentFactory: Sync {

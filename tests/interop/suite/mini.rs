@@ -9,8 +9,9 @@ use flume_tests::{Metrics, flume_command, free_ports, terminate, wait_until};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::agent::{AgentFactory, AgentUnderTest, Kind, START_ATTEMPTS, TIMEOUT};
+use super::agent::{AgentFactory, AgentUnderTest, START_ATTEMPTS, TIMEOUT};
 use super::http::request;
+use super::kind::Kind;
 use super::setup::Setup;
 
 /// What the agent says of a port that somebody else has.
@@ -48,7 +49,7 @@ impl MiniAgent {
     fn start(template: &str, lenient: bool) -> Result<Box<dyn AgentUnderTest>, String> {
         let mut refused = String::new();
         for _ in 0..START_ATTEMPTS {
-            let mut agent = Self::spawn(Setup::new(template), lenient);
+            let mut agent = Self::spawn(Setup::new(template, Kind::Mini), lenient);
             match agent.wait_until_ready() {
                 Ok(()) => return Ok(Box::new(agent)),
                 Err(error) => refused = error,

@@ -16,6 +16,7 @@ mod event;
 mod http;
 mod http_source;
 mod interceptors;
+mod kind;
 mod memory_channel;
 mod memory_flow;
 mod mini;
@@ -28,6 +29,7 @@ mod reload;
 mod selectors;
 mod setup;
 mod thrift_source;
+mod tls;
 mod traffic;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,9 +38,10 @@ use std::thread;
 use flume_tests::{Version, require_java};
 
 use self::agent::TIMEOUT;
-pub(crate) use self::agent::{AgentFactory, AgentUnderTest, Kind};
+pub(crate) use self::agent::{AgentFactory, AgentUnderTest};
 pub(crate) use self::event::Event;
 pub(crate) use self::http::request;
+pub(crate) use self::kind::Kind;
 pub(crate) use self::mini::MiniFactory;
 pub(crate) use self::real::RealFactory;
 use self::setup::merge;

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use flume_tests::{Clashes, RealFlume, Reload, Version, wait_until};
 use serde_json::Value;
 
-use super::agent::{AgentFactory, AgentUnderTest, Kind, START_ATTEMPTS, TIMEOUT};
+use super::agent::{AgentFactory, AgentUnderTest, START_ATTEMPTS, TIMEOUT};
+use super::kind::Kind;
 use super::setup::Setup;
 
 pub(crate) struct RealFactory(pub(crate) Version);
@@ -36,7 +37,7 @@ impl AgentFactory for RealFactory {
 impl RealFactory {
     fn launch(&self, template: &str, reload: Reload) -> Result<Box<dyn AgentUnderTest>, String> {
         for _ in 0..START_ATTEMPTS {
-            let setup = Setup::new(template);
+            let setup = Setup::new(template, self.kind());
             let clashes = if setup.has_doubtful_source() {
                 Clashes::Wanted
             } else {

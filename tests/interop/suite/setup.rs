@@ -19,6 +19,7 @@
 //! | `{x_peer}` | the port of a [`Peer`] of the harness, which listens before the agent starts |
 //! | `{x_nobody}` | a port on which nobody ever listens |
 //! | `{x_dir}` | an empty directory |
+//! | `{x_keystore}` | the file that an agent of this kind takes as `keystore` |
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,7 +28,9 @@ use std::path::PathBuf;
 use flume_tests::{Port, free_ports};
 use tempfile::TempDir;
 
+use super::kind::Kind;
 use super::peer::Peer;
+use crate::keys::{Keys, PemKeys};
 
 /// What only lists the components of an agent; these lines of several flows become one.
 const LISTS: [&str; 4] = ["a1.sources", "a1.channels", "a1.sinks", "a1.sinkgroups"];
@@ -39,16 +42,18 @@ pub(crate) struct Setup {
     peers: BTreeMap<String, Peer>,
     nobodys: BTreeMap<String, Port>,
     dir: TempDir,
+    kind: Kind,
 }
 
 impl Setup {
-    pub(crate) fn new(template: &str) -> Self {
+    pub(crate) fn new(template: &str, kind: Kind) -> Self {
         let mut setup = Self {
             properties: String::new(),
             ports: BTreeMap::new(),
             peers: BTreeMap::new(),
             nobodys: BTreeMap::new(),
             dir: TempDir::with_prefix("flume-suite-").unwrap(),
+            kind,
         };
         let names = placeholders(template);
         setup.properties = written_out(template);
@@ -70,6 +75,7 @@ impl Setup {
                 Some((_, "port")) => self.ports[&name].to_string(),
                 Some((_, "peer")) => self.peers[&name].addr().port().to_string(),
                 Some((_, "nobody")) => self.nobodys[&name].addr().port().to_string(),
+                Some((_, "keystore")) => self.keystore(),
                 _ => self.dir(&name).display().to_string(),
             };
             properties = properties.replace(&format!("{{{name}}}"), &value);
@@ -123,6 +129,13 @@ impl Setup {
         })
     }
 
+    fn keystore(&self) -> String {
+        match self.kind {
+            Kind::Flume(_) => Keys::get().jks("agent"),
+            Kind::Mini => PemKeys::get().both.display().to_string(),
+        }
+    }
+
     fn value(&mut self, name: &str) -> String {
         if let Some(port) = self.ports.get(name) {
             return port.to_string();
@@ -138,6 +151,9 @@ impl Setup {
             let number = port.addr().port();
             self.nobodys.insert(name.to_owned(), port);
             return number.to_string();
+        }
+        if name.ends_with("_keystore") {
+            return self.keystore();
         }
         assert!(name.ends_with("_dir"), "the placeholder {{{name}}}");
         let dir = self.dir(name);

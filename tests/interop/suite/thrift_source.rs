@@ -1,7 +1,7 @@
 //! The Thrift source: bytes as Java's and Python's libraries write and read them.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 
 use flume_tests::raw::{bytes, hex};
 
@@ -24,8 +24,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 on_every_agent!(SCENARIOS);
 
 /// `append` with the sequence id 1: headers k=v, body "hi".
-const APPEND: &str = "00000018 82210106617070656e64 1c 1b01 88016b0176 18026869 00 00";
-const APPEND_OK: &str = "0000000e 82410106617070656e64 05000000";
+pub(super) const APPEND: &str = "00000018 82210106617070656e64 1c 1b01 88016b0176 18026869 00 00";
+pub(super) const APPEND_OK: &str = "0000000e 82410106617070656e64 05000000";
 const APPEND_FAILED: &str = "0000000e 82410106617070656e64 05000200";
 /// The same in the binary protocol.
 const BINARY: &str = "00000033 80010001 00000006 617070656e64 00000001 0c0001 0d0001 0b0b00000001
@@ -39,21 +39,25 @@ const BATCH_FAILED: &str = "00000013 8241020b617070656e644261746368 05000200";
 /// `appendBatch` of nothing with the sequence id 2.
 const PROBE: &str = "00000012 8221020b617070656e644261746368 190c00";
 
-struct Client(TcpStream);
+pub(super) struct Client(TcpStream);
 
 impl Client {
     fn connect(agent: &dyn AgentUnderTest, port: &str) -> Self {
-        let socket = TcpStream::connect(agent.addr(port)).unwrap();
+        Self::connect_to(agent.addr(port))
+    }
+
+    pub(super) fn connect_to(address: SocketAddr) -> Self {
+        let socket = TcpStream::connect(address).unwrap();
         socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         Self(socket)
     }
 
-    fn send(&mut self, digits: &str) {
+    pub(super) fn send(&mut self, digits: &str) {
         self.0.write_all(&bytes(digits)).unwrap();
     }
 
     #[track_caller]
-    fn expect(&mut self, digits: &str) {
+    pub(super) fn expect(&mut self, digits: &str) {
         let mut found = vec![0; bytes(digits).len()];
         self.0.read_exact(&mut found).unwrap();
         assert_eq!(hex(&found), hex(&bytes(digits)));
@@ -66,6 +70,14 @@ impl Client {
         let mut message = vec![0; u32::from_be_bytes(length) as usize];
         self.0.read_exact(&mut message).unwrap();
         hex(&message)
+    }
+
+    /// Reads whatever comes until the agent closes the connection.
+    pub(super) fn wait_for_the_end(&mut self) {
+        let read = self.0.read_to_end(&mut Vec::new());
+        // A reset means that bytes of ours were still unread.
+        let is_end = |error: &io::Error| error.kind() == ErrorKind::ConnectionReset;
+        assert!(read.as_ref().err().is_none_or(is_end), "{read:?}");
     }
 
     fn is_closed(&mut self) -> bool {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::section::{Bad, Number, Section};
 use super::source::read_compression;
+use super::tls;
 use super::types;
 use crate::config::sink::{
     AvroSinkConfig, CollectSinkConfig, FileRollSinkConfig, LoggerSinkConfig, NullSinkConfig,
@@ -51,20 +52,6 @@ fn read_avro(section: &mut Section<'_>) -> AvroSinkConfig {
     let reset = section.seconds("reset-connection-interval", reset);
     let level = Number::int(6, 0).most(9).bad(Bad::Default, Bad::Clamp);
     let level = section.number("compression-level", level);
-    section.left_out_if_true("ssl", "avro sink setting");
-    section.no_effect(
-        &[
-            "trust-all-certs",
-            "truststore",
-            "truststore-password",
-            "truststore-type",
-            "exclude-protocols",
-            "include-protocols",
-            "exclude-cipher-suites",
-            "include-cipher-suites",
-        ],
-        "ssl is not on",
-    );
     section.no_effect(&["maxIoWorkers"], "Flume 1.11 does not use it either");
     AvroSinkConfig {
         hostname: section.host("hostname"),
@@ -75,6 +62,8 @@ fn read_avro(section: &mut Section<'_>) -> AvroSinkConfig {
         reset_connection_interval: (!reset.is_zero()).then_some(reset),
         compression: read_compression(section),
         compression_level: u8::try_from(level).unwrap_or(6),
+        tls: tls::read_of_sink(section),
+        nesting: tls::read_nesting(section),
     }
 }
 

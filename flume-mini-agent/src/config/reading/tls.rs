@@ -1,10 +1,10 @@
-//! A source's TLS from its keys.
+//! A source's TLS from its keys, and a sink's.
 
 use std::path::PathBuf;
 
 use super::section::Section;
 use crate::config::problem::bad_value;
-use crate::config::tls::{Nesting, Pem, TlsConfig};
+use crate::config::tls::{Nesting, Pem, SinkTlsConfig, SinkTrust, TlsConfig};
 
 /// How a source is told to ask for clients' certificates.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,37 @@ pub(super) fn read(section: &mut Section<'_>, asks: Asks) -> Option<TlsConfig> {
         section.no_effect(&["truststore"], "no client certificate is asked for");
     }
     Some(config)
+}
+
+/// What the next agent has to be is said by `truststore` or `trust-all-certs`.
+pub(super) fn read_of_sink(section: &mut Section<'_>) -> Option<SinkTlsConfig> {
+    const STORE: [&str; 3] = ["truststore", "truststore-password", "truststore-type"];
+    if !section.flag("ssl", false) {
+        let off = "ssl is not on";
+        section.no_effect(&LISTS, off);
+        section.no_effect(&STORE, off);
+        section.no_effect(&["trust-all-certs"], off);
+        return None;
+    }
+    let trust = if section.flag("trust-all-certs", false) {
+        section.no_effect(&STORE, "all certificates are trusted");
+        SinkTrust::Any
+    } else {
+        section.no_effect(&["truststore-type"], "the file's first bytes tell its type");
+        SinkTrust::Store {
+            truststore: Pem::File(PathBuf::from(section.required("truststore"))),
+            password: section.text("truststore-password").map(str::to_owned),
+        }
+    };
+    let [included, excluded, included_suites, excluded_suites] = LISTS;
+    section.no_effect(
+        &[included, included_suites, excluded_suites],
+        "a sink offers what there is less exclude-protocols",
+    );
+    Some(SinkTlsConfig {
+        trust,
+        exclude_protocols: words(section, excluded),
+    })
 }
 
 /// Which of compression and TLS is next to the socket.

@@ -3,8 +3,7 @@
 //! One call is under way at a time; the sink commits its takes when the other agent has answered
 //! `OK`, so for a moment both channels hold the events. After any other answer, or none within the
 //! request timeout, it drops the connection. One that the other side has closed in between is
-//! replaced before a call, unseen and uncounted, as Avro's transceiver does for Flume's sink. Not
-//! here: TLS.
+//! replaced before a call, unseen and uncounted, as Avro's transceiver does for Flume's sink.
 
 mod link;
 

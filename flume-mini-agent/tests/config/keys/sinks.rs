@@ -1,15 +1,16 @@
 //! The keys of sinks.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use flume_mini_agent::config::{
     AgentConfig, AvroSinkConfig, CollectSinkConfig, Compression, FailoverConfig,
-    FileRollSinkConfig, LoadBalanceConfig, LoggerSinkConfig, NullSinkConfig, ProcessorConfig,
-    Selection, SinkKind,
+    FileRollSinkConfig, LoadBalanceConfig, LoggerSinkConfig, Nesting, NullSinkConfig,
+    ProcessorConfig, Selection, SinkKind, SinkTlsConfig, SinkTrust,
 };
 
 use super::{Breaks, Is, Noted, Or, check, sink, with};
-use crate::support::agent;
+use crate::support::{agent, finds};
 
 #[test]
 fn an_avro_sink_has_these_keys() {
@@ -70,6 +71,81 @@ fn an_avro_sink_has_these_keys() {
             SinkKind::Avro(avro) => Some(avro.clone()),
             _ => None,
         },
+    );
+}
+
+#[test]
+fn an_avro_sink_has_these_keys_for_tls() {
+    let avro = "sinks.k2.type = avro\nsinks.k2.hostname = h\nsinks.k2.port = 1";
+    let with_tls =
+        |tls: SinkTlsConfig| with(AvroSinkConfig::new("h", 1), |sink| sink.tls = Some(tls));
+    let base = SinkTlsConfig::new(PathBuf::from("/t.jks"));
+    let read = |config: &AgentConfig| match &config.sink("k2")?.kind {
+        SinkKind::Avro(avro) => Some(avro.clone()),
+        _ => None,
+    };
+    let mut with_password = base.clone();
+    with_password.trust = SinkTrust::Store {
+        truststore: PathBuf::from("/t.jks").into(),
+        password: Some("secret".to_owned()),
+    };
+    let mut excluding = base.clone();
+    excluding.exclude_protocols = vec!["SSLv3".to_owned(), "TLSv1.2".to_owned()];
+    let offered = "has no effect here: a sink offers what there is less exclude-protocols";
+    check(
+        &sink(&format!(
+            "{avro}\nsinks.k2.ssl = true\nsinks.k2.truststore = /t.jks"
+        )),
+        vec![
+            (
+                "sinks.k2.truststore-password = secret",
+                Is(with_tls(with_password)),
+            ),
+            (
+                "sinks.k2.truststore-type = JKS",
+                Noted(
+                    with_tls(base.clone()),
+                    "has no effect here: the file's first bytes tell its type",
+                ),
+            ),
+            (
+                "sinks.k2.exclude-protocols = SSLv3 TLSv1.2",
+                Is(with_tls(excluding)),
+            ),
+            (
+                "sinks.k2.include-protocols = TLSv1.2",
+                Noted(with_tls(base.clone()), offered),
+            ),
+            (
+                "sinks.k2.nesting = tls-outside",
+                Is(with(with_tls(base), |sink| {
+                    sink.nesting = Nesting::TlsOutside
+                })),
+            ),
+        ],
+        read,
+    );
+    let mut any = SinkTlsConfig::new(String::new());
+    any.trust = SinkTrust::Any;
+    check(
+        &sink(&format!("{avro}\nsinks.k2.ssl = true")),
+        vec![("sinks.k2.trust-all-certs = true", Is(with_tls(any)))],
+        read,
+    );
+    finds(
+        &sink(&format!("{avro}\nsinks.k2.ssl = true")),
+        &["a1.sinks.k2.truststore: is not set, and must be"],
+    );
+    check(
+        &sink(avro),
+        vec![(
+            "sinks.k2.truststore = /t.jks",
+            Noted(
+                AvroSinkConfig::new("h", 1),
+                "has no effect here: ssl is not on",
+            ),
+        )],
+        read,
     );
 }
 
