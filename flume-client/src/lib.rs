@@ -170,6 +170,8 @@ pub use client::{Client, ClientBuilder, Close, CloseGuard, Driver, Flush, Ready}
 #[cfg(feature = "tls")]
 pub use config::TlsOptions;
 pub use config::{AgentOptions, Overflow, SyncMode, host_name};
+#[cfg(feature = "http")]
+pub use config::{HttpOptions, Secret};
 #[doc(inline)]
 pub use delivery::{Backoff, Selection, WindowMode};
 #[doc(inline)]

@@ -31,6 +31,7 @@ mod delivery;
 #[cfg(target_os = "linux")]
 mod disk_full;
 mod doors;
+mod doors_http;
 mod doors_tls;
 mod driver;
 mod drops;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::{Client, Driver};
 use crate::config::{AgentOptions, CommonHeaders, Config, Given, Overflow, SpoolConfig, SyncMode};
+#[cfg(feature = "http")]
+use crate::config::{HttpOptions, http_for};
 #[cfg(feature = "tls")]
 use crate::config::{TlsOptions, tls_for};
 use crate::delivery::{Backoff, Selection, WindowMode};
@@ -44,6 +46,8 @@ pub struct ClientBuilder {
     config: Config,
     #[cfg(feature = "tls")]
     tls: Option<TlsOptions>,
+    #[cfg(feature = "http")]
+    http: Option<HttpOptions>,
     /// In the place of agents.
     #[cfg(feature = "test")]
     in_memory: Option<Arc<InMemory>>,
@@ -270,6 +274,14 @@ impl ClientBuilder {
         self
     }
 
+    /// What requests to agents at `http://` and `https://` carry beside events, such as a token for what
+    /// stands before them. Default nothing.
+    #[cfg(feature = "http")]
+    pub fn http(mut self, options: HttpOptions) -> Self {
+        self.http = Some(options);
+        self
+    }
+
     /// How hard what goes to agents at `avro+deflate://` is compressed: from 0, not at all, over 1, the
     /// fastest, to 9. Default 6, as Flume's own client has it. What comes back is read whatever its level.
     #[cfg(feature = "compression")]
@@ -415,6 +427,11 @@ impl ClientBuilder {
         #[cfg(feature = "tls")]
         {
             config.tls = tls_for(&config.agents, ranked.server_names, self.tls)?;
+        }
+        #[cfg(feature = "http")]
+        {
+            let server_name = |agent: usize| config.server_name(agent);
+            config.http = http_for(&config.agents, server_name, self.http)?;
         }
         if let (None, Some(setting)) = (&self.directory, self.spool_setting) {
             return Err(BuildError::NothingToSet { setting });

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::agent_url::{AgentUrl, Door, Scheme};
+#[cfg(feature = "http")]
+use crate::config::HttpOptionsError;
 use crate::delivery::Ending;
 #[cfg(feature = "tls")]
 use crate::tls::TlsError;
@@ -13,6 +15,8 @@ use crate::wire::avro::frame::FrameError;
 use crate::wire::avro::session::SessionError;
 #[cfg(feature = "compression")]
 use crate::wire::deflate::DeflateError;
+#[cfg(feature = "http")]
+use crate::wire::http;
 use crate::wire::thrift::event::EncodeError;
 use crate::wire::thrift::session as thrift;
 
@@ -89,6 +93,29 @@ pub enum AgentError {
     /// A batch cannot be put as the agent's protocol has it. Nothing of it was sent.
     #[error("a batch cannot be sent to this agent: {0}")]
     Encode(#[from] EncodeError),
+    /// Likewise, of an agent that speaks HTTP.
+    #[cfg(feature = "http")]
+    #[error("a batch cannot be sent to this agent: {0}")]
+    EncodeJson(#[from] http::json::EncodeError),
+    /// The headers of requests, such as a token, cannot be had.
+    #[cfg(feature = "http")]
+    #[error(transparent)]
+    HttpOptions(#[from] HttpOptionsError),
+    /// The peer answered, and that is no HTTP.
+    #[cfg(feature = "http")]
+    #[error(
+        "the peer does not answer in HTTP ({0}): check that the port belongs to an HTTP source; one with \
+         TLS (ssl = true) needs https://"
+    )]
+    NotHttp(PeerText),
+    /// The HTTP library cannot be used, or says something else.
+    #[cfg(feature = "http")]
+    #[error("a request failed: {0}")]
+    HttpClient(PeerText),
+    /// The agent did not answer with 200.
+    #[cfg(feature = "http")]
+    #[error(transparent)]
+    Http(#[from] HttpRefusal),
     /// The agent answered a call that is not under way.
     #[error(
         "the agent answered call {serial}, which is not under way; check what kind of source the port \
@@ -133,6 +160,10 @@ impl AgentError {
             }
             #[cfg(feature = "tls")]
             Self::Tls(error) if error.is_lasting() => Ending::Foreign,
+            #[cfg(feature = "http")]
+            Self::NotHttp(_) => Ending::Foreign,
+            #[cfg(feature = "http")]
+            Self::Http(refusal) if refusal.is_lasting() => Ending::Foreign,
             _ => Ending::Broken,
         }
     }
@@ -154,6 +185,87 @@ impl AgentError {
             }
             error => error.to_string(),
         }
+    }
+}
+
+/// An agent that speaks HTTP, or what stands before it, answered with another status than 200.
+#[cfg(feature = "http")]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the agent answered HTTP {status}{}: {hint}", said_by(.said.as_ref()))]
+#[non_exhaustive]
+pub struct HttpRefusal {
+    /// The status.
+    pub status: u16,
+    /// What the page that came with it is called, if there was one.
+    pub said: Option<PeerText>,
+    hint: String,
+}
+
+#[cfg(feature = "http")]
+crate::debug::debug_is_the_message!(HttpRefusal);
+
+#[cfg(feature = "http")]
+impl HttpRefusal {
+    /// `location`: where it says that the source is.
+    pub(crate) fn new(status: u16, said: Option<PeerText>, location: Option<&str>) -> Self {
+        let hint = match (status, location) {
+            (300..400, Some(location)) => format!(
+                "it wants the events to go to {}, where nobody told this client to send them; give that \
+                 as the agent's address if it is right",
+                PeerText::from(location)
+            ),
+            _ => hint(status).to_owned(),
+        };
+        Self { status, said, hint }
+    }
+
+    /// Whether it lasts until a person changes something, of an agent that was asked to take nothing.
+    pub(crate) fn is_lasting(&self) -> bool {
+        use http::answer::Answer;
+        match Answer::of(self.status, None, 0) {
+            Answer::Committed | Answer::Refused { .. } => false,
+            Answer::Unacceptable | Answer::Blocked => true,
+        }
+    }
+
+    /// Whether the agent wants other credentials than it got.
+    #[must_use]
+    pub fn is_about_credentials(&self) -> bool {
+        matches!(self.status, 401 | 403 | 407)
+    }
+}
+
+#[cfg(feature = "http")]
+fn said_by(said: Option<&PeerText>) -> String {
+    said.map_or_else(String::new, |said| format!(" ({said})"))
+}
+
+/// What an HTTP status means of a source, and what to do.
+#[cfg(feature = "http")]
+fn hint(status: u16) -> &'static str {
+    match status {
+        503 => {
+            "its channel is full, or takes no batch of that size (transactionCapacity, 100 by default); its \
+             log tells which"
+        }
+        500 => {
+            "an interceptor or its handler failed, or its channel did, or it cannot make anything of an \
+             event; its log tells which"
+        }
+        408 | 429 | 500..600 => "it, or what stands before it, cannot take events now",
+        400 | 415 | 422 => {
+            "its handler does not take this JSON; Flume's default one, JSONHandler, does"
+        }
+        413 => "the request is too large for what stands before it: lower batch_bytes",
+        401 | 407 => {
+            "it wants other credentials: give a token or a header by http(HttpOptions), or new ones"
+        }
+        403 => {
+            "it does not let this client in: check its credentials, and whether the path is right"
+        }
+        404 | 405 => "there is no HTTP source at this path: check the address",
+        300..400 => "it is elsewhere, and does not say where: check the address",
+        _ => "no HTTP source of Flume answers so: check the address",
     }
 }
 
@@ -223,6 +335,10 @@ fn other_port(scheme: Option<Scheme>) -> String {
             "{}, of one with TLS (ssl = true) or compression (compression-type = deflate) that the \
              address does not say, {filter}",
             other("Avro, Thrift, HTTP, netcat, syslog")
+        ),
+        Some(scheme) if scheme.door() == Door::Http => format!(
+            "{}, or of an HTTP source with TLS (ssl = true), which needs https://",
+            other("Avro, Thrift, netcat, syslog")
         ),
         Some(scheme) if scheme.door() == Door::Thrift => format!(
             "{}, or of a Thrift source with TLS (ssl = true)",

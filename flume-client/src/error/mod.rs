@@ -24,9 +24,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "http")]
+pub use agent::HttpRefusal;
 pub use agent::{AgentError, PeerText};
 
 use crate::agent_url::{AgentUrl, AgentUrlError};
+#[cfg(feature = "http")]
+#[doc(inline)]
+pub use crate::config::HttpOptionsError;
 use crate::debug::debug_is_the_message;
 use crate::event::{Event, HeaderFault};
 #[doc(inline)]
@@ -134,6 +139,14 @@ pub enum BuildError {
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(#[from] TlsSettingsError),
+    /// There are options for requests, and no agent takes some.
+    #[cfg(feature = "http")]
+    #[error("http is set, and no agent speaks it: give one as http://HOST:PORT/PATH")]
+    NothingToRequest,
+    /// Requests over HTTP cannot be made as they should be.
+    #[cfg(feature = "http")]
+    #[error(transparent)]
+    Http(#[from] HttpOptionsError),
     /// The spool's directory cannot be used.
     #[error(transparent)]
     Spool(#[from] DirectoryError),
@@ -240,6 +253,12 @@ pub enum Refusal {
         /// The limit.
         limit: usize,
     },
+    /// The event's body is not UTF-8, and all agents speak HTTP, whose JSON cannot carry it.
+    #[error(
+        "the event's body is not UTF-8, which no agent of this client can take, as all of them speak \
+         HTTP: encode it as text, in base64 for example, or send to an Avro or a Thrift source"
+    )]
+    NotText,
     /// A header breaks a limit.
     #[error("the event has a header that agents would not keep: {0}")]
     Header(HeaderFault),

@@ -66,9 +66,8 @@ impl TlsLayer {
     ///
     /// The host is no name that a certificate can have.
     pub fn start(settings: &Arc<TlsSettings>, host: &str) -> Result<Self, TlsError> {
-        let name =
-            server_name(host).ok_or_else(|| TlsError::from(Kind::NoName(host.to_owned())))?;
-        let witness = Arc::new(Witness::of(settings, host));
+        let witness = Arc::new(Witness::of(settings, host)?);
+        let name = witness.name().clone();
         let config = Arc::new(Witness::put_into(&witness, settings));
         let mut connection = ClientConnection::new(config, name)
             .map_err(|error| TlsError::of_rustls(error, &witness))?;

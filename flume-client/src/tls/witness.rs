@@ -1,7 +1,8 @@
 //! [`Witness`]: what an agent presented and asked for, kept where the TLS library keeps nothing.
 //!
 //! The library forgets the certificates that it refuses, and does not tell whether it was asked for
-//! one. Errors need both. The witness decides nothing: it hands each question to the one that does.
+//! one. Errors need both. The witness decides nothing but whose name counts: it hands each question to the
+//! one that does.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,6 +15,8 @@ use rustls::{
     SignatureScheme,
 };
 
+use super::error::{Kind, TlsError};
+use super::layer::server_name;
 use super::settings::TlsSettings;
 
 /// Most certificates in a chain. Java takes ten by default.
@@ -24,6 +27,8 @@ pub(super) const CHAIN_MAX: usize = 32;
 pub(super) struct Witness {
     settings: Arc<TlsSettings>,
     host: String,
+    /// The same, as certificates have it.
+    name: ServerName<'static>,
     presented: OnceLock<Vec<CertificateDer<'static>>>,
     asked: OnceLock<()>,
 }
@@ -34,13 +39,15 @@ pub(super) struct Witness {
 pub(super) struct LongChain(pub(super) usize);
 
 impl Witness {
-    pub(super) fn of(settings: &Arc<TlsSettings>, host: &str) -> Self {
-        Self {
+    pub(super) fn of(settings: &Arc<TlsSettings>, host: &str) -> Result<Self, TlsError> {
+        let name = server_name(host);
+        Ok(Self {
             settings: Arc::clone(settings),
+            name: name.ok_or_else(|| TlsError::from(Kind::NoName(host.to_owned())))?,
             host: host.to_owned(),
             presented: OnceLock::new(),
             asked: OnceLock::new(),
-        }
+        })
     }
 
     /// The settings of one connection, which ask the witness.
@@ -63,6 +70,11 @@ impl Witness {
         &self.host
     }
 
+    /// Likewise.
+    pub(super) fn name(&self) -> &ServerName<'static> {
+        &self.name
+    }
+
     /// The agent's certificates, its own first; none before they came.
     pub(super) fn presented(&self) -> &[CertificateDer<'static>] {
         self.presented.get().map(Vec::as_slice).unwrap_or_default()
@@ -79,7 +91,7 @@ impl ServerCertVerifier for Witness {
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
+        _asked_for: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
@@ -96,7 +108,7 @@ impl ServerCertVerifier for Witness {
         self.settings.verifier().verify_server_cert(
             end_entity,
             intermediates,
-            server_name,
+            &self.name,
             ocsp_response,
             now,
         )
