@@ -35,12 +35,14 @@ pub enum At {
 pub enum How {
     /// Answers as long as they may be, without sense and without end.
     EndlessAnswer,
-    /// An answer of 2 GiB is announced.
+    /// An answer of 2 GiB, which is announced and sent.
     TwoGibibytes,
     /// 1 GiB of zeros, in a mebibyte.
     ZipBomb,
     /// Blocks of zlib that hold nothing, without end.
     EmptyBlocks,
+    /// Lines of a header, 10 MiB of them.
+    Header,
     /// A whole answer, a byte at a time, each of which comes well within the time-outs.
     Trickle,
     /// Nothing, while the connection stays open.
@@ -76,6 +78,8 @@ pub const ATTACKS: &[Attack] = {
         Attack::new(How::EmptyBlocks, Greeting),
         Attack::new(How::EmptyBlocks, Call),
         Attack::new(How::EmptyBlocks, Idle),
+        Attack::new(How::Header, Greeting),
+        Attack::new(How::Header, Call),
         Attack::new(How::Trickle, Handshake),
         Attack::new(How::Trickle, Call),
         Attack::new(How::Silence, Handshake),
@@ -112,6 +116,8 @@ const TICKET: (&[u8], &[u8]) = (
 );
 const TICKET_BYTES: usize = 4_000;
 const MEBIBYTE: usize = 1 << 20;
+/// Of lines.
+const HEADER_BYTES: usize = 10 << 20;
 /// Of the bomb.
 const MEBIBYTES: usize = 1024;
 
@@ -124,7 +130,13 @@ impl Attack {
     #[must_use]
     pub fn fits(self, door: &Door) -> bool {
         match self.how {
-            How::ZipBomb | How::EmptyBlocks => door.has_deflate(),
+            // An answer of HTTP belongs to a request by its place alone, and what comes when nothing is
+            // under way only ends a connection of those that the library keeps.
+            _ if door.is_http() && self.at == At::Idle => false,
+            How::OtherCall | How::Hasty => !door.is_http(),
+            How::Header => door.is_http(),
+            How::ZipBomb => door.has_deflate() || door.is_http(),
+            How::EmptyBlocks => door.has_deflate(),
             How::ManyCertificates
             | How::LikelyIssuers
             | How::Garbage
@@ -144,8 +156,13 @@ impl Attack {
 
     /// Whether it is over only when the client has waited for an answer long enough.
     #[must_use]
-    pub fn is_slow(self) -> bool {
-        matches!(self.how, How::Trickle | How::Silence)
+    pub fn is_slow(self, door: &Door) -> bool {
+        match self.how {
+            How::Trickle | How::Silence => true,
+            // There TLS is inside of a library.
+            How::Tickets => door.is_http(),
+            _ => false,
+        }
     }
 
     /// Whether it needs TLS of the version before the last.
@@ -163,7 +180,20 @@ impl Attack {
                     carrier.say(&junk)?;
                 }
             }
-            How::TwoGibibytes => carrier.say(&door.two_gibibytes()),
+            How::TwoGibibytes => {
+                let piece = door.two_gibibytes();
+                (0..(2 << 30) / piece.len()).try_for_each(|_| carrier.say(&piece))
+            }
+            How::Header => {
+                carrier.say(b"HTTP/1.1 200 OK\r\n")?;
+                let lines = b"X-Endless: and so on and so on\r\n".repeat(1_000);
+                (0..HEADER_BYTES / lines.len()).try_for_each(|_| carrier.say(&lines))
+            }
+            How::ZipBomb if door.is_http() => {
+                let head = b"HTTP/1.1 503 Busy\r\nContent-Encoding: deflate\r\nContent-Length: 10000000\r\n\r\n";
+                carrier.say(head)?;
+                (0..MEBIBYTES).try_for_each(|_| carrier.say(&ZEROS))
+            }
             How::ZipBomb => {
                 // What refers back to zeros, for which some have to be there.
                 carrier.say(&[0; 1 << 15])?;

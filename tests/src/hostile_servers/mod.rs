@@ -246,8 +246,8 @@ impl Connection {
                 _ => {}
             }
         }
-        self.door.read_message(carrier)?;
-        if at != At::Greeting {
+        let is_greeting = self.door.read_message(carrier)?;
+        if at != At::Greeting && is_greeting {
             carrier.say(&self.door.welcome())?;
             self.door.read_message(carrier)?;
         }
