@@ -24,6 +24,10 @@ const CODED_BYTES_MAX: usize = 64 * 1024;
 const PLAIN_BYTES_MAX: usize = 16 * 1024;
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 4 * 1024;
+/// Most bytes that a layer takes before something comes of them: twice what TLS may take for its
+/// handshake. A peer may send empty blocks of zlib, or tickets of TLS, without end, and no call needs
+/// to be under way whose time-out would end that.
+const FRUITLESS_BYTES_MAX: usize = 256 * 1024;
 
 /// What changes bytes on their way.
 #[derive(Debug)]
@@ -55,6 +59,8 @@ struct Stage {
     received: Vec<u8>,
     /// It may have more to say about what it took.
     is_unread: bool,
+    /// Bytes that came since it last decoded some.
+    fruitless: usize,
 }
 
 impl Layered {
@@ -63,6 +69,7 @@ impl Layered {
             layer,
             received: Vec::new(),
             is_unread: false,
+            fruitless: 0,
         });
         Self {
             socket,
@@ -212,6 +219,7 @@ fn poll_decode(
             if plain.len() > before {
                 // What came before an error is sound; that is told again.
                 inner.received.drain(..decoded.unwrap_or_default());
+                inner.fruitless = 0;
                 return Poll::Ready(Ok(true));
             }
             let taken = decoded?;
@@ -219,10 +227,16 @@ fn poll_decode(
             inner.is_unread = taken > 0 && !inner.received.is_empty();
             continue;
         }
+        let kept = inner.received.len();
         if !ready!(poll_decode(socket, outer, context, &mut inner.received))? {
             return Poll::Ready(inner.layer.closed().map_or(Ok(false), Err));
         }
         inner.is_unread = true;
+        inner.fruitless += inner.received.len() - kept;
+        if inner.fruitless > FRUITLESS_BYTES_MAX {
+            let bytes = inner.fruitless;
+            return Poll::Ready(Err(AgentError::Fruitless { bytes }));
+        }
     }
 }
 
