@@ -47,6 +47,7 @@ impl Keys {
                 "-storepass",
                 PASSWORD,
             ]);
+            keys.make_client();
             keys
         })
     }
@@ -68,6 +69,20 @@ impl Keys {
         let rest = ["-dname", &subject, "-keypass", PASSWORD];
         self.keytool(&[&pair[..], &store, validity, &rest].concat());
         self.keytool(&[&["-exportcert", "-rfc", "-file", &pem][..], &store].concat());
+    }
+
+    /// A client's certificate and its key, and `trusted.jks`, which trusts it. Flume's HTTP source wants the
+    /// client's address in it.
+    fn make_client(&self) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        fs::write(self.pem("client"), certificate.pem()).unwrap();
+        fs::write(self.pem("client-key"), key.serialize_pem()).unwrap();
+        let from = ["-importcert", "-noprompt", "-file", "client.pem"];
+        let into = ["-keystore", "trusted.jks", "-storetype", "JKS"];
+        let names = ["-alias", "client", "-storepass", PASSWORD];
+        self.keytool(&[from, into, names].concat());
     }
 
     fn keytool(&self, arguments: &[&str]) {

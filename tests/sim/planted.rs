@@ -550,7 +550,7 @@ pub(crate) const BUGS: &[Bug] = &[
     bug(
         "successor drains",
         "agent.rs",
-        "self.links.iter_mut().find(|link| link.is_aged(now))?",
+        "others.find(|link| link.is_aged(now))?",
         "self.links.iter_mut().rev().find(|link| link.is_open())?",
     ),
     bug(

@@ -227,4 +227,57 @@ pub(crate) const BUGS: &[Bug] = &[
         self.untried = self.rank.dialects.saturating_sub(1);",
         "        self.foreign = 0;",
     ),
+    // Renewed connections.
+    bug(
+        "calls on a renewed connection given back",
+        "core.rs",
+        "            Input::Renew { agents } => self.renew(agents),",
+        "            Input::Renew { agents } => {
+                let renewed: Vec<_> = self.ids().filter(|id| agents.contains(*id)).collect();
+                for id in renewed {
+                    for call in self.disconnect(id, Disconnect::Aged) {
+                        self.lanes.of_mut(call.batch.level).calls_in_flight -= 1;
+                        self.give_back(id, call, Loss::Unknown);
+                    }
+                }
+            }",
+    ),
+    bug(
+        "renewed connection never ends",
+        "link.rs",
+        "State::Draining => Some(Disconnect::Aged),",
+        "State::Draining => None,",
+    ),
+    bug(
+        "renewed again and again",
+        "link.rs",
+        "self.aged_at = self.aged_at.min(now + about(AGE_MAX, random));",
+        "self.aged_at = self.aged_at.min(now + about(AGE_MAX, random).min(Time::from_secs(1)));",
+    ),
+    bug(
+        "attempt under way not renewed",
+        "link.rs",
+        "        self.aged_at = self.aged_at.min(now);",
+        "        if self.is_open() {
+            self.aged_at = self.aged_at.min(now);
+        }",
+    ),
+    bug(
+        "renewed attempt forgotten when it opens",
+        "link.rs",
+        "self.aged_at = self.aged_at.min(now + about(AGE_MAX, random));",
+        "self.aged_at = now + about(AGE_MAX, random);",
+    ),
+    bug(
+        "renewed attempt takes its own place",
+        "agent.rs",
+        "self.links.iter_mut().filter(|link| link.epoch != epoch);",
+        "self.links.iter_mut().filter(|_| true);",
+    ),
+    bug(
+        "agents renewed for others",
+        "core.rs",
+        "renewed.filter(|agent| agents.contains(agent.id));",
+        "renewed.filter(|_| !agents.is_empty());",
+    ),
 ];

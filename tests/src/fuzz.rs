@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use flume_client::Reliability;
 use flume_client::delivery::{
-    Answer, Backoff, CallId, Core, Ending, Input, Output, Rank, Selection, Settings,
+    AgentId, AgentSet, Answer, Backoff, CallId, Core, Ending, Input, Output, Rank, Selection,
+    Settings,
 };
 use flume_client::seq::Seq;
 use flume_client::spool::{
@@ -552,6 +553,9 @@ fn input(
             upto: Seq::new(u64::from(value)),
         },
         8 if value == 0 => Input::Woke,
+        8 if value.is_multiple_of(16) => Input::Renew {
+            agents: AgentSet::default().with(AgentId::new(usize::from(value / 16) % 3)),
+        },
         _ => Input::Tick,
     }
 }

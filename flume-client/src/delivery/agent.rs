@@ -22,7 +22,7 @@
 //! | its time is over | resting, blocked | idle, connecting or on trial, by its connections |
 //! | it is a spare, or nothing was sent for 60 s | ready, on trial | idle |
 //! | the machine was suspended | any | idle |
-//! | a connection is 10 min old, a fifth more or less | ready | as before: a new one is opened, then the old one drains |
+//! | a connection is 10 min old, a fifth more or less, or is to be renewed | ready | as before: a new one is opened, then the old one drains |
 //!
 //! While a connection of it works, a further one that fails does not make it rest: only the next
 //! attempt waits.
@@ -195,6 +195,11 @@ impl Agent {
         may_try && !is_opening && self.links.iter().any(|link| link.is_aged(now))
     }
 
+    /// Another connection is to take the place of each that there is, and of each attempt.
+    pub(super) fn renew(&mut self, now: Time) {
+        self.links.iter_mut().for_each(|link| link.renew(now));
+    }
+
     /// An attempt is through. If a connection is old, it takes the place of that, which drains.
     pub(super) fn on_opened(
         &mut self,
@@ -206,7 +211,9 @@ impl Agent {
         link.open(now, random);
         self.foreign = 0;
         self.untried = self.rank.dialects.saturating_sub(1);
-        let aged = self.links.iter_mut().find(|link| link.is_aged(now))?;
+        // The oldest first: so each has its turn, however often all are renewed.
+        let mut others = self.links.iter_mut().filter(|link| link.epoch != epoch);
+        let aged = others.find(|link| link.is_aged(now))?;
         aged.state = State::Draining;
         Some(aged.epoch)
     }

@@ -15,7 +15,7 @@
 //! connection ends with its last answer. A batch that one agent did not acknowledge goes to another
 //! one first, if there is one with room.
 //!
-//! A connection that nobody needs, or that is old, ends between calls, never with calls in flight
+//! A connection that nobody needs, or that is old or to be renewed, ends between calls, never with calls in flight
 //! ([`link`](super::link)). Whatever a person has to mend rests for minutes ([`agent`](super::agent)).
 //!
 //! Each level has numbers, batches and counters of its own ([`lane`](super::lane)); they take turns
@@ -117,6 +117,7 @@ impl Core {
             Input::Flush => self.lanes.iter_mut().for_each(|lane| lane.batches.seal()),
             Input::Shed { level, bytes } => self.drop_oldest(level, bytes, Loss::Shed),
             Input::Abandon { level } => self.abandon(level),
+            Input::Renew { agents } => self.renew(agents),
             Input::Woke => self.on_woke(),
             Input::Tick => {}
         }
@@ -357,6 +358,13 @@ impl Core {
         if select::do_all_rest(&self.agents, self.now) {
             self.drop_oldest(Reliability::BestEffort, u64::MAX, Loss::Unreachable);
         }
+    }
+
+    fn renew(&mut self, agents: AgentSet) {
+        let now = self.now;
+        let renewed = self.agents.iter_mut();
+        let renewed = renewed.filter(|agent| agents.contains(agent.id));
+        renewed.for_each(|agent| agent.renew(now));
     }
 
     fn on_woke(&mut self) {

@@ -76,7 +76,13 @@ impl Link {
     pub(super) fn open(&mut self, now: Time, random: &mut fastrand::Rng) {
         self.state = State::Open;
         self.idle_since = now;
-        self.aged_at = now + about(AGE_MAX, random);
+        // One that was to be renewed before it was open is old from the beginning.
+        self.aged_at = self.aged_at.min(now + about(AGE_MAX, random));
+    }
+
+    /// Another one is to take its place now, or when it is open.
+    pub(super) fn renew(&mut self, now: Time) {
+        self.aged_at = self.aged_at.min(now);
     }
 
     pub(super) fn is_open(&self) -> bool {

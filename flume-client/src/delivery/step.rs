@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::outcome::Outcome;
-use super::settings::{AgentId, CallId, Epoch, Time};
+use super::settings::{AgentId, AgentSet, CallId, Epoch, Time};
 use crate::reliability::Reliability;
 use crate::seq::{Seq, SeqRange};
 
@@ -110,6 +110,12 @@ pub enum Input<'a> {
     Abandon {
         /// The level.
         level: Reliability,
+    },
+    /// Another connection is to take the place of each one to these agents, as of one that is old, and
+    /// of each attempt that began before this: what they are made with has changed.
+    Renew {
+        /// Whose.
+        agents: AgentSet,
     },
     /// The machine was suspended: peers' clocks went on, so connections are as good as gone, and rests
     /// are over.
@@ -229,7 +235,7 @@ pub enum Disconnect {
     Spare,
     /// Nothing was sent on it for a while, and nothing waits.
     Idle,
-    /// It is old, and a new one took its place, or nothing waits.
+    /// It is old or to be renewed, and a new one took its place, or nothing waits.
     Aged,
     /// The machine was suspended.
     Woke,

@@ -161,3 +161,40 @@ fn the_end_of_a_connection_that_drains_makes_place_for_a_further_one_at_once() {
     let connects = |output: &Output| matches!(output, Output::Connect { .. });
     assert!(std::iter::from_fn(|| core.next_output()).any(|it| connects(&it)));
 }
+
+#[test]
+fn what_is_renewed_gives_way_to_a_new_connection_and_ends_with_its_last_answer() {
+    let mut core = core(WindowMode::ADAPTIVE);
+    let now = Duration::from_secs(1);
+    let step = |core: &mut Core, input| {
+        core.step(now, input);
+        std::iter::from_fn(|| core.next_output()).collect::<Vec<_>>()
+    };
+    let open = |core: &mut Core, epoch| {
+        step(core, Input::Connected { epoch });
+        step(core, Input::Opened { epoch })
+    };
+    let epochs = |core: &Core| core.links().map(|link| link.epoch).collect::<Vec<_>>();
+    let (level, ends) = (LEVEL, &[1, 2][..]);
+    step(&mut core, Input::Append { level, ends });
+    open(&mut core, 1);
+    let agents = AgentSet::default().with(AgentId::new(0));
+    let renewed = step(&mut core, Input::Renew { agents });
+    assert!(matches!(renewed[..], [Output::Connect { epoch: 2, .. }]));
+    let opened = open(&mut core, 2);
+    let expected = [Output::Drain { epoch: 1 }];
+    assert_eq!(opened[..1], expected, "the call that is under way goes on");
+    assert!(matches!(opened[1..], [Output::Send { epoch: 2, .. }]));
+    assert_eq!(epochs(&core), [1, 2]);
+    let answer = Answer::Committed;
+    let (epoch, call) = (1, CallId::FIRST);
+    step(
+        &mut core,
+        Input::Replied {
+            epoch,
+            call,
+            answer,
+        },
+    );
+    assert_eq!((epochs(&core), core.counters().retries), (vec![2], 0));
+}

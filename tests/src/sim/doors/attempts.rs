@@ -95,7 +95,7 @@ impl World {
         let mut goes_on = false;
         match ending {
             _ if connection.stage == Stage::Draining => {}
-            Ending::Misspoken if watch.on_misspoken() => goes_on = !is_rest(before),
+            Ending::Misspoken if watch.on_misspoken(now) => goes_on = !is_rest(before),
             Ending::Misspoken | Ending::Broken => watch.on_failed(now, is_last),
             Ending::Foreign => {
                 watch.on_failed(now, is_last);

@@ -33,6 +33,7 @@ impl World {
             }
             3 => self.shed(level),
             4 => self.wake(),
+            5 | 6 => self.renew(),
             _ => {
                 let most = pick(&mut self.rng, &[1, 3, 20]);
                 let events = self.rng.usize(1..=most);

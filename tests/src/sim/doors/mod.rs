@@ -14,6 +14,7 @@
 //! | `world` | the queue of happenings, and the core's steps |
 //! | `outputs` | what the core says is done |
 //! | `attempts`, `agents` | what agents do with connections, and with calls |
+//! | `renewal` | connections that others take the place of |
 //! | `load` | what the application does, and faults that last |
 //!
 //! An agent finds the same events unacceptable all its life. Everything else heals at a time that the
@@ -26,6 +27,7 @@ mod book;
 mod load;
 mod outputs;
 mod plan;
+mod renewal;
 mod trouble;
 mod watch;
 mod world;

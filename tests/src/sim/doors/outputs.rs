@@ -2,7 +2,7 @@
 
 use flume_client::delivery::{AgentId, Batch, Disconnect, Epoch, Output};
 
-use super::world::{Call, Connection, Key, Stage, World};
+use super::world::{Call, Connection, Happening, Key, Stage, World};
 use crate::sim::time::SECOND;
 use crate::sim::violation::{Check, broken, ensure};
 
@@ -24,18 +24,19 @@ impl World {
                     stage: Stage::Connecting,
                     opened_at: 0,
                     has_sent: false,
+                    renewed_at: None,
                 };
                 self.connections.insert(epoch, connection);
                 self.receive_attempt(epoch, agent);
+                if self.rng.u32(0..10) == 0 {
+                    let at = self.soon();
+                    self.schedule(at, Happening::Renew);
+                }
                 Ok(())
             }
             Output::Send { epoch, call, batch } => self.send((epoch, call), batch),
             Output::Disconnect { epoch, cause, .. } => self.disconnect(epoch, cause),
-            Output::Drain { epoch } => {
-                self.trace.note(self.now, "drain {}", [epoch]);
-                self.set_stage(epoch, Stage::Draining);
-                Ok(())
-            }
+            Output::Drain { epoch } => self.drain(epoch),
             Output::Retire {
                 level,
                 range,
@@ -85,6 +86,9 @@ impl World {
             return broken("disconnected twice", format!("{epoch}, {cause:?}"));
         };
         self.disconnected.insert(epoch);
+        if cause == Disconnect::Aged {
+            self.check_aged(epoch, &connection)?;
+        }
         let in_flight = self.calls_of(epoch);
         for key in &in_flight {
             self.give_up(*key, true);
@@ -104,7 +108,7 @@ impl World {
             }
             Disconnect::Woke => Ok(()),
             Disconnect::HandshakeTimeout => {
-                watch.on_misspoken();
+                watch.on_misspoken(self.now);
                 let must = is_last && connection.stage != Stage::Draining;
                 watch.on_failed(self.now, must);
                 Ok(())

@@ -26,6 +26,9 @@ pub(super) struct Watch {
     /// Since a greeting was answered, or all dialects were tried.
     misspoken: u32,
     in_vain: u32,
+    /// When it last was not ready, or an attempt at it came to nothing.
+    unready_at: Nanos,
+    is_ready: bool,
 }
 
 impl Watch {
@@ -40,6 +43,8 @@ impl Watch {
             dialect: 0,
             misspoken: 0,
             in_vain: 0,
+            unready_at: 0,
+            is_ready: false,
         }
     }
 
@@ -75,7 +80,8 @@ impl Watch {
     }
 
     /// `true`: others are to be tried, without a rest.
-    pub(super) fn on_misspoken(&mut self) -> bool {
+    pub(super) fn on_misspoken(&mut self, now: Nanos) -> bool {
+        self.on_unready(now);
         self.dialect = (self.dialect + 1) % self.dialects;
         self.misspoken += 1;
         if self.misspoken < self.dialects {
@@ -87,6 +93,7 @@ impl Watch {
 
     /// It may rest from now on. `must`: no other connection is open, and it does not rest already.
     pub(super) fn on_failed(&mut self, now: Nanos, must: bool) {
+        self.on_unready(now);
         self.rests_max = self.rests_max.max(now + self.cap);
         if must {
             self.rests_min = self.rests_min.max(now + self.floor.min(self.cap));
@@ -110,6 +117,24 @@ impl Watch {
         self.blocked_at = Some(now);
         self.rests_max = self.rests_max.max(now + BLOCKED_MAX);
         self.rests_min = self.rests_min.max(now + BLOCKED_MIN);
+    }
+
+    /// It is ready now, or not.
+    pub(super) fn on_state(&mut self, now: Nanos, is_ready: bool) {
+        if !is_ready || !self.is_ready {
+            self.on_unready(now);
+        }
+        self.is_ready = is_ready;
+    }
+
+    /// It does not work, or could not be connected to.
+    fn on_unready(&mut self, now: Nanos) {
+        self.unready_at = now;
+    }
+
+    /// Since when it certainly works, and may be connected to.
+    pub(super) fn ready_since(&self) -> Nanos {
+        self.unready_at + self.cap
     }
 
     pub(super) fn on_woke(&mut self, now: Nanos) {

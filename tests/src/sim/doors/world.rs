@@ -25,6 +25,7 @@ pub(super) enum Happening {
     /// The core's deadline.
     Timer,
     Load,
+    Renew,
     Fault,
     Heal,
     Connected {
@@ -68,6 +69,8 @@ pub(super) struct Connection {
     pub(super) stage: Stage,
     pub(super) opened_at: Nanos,
     pub(super) has_sent: bool,
+    /// Another one is to take its place, since then.
+    pub(super) renewed_at: Option<Nanos>,
 }
 
 pub(super) type Key = (Epoch, CallId);
@@ -188,6 +191,7 @@ impl World {
         self.news = news;
         self.disconnected.clear();
         self.stats.steps += 1;
+        self.watch_states();
         self.core.step(Duration::from_nanos(self.now), input);
         let pending = self.books.iter().map(|book| book.pending().count());
         let most = 100 + 4 * pending.sum::<usize>();
@@ -207,6 +211,8 @@ impl World {
                 .state_of(AgentId::new(agent), Duration::from_nanos(self.now));
             watch.check(self.now, state)?;
         }
+        self.watch_states();
+        self.check_renewed()?;
         self.arm_timer()
     }
 
@@ -226,6 +232,7 @@ impl World {
             Happening::Replied { key, answer } => self.on_replied(key, answer),
             Happening::Failed { key, is_sent } => self.on_failed(key, is_sent),
             Happening::Stray { epoch } => self.on_stray(epoch),
+            Happening::Renew => self.renew(),
         }
     }
 
