@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::carrier::Stream;
 use crate::fault::guard::FaultBoard;
 
 /// A request as the agent saw it.
@@ -78,6 +79,8 @@ pub struct ConnectionRecord {
     pub source: &'static str,
     /// Where it came from.
     pub peer: Option<SocketAddr>,
+    /// The certificate that the peer showed in the handshake of TLS, in DER, if it was asked for one.
+    pub client_certificate: Option<Vec<u8>>,
     /// Requests it brought.
     pub requests: u64,
     /// When it came, counted from the agent's making.
@@ -86,7 +89,8 @@ pub struct ConnectionRecord {
     pub closed: Option<Duration>,
 }
 
-/// Requests and connections kept, the latest of each; a few hundred bytes each.
+/// Requests and connections kept, the latest of each; a few hundred bytes each, and the certificate
+/// that a connection's peer showed.
 const RECORDS_MAX: usize = 10_000;
 
 /// What an agent's sources share beside channels and counters: where to note what happens, and
@@ -102,6 +106,7 @@ pub(crate) struct Recorder {
 pub(crate) struct OpenConnection {
     recorder: Arc<Recorder>,
     number: u64,
+    is_identified: bool,
 }
 
 /// The log of one agent.
@@ -142,11 +147,22 @@ impl Recorder {
         OpenConnection {
             number: self.log.open(source, peer),
             recorder: Arc::clone(self),
+            is_identified: false,
         }
     }
 }
 
 impl OpenConnection {
+    /// Notes the certificate that its peer showed, once.
+    pub(crate) fn identify(&mut self, stream: &Stream) {
+        if !self.is_identified
+            && let Some(certificate) = stream.client_certificate()
+        {
+            self.is_identified = true;
+            self.recorder.log.identify(self.number, certificate);
+        }
+    }
+
     /// Its number.
     pub(crate) fn number(&self) -> u64 {
         self.number
@@ -177,10 +193,17 @@ impl RequestLog {
             number,
             source,
             peer,
+            client_certificate: None,
             requests: 0,
             opened,
             closed: None,
         })
+    }
+
+    fn identify(&self, connection: u64, certificate: &[u8]) {
+        if let Some(record) = self.records().connections.at(connection) {
+            record.client_certificate = Some(certificate.to_vec());
+        }
     }
 
     fn close(&self, connection: u64) {

@@ -1,70 +1,14 @@
 //! Agents with TLS, and what both sides have to show.
 
 use std::fs;
-use std::path::PathBuf;
 
 use flume_client::{Client, ClientBuilder, TlsOptions};
 use flume_mini_agent::config::{Nesting, Pem, ThriftProtocol, TlsConfig};
 use flume_mini_agent::{MiniAgent, MiniAgentBuilder};
 use flume_tests::wait_until;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use tempfile::TempDir;
 
+use crate::authority::Authority;
 use crate::support::{PATIENCE, assert_balanced, client_at, event, give_up};
-
-/// An authority, and a directory with what it signed.
-struct Authority {
-    home: TempDir,
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        fs::write(home.path().join("ca.pem"), &pem).unwrap();
-        let issuer = Issuer::new(params, key);
-        Self { home, issuer, pem }
-    }
-
-    /// A certificate for this name and its key, in PEM.
-    fn sign(&self, name: &str) -> String {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        certificate.pem() + &key.serialize_pem()
-    }
-
-    /// Puts one into a file.
-    fn sign_into(&self, name: &str, file: &str) -> PathBuf {
-        let path = self.home.path().join(file);
-        let new = path.with_extension("new");
-        fs::write(&new, self.sign(name)).unwrap();
-        fs::rename(new, &path).unwrap();
-        path
-    }
-
-    fn trusted(&self) -> TlsOptions {
-        TlsOptions::default().ca_file(self.home.path().join("ca.pem"))
-    }
-
-    /// Has an agent show a certificate for the address that it listens on.
-    fn agent(&self, builder: MiniAgentBuilder) -> MiniAgent {
-        let tls = TlsConfig::new(Pem::Bytes(self.sign("127.0.0.1").into()));
-        builder.capacity(20_000).tls(tls).start().unwrap()
-    }
-
-    /// Has it ask for a client's certificate, too.
-    fn asking_agent(&self, builder: MiniAgentBuilder) -> MiniAgent {
-        let mut tls = TlsConfig::new(Pem::Bytes(self.sign("127.0.0.1").into()));
-        tls.client_authorities = Some(Pem::Bytes(self.pem.clone().into()));
-        builder.capacity(20_000).tls(tls).start().unwrap()
-    }
-}
 
 fn client_of(agent: &MiniAgent, tls: TlsOptions) -> ClientBuilder {
     client_at([agent.url()]).tls(tls)

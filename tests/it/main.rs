@@ -12,6 +12,7 @@
 
 mod adoption;
 mod appender;
+mod authority;
 mod awaited;
 mod balance;
 mod batches;
@@ -55,6 +56,7 @@ mod hostile;
 mod levels;
 mod poison;
 mod receipts;
+mod replaced_certificates;
 #[cfg(target_os = "linux")]
 mod resolving;
 mod settings;

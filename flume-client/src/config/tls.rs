@@ -5,10 +5,12 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::RootCertStore;
 use rustls::time_provider::DefaultTimeProvider;
 
+use super::bounds::{FOREVER, long_enough};
 use crate::agent_url::AgentUrl;
 use crate::delivery::AgentId;
 use crate::error::BuildError;
@@ -16,6 +18,9 @@ use crate::tls::layer::server_name;
 use crate::tls::material::Role;
 use crate::tls::truststore::FILE_BYTES_MAX;
 use crate::tls::{TlsFile, TlsMaterial, TlsSettings, TlsSettingsError};
+
+/// How often the files are looked at while a connection is open, unless said otherwise.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
 
 /// Whom to trust and who to be at agents with TLS, for [`ClientBuilder::tls`](crate::ClientBuilder::tls).
 ///
@@ -40,8 +45,12 @@ use crate::tls::{TlsFile, TlsMaterial, TlsSettings, TlsSettingsError};
 /// ```
 ///
 /// The files are read when the client is built, and an error of one is an error of
-/// [`build`](crate::ClientBuilder::build). They are looked at again before each connection, so new
-/// certificates need no restart. If new ones are bad, the old ones stay, and that is told. A relative
+/// [`build`](crate::ClientBuilder::build). They are looked at again before each connection, and
+/// [every 30 seconds](Self::check_every) while one is open, so new certificates need no restart: a new
+/// connection takes the place of each old one, which ends with the last answer that is under way on it.
+/// If new ones are bad, the old ones stay and no connection ends, and
+/// [`health`](crate::Client::health) says so ([`Certificates`](crate::health::Problem::Certificates)).
+/// Put a new file beside the old one and rename it, so that it is never seen half written. A relative
 /// path is taken from the current directory as it is when the client is built; each file has at most
 /// 16 MiB.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -53,6 +62,7 @@ pub struct TlsOptions {
     client: Option<(PathBuf, PathBuf)>,
     server_name: Option<String>,
     is_tls13_only: bool,
+    check_every: Option<Duration>,
     #[cfg(feature = "dangerous-trust-any-certificate")]
     trusts_any: bool,
 }
@@ -114,6 +124,13 @@ impl TlsOptions {
         self
     }
 
+    /// While a connection with TLS is open, the files are looked at so often. Default 30 s, at least
+    /// 1 ms. Each look reads them, on a thread of its own.
+    pub fn check_every(mut self, interval: Duration) -> Self {
+        self.check_every = Some(interval);
+        self
+    }
+
     /// Checks no agent's certificate: whoever is between can read and change all events. For tests
     /// with agents that have no certificate of worth; a [`ca_file`](Self::ca_file) with the agent's own
     /// one costs hardly more. `ca_file` and [`server_name`](Self::server_name) mean nothing then.
@@ -157,6 +174,7 @@ impl fmt::Debug for TlsOptions {
             .field("client", &self.client)
             .field("server_name", &self.server_name)
             .field("is_tls13_only", &self.is_tls13_only)
+            .field("check_every", &self.check_every)
             .field("trusts_any", &self.trusts_any())
             .finish()
     }
@@ -183,6 +201,11 @@ impl TlsConfig {
     /// Whom an agent's certificate has to be for.
     pub(crate) fn server_name(&self, agent: AgentId) -> Option<&str> {
         self.server_names.get(agent.index()).map(String::as_str)
+    }
+
+    /// How often the files are looked at while a connection is open.
+    pub(crate) fn check_every(&self) -> Duration {
+        self.options.check_every.unwrap_or(CHECK_EVERY)
     }
 
     /// Whether certificates are not checked, which health has to tell.
@@ -222,7 +245,11 @@ pub(crate) fn tls_for(
             None => Ok(None),
         };
     }
-    let options = options.unwrap_or_default().with_absolute_paths()?;
+    let mut options = options.unwrap_or_default().with_absolute_paths()?;
+    if let Some(interval) = &mut options.check_every {
+        long_enough("check_every", *interval)?;
+        *interval = FOREVER.min(*interval);
+    }
     let names = agents.iter().zip(server_names).map(|(agent, own)| {
         let common = || options.server_name.clone();
         own.or_else(common)

@@ -75,6 +75,8 @@ fn put_end(problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match problem {
         #[cfg(feature = "dangerous-trust-any-certificate")]
         Problem::Unchecked => f.write_str("agents' certificates are checked again"),
+        #[cfg(feature = "tls")]
+        Problem::Certificates { .. } => f.write_str("the files of TLS can be used again"),
         Problem::NoAgent { .. } => f.write_str("agents take events again, or none wait"),
         Problem::Stalled { .. } => f.write_str("events are acknowledged again, or none wait"),
         Problem::Stuck { .. } => f.write_str("the oldest event is done with"),

@@ -64,6 +64,15 @@ impl Health {
             .chain(unreadable)
             .chain(agents)
             .collect();
+        #[cfg(feature = "tls")]
+        problems.extend(
+            stats
+                .tls_trouble
+                .as_ref()
+                .map(|error| Problem::Certificates {
+                    error: error.clone(),
+                }),
+        );
         #[cfg(feature = "dangerous-trust-any-certificate")]
         problems.extend(limits.trusts_any.then_some(Problem::Unchecked));
         problems.sort_by_key(|problem| std::cmp::Reverse(problem.status()));

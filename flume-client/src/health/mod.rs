@@ -17,6 +17,8 @@
 //! | [`Stuck`](Problem::Stuck) | others are acknowledged, and the oldest event has waited in vain for [`STUCK_AFTER`] | degraded |
 //! | [`Unreadable`](Problem::Unreadable) | stored events cannot be read; those after them are sent, or wait if the order is kept | degraded |
 //! | [`Agent`](Problem::Agent) | one agent fails and others do not | degraded |
+//! | `Certificates` | the files of TLS were replaced by bad ones; those of before are in use | degraded |
+//! | `Unchecked` | no agent's certificate is checked | degraded |
 //!
 //! A backlog that is being delivered is no problem, however old it is.
 
@@ -36,6 +38,8 @@ pub(crate) use judge::Limits;
 
 use crate::agent_url::AgentUrl;
 use crate::debug::debug_is_the_message;
+#[cfg(feature = "tls")]
+use crate::error::TlsSettingsError;
 use crate::error::{AgentError, ClientThread, SpoolError};
 use crate::spool::FileName;
 use crate::stats::{Lost, Passed, UnreadableEvents};
@@ -201,6 +205,14 @@ pub enum Problem {
         /// Where they are, how many, and why.
         unreadable: UnreadableEvents,
     },
+    /// The files of [TLS](crate::TlsOptions) are bad now. What they said before stays in use, and no
+    /// connection ends for it.
+    #[cfg(feature = "tls")]
+    #[error("the certificates of before stay in use: {error}")]
+    Certificates {
+        /// Which file, and what is wrong with it.
+        error: Arc<TlsSettingsError>,
+    },
     /// This is not the client's process, but one forked from it: no event is taken here.
     #[error(
         "this process was forked from process {process}, whose client this is: build one after the fork"
@@ -241,6 +253,8 @@ impl Problem {
         match self {
             #[cfg(feature = "dangerous-trust-any-certificate")]
             Self::Unchecked => Status::Degraded,
+            #[cfg(feature = "tls")]
+            Self::Certificates { .. } => Status::Degraded,
             Self::Stuck { .. } | Self::Unreadable { .. } | Self::Agent { .. } => Status::Degraded,
             Self::NoAgent { .. }
             | Self::Stalled { .. }
@@ -259,6 +273,8 @@ impl Problem {
         match self {
             #[cfg(feature = "dangerous-trust-any-certificate")]
             Self::Unchecked => "unchecked",
+            #[cfg(feature = "tls")]
+            Self::Certificates { .. } => "certificates",
             Self::NoAgent { .. } => "no_agent",
             Self::Stalled { .. } => "stalled",
             Self::Stuck { .. } => "stuck",

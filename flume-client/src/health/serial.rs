@@ -32,6 +32,8 @@ impl Serialize for Problem {
         match self {
             #[cfg(feature = "dangerous-trust-any-certificate")]
             Self::Unchecked => {}
+            #[cfg(feature = "tls")]
+            Self::Certificates { .. } => {}
             Self::NoAgent { pending, .. } => map.serialize_entry("pending", pending)?,
             Self::Stalled {
                 pending, waited, ..

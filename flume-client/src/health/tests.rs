@@ -342,3 +342,15 @@ fn it_is_serialised_with_names_numbers_and_words() {
     let good = serde_json::to_string(&Health::default()).unwrap();
     assert_eq!(good, r#"{"status":"good","problems":[]}"#);
 }
+
+#[cfg(feature = "tls")]
+#[test]
+fn bad_files_of_tls_degrade_and_the_reason_is_told() {
+    let trouble = TlsSettingsError::of_no_roots("none there");
+    let words = trouble.to_string();
+    let mut stats = stats();
+    stats.tls_trouble = Some(Arc::new(trouble));
+    check(&stats, Status::Degraded, &[("certificates", &words)]);
+    stats.tls_trouble = None;
+    check(&stats, Status::Good, &[]);
+}

@@ -15,6 +15,8 @@ use super::request::Request;
 use super::room::{Amount, Beginning, CommitReport, StoreWhen};
 use crate::config::Config;
 use crate::delivery::{AgentId, Loss, Outcome};
+#[cfg(feature = "tls")]
+use crate::error::TlsSettingsError;
 use crate::error::{AgentError, Refusal};
 use crate::event::Event;
 use crate::event_batch::EventBatch;
@@ -162,6 +164,17 @@ impl IntakeState {
         let trouble = disks.filter_map(|(_, trouble)| trouble).last();
         self.has_news |= spool.trouble.as_ref() != trouble;
         spool.trouble = trouble.cloned();
+    }
+
+    /// Why the files of TLS that are there now are not used, if they are not.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tell_tls(&mut self, trouble: Option<&Arc<TlsSettingsError>>) {
+        let known = self.stats.tls_trouble.as_ref();
+        let is_same = known.map(Arc::as_ptr) == trouble.map(Arc::as_ptr);
+        if !is_same {
+            self.has_news = true;
+            self.stats.tls_trouble = trouble.cloned();
+        }
     }
 
     /// Something about the spool that its operator should know.

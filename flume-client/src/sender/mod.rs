@@ -12,6 +12,7 @@
 //! | `dispatch` | what is done with them. Told the time; touches no socket |
 //! | `adopted` | the lane of a place that was adopted |
 //! | `backlog`, `reading` | the next events, from memory or from the disk |
+//! | `renewal` | when the files of TLS are looked at |
 //! | `updates` | what callers are to be told |
 //! | `requests` | flush and close |
 //! | `running` | all of it as a future, on a runtime's clock |
@@ -21,6 +22,8 @@ mod adopted;
 mod backlog;
 mod dispatch;
 mod reading;
+#[cfg(feature = "tls")]
+mod renewal;
 mod requests;
 mod route;
 mod running;
@@ -36,6 +39,8 @@ use adopted::Adopted;
 use backlog::Backlog;
 use dispatch::takes_from_callers;
 use fastrand::Rng;
+#[cfg(feature = "tls")]
+use renewal::Renewal;
 use requests::{Closing, FINISH_TIMEOUT, Flush, deadline_after};
 use route::Route;
 pub(crate) use running::{Running, run};
@@ -71,6 +76,9 @@ pub(crate) struct Sender<N: Network> {
     has_failed: bool,
     updates: Updates,
     watch: Watch,
+    /// If an agent has TLS.
+    #[cfg(feature = "tls")]
+    renewal: Option<Renewal>,
 }
 
 impl<N: Network> Sender<N> {
@@ -95,6 +103,10 @@ impl<N: Network> Sender<N> {
             own: Route::new(config, &network, random.u64(..), now),
             adopted: None,
             config: config.clone(),
+            #[cfg(feature = "tls")]
+            renewal: network
+                .certificates()
+                .map(|it| Renewal::new(it, &config.agents)),
             network,
             random,
             shed_above: (config.overflow == Overflow::DropOldest)
@@ -119,6 +131,10 @@ impl<N: Network> Sender<N> {
         let adopted = self.adopted.as_mut().map(|adopted| &mut adopted.route);
         // What came of the last turn is told first: it makes the room that callers wait for.
         self.updates.settle(&mut self.own, adopted, &mut state, now);
+        #[cfg(feature = "tls")]
+        if let Some(renewal) = &self.renewal {
+            state.tell_tls(renewal.trouble());
+        }
         intake.offer_room(&mut state, &mut self.updates.wakers);
         state.take_requests(&mut self.updates.requests);
         // A flush asks for all that came in before it, however little that is.
@@ -204,6 +220,8 @@ impl<N: Network> Sender<N> {
         // Asked before the exchange: events that come in now still join the batch whose linger time
         // is over.
         let is_due = self.own.dispatch.is_due(now);
+        #[cfg(feature = "tls")]
+        self.renew(now, context);
         let mut progressed = self.exchange(now);
         self.end_adopted(now);
         // Callers may have held this up, and their wakers.
@@ -214,6 +232,32 @@ impl<N: Network> Sender<N> {
             progressed |= adopted.route.work(now, context, is_due, false);
         }
         progressed
+    }
+
+    /// Has the files of TLS looked at, and connections made anew if they have changed.
+    #[cfg(feature = "tls")]
+    fn renew(&mut self, now: Instant, context: &mut Context<'_>) {
+        let Some(renewal) = &mut self.renewal else {
+            return;
+        };
+        let agents = renewal.agents;
+        let adopted = self.adopted.as_ref();
+        let is_in_use = self.own.is_connected_to(agents)
+            || adopted.is_some_and(|adopted| adopted.route.is_connected_to(agents));
+        if renewal.work(now, is_in_use, context) {
+            self.own.step(now, Input::Renew { agents });
+            if let Some(adopted) = &mut self.adopted {
+                adopted.route.step(now, Input::Renew { agents });
+            }
+        }
+    }
+
+    /// When the files of TLS are to be looked at.
+    fn look_at_files(&self) -> Option<Instant> {
+        #[cfg(feature = "tls")]
+        return self.renewal.as_ref().and_then(Renewal::deadline);
+        #[cfg(not(feature = "tls"))]
+        None
     }
 
     /// Whether batches are not to wait until they are full.
@@ -462,6 +506,7 @@ impl<N: Network> Sender<N> {
         let flushes = self.flushes.iter().map(|flush| flush.deadline);
         let closing = self.closing.as_ref().and_then(Closing::next_deadline);
         let look = self.watch.deadline();
+        let look = look.into_iter().chain(self.look_at_files());
         let deadlines = lanes.chain(flushes).chain(closing).chain(look);
         let until = deadlines.min();
         if until.is_some_and(|at| at <= now) {

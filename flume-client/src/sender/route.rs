@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::dispatch::Dispatch;
 use crate::config::Config;
+#[cfg(feature = "tls")]
+use crate::delivery::AgentSet;
 use crate::delivery::{AgentId, Answer, Batch, CallId, Disconnect, Ending, Epoch, Input, Output};
 use crate::error::AgentError;
 use crate::queue::{Chunk, OpenedSpool};
@@ -142,6 +144,13 @@ impl<N: Network> Route<N> {
             connections: sum.connections + u32::from(it.is_open),
             in_flight: sum.in_flight + it.unanswered.len() as u32,
         })
+    }
+
+    /// Whether a connection to one of these is open.
+    #[cfg(feature = "tls")]
+    pub(super) fn is_connected_to(&self, agents: AgentSet) -> bool {
+        let mut open = self.attempts.values().filter(|it| it.is_open);
+        open.any(|it| agents.contains(it.agent))
     }
 
     /// Whether an agent owes an answer.

@@ -12,6 +12,8 @@ use crate::agent_url::AgentUrl;
 use crate::delivery::Outcome;
 #[doc(inline)]
 pub use crate::delivery::{AgentState, Lost};
+#[cfg(feature = "tls")]
+use crate::error::TlsSettingsError;
 use crate::error::{AgentError, ClientThread, Refusal, SpoolError};
 use crate::reliability::Reliability;
 
@@ -71,6 +73,10 @@ pub struct Stats {
     pub agents: Vec<AgentStats>,
     /// The spool, if there is one.
     pub spool: Option<SpoolStats>,
+    /// Why the files of [TLS](crate::TlsOptions) that were found last are not used: those of before
+    /// are. `None` if all is well.
+    #[cfg(feature = "tls")]
+    pub tls_trouble: Option<Arc<TlsSettingsError>>,
     /// This thread of the client panicked, which is a fault in this crate, and the client has ended:
     /// it takes nothing more, and what is in the spool waits for the next client.
     pub failed: Option<ClientThread>,

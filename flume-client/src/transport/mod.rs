@@ -8,7 +8,7 @@
 //! | `outbox` | what it is still to send |
 //! | `session` | what is spoken: one case for each protocol |
 //! | `stream` | what carries its bytes: one case for each kind |
-//! | `certificates` | the files for TLS, looked at before each connection |
+//! | `certificates` | the files for TLS, looked at before each connection and while some are open |
 //! | `layers` | which of the two an address wants |
 //! | `layered` | what is compressed or encrypted |
 //! | `http` | an agent that takes requests, by a library |
@@ -37,6 +37,8 @@ mod sockets;
 mod stream;
 mod tcp;
 
+#[cfg(feature = "tls")]
+pub(crate) use certificates::{Certificates, Found};
 #[cfg(feature = "test")]
 pub(crate) use in_memory::InMemory;
 #[cfg(feature = "test")]

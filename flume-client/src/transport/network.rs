@@ -3,6 +3,8 @@
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "tls")]
+use super::certificates::Certificates;
 use crate::delivery::{AgentId, Batch, CallId};
 use crate::error::AgentError;
 use crate::queue::Unacked;
@@ -20,6 +22,12 @@ pub(crate) trait Network: Clone {
     /// For how long the machine was suspended since it was started, while this clock stood still.
     fn slept(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// What connections to agents with TLS are made with, if there is such an agent.
+    #[cfg(feature = "tls")]
+    fn certificates(&self) -> Option<Certificates> {
+        None
     }
 
     /// Begins to connect to an agent, to speak this dialect of its protocol. `None`: there is none with

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "tls")]
+use super::certificates::Certificates;
 use super::connection::Connection;
 #[cfg(feature = "http")]
 use super::http::HttpConnection;
@@ -37,6 +39,11 @@ impl Network for Sockets {
 
     fn slept(&self) -> Duration {
         clock::slept()
+    }
+
+    #[cfg(feature = "tls")]
+    fn certificates(&self) -> Option<Certificates> {
+        self.means.tls.clone()
     }
 
     fn connect(&self, agent: AgentId, dialect: u32) -> Option<AgentLink> {

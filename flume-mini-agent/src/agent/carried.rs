@@ -80,7 +80,8 @@ fn encrypt_source(
     (tls, kind): (&TlsConfig, &SourceKind),
 ) -> Result<(), StartError> {
     let reading = match kind {
-        SourceKind::Avro(_) => Reading::EachConnection,
+        // Flume's Thrift source reads it at the start. Here certificates can be replaced for both.
+        SourceKind::Avro(_) | SourceKind::Thrift(_) => Reading::EachConnection,
         _ => Reading::Once,
     };
     let tls = SourceTls::new(tls, reading).map_err(|problem| StartError::Tls {

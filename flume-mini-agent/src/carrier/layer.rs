@@ -77,6 +77,18 @@ impl Layer {
         }
     }
 
+    /// The certificate that a client showed, in DER.
+    pub(super) fn client_certificate(&self) -> Option<&[u8]> {
+        match self {
+            #[cfg(feature = "compression")]
+            Self::Deflate(_) => None,
+            #[cfg(feature = "tls")]
+            Self::Accepted(tls) => tls.peer_certificates()?.first().map(|it| &**it),
+            #[cfg(feature = "tls")]
+            Self::Made(_) => None,
+        }
+    }
+
     /// Says that nothing more will come.
     pub(super) fn close(&mut self) {
         match self {

@@ -70,6 +70,11 @@ impl Layered {
         &mut self.socket
     }
 
+    pub(super) fn client_certificate(&self) -> Option<&[u8]> {
+        let mut layers = self.stages.iter().map(|stage| &stage.layer);
+        layers.find_map(Layer::client_certificate)
+    }
+
     pub(super) fn poll_read(
         &mut self,
         context: &mut Context<'_>,

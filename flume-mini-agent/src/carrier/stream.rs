@@ -28,6 +28,15 @@ impl Stream {
         }
     }
 
+    /// The certificate that the peer showed in the handshake of TLS, in DER.
+    pub(crate) fn client_certificate(&self) -> Option<&[u8]> {
+        match self {
+            Self::Plain(_) => None,
+            #[cfg(any(feature = "compression", feature = "tls"))]
+            Self::Layered(layered) => layered.client_certificate(),
+        }
+    }
+
     /// Sends half of what the layers answer to what comes first. Without layers that is nothing.
     pub(crate) async fn say_half(&mut self) -> io::Result<()> {
         match self {

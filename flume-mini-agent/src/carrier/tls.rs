@@ -29,7 +29,7 @@ pub(crate) struct SourceTls {
 pub(crate) enum Reading {
     /// At the start.
     Once,
-    /// And again for each connection, as Flume's Avro source does.
+    /// And again for each connection, as Flume's Avro source does, and its Thrift source does not.
     EachConnection,
 }
 

@@ -60,7 +60,8 @@ pub enum SinkTrust {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Pem {
-    /// In this file. An Avro source reads its key store again for each connection, as Flume's does.
+    /// In this file. An Avro source reads its key store again for each connection, as Flume's does; so
+    /// does a Thrift source, as Flume's does not.
     File(PathBuf),
     /// In memory.
     Bytes(Vec<u8>),

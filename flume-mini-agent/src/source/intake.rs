@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::carrier::Stream;
 use crate::channel::StoredEvent;
 use crate::counters::SourceCounters;
 use crate::fault::Fault;
@@ -44,6 +45,13 @@ pub(crate) struct Connection {
     /// How it is to end before it begins.
     pub(crate) end: Option<End>,
     _open: Gauge,
+}
+
+impl Connection {
+    /// Notes the certificate that its peer showed, once.
+    pub(crate) fn identify(&mut self, stream: &Stream) {
+        self.opened.identify(stream);
+    }
 }
 
 /// What to answer to a batch.

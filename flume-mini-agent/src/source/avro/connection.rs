@@ -320,6 +320,7 @@ impl Connection {
     fn meet_bytes(&mut self, bytes: usize) {
         let before = self.received;
         self.received += bytes as u64;
+        self.opened.identify(&self.stream);
         let faults = &self.source.recorder.faults;
         let Some((kept, fault)) = faults.on_bytes(self.opened.number(), (before, bytes)) else {
             return;

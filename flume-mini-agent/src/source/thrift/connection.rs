@@ -133,6 +133,7 @@ impl Connection {
 
     /// Counts bytes just read, and cuts them off where a fault strikes among them.
     fn meet_bytes(&mut self, bytes: usize) {
+        self.opened.identify(&self.stream);
         let before = self.opened.received;
         let Some((kept, fault)) = self.source.intake.meet_bytes(&mut self.opened, bytes) else {
             return;
