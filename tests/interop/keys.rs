@@ -82,7 +82,7 @@ impl Keys {
         let from = ["-importcert", "-noprompt", "-file", "client.pem"];
         let into = ["-keystore", "trusted.jks", "-storetype", "JKS"];
         let names = ["-alias", "client", "-storepass", PASSWORD];
-        self.keytool(&[&from[..], &into, &names].concat());
+        self.keytool(&[from, into, names].concat());
     }
 
     fn keytool(&self, arguments: &[&str]) {

@@ -212,8 +212,16 @@ fn other_port(scheme: Option<Scheme>) -> String {
         true => ("HTTP, syslog", "", "+tls"),
         false => ("HTTP, netcat, syslog", ", of one with TLS (ssl = true)", ""),
     };
-    if scheme.door() == Door::Thrift {
-        return format!("{}{may_have_tls}", other(&format!("Avro, {kinds}")));
+    match scheme.door() {
+        Door::Thrift => return format!("{}{may_have_tls}", other(&format!("Avro, {kinds}"))),
+        Door::Http if scheme.is_tls() => return other("Avro, Thrift, syslog"),
+        Door::Http => {
+            return format!(
+                "{}, or of an HTTP source with TLS (ssl = true), which needs https://",
+                other("Avro, Thrift, netcat, syslog")
+            );
+        }
+        Door::Avro => {}
     }
     if scheme.door() == Door::Http {
         let may_have_tls = match scheme.is_tls() {

@@ -77,7 +77,7 @@ impl Layer {
         }
     }
 
-    /// The certificate that the peer showed, in DER.
+    /// The certificate that a client showed, in DER.
     pub(super) fn client_certificate(&self) -> Option<&[u8]> {
         match self {
             #[cfg(feature = "compression")]

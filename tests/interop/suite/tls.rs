@@ -1,6 +1,6 @@
 //! Sources with TLS: the same calls, by clients that trust the agent's certificate or another one.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use flume_tests::TlsBridge;
 
@@ -29,7 +29,7 @@ fn bridge(agent: &dyn AgentUnderTest, port: &str) -> TlsBridge {
     bridge_trusting(agent, port, &trusted)
 }
 
-fn bridge_trusting(agent: &dyn AgentUnderTest, port: &str, trusted: &PathBuf) -> TlsBridge {
+fn bridge_trusting(agent: &dyn AgentUnderTest, port: &str, trusted: &Path) -> TlsBridge {
     TlsBridge::beginning(agent.addr(port), client_trusting(trusted)).unwrap()
 }
 

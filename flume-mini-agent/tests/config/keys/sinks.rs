@@ -119,7 +119,7 @@ fn an_avro_sink_has_these_keys_for_tls() {
             (
                 "sinks.k2.nesting = tls-outside",
                 Is(with(with_tls(base), |sink| {
-                    sink.nesting = Nesting::TlsOutside
+                    sink.nesting = Nesting::TlsOutside;
                 })),
             ),
         ],
