@@ -178,9 +178,11 @@ fn step(
         .flush(PATIENCE)
         .wait()
         .map_err(|error| failed(&error))?;
-    let rule = trouble.fault().map(|rule| doors.agents[place].fault(rule));
+    let struck = doors.agents.get_mut(place);
+    let struck = struck.ok_or_else(|| failed(&"there is no such agent"))?;
+    let rule = trouble.fault().map(|rule| struck.fault(rule));
     if rule.is_none() {
-        doors.agents[place].stop();
+        struck.stop();
     }
     (events / 10..events).try_for_each(send)?;
     client
@@ -189,8 +191,7 @@ fn step(
         .map_err(|error| failed(&error))?;
     drop(rule);
     if trouble == Trouble::Stop {
-        let started = doors.agents[place].start_again();
-        started.map_err(|error| failed(&error))?;
+        struck.start_again().map_err(|error| failed(&error))?;
     }
     let stats = client.stats();
     let report = client.close(PATIENCE).wait();
