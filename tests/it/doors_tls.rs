@@ -86,6 +86,20 @@ fn without_the_certificate_that_is_asked_for_nothing_is_sent_and_the_reason_is_t
 }
 
 #[test]
+fn an_http_source_without_tls_is_told_to_be_one() {
+    let authority = Authority::new();
+    let agent = MiniAgent::builder().http().start().unwrap();
+    let url = agent.url().replace("http", "https");
+    let client = client_at([url]).tls(authority.trusted()).build().unwrap();
+    client.append(event(1)).unwrap();
+    let error = || client.stats().agents[0].last_error.clone();
+    wait_until("an error", PATIENCE, || error().is_some()).unwrap();
+    let told = error().unwrap().to_string();
+    assert!(told.contains("use http:// instead of https://"), "{told}");
+    drop(give_up(&client, std::time::Duration::ZERO));
+}
+
+#[test]
 fn an_agent_whose_certificate_another_authority_signed_gets_nothing() {
     let (authority, other) = (Authority::new(), Authority::new());
     let told = told_of(&authority.agent(MiniAgent::builder()), other.trusted());

@@ -26,6 +26,7 @@ impl TlsError {
         match &*self.0 {
             Kind::NoName(_)
             | Kind::NotTls { .. }
+            | Kind::NotHttps
             | Kind::TooLong
             | Kind::Certificate { .. }
             | Kind::Version { .. }
@@ -48,7 +49,7 @@ impl TlsError {
     /// may be the right one.
     #[must_use]
     pub fn is_not_tls(&self) -> bool {
-        matches!(*self.0, Kind::NotTls { .. })
+        matches!(*self.0, Kind::NotTls { .. } | Kind::NotHttps)
     }
 
     /// Whether the peer closed the connection and said nothing: likewise, and it may speak another
@@ -123,6 +124,11 @@ pub(super) enum Kind {
     NoName(String),
     #[error("{}", foreign(beginning))]
     NotTls { beginning: Vec<u8> },
+    #[error(
+        "the peer does not speak TLS. If it is Flume's HTTP source, it has ssl = false: use http:// \
+         instead of https://, or set ssl = true"
+    )]
+    NotHttps,
     #[error(
         "the peer closed the connection before it answered the TLS handshake: the port may be that \
          of a source without TLS (ssl = false), which needs the address without tls, of one that \

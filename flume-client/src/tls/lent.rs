@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::{ClientConfig, Error, RootCertStore};
+use rustls::{ClientConfig, Error, InvalidMessage, RootCertStore};
 
 use super::error::{Kind, TlsError};
 use super::layer::server_name_of;
@@ -46,7 +46,13 @@ impl LentTls {
 
     /// What an error of a connection means.
     pub(crate) fn failed(&self, error: &Error) -> TlsError {
-        TlsError::of_rustls(error.clone(), &self.0)
+        let is_first = self.0.presented().is_empty();
+        match error {
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) if is_first => {
+                Kind::NotHttps.into()
+            }
+            error => TlsError::of_rustls(error.clone(), &self.0),
+        }
     }
 
     /// What it means that the peer closed the connection inside of the handshake.
