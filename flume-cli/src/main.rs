@@ -31,6 +31,7 @@ mod output;
 mod patience;
 mod ping;
 mod send;
+mod shown;
 mod spool;
 mod text;
 mod tls;

@@ -12,12 +12,15 @@ use crate::agents;
 use crate::exit::Exit;
 use crate::http::{HttpArgs, is_unauthorized};
 use crate::output::{self, SCHEMA};
+use crate::shown::{self, TlsLine};
 use crate::text::{duration, parse_duration, plural};
 use crate::tls::{TlsArgs, is_untrusted};
 
 /// See whether agents answer, and how fast.
 ///
 /// Connects, greets, finds out in which dialect, and sends empty batches, which change nothing in the agent.
+/// Of an agent with TLS it shows the version, the cipher suite and the certificates, and warns of one that
+/// ends within 30 days.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PingArgs {
@@ -79,6 +82,7 @@ pub(crate) fn run(args: &PingArgs) -> Exit {
             true => output::json(&PingLine::new(agent, &probe)),
             false => output::data(sentence(agent, &probe)),
         };
+        written &= shown::tell(agent, &probe, args.json);
         probes.push(probe);
     }
     exit(&probes).unless(!written)
@@ -153,6 +157,7 @@ struct PingLine {
     connect_ms: Option<f64>,
     handshake_ms: Option<f64>,
     round_trip_ms: Option<RoundTripsLine>,
+    tls: Option<TlsLine>,
     error: Option<String>,
 }
 
@@ -179,6 +184,7 @@ impl PingLine {
             connect_ms: probe.connect.map(millis),
             handshake_ms: probe.handshake.map(millis),
             round_trip_ms: trips,
+            tls: shown::line(probe),
             error: probe.error.as_ref().map(AgentError::to_string),
         }
     }

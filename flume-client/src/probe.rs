@@ -15,6 +15,8 @@ use crate::error::{AgentError, BuildError};
 use crate::queue::Unacked;
 use crate::reliability::{PerLevel, Reliability};
 use crate::seq::Seq;
+#[cfg(feature = "tls")]
+use crate::tls::certificate::Certificate;
 use crate::transport::{
     ClientRuntime, Link, Means, Names, Network, Progress, Sockets, Verdict, within,
 };
@@ -28,10 +30,25 @@ pub struct Probe {
     pub handshake: Option<Duration>,
     /// What was found out, if there was something.
     pub dialect: Option<Dialect>,
+    /// What was agreed on by TLS, if the agent has it.
+    #[cfg(feature = "tls")]
+    pub tls: Option<ProbedTls>,
     /// One for each empty batch that was answered OK.
     pub round_trips: Vec<Duration>,
     /// What went wrong.
     pub error: Option<AgentError>,
+}
+
+/// What was agreed on with an agent by TLS.
+#[cfg(feature = "tls")]
+#[derive(Debug)]
+pub struct ProbedTls {
+    /// `TLS 1.2` or `TLS 1.3`.
+    pub version: &'static str,
+    /// The cipher suite by its registered name, such as `TLS13_AES_256_GCM_SHA384`.
+    pub cipher: &'static str,
+    /// The agent's certificates, its own first, those of them that can be read.
+    pub chain: Vec<Certificate>,
 }
 
 /// Connects to the first agent of a client that would be built so, greets, and sends `count` empty
@@ -113,6 +130,15 @@ impl<'a> Probing<'a> {
             }
         }
         probe.handshake = Some(started.elapsed());
+        #[cfg(feature = "tls")]
+        if let Some(facts) = link.tls_facts() {
+            let chain = facts.chain.into_iter().filter_map(Certificate::read);
+            probe.tls = Some(ProbedTls {
+                version: facts.version,
+                cipher: facts.cipher,
+                chain: chain.collect(),
+            });
+        }
         for _ in 0..count {
             let started = Instant::now();
             let call = CallId::new(probe.round_trips.len() as i32 + 1);

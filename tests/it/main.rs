@@ -53,6 +53,9 @@ mod guarantees;
 mod health;
 #[cfg(target_os = "linux")]
 mod hostile;
+#[cfg(target_os = "linux")]
+mod hostile_memory;
+mod hostile_servers;
 mod levels;
 mod poison;
 mod receipts;

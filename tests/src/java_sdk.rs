@@ -22,6 +22,8 @@ pub enum ClientType {
     Failover,
     /// `default_loadbalance`: round robin over the hosts.
     LoadBalance,
+    /// `thrift`: Thrift to one host.
+    Thrift,
 }
 
 impl ClientType {
@@ -30,6 +32,7 @@ impl ClientType {
             Self::Default => "default",
             Self::Failover => "default_failover",
             Self::LoadBalance => "default_loadbalance",
+            Self::Thrift => "thrift",
         }
     }
 }
@@ -40,7 +43,7 @@ impl ClientType {
 /// the headers are `host` and `timestamp`. Start from `SdkRun::to(hosts)` and change fields.
 #[derive(Debug, Clone)]
 pub struct SdkRun {
-    /// The agents' avro sources; the default client uses the first.
+    /// The agents' sources; the default client and that of Thrift use the first.
     pub hosts: Vec<SocketAddr>,
     /// Which client.
     pub client_type: ClientType,
@@ -54,6 +57,8 @@ pub struct SdkRun {
     pub body_bytes: usize,
     /// How often to send all events in one JVM; only the later rounds show warm code.
     pub rounds: usize,
+    /// Further settings of the client, such as `compression-type=deflate`.
+    pub settings: Vec<String>,
 }
 
 impl SdkRun {
@@ -68,6 +73,7 @@ impl SdkRun {
             events: 1_000,
             body_bytes: 200,
             rounds: 1,
+            settings: Vec::new(),
         }
     }
 }
@@ -120,7 +126,8 @@ impl JavaSdk {
         ])
         .arg(compile(version, "SdkBench.java")?)
         .args(["SdkBench", run.client_type.name(), &hosts.join(",")])
-        .args(&numbers);
+        .args(&numbers)
+        .args(&run.settings);
         let output = self::run(&mut java, RUN_TIMEOUT)?;
         let rounds: Vec<_> = output.lines().filter_map(SdkRound::parse).collect();
         if rounds.len() == run.rounds {

@@ -29,6 +29,7 @@ mod error;
 pub mod fuzz;
 pub mod hallway_sim;
 pub mod hostile;
+pub mod hostile_servers;
 mod java;
 mod java_clients;
 mod java_program;

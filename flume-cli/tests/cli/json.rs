@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use crate::support::command::{Run, flume, flume_reading};
 use crate::support::spool::{TestSpool, numbered_event};
+#[cfg(feature = "tls")]
+use crate::support::tls::tls_agent;
 use crate::support::{agent, closed_port};
 
 /// Commands without a report: `agent` prints its address and what its sink gets. `spool` has
@@ -150,6 +152,13 @@ fn every_report_has_the_fields_that_its_documentation_has_and_no_other() {
     seen.add("flume send --json", &flume_reading(&spooled, b"a\n"));
     seen.add("flume ping --json", &flume(&["ping", "--json", &url]));
     seen.add("flume ping --json", &flume(&["ping", "--json", &nowhere]));
+    #[cfg(feature = "tls")]
+    {
+        let (with_tls, home) = tls_agent(100);
+        let ca = home.path().join("ca.pem").display().to_string();
+        let ping = ["ping", "--json", "--ca", &ca, &with_tls.url()];
+        seen.add("flume ping --json", &flume(&ping));
+    }
     seen.add("flume demo --json", &flume(&["demo", "--json"]));
 
     let spool = strange_spool();

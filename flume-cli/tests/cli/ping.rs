@@ -4,6 +4,8 @@ use crate::support::bad_server::{
     HTTP, HUGE_REPLY, OF_ANOTHER_PROTOCOL, SILENT, SILENT_AFTER_HANDSHAKE, WRONG_SERIAL, bad_server,
 };
 use crate::support::command::flume;
+#[cfg(feature = "tls")]
+use crate::support::tls::tls_agent;
 use crate::support::{NO_HOST, agent, closed_port};
 
 #[track_caller]
@@ -99,4 +101,40 @@ fn one_agent_of_two_is_a_part() {
     let run = flume(&["ping", &closed_port(), &agent.url()]);
     run.check(5, &["connection refused"]);
     assert!(run.stdout.contains("5 pings answered"), "{run:?}");
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn of_an_agent_with_tls_its_certificates_are_shown_and_one_that_ends_soon_is_warned_of() {
+    for (days, warns) in [(31, false), (10, true)] {
+        let (agent, home) = tls_agent(days);
+        let ca = home.path().join("ca.pem").display().to_string();
+        let run = flume(&["ping", &agent.url(), "--ca", &ca]);
+        run.check(0, &[]);
+        let lines: Vec<_> = run.stdout.lines().collect();
+        let [first, agreed, own, middle] = lines[..] else {
+            unreachable!("{run:?}");
+        };
+        assert!(first.contains("5 pings answered"), "{first}");
+        assert_eq!(agreed, "  TLS 1.3, TLS13_AES_256_GCM_SHA384");
+        let told = "  CN=agent; for 127.0.0.1, collector.example; signed by CN=middle; ends ";
+        assert!(own.starts_with(told), "{own}");
+        assert!(
+            middle.starts_with("  CN=middle; signed by CN=root; ends "),
+            "{middle}"
+        );
+        let warning = format!(
+            "{}: the certificate CN=agent ends in 10 days, ",
+            agent.url()
+        );
+        assert_eq!(run.stderr.contains(&warning), warns, "{run:?}");
+        assert_eq!(run.stderr.is_empty(), !warns, "{run:?}");
+
+        let json = flume(&["ping", &agent.url(), "--ca", &ca, "--json"]).json();
+        assert_eq!(json["tls"]["version"], "TLS 1.3");
+        let chain = json["tls"]["chain"].as_array().unwrap();
+        let days_left: Vec<_> = chain.iter().map(|it| it["days_left"].as_u64()).collect();
+        assert_eq!(days_left, [Some(days.into()), Some(1000)]);
+        assert_eq!(chain[0]["names"][1], "collector.example");
+    }
 }

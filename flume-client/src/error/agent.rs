@@ -81,6 +81,16 @@ pub enum AgentError {
     #[cfg(feature = "tls")]
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The peer sent much that is compressed or encrypted, and nothing was in it.
+    #[cfg(any(feature = "compression", feature = "tls"))]
+    #[error(
+        "the peer sent {bytes} bytes in which there was nothing to read, only what belongs to TLS or to \
+         compression itself; check what the port belongs to"
+    )]
+    Fruitless {
+        /// Bytes since there was something to read last.
+        bytes: usize,
+    },
     /// A batch cannot be put as the agent's protocol has it. Nothing of it was sent.
     #[error("a batch cannot be sent to this agent: {0}")]
     Encode(#[from] EncodeError),
@@ -212,6 +222,14 @@ fn other_port(scheme: Option<Scheme>) -> String {
             );
         }
         Door::Avro => {}
+    }
+    if scheme.door() == Door::Http {
+        let may_have_tls = match scheme.is_tls() {
+            true => "",
+            false => ", or of an HTTP source with TLS (ssl = true), which needs https://",
+        };
+        let kinds = kinds.replace("HTTP", "Thrift");
+        return format!("{}{may_have_tls}", other(&format!("Avro, {kinds}")));
     }
     let other = other(&format!("Thrift, {kinds}"));
     match scheme.is_deflated() {

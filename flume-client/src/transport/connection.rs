@@ -25,6 +25,8 @@ use crate::delivery::{AgentId, Batch, CallId};
 use crate::error::AgentError;
 use crate::queue::Unacked;
 use crate::reliability::PerLevel;
+#[cfg(all(feature = "internals", feature = "tls"))]
+use crate::tls::TlsFacts;
 
 type Connecting = Pin<Box<dyn Future<Output = Result<Stream, AgentError>> + Send>>;
 
@@ -113,6 +115,15 @@ impl Connection {
             is_unconfirmed: false,
             unread: false,
             write_error: None,
+        }
+    }
+
+    /// What was agreed on by TLS, if the agent has it and its handshake is through.
+    #[cfg(all(feature = "internals", feature = "tls"))]
+    pub(crate) fn tls_facts(&self) -> Option<TlsFacts<'_>> {
+        match &self.state {
+            State::Connecting(_) => None,
+            State::Connected(stream) => stream.tls_facts(),
         }
     }
 

@@ -10,6 +10,8 @@ use tokio::io::ReadBuf;
 
 use super::socket::Socket;
 use crate::error::AgentError;
+#[cfg(all(feature = "internals", feature = "tls"))]
+use crate::tls::TlsFacts;
 #[cfg(feature = "tls")]
 use crate::tls::TlsLayer;
 #[cfg(feature = "compression")]
@@ -22,6 +24,10 @@ const CODED_BYTES_MAX: usize = 64 * 1024;
 const PLAIN_BYTES_MAX: usize = 16 * 1024;
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 4 * 1024;
+/// Most bytes that a layer takes before something comes of them: twice what TLS may take for its
+/// handshake. A peer may send empty blocks of zlib, or tickets of TLS, without end, and no call needs
+/// to be under way whose time-out would end that.
+const FRUITLESS_BYTES_MAX: usize = 256 * 1024;
 
 /// What changes bytes on their way.
 #[derive(Debug)]
@@ -53,6 +59,8 @@ struct Stage {
     received: Vec<u8>,
     /// It may have more to say about what it took.
     is_unread: bool,
+    /// Bytes that came since it last decoded some.
+    fruitless: usize,
 }
 
 impl Layered {
@@ -61,6 +69,7 @@ impl Layered {
             layer,
             received: Vec::new(),
             is_unread: false,
+            fruitless: 0,
         });
         Self {
             socket,
@@ -73,6 +82,16 @@ impl Layered {
 
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    /// What was agreed on by TLS, if that is a layer and its handshake is through.
+    #[cfg(all(feature = "internals", feature = "tls"))]
+    pub(super) fn tls_facts(&self) -> Option<TlsFacts<'_>> {
+        self.stages.iter().find_map(|stage| match &stage.layer {
+            #[cfg(feature = "compression")]
+            Layer::Deflate(_) => None,
+            Layer::Tls(tls) => tls.facts(),
+        })
     }
 
     /// Takes as much as it has room for, and says how many bytes.
@@ -200,6 +219,7 @@ fn poll_decode(
             if plain.len() > before {
                 // What came before an error is sound; that is told again.
                 inner.received.drain(..decoded.unwrap_or_default());
+                inner.fruitless = 0;
                 return Poll::Ready(Ok(true));
             }
             let taken = decoded?;
@@ -207,10 +227,16 @@ fn poll_decode(
             inner.is_unread = taken > 0 && !inner.received.is_empty();
             continue;
         }
+        let kept = inner.received.len();
         if !ready!(poll_decode(socket, outer, context, &mut inner.received))? {
             return Poll::Ready(inner.layer.closed().map_or(Ok(false), Err));
         }
         inner.is_unread = true;
+        inner.fruitless += inner.received.len() - kept;
+        if inner.fruitless > FRUITLESS_BYTES_MAX {
+            let bytes = inner.fruitless;
+            return Poll::Ready(Err(AgentError::Fruitless { bytes }));
+        }
     }
 }
 

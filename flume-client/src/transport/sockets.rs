@@ -16,6 +16,8 @@ use crate::config::Config;
 use crate::delivery::{AgentId, Batch, CallId};
 use crate::queue::Unacked;
 use crate::reliability::PerLevel;
+#[cfg(all(feature = "internals", feature = "tls"))]
+use crate::tls::TlsFacts;
 
 /// Sockets to the agents of a client.
 #[derive(Clone)]
@@ -69,6 +71,18 @@ pub(crate) enum AgentLink {
     /// HTTP.
     #[cfg(feature = "http")]
     Requests(Box<HttpConnection>),
+}
+
+#[cfg(all(feature = "internals", feature = "tls"))]
+impl AgentLink {
+    /// What was agreed on by TLS, if that is known: of requests it is not.
+    pub(crate) fn tls_facts(&self) -> Option<TlsFacts<'_>> {
+        match self {
+            Self::Stream(connection) => connection.tls_facts(),
+            #[cfg(feature = "http")]
+            Self::Requests(_) => None,
+        }
+    }
 }
 
 impl Link for AgentLink {

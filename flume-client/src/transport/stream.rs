@@ -9,6 +9,8 @@ use tokio::io::ReadBuf;
 use super::layered::Layered;
 use super::socket::Socket;
 use crate::error::AgentError;
+#[cfg(all(feature = "internals", feature = "tls"))]
+use crate::tls::TlsFacts;
 
 /// What carries the bytes of a connection to an agent.
 #[derive(Debug)]
@@ -54,6 +56,15 @@ impl Stream {
             Self::Plain(socket) => socket.poll_read(context, buffer).map_err(AgentError::Io),
             #[cfg(any(feature = "compression", feature = "tls"))]
             Self::Layered(layered) => layered.poll_read(context, buffer),
+        }
+    }
+
+    /// What was agreed on by TLS.
+    #[cfg(all(feature = "internals", feature = "tls"))]
+    pub(super) fn tls_facts(&self) -> Option<TlsFacts<'_>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Layered(layered) => layered.tls_facts(),
         }
     }
 

@@ -22,8 +22,8 @@ import org.apache.flume.event.EventBuilder;
  * Sends numbered events with Flume's own client and prints one JSON line per round.
  *
  * <p>Arguments: client type, hosts (host:port,host:port), batch, threads, events, body bytes,
- * rounds. Every round sends all events again from warm code, with a fresh client per thread that
- * connects before the clock starts.
+ * rounds, and settings of the client as KEY=VALUE. Every round sends all events again from warm
+ * code, with a fresh client per thread that connects before the clock starts.
  *
  * <p>A body is the event's number as 12 digits, padded with 'x' or cut on the left to its size.
  */
@@ -49,6 +49,10 @@ public final class SdkBench {
     padding = new byte[bodyBytes];
     Arrays.fill(padding, (byte) 'x');
     clientSettings = clientSettings(args[0], args[1], batch);
+    for (String setting : Arrays.asList(args).subList(7, args.length)) {
+      String[] pair = setting.split("=", 2);
+      clientSettings.setProperty(pair[0], pair[1]);
+    }
     headers.put("host", "web-1");
     headers.put("timestamp", "1700000000000");
   }

@@ -6,6 +6,8 @@ pub(crate) mod configured;
 #[cfg(unix)]
 pub(crate) mod nobody;
 pub(crate) mod spool;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 pub(crate) mod web;
 
 use std::time::Duration;

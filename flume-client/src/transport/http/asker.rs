@@ -32,6 +32,8 @@ use crate::wire::http::answer::Answer;
 const JSON: &str = "application/json; charset=utf-8";
 /// An answer that says more is not read to its end.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of an answer that are kept: its title, or the beginning of its text, is among them.
+const KEPT_BYTES_MAX: usize = 4 * 1024;
 /// The longest that the rest of an answer is waited for whose status is there.
 const REST_MAX: Duration = Duration::from_secs(1);
 /// A TCP connection on which nothing is asked for so long is closed: before Flume does it (after 30 s),
@@ -216,10 +218,13 @@ async fn answered(mut response: Response) -> Answered {
     let location = header(LOCATION);
     let mut text = Vec::new();
     let rest = async {
-        while text.len() < ANSWER_BYTES_MAX
+        let mut read = 0;
+        while read < ANSWER_BYTES_MAX
             && let Ok(Some(bytes)) = response.chunk().await
         {
-            text.extend_from_slice(&bytes);
+            read += bytes.len();
+            let room = KEPT_BYTES_MAX - text.len();
+            text.extend_from_slice(bytes.get(..room).unwrap_or(&bytes));
         }
     };
     // What does not come in time ends the TCP connection, and nothing more.
