@@ -116,6 +116,15 @@ fn http_seeds() -> [Vec<u8>; 3] {
     .map(<[u8]>::to_vec)
 }
 
+/// Text and 64 zeros in a zlib stream, as zlib writes them with a sync flush, and a stored block of nothing.
+fn zlib_seeds() -> [Vec<u8>; 2] {
+    [
+        &b"\x78\x9c\x4a\x4c\x4a\x4e\x49\x4d\x4b\xcf\xc8\xcc\xca\xce\xc9\xcd\xcb\x2f\x60\xa0\x10\x00\x00\x00\x00\xff\xff"[..],
+        b"\x78\x9c\x4a\x04\x00\x00\x00\xff\xff\0\0\0\xff\xff",
+    ]
+    .map(<[u8]>::to_vec)
+}
+
 fn damaged(seeds: &[Vec<u8>], random: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes = random.choice(seeds).cloned().unwrap_or_default();
     for _ in 0..random.usize(..8) {
@@ -143,7 +152,8 @@ fn no_bytes_break_a_decoder_or_the_core() {
     println!("FLUME_FUZZ_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let thrift_and_http = [&thrift_seeds()[..], &http_seeds()].concat();
-    let seeds = [seeds(), thrift_and_http, tls_seeds().to_vec()].concat();
+    let of_layers = [&tls_seeds()[..], &zlib_seeds()].concat();
+    let seeds = [seeds(), thrift_and_http, of_layers].concat();
     for input in 0..INPUTS {
         let bytes = damaged(&seeds, &mut random);
         for (name, check) in fuzz::CHECKS {

@@ -24,6 +24,7 @@ use flume_client::wire::avro::frame::{FrameDecoder, FrameLimits};
 use flume_client::wire::avro::handshake::{HandshakeRequest, HandshakeResponse};
 use flume_client::wire::avro::rpc::{Call, Reply};
 use flume_client::wire::avro::session::Session;
+use flume_client::wire::deflate::{DECODED_BYTES_MAX, Deflate};
 use flume_client::wire::http::answer::{Answer as HttpAnswer, RETRY_AFTER_MAX};
 use flume_client::wire::http::json::{is_text, put_batch};
 use flume_client::wire::thrift::Protocol;
@@ -43,7 +44,7 @@ use crate::sim::LEVELS;
 pub type Check = (&'static str, fn(&[u8]));
 
 /// All checks.
-pub const CHECKS: [Check; 23] = [
+pub const CHECKS: [Check; 24] = [
     ("frames", frames),
     ("request", request),
     ("reply", reply),
@@ -53,6 +54,7 @@ pub const CHECKS: [Check; 23] = [
     ("thrift_replies", thrift_replies),
     ("http_batch", http_batch),
     ("http_answer", http_answer),
+    ("inflated", inflated),
     ("event", event),
     ("agent_url", agent_url),
     ("core", core),
@@ -68,6 +70,22 @@ pub const CHECKS: [Check; 23] = [
     ("tls_files", tls_files),
     ("tls_peer", tls_peer),
 ];
+
+/// What is inflated comes in pieces, however much it is, and every step takes or gives something.
+pub fn inflated(mut bytes: &[u8]) {
+    let (mut deflate, mut plain) = (Deflate::new(6), Vec::new());
+    loop {
+        plain.clear();
+        let Ok(taken) = deflate.decode(bytes, &mut plain) else {
+            return;
+        };
+        assert!(plain.len() <= DECODED_BYTES_MAX);
+        bytes = bytes.get(taken..).expect("it takes what there is");
+        if taken == 0 && plain.is_empty() {
+            return;
+        }
+    }
+}
 
 /// What a certificate says is short and fit for logs.
 pub fn certificate(bytes: &[u8]) {
