@@ -9,6 +9,7 @@ use flume_client::{AgentError, AgentUrl, Client, ClientBuilder, Stats};
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::http::{HttpArgs, is_unauthorized};
 use crate::text::{count, plural};
 use crate::tls::{TlsArgs, is_untrusted};
 
@@ -32,7 +33,7 @@ pub(crate) struct AgentLine {
 #[derive(Debug, Args)]
 pub(crate) struct AgentArgs {
     /// Agent to send to, as avro://HOST:PORT, avro+tls://, avro+deflate://, avro+tls+deflate://,
-    /// thrift:// or thrift+tls://. Given several times, or several with commas: the
+    /// thrift://, thrift+tls://, http://HOST:PORT/PATH or https://. Given several times, or several with commas: the
     /// first that works gets everything, the others stand by
     #[arg(
         long,
@@ -46,6 +47,9 @@ pub(crate) struct AgentArgs {
 
     #[command(flatten)]
     tls: TlsArgs,
+
+    #[command(flatten)]
+    http: HttpArgs,
 }
 
 impl AgentArgs {
@@ -56,6 +60,7 @@ impl AgentArgs {
             .agents(self.agent.iter().map(AgentUrl::to_string))
             .connect_timeout(share.min(CONNECT_TIMEOUT_MAX))
             .request_timeout(share.min(REQUEST_TIMEOUT_MAX));
+        let builder = self.http.apply(builder, &self.agent);
         self.tls.apply(builder, &self.agent)
     }
 }
@@ -80,7 +85,7 @@ fn has_untrusted(stats: &Stats) -> bool {
         .agents
         .iter()
         .filter_map(|it| it.last_error.as_deref());
-    errors.any(is_untrusted)
+    errors.any(|error| is_untrusted(error) || is_unauthorized(error))
 }
 
 /// Whether some agent accepted a connection, or was still being tried, and did not answer.

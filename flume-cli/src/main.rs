@@ -24,6 +24,7 @@ mod agent;
 mod agents;
 mod demo;
 mod exit;
+mod http;
 mod interrupts;
 mod lines;
 mod output;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::agents;
 use crate::exit::Exit;
+use crate::http::{HttpArgs, is_unauthorized};
 use crate::output::{self, SCHEMA};
 use crate::shown::{self, TlsLine};
 use crate::text::{duration, parse_duration, plural};
@@ -23,8 +24,8 @@ use crate::tls::{TlsArgs, is_untrusted};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct PingArgs {
-    /// Agents to ping, as avro://HOST:PORT, avro+tls://, avro+deflate://, avro+tls+deflate://, thrift://
-    /// or thrift+tls://
+    /// Agents to ping, as avro://HOST:PORT, avro+tls://, avro+deflate://, avro+tls+deflate://, thrift://,
+    /// thrift+tls://, http://HOST:PORT/PATH or https://
     #[arg(
         value_name = "URL",
         required = true,
@@ -47,6 +48,9 @@ pub(crate) struct PingArgs {
 
     #[command(flatten)]
     tls: TlsArgs,
+
+    #[command(flatten)]
+    http: HttpArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -62,6 +66,7 @@ pub(crate) fn run(args: &PingArgs) -> Exit {
     for agent in &args.agent {
         let client = Client::builder().agent(agent.to_string());
         let client = args.tls.apply(client, std::slice::from_ref(agent));
+        let client = args.http.apply(client, std::slice::from_ref(agent));
         let probe = match probe(client, args.count, args.timeout) {
             Ok(probe) => probe,
             Err(error) => {
@@ -88,7 +93,7 @@ fn exit(probes: &[Probe]) -> Exit {
     match failed().count() {
         0 => Exit::Complete,
         some if some < probes.len() => Exit::Partial,
-        _ if failed().any(is_untrusted) => Exit::Untrusted,
+        _ if failed().any(|error| is_untrusted(error) || is_unauthorized(error)) => Exit::Untrusted,
         _ if failed().any(agents::is_silence) => Exit::TimedOut,
         _ => Exit::Undelivered,
     }

@@ -11,7 +11,7 @@ use flume_client::{AgentError, AgentUrl, ClientBuilder};
 /// The arguments about TLS.
 #[cfg(feature = "tls")]
 #[derive(Debug, Args)]
-#[command(next_help_heading = "TLS, for agents at avro+tls:// and thrift+tls://")]
+#[command(next_help_heading = "TLS, for agents at avro+tls://, thrift+tls:// and https://")]
 pub(crate) struct TlsArgs {
     /// Trust the certificates in this file and not the system's: PEM, DER, or a Java trust store
     #[arg(long, value_name = "FILE", env = "FLUME_CA")]

@@ -465,7 +465,7 @@ impl Link for SimulatedLink {
                 call,
                 verdict: match committed {
                     true => Verdict::Committed,
-                    false => Verdict::Refused(AgentError::Refused { status: "FAILED" }),
+                    false => Verdict::refused(AgentError::Refused { status: "FAILED" }),
                 },
             },
             Some(Said::Ended) => Progress::Ended {

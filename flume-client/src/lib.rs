@@ -43,7 +43,8 @@
 //! | `test` | the module `test`: a client that keeps its events in memory, for tests of services | nothing: name it among the `dev-dependencies` |
 //! | `metrics` | the module `metrics`: what a client counts, for the crate `metrics` | that crate and two more; nothing while events are delivered |
 //! | `serde` | [`Health`] can be serialised | the crate `serde_core` |
-//! | `tls` | agents at `avro+tls://` and `thrift+tls://`, sources with `ssl = true`, and [`ClientBuilder`]'s method `tls` | `rustls`, `ring` and `rustls-native-certs`, 11 crates in all; a C compiler for `ring` |
+//! | `http` | agents at `http://`, HTTP sources, and [`ClientBuilder`]'s method `http` | `reqwest` and what it needs, 56 crates in all; with `tls`, 2 more |
+//! | `tls` | agents at `avro+tls://`, `thrift+tls://` and, with `http`, `https://`, sources with `ssl = true`, and [`ClientBuilder`]'s method `tls` | `rustls`, `ring` and `rustls-native-certs`, 11 crates in all; a C compiler for `ring` |
 //! | `dangerous-trust-any-certificate` | an option of `tls` to check no agent's certificate, for tests | `tls` |
 //! | `internals` | the modules `agent_url` (the parts of an address), `wire` (Flume's Avro RPC and Thrift in both directions), `delivery` (the state machine of batches and agents), `spool` (the files), `probe` (a connection that only asks whether an agent answers), `tls` (with the feature of that name: TLS over bytes) and `seq` (the numbers of events), for agents, tools and simulators | they are no part of what a version promises, and may change in any release |
 //! | `hallway` | `internals`, and the module `hallway` (all that lies between callers and agents), for simulators | the same, and a tenth more to compile |
@@ -170,6 +171,8 @@ pub use client::{Client, ClientBuilder, Close, CloseGuard, Driver, Flush, Ready}
 #[cfg(feature = "tls")]
 pub use config::TlsOptions;
 pub use config::{AgentOptions, Overflow, SyncMode, host_name};
+#[cfg(feature = "http")]
+pub use config::{HttpOptions, Secret};
 #[doc(inline)]
 pub use delivery::{Backoff, Selection, WindowMode};
 #[doc(inline)]

@@ -175,6 +175,8 @@ fn next(link: &mut Connection) -> impl Future<Output = Result<Progress, AgentErr
     poll_fn(move |context| {
         link.poll(context, &unacked).map(|progress| match progress {
             Progress::Ended { error, .. } => Err(error),
+            #[cfg(feature = "http")]
+            Progress::Failed { error, .. } => Err(error),
             progress => Ok(progress),
         })
     })
@@ -192,9 +194,11 @@ fn unexpected(progress: &Progress) -> AgentError {
 fn accepted(verdict: Verdict) -> Result<(), AgentError> {
     match verdict {
         Verdict::Committed => Ok(()),
-        Verdict::Refused(error) | Verdict::Unacceptable(error) | Verdict::Blocked(error) => {
+        Verdict::Refused { error, .. } | Verdict::Unacceptable(error) | Verdict::Blocked(error) => {
             Err(error)
         }
+        #[cfg(feature = "http")]
+        Verdict::Doubtful(error) => Err(error),
     }
 }
 

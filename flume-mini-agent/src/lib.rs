@@ -33,6 +33,7 @@
 //! | a frame has no buffers, or is over `max_frame_bytes` | the connection is closed; Flume wedges on the first and buffers the second |
 //! | a Thrift call cannot be read to its end, or is of the other protocol | the connection is closed without an answer, as by Flume |
 //! | a Thrift message over 16,384,000 bytes is announced | the connection is closed; Flume waits for its bytes first |
+//! | an Avro client or sink of Flume 1.9 meets TLS 1.3 | it drops what comes in one read with the first message of the handshake, and times out; so it does at Flume's own source if the network gathers packets. Exclude `TLSv1.3` at the source (`exclude-protocols`), or start the client with `-Djdk.tls.client.protocols=TLSv1.2` |
 //! | 16 batches wait for room | further requests of all connections to the Avro source wait too, as with Flume's 16 caller threads; Thrift works on one call per connection |
 //! | a request is not whole a minute after its first byte, or an answer not read within one | the connection is closed; an idle one stays |
 //! | `max_connections` are open | further ones are closed at once |

@@ -1,12 +1,14 @@
 //! Our client at each kind of source that real agents have.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use flume_client::{Client, ClientBuilder, Event, Receipt, TlsOptions};
-use flume_tests::{RealFlume, RealFlumeBuilder, require_java, wait_until};
+use flume_tests::{RealFlume, RealFlumeBuilder, Version, require_java, wait_until};
+use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
 use crate::on_both_versions;
@@ -40,6 +42,18 @@ fn check(agent: &RealFlume, scheme: &str, connects: u64) {
 }
 
 fn check_with(agent: &RealFlume, client: ClientBuilder, scheme: &str, connects: u64) {
+    let body = |number: u64| (0..number % 300).map(|byte| byte as u8).collect();
+    check_bodies(agent, client, scheme, connects, body);
+}
+
+/// Likewise, with these bodies.
+fn check_bodies(
+    agent: &RealFlume,
+    client: ClientBuilder,
+    scheme: &str,
+    connects: u64,
+    body: impl Fn(u64) -> Vec<u8>,
+) {
     let client = client.build().unwrap();
     let version = agent.version();
     let started = Instant::now();
@@ -49,10 +63,8 @@ fn check_with(agent: &RealFlume, client: ClientBuilder, scheme: &str, connects: 
     first.wait(TIMEOUT).unwrap();
     let took = started.elapsed();
     println!("{scheme} of {version}: found out and acknowledged after {took:?}");
-    let events = (1..EVENTS).map(|number| {
-        let body: Vec<u8> = (0..number % 300).map(|byte| byte as u8).collect();
-        Event::new(body).header("number", number.to_string())
-    });
+    let events =
+        (1..EVENTS).map(|number| Event::new(body(number)).header("number", number.to_string()));
     drop(client.append_batch(events.collect()).unwrap());
     client.flush(TIMEOUT).wait().unwrap();
     let stats = client.stats();
@@ -94,6 +106,24 @@ fn a_binary_thrift_source_is_found_out_with_a_second_connection_and_no_rest() {
     );
 }
 
+/// Text of all planes of Unicode.
+fn text(number: u64) -> Vec<u8> {
+    let letters = (0..number % 100).map(|at| number * 7919 + at * 131);
+    let letters = letters.filter_map(|code| char::from_u32((code % 0x11_0000) as u32));
+    letters.collect::<String>().into_bytes()
+}
+
+#[test]
+fn an_http_source_takes_all_events_once() {
+    on_both_versions(
+        |settings| source(settings, &[("type", "http")]),
+        |agent| {
+            let client = client(&url(&agent, "http", "/any/path"));
+            check_bodies(&agent, client, "http", 1, text);
+        },
+    );
+}
+
 /// What is told of an agent whose address says another kind of source, after an event that is kept.
 fn refusal(agent: &RealFlume, scheme: &str) -> String {
     told_of(agent, client(&url(agent, scheme, "")), scheme)
@@ -121,12 +151,21 @@ fn told_of(agent: &RealFlume, client: ClientBuilder, scheme: &str) -> String {
 #[test]
 fn at_another_kind_of_source_nothing_is_sent_and_the_reason_is_told() {
     type Lines = &'static [(&'static str, &'static str)];
-    let cases: [(Lines, &[&str], &str); 3] = [
-        (&[], &["thrift", "avro+deflate"], "source"),
-        (&[("type", "thrift")], &["avro", "avro+deflate"], "source"),
+    let cases: [(Lines, &[&str], &str); 4] = [
+        (&[], &["thrift", "avro+deflate", "http"], "source"),
+        (
+            &[("type", "thrift")],
+            &["avro", "avro+deflate", "http"],
+            "source",
+        ),
         (
             &[("compression-type", "deflate")],
-            &["avro", "thrift"],
+            &["avro", "thrift", "http"],
+            "source",
+        ),
+        (
+            &[("type", "http")],
+            &["avro", "thrift", "avro+deflate"],
             "source",
         ),
     ];
@@ -135,6 +174,12 @@ fn at_another_kind_of_source_nothing_is_sent_and_the_reason_is_told() {
             |settings| source(settings, lines),
             |agent| {
                 for scheme in schemes {
+                    // Flume 1.9 takes the first word of a request for the length of a frame, has no 1.3 GiB
+                    // for it, and its source ends: nothing that a client could help.
+                    let is_thrift = lines.contains(&("type", "thrift"));
+                    if *scheme == "http" && is_thrift && agent.version() == Version::V1_9 {
+                        continue;
+                    }
                     let told = refusal(&agent, scheme);
                     println!("{scheme} at {lines:?} of {}: {told}", agent.version());
                     assert!(told.contains(word), "{told}");
@@ -167,6 +212,7 @@ impl Keys {
             keys.make("other", "SAN=dns:other.example", &["-validity", "30"]);
             let expired = ["-startdate", "-10d", "-validity", "5"];
             keys.make("expired", "SAN=ip:127.0.0.1", &expired);
+            keys.make_client();
             keys
         })
     }
@@ -192,6 +238,20 @@ impl Keys {
         let rest = ["-dname", &subject, "-keypass", PASSWORD];
         self.keytool(&[&pair[..], &store, validity, &rest].concat());
         self.keytool(&[&["-exportcert", "-rfc", "-file", &pem][..], &store].concat());
+    }
+
+    /// A client's certificate and its key, and `trusted.jks`, which trusts it. Flume's HTTP source wants the
+    /// client's address in it.
+    fn make_client(&self) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        fs::write(self.pem("client"), certificate.pem()).unwrap();
+        fs::write(self.pem("client-key"), key.serialize_pem()).unwrap();
+        let from = ["-importcert", "-noprompt", "-file", "client.pem"];
+        let into = ["-keystore", "trusted.jks", "-storetype", "JKS"];
+        let names = ["-alias", "client", "-storepass", PASSWORD];
+        self.keytool(&[from, into, names].concat());
     }
 
     fn keytool(&self, arguments: &[&str]) {
@@ -260,12 +320,59 @@ fn a_thrift_source_with_tls_takes_all_events_once_in_either_protocol() {
     check_tls(&binary, "thrift+tls", |_| 2);
 }
 
+/// An HTTP source with the key store of this name, which may ask for a client's certificate.
+fn https(settings: RealFlumeBuilder, name: &str, asks: bool) -> RealFlumeBuilder {
+    let settings = source(with_tls(settings, name), &[("type", "http")]);
+    if !asks {
+        return settings;
+    }
+    let settings = source(settings, &[("SslContextFactory.needClientAuth", "true")]);
+    let store = Keys::get().jks("trusted");
+    settings
+        .jvm_option(format!("-Djavax.net.ssl.trustStore={store}"))
+        .jvm_option(format!("-Djavax.net.ssl.trustStorePassword={PASSWORD}"))
+}
+
+#[test]
+fn an_https_source_takes_all_events_once() {
+    if !require_java() {
+        return;
+    }
+    on_both_versions(
+        |settings| https(settings, "agent", false),
+        |agent| {
+            let client = tls_client(&url(&agent, "https", "/"), "agent");
+            check_bodies(&agent, client, "https", 1, text);
+        },
+    );
+}
+
+#[test]
+fn an_https_source_that_asks_for_a_certificate_takes_all_events_of_who_has_it() {
+    if !require_java() {
+        return;
+    }
+    on_both_versions(
+        |settings| https(settings, "agent", true),
+        |agent| {
+            let keys = Keys::get();
+            let url = url(&agent, "https", "/");
+            let told = told_of(&agent, tls_client(&url, "agent"), "https");
+            println!("without a certificate at {}: {told}", agent.version());
+            assert!(told.contains("client certificate"), "{told}");
+            let own = trusting(&keys.pem("agent"));
+            let own = own.client_certificate(keys.pem("client"), keys.pem("client-key"));
+            check_bodies(&agent, client(&url).tls(own), "https", 1, text);
+        },
+    );
+}
+
 #[test]
 fn the_nesting_of_tls_and_compression_is_found_out() {
     let deflate = [("compression-type", "deflate")];
     check_tls(&deflate, "avro+tls+deflate", |agent| {
         match agent.version() {
-            flume_tests::Version::V1_9 => 1,
+            Version::V1_9 => 1,
             _ => 2,
         }
     });

@@ -28,7 +28,7 @@ fn deliver(client: &Client, agent: &MiniAgent) {
     assert_eq!(agent.received_count(), 5_000);
 }
 
-fn builders() -> [(MiniAgentBuilder, u64); 5] {
+fn builders() -> [(MiniAgentBuilder, u64); 6] {
     let builder = MiniAgent::builder;
     [
         (builder(), 1),
@@ -36,6 +36,7 @@ fn builders() -> [(MiniAgentBuilder, u64); 5] {
         (builder().thrift(ThriftProtocol::Binary), 2),
         (builder().deflate().nesting(Nesting::TlsOutside), 1),
         (builder().deflate().nesting(Nesting::ZlibOutside), 2),
+        (builder().http(), 1),
     ]
 }
 

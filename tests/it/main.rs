@@ -31,7 +31,9 @@ mod counters;
 mod delivery;
 #[cfg(target_os = "linux")]
 mod disk_full;
+mod door_faults;
 mod doors;
+mod doors_http;
 mod doors_tls;
 mod driver;
 mod drops;

@@ -23,6 +23,7 @@ mod chain;
 mod child;
 mod command;
 pub mod crafted;
+pub mod door_faults;
 mod error;
 pub mod fuzz;
 pub mod hallway_sim;

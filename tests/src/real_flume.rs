@@ -50,6 +50,7 @@ struct Launch {
     dir: TempDir,
     jars: PathBuf,
     heap_mb: usize,
+    jvm_options: Vec<String>,
     /// The sources that must be up: name and port.
     sources: Vec<(String, u16)>,
     monitoring_port: u16,
@@ -80,6 +81,7 @@ impl RealFlume {
             dir: new_dir()?,
             jars: java::jars(version)?,
             heap_mb: HEAP_MB,
+            jvm_options: Vec::new(),
             sources,
             monitoring_port,
             clashes,
@@ -242,6 +244,7 @@ impl RealFlume {
             dir: new_dir()?,
             jars,
             heap_mb: settings.heap_mb,
+            jvm_options: settings.jvm_options.clone(),
             sources: vec![("r1".to_owned(), port)],
             monitoring_port,
             clashes: Clashes::Unwanted,
@@ -310,6 +313,7 @@ impl Launch {
         let log = File::create(dir.join("log")).map_err(doing)?;
         Command::new("java")
             .arg(format!("-Xmx{}m", self.heap_mb))
+            .args(&self.jvm_options)
             .arg(format!("-Djava.io.tmpdir={}", dir.join("tmp").display()))
             .args(["-Dflume.monitoring.type=http"])
             .arg(format!("-Dflume.monitoring.port={}", self.monitoring_port))

@@ -52,6 +52,7 @@ pub enum Sink {
 pub struct RealFlumeBuilder {
     pub(crate) version: Version,
     pub(crate) heap_mb: usize,
+    pub(crate) jvm_options: Vec<String>,
     channel: Channel,
     capacity: usize,
     transaction_capacity: Option<usize>,
@@ -65,6 +66,7 @@ impl RealFlumeBuilder {
         Self {
             version,
             heap_mb: HEAP_MB,
+            jvm_options: Vec::new(),
             channel: Channel::Memory,
             capacity: CHANNEL_CAPACITY,
             transaction_capacity: None,
@@ -108,6 +110,12 @@ impl RealFlumeBuilder {
     /// The agent's largest heap (`-Xmx`); default 512 MB.
     pub fn heap_mb(mut self, megabytes: usize) -> Self {
         self.heap_mb = megabytes;
+        self
+    }
+
+    /// An argument of the agent's Java, as `-Dname=value`.
+    pub fn jvm_option(mut self, option: impl Into<String>) -> Self {
+        self.jvm_options.push(option.into());
         self
     }
 

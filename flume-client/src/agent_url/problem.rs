@@ -55,8 +55,6 @@ pub(super) enum Problem {
     NoScheme(&'static str),
     #[error("the protocol {name:?} is not supported; write it as {forms}")]
     UnknownScheme { name: String, forms: &'static str },
-    #[error("the protocol {name:?} is not supported yet; write it as {forms}")]
-    NotYet { name: String, forms: &'static str },
     #[error(
         "{scheme} needs flume-client with features = {missing:?}, which this build is without; name them \
          in Cargo.toml"

@@ -8,14 +8,15 @@ use super::problem::{AgentUrlError, Problem, is_scheme};
 use super::scheme::{Door, Feature, Scheme};
 use super::url::AgentUrl;
 
-/// How addresses are written that the transport speaks. When it learns another one, that goes into
-/// here and away from [`not_yet`].
-const FORMS: &str = "avro://HOST:PORT or thrift://HOST:PORT";
+/// How addresses are written.
+const FORMS: &str = "avro://HOST:PORT, thrift://HOST:PORT or http://HOST:PORT/PATH";
 
 /// What of this crate's features is compiled in.
 const COMPILED: &[Feature] = &[
     #[cfg(feature = "compression")]
     Feature::Compression,
+    #[cfg(feature = "http")]
+    Feature::Http,
     #[cfg(feature = "tls")]
     Feature::Tls,
 ];
@@ -25,7 +26,6 @@ impl FromStr for AgentUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let read = || {
-            not_yet(text)?;
             let url = read(text)?;
             refuse_missing(url.scheme(), COMPILED)?;
             Ok(url)
@@ -40,19 +40,6 @@ impl AgentUrl {
     pub(crate) fn of_any(text: &str) -> Self {
         read(text).expect("a test knows what it writes")
     }
-}
-
-/// Refuses what no transport speaks yet, before anything else about it is told.
-fn not_yet(text: &str) -> Result<(), Problem> {
-    let name = text.split_once("://").map_or("", |(scheme, _)| scheme);
-    let first = name.split('+').next();
-    if door_of(first.unwrap_or_default()) != Some(Door::Http) {
-        return Ok(());
-    }
-    Err(Problem::NotYet {
-        name: name.to_owned(),
-        forms: FORMS,
-    })
 }
 
 /// Refuses what this build is without.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::{Client, Driver};
 use crate::config::{AgentOptions, CommonHeaders, Config, Given, Overflow, SpoolConfig, SyncMode};
+#[cfg(feature = "http")]
+use crate::config::{HttpOptions, http_for};
 #[cfg(feature = "tls")]
 use crate::config::{TlsOptions, tls_for};
 use crate::delivery::{Backoff, Selection, WindowMode};
@@ -44,6 +46,8 @@ pub struct ClientBuilder {
     config: Config,
     #[cfg(feature = "tls")]
     tls: Option<TlsOptions>,
+    #[cfg(feature = "http")]
+    http: Option<HttpOptions>,
     /// In the place of agents.
     #[cfg(feature = "test")]
     in_memory: Option<Arc<InMemory>>,
@@ -270,6 +274,14 @@ impl ClientBuilder {
         self
     }
 
+    /// What requests to agents at `http://` and `https://` carry beside events, such as a token for what
+    /// stands before them. Default nothing.
+    #[cfg(feature = "http")]
+    pub fn http(mut self, options: HttpOptions) -> Self {
+        self.http = Some(options);
+        self
+    }
+
     /// How hard what goes to agents at `avro+deflate://` is compressed: from 0, not at all, over 1, the
     /// fastest, to 9. Default 6, as Flume's own client has it. What comes back is read whatever its level.
     #[cfg(feature = "compression")]
@@ -367,11 +379,11 @@ impl ClientBuilder {
         self
     }
 
-    /// Checks the settings and starts the client's threads: four at the most, and `flume-changes`
-    /// for as long as it has something to say. No other is started later, but a second `flume-spool`
-    /// with the first [handle](Client::at) for the other level that has a spool, so a system that is
-    /// short of threads then holds up nothing that delivers. Each sleeps while it has nothing to do, and
-    /// ends with the client.
+    /// Checks the settings and starts the client's threads: four at the most, two more for TLS and
+    /// HTTP, and `flume-changes` for as long as it has something to say. No other is started later, but a
+    /// second `flume-spool` with the first [handle](Client::at) for the other level that has a spool, so a
+    /// system that is short of threads then holds up nothing that delivers. Each sleeps while it has nothing
+    /// to do, and ends with the client.
     ///
     /// | thread | does | is there |
     /// |---|---|---|
@@ -379,6 +391,8 @@ impl ClientBuilder {
     /// | `flume-spool` | writes the spool | with a spool |
     /// | `flume-read` | reads from it what does not fit into memory | with a spool |
     /// | `flume-dns` | looks up agents' names, which may take as long as the system's resolver likes | one for each agent that is given by name, three at the most; with a spool, one for all of them |
+    /// | `flume-tls` | reads the files of TLS | if an agent has TLS |
+    /// | `flume-http` | reads files and calls callbacks for headers of requests | if [`http`](Self::http) has such |
     /// | `flume-changes` | calls the logger and [`on_change`](Self::on_change), which may block | only while there is something to say; if it cannot be started, that is said later |
     ///
     /// Needs no runtime, and connects with the first event, of this run or an earlier one.
@@ -415,6 +429,11 @@ impl ClientBuilder {
         #[cfg(feature = "tls")]
         {
             config.tls = tls_for(&config.agents, ranked.server_names, self.tls)?;
+        }
+        #[cfg(feature = "http")]
+        {
+            let server_name = |agent: usize| config.server_name(agent);
+            config.http = http_for(&config.agents, server_name, self.http)?;
         }
         if let (None, Some(setting)) = (&self.directory, self.spool_setting) {
             return Err(BuildError::NothingToSet { setting });

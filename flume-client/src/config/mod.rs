@@ -3,6 +3,8 @@
 mod agents;
 mod bounds;
 mod common_headers;
+#[cfg(feature = "http")]
+mod http;
 mod sizes;
 mod spool;
 #[cfg(feature = "tls")]
@@ -15,6 +17,10 @@ pub(crate) use agents::Given;
 pub(crate) use bounds::{CHUNK_BYTES, FOREVER};
 pub(crate) use common_headers::CommonHeaders;
 pub use common_headers::host_name;
+#[cfg(feature = "http")]
+pub(crate) use http::{HttpConfig, HttpTarget, http_for};
+#[cfg(feature = "http")]
+pub use http::{HttpOptions, Secret};
 pub(crate) use sizes::Sizes;
 pub(crate) use spool::SpoolConfig;
 pub use spool::SyncMode;
@@ -23,7 +29,9 @@ pub use tls::TlsOptions;
 #[cfg(feature = "tls")]
 pub(crate) use tls::{TlsConfig, tls_for};
 
-use crate::agent_url::AgentUrl;
+use crate::agent_url::{AgentUrl, Door};
+#[cfg(all(feature = "http", feature = "tls"))]
+use crate::delivery::AgentId;
 use crate::delivery::{Backoff, Selection, Settings, WindowMode};
 use crate::error::BuildError;
 use crate::health::Limits;
@@ -73,6 +81,9 @@ pub(crate) struct Config {
     /// If an agent has TLS.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<TlsConfig>,
+    /// If an agent speaks HTTP.
+    #[cfg(feature = "http")]
+    pub(crate) http: Option<HttpConfig>,
     pub(crate) sizes: Sizes,
     /// From 0 to 9.
     #[cfg(feature = "compression")]
@@ -124,6 +135,8 @@ impl Default for Config {
             spool: None,
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "http")]
+            http: None,
             sizes: Sizes::default(),
             #[cfg(feature = "compression")]
             compression_level: 6,
@@ -140,6 +153,23 @@ impl Config {
             #[cfg(feature = "dangerous-trust-any-certificate")]
             trusts_any: self.tls.as_ref().is_some_and(TlsConfig::trusts_any),
         }
+    }
+
+    /// Whom an agent's certificate has to be for, if it has TLS.
+    #[cfg(feature = "http")]
+    pub(crate) fn server_name(&self, agent: usize) -> Option<String> {
+        let is_tls = self.agents.get(agent)?.scheme().is_tls();
+        #[cfg(feature = "tls")]
+        let name = self.tls.as_ref()?.server_name(AgentId::new(agent));
+        #[cfg(not(feature = "tls"))]
+        let name: Option<&str> = None;
+        name.filter(|_| is_tls).map(str::to_owned)
+    }
+
+    /// Whether no agent can take a body that is not UTF-8: all of them speak HTTP.
+    pub(crate) fn takes_text_only(&self) -> bool {
+        let mut agents = self.agents.iter();
+        !self.agents.is_empty() && agents.all(|agent| agent.scheme().door() == Door::Http)
     }
 
     /// Whether events of a level get a header that names them: copies are made of all but those of

@@ -5,6 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+#[cfg(feature = "http")]
+use super::http::{HttpOptionsError, HttpRefusal};
+use super::peer_text::PeerText;
 use crate::agent_url::{AgentUrl, Door, Scheme};
 use crate::delivery::Ending;
 #[cfg(feature = "tls")]
@@ -13,6 +16,8 @@ use crate::wire::avro::frame::FrameError;
 use crate::wire::avro::session::SessionError;
 #[cfg(feature = "compression")]
 use crate::wire::deflate::DeflateError;
+#[cfg(feature = "http")]
+use crate::wire::http;
 use crate::wire::thrift::event::EncodeError;
 use crate::wire::thrift::session as thrift;
 
@@ -79,6 +84,29 @@ pub enum AgentError {
     /// A batch cannot be put as the agent's protocol has it. Nothing of it was sent.
     #[error("a batch cannot be sent to this agent: {0}")]
     Encode(#[from] EncodeError),
+    /// Likewise, of an agent that speaks HTTP.
+    #[cfg(feature = "http")]
+    #[error("a batch cannot be sent to this agent: {0}")]
+    EncodeJson(#[from] http::json::EncodeError),
+    /// The headers of requests, such as a token, cannot be had.
+    #[cfg(feature = "http")]
+    #[error(transparent)]
+    HttpOptions(#[from] HttpOptionsError),
+    /// The peer answered, and that is no HTTP.
+    #[cfg(feature = "http")]
+    #[error(
+        "the peer does not answer in HTTP ({0}): check that the port belongs to an HTTP source; one with \
+         TLS (ssl = true) needs https://"
+    )]
+    NotHttp(PeerText),
+    /// The HTTP library cannot be used, or says something else.
+    #[cfg(feature = "http")]
+    #[error("a request failed: {0}")]
+    HttpClient(PeerText),
+    /// The agent did not answer with 200.
+    #[cfg(feature = "http")]
+    #[error(transparent)]
+    Http(#[from] HttpRefusal),
     /// The agent answered a call that is not under way.
     #[error(
         "the agent answered call {serial}, which is not under way; check what kind of source the port \
@@ -123,6 +151,10 @@ impl AgentError {
             }
             #[cfg(feature = "tls")]
             Self::Tls(error) if error.is_lasting() => Ending::Foreign,
+            #[cfg(feature = "http")]
+            Self::NotHttp(_) => Ending::Foreign,
+            #[cfg(feature = "http")]
+            Self::Http(refusal) if refusal.is_lasting() => Ending::Foreign,
             _ => Ending::Broken,
         }
     }
@@ -147,55 +179,6 @@ impl AgentError {
     }
 }
 
-/// Text that came from a peer, made fit for logs and terminals: at most [`PeerText::BYTES_MAX`]
-/// bytes of it, control characters and others that cannot be seen escaped as in Rust.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PeerText(String);
-
-impl PeerText {
-    /// Most bytes that are kept, escapes included. More says nothing new: the text of a Java
-    /// exception begins with its class.
-    pub const BYTES_MAX: usize = 1024;
-
-    /// The text as it is shown.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&str> for PeerText {
-    fn from(text: &str) -> Self {
-        let mut shown = String::new();
-        for (at, letter) in text.char_indices() {
-            let before = shown.len();
-            match letter {
-                // They cannot hide or move anything, and are common in messages.
-                '"' | '\'' => shown.push(letter),
-                letter => shown.extend(letter.escape_debug()),
-            }
-            if shown.len() > Self::BYTES_MAX {
-                shown.truncate(before);
-                shown += &format!("... ({} more bytes)", text.len() - at);
-                break;
-            }
-        }
-        Self(shown)
-    }
-}
-
-impl fmt::Display for PeerText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for PeerText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 /// The message, since that is what `main` and `unwrap` print.
 impl fmt::Debug for AgentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -213,6 +196,10 @@ fn other_port(scheme: Option<Scheme>) -> String {
             "{}, of one with TLS (ssl = true) or compression (compression-type = deflate) that the \
              address does not say, {filter}",
             other("Avro, Thrift, HTTP, netcat, syslog")
+        ),
+        Some(scheme) if scheme.door() == Door::Http => format!(
+            "{}, or of an HTTP source with TLS (ssl = true), which needs https://",
+            other("Avro, Thrift, netcat, syslog")
         ),
         Some(scheme) if scheme.door() == Door::Thrift => format!(
             "{}, or of a Thrift source with TLS (ssl = true)",
@@ -281,36 +268,5 @@ mod tests {
         let two = AgentError::Connect(vec![refused(), refused()]);
         let expected = format!("{expected}; 127.0.0.1:1: connection refused");
         assert_eq!(two.to_string(), expected);
-    }
-
-    #[test]
-    fn what_a_peer_says_cannot_move_a_cursor_or_begin_a_line() {
-        for (said, shown) in [
-            ("java.io.IOException: \"no\"", "java.io.IOException: \"no\""),
-            ("a\u{1b}[31mb\r\nc\0", r"a\u{1b}[31mb\r\nc\0"),
-            // The control sequence introducer of eight bits, and the override of directions.
-            ("\u{9b}2J\u{202e}x\u{200b}", r"\u{9b}2J\u{202e}x\u{200b}"),
-            ("\\u{1b}", r"\\u{1b}"),
-            ("größer", "größer"),
-        ] {
-            assert_eq!(PeerText::from(said).as_str(), shown);
-        }
-    }
-
-    #[test]
-    fn what_a_peer_says_is_cut_at_a_kibibyte_and_says_how_much_more_there_was() {
-        let text = PeerText::from("ä".repeat(30_000).as_str());
-        let rest = 60_000 - PeerText::BYTES_MAX;
-        assert_eq!(
-            text.as_str(),
-            "ä".repeat(512) + &format!("... ({rest} more bytes)")
-        );
-        // Escapes count as what they take.
-        let text = PeerText::from("\u{1b}".repeat(60_000).as_str());
-        assert!(text.as_str().len() <= PeerText::BYTES_MAX + 30, "{text}");
-        assert_eq!(
-            PeerText::from("x".repeat(1024).as_str()).as_str().len(),
-            1024
-        );
     }
 }

@@ -48,6 +48,8 @@ pub(crate) struct Intake {
     /// Bytes of the buffer that may be in use for an event of a level to be taken.
     capacity: PerLevel<usize>,
     event_bytes_max: usize,
+    /// No agent can take a body that is not UTF-8.
+    takes_text_only: bool,
     event_ids: PerLevel<bool>,
     limits: Limits,
     clock: Arc<dyn Clock>,
@@ -64,6 +66,7 @@ impl Intake {
             awaited,
             capacity: PerLevel::new(|level| config.buffer_share(level)),
             event_bytes_max: config.event_bytes_max,
+            takes_text_only: config.takes_text_only(),
             event_ids: PerLevel::new(|level| config.adds_event_ids(level)),
             limits: config.limits(),
             clock,
@@ -444,6 +447,9 @@ impl Intake {
         let (bytes, limit) = (event.as_datum().len(), self.event_bytes_max);
         if bytes > limit {
             return Err(Refusal::TooLarge { bytes, limit });
+        }
+        if self.takes_text_only && str::from_utf8(event.body()).is_err() {
+            return Err(Refusal::NotText);
         }
         Ok(())
     }

@@ -282,6 +282,21 @@ impl<N: Network> Route<N> {
                 };
                 self.step(now, replied);
             }
+            #[cfg(feature = "http")]
+            Progress::Failed {
+                call,
+                error,
+                is_sent,
+            } => {
+                attempt.unanswered.retain(|it| it.call != call);
+                self.dispatch.news.errors.push((agent, error));
+                let failed = Input::Failed {
+                    epoch,
+                    call,
+                    is_sent,
+                };
+                self.step(now, failed);
+            }
             Progress::Ended { error, unsent_from } => {
                 self.on_ended(now, epoch, error, unsent_from);
             }
@@ -292,7 +307,12 @@ impl<N: Network> Route<N> {
     fn answer(&mut self, agent: AgentId, verdict: Verdict, batch: Option<Batch>) -> Answer {
         let (answer, error) = match verdict {
             Verdict::Committed => return Answer::Committed,
-            Verdict::Refused(error) => (Answer::REFUSED, error),
+            Verdict::Refused { error, after } => (Answer::Refused { after }, error),
+            #[cfg(feature = "http")]
+            Verdict::Doubtful(error) => {
+                let half_bytes = batch.map_or(0, |batch| self.half_bytes(&batch));
+                (Answer::Doubtful { half_bytes }, error)
+            }
             Verdict::Unacceptable(error) => {
                 let half_bytes = batch.map_or(0, |batch| self.half_bytes(&batch));
                 (Answer::Unacceptable { half_bytes }, error)

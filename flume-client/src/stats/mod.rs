@@ -226,6 +226,8 @@ pub struct Refused {
     pub spool_full: u64,
     /// Over the size limit.
     pub too_large: u64,
+    /// A body was not UTF-8, and all agents speak HTTP.
+    pub not_text: u64,
     /// A header broke a limit.
     pub header: u64,
     /// The client was closed, or one of its threads failed.
@@ -237,11 +239,12 @@ pub struct Refused {
 impl Refused {
     /// Each reason by its field's name, and how many events were handed back for it.
     #[must_use]
-    pub fn by_reason(&self) -> [(&'static str, u64); 6] {
+    pub fn by_reason(&self) -> [(&'static str, u64); 7] {
         [
             ("full", self.full),
             ("spool_full", self.spool_full),
             ("too_large", self.too_large),
+            ("not_text", self.not_text),
             ("header", self.header),
             ("closed", self.closed),
             ("forked", self.forked),
@@ -329,6 +332,7 @@ impl Stats {
             Refusal::Full { .. } => &mut self.refused.full,
             Refusal::SpoolFull { .. } => &mut self.refused.spool_full,
             Refusal::TooLarge { .. } => &mut self.refused.too_large,
+            Refusal::NotText => &mut self.refused.not_text,
             Refusal::Header(_) => &mut self.refused.header,
             Refusal::Closed | Refusal::Failed { .. } => &mut self.refused.closed,
             Refusal::Forked { .. } => &mut self.refused.forked,

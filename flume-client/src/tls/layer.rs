@@ -66,9 +66,8 @@ impl TlsLayer {
     ///
     /// The host is no name that a certificate can have.
     pub fn start(settings: &Arc<TlsSettings>, host: &str) -> Result<Self, TlsError> {
-        let name =
-            server_name(host).ok_or_else(|| TlsError::from(Kind::NoName(host.to_owned())))?;
-        let witness = Arc::new(Witness::of(settings, host));
+        let name = server_name_of(host)?;
+        let witness = Arc::new(Witness::of(settings, host, name.clone()));
         let config = Arc::new(Witness::put_into(&witness, settings));
         let mut connection = ClientConnection::new(config, name)
             .map_err(|error| TlsError::of_rustls(error, &witness))?;
@@ -264,6 +263,11 @@ impl fmt::Debug for TlsLayer {
             .field("error", &self.error)
             .finish_non_exhaustive()
     }
+}
+
+/// The same, or why it cannot be.
+pub(super) fn server_name_of(host: &str) -> Result<ServerName<'static>, TlsError> {
+    server_name(host).ok_or_else(|| TlsError::from(Kind::NoName(host.to_owned())))
 }
 
 /// A name or an address as certificates have it: without the dot that marks a name as complete.

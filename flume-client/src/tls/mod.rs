@@ -4,6 +4,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`layer`] | [`TlsLayer`]: the client's side of one connection |
+//! | `lent` | the same for a library that makes its own connections |
 //! | [`settings`] | [`TlsSettings`]: trust and identity, checked, for all connections |
 //! | [`material`] | [`TlsMaterial`]: the bytes of files that they are made of |
 //! | [`error`] | [`TlsError`]: what went wrong in a connection, and what to do |
@@ -25,6 +26,8 @@ mod anyone;
 pub mod certificate;
 pub mod error;
 pub mod layer;
+#[cfg(feature = "http")]
+mod lent;
 pub mod material;
 mod pem;
 pub mod settings;
@@ -33,5 +36,7 @@ mod witness;
 
 pub use error::TlsError;
 pub use layer::{TlsFacts, TlsLayer};
+#[cfg(feature = "http")]
+pub(crate) use lent::LentTls;
 pub use material::{TlsFile, TlsMaterial, TlsSettingsError};
 pub use settings::TlsSettings;

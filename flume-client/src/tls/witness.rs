@@ -1,7 +1,8 @@
 //! [`Witness`]: what an agent presented and asked for, kept where the TLS library keeps nothing.
 //!
 //! The library forgets the certificates that it refuses, and does not tell whether it was asked for
-//! one. Errors need both. The witness decides nothing: it hands each question to the one that does.
+//! one. Errors need both. The witness decides nothing but whose name counts: it hands each question to the
+//! one that does.
 
 use std::sync::{Arc, OnceLock};
 
@@ -24,6 +25,8 @@ pub(super) const CHAIN_MAX: usize = 32;
 pub(super) struct Witness {
     settings: Arc<TlsSettings>,
     host: String,
+    /// The same, as certificates have it.
+    name: ServerName<'static>,
     presented: OnceLock<Vec<CertificateDer<'static>>>,
     asked: OnceLock<()>,
 }
@@ -34,9 +37,10 @@ pub(super) struct Witness {
 pub(super) struct LongChain(pub(super) usize);
 
 impl Witness {
-    pub(super) fn of(settings: &Arc<TlsSettings>, host: &str) -> Self {
+    pub(super) fn of(settings: &Arc<TlsSettings>, host: &str, name: ServerName<'static>) -> Self {
         Self {
             settings: Arc::clone(settings),
+            name,
             host: host.to_owned(),
             presented: OnceLock::new(),
             asked: OnceLock::new(),
@@ -79,7 +83,7 @@ impl ServerCertVerifier for Witness {
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
+        _asked_for: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
@@ -96,7 +100,7 @@ impl ServerCertVerifier for Witness {
         self.settings.verifier().verify_server_cert(
             end_entity,
             intermediates,
-            server_name,
+            &self.name,
             ocsp_response,
             now,
         )

@@ -1,4 +1,4 @@
-//! [`Connection`]: one connection to an agent, from look-up to its end.
+//! [`Connection`]: one connection to an agent that speaks Avro or Thrift, from look-up to its end.
 //!
 //! Moves bytes between the [`Stream`] and the [`Session`], and puts envelopes around the stored
 //! events: one vectored write takes heads and event slices as they lie in memory.
@@ -10,20 +10,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
 use tokio::io::ReadBuf;
 
-#[cfg(feature = "tls")]
-use super::certificates::Certificates;
 use super::layers::Layers;
-use super::network::{Link, Network, Progress, Verdict};
+use super::network::{Link, Progress, Verdict};
 use super::outbox::{Outbox, Outgoing};
 use super::session::{Heard, Session};
 use super::stream::Stream;
 use super::tcp::{self, Means};
 use crate::agent_url::AgentUrl;
-use crate::clock;
 use crate::config::Config;
 use crate::delivery::{AgentId, Batch, CallId};
 use crate::error::AgentError;
@@ -33,46 +29,6 @@ use crate::reliability::PerLevel;
 use crate::tls::TlsFacts;
 
 type Connecting = Pin<Box<dyn Future<Output = Result<Stream, AgentError>> + Send>>;
-
-/// Sockets to the agents of a client.
-#[derive(Clone)]
-pub(crate) struct Sockets {
-    config: Arc<Config>,
-    means: Means,
-}
-
-impl Sockets {
-    pub(crate) fn new(config: Arc<Config>, means: Means) -> Self {
-        Self { config, means }
-    }
-}
-
-impl Network for Sockets {
-    type Link = Connection;
-
-    fn now(&self) -> Instant {
-        clock::now()
-    }
-
-    fn slept(&self) -> Duration {
-        clock::slept()
-    }
-
-    #[cfg(feature = "tls")]
-    fn certificates(&self) -> Option<Certificates> {
-        self.means.tls.clone()
-    }
-
-    fn connect(&self, agent: AgentId, dialect: u32) -> Option<Connection> {
-        let url = self.config.agents.get(agent.index())?.clone();
-        Some(Connection::new(
-            (agent, url),
-            dialect,
-            &self.means,
-            &self.config,
-        ))
-    }
-}
 
 /// One connection or attempt. After [`Progress::Ended`] it must not be used again.
 pub(crate) struct Connection {
@@ -285,6 +241,7 @@ impl fmt::Debug for Connection {
 mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
 
     use tokio::runtime::{Builder, Runtime};
 

@@ -3,13 +3,15 @@
 //! | file | holds |
 //! |---|---|
 //! | [`network`](Network) | what the sender sees of it |
-//! | [`connection`](Sockets) | one connection, from look-up to its end, whatever it speaks over whatever |
+//! | [`sockets`](Sockets) | which kind of connection an agent needs |
+//! | `connection` | one connection, from look-up to its end, whatever it speaks over whatever |
 //! | `outbox` | what it is still to send |
 //! | `session` | what is spoken: one case for each protocol |
 //! | `stream` | what carries its bytes: one case for each kind |
 //! | `certificates` | the files for TLS, looked at before each connection and while some are open |
 //! | `layers` | which of the two an address wants |
 //! | `layered` | what is compressed or encrypted |
+//! | `http` | an agent that takes requests, by a library |
 //! | `socket` | where they leave this process |
 //! | `tcp`, [`names`](Names) | name look-up and connecting |
 //! | `in_memory` | what stands in for agents in tests of services |
@@ -18,6 +20,8 @@
 #[cfg(feature = "tls")]
 mod certificates;
 mod connection;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "test")]
 mod in_memory;
 #[cfg(any(feature = "compression", feature = "tls"))]
@@ -29,12 +33,12 @@ mod outbox;
 mod runtime;
 mod session;
 mod socket;
+mod sockets;
 mod stream;
 mod tcp;
 
 #[cfg(feature = "tls")]
 pub(crate) use certificates::{Certificates, Found};
-pub(crate) use connection::Sockets;
 #[cfg(feature = "test")]
 pub(crate) use in_memory::InMemory;
 #[cfg(feature = "test")]
@@ -44,4 +48,5 @@ pub(crate) use network::{Link, Network, Progress, Verdict};
 pub(crate) use runtime::ClientRuntime;
 #[cfg(feature = "internals")]
 pub(crate) use runtime::within;
+pub(crate) use sockets::Sockets;
 pub(crate) use tcp::Means;

@@ -58,6 +58,14 @@ pub(crate) enum Progress {
     Opened,
     /// A call was answered.
     Answered { call: CallId, verdict: Verdict },
+    /// A call came to nothing. No more are to be sent; those under way may still be answered.
+    #[cfg(feature = "http")]
+    Failed {
+        call: CallId,
+        error: AgentError,
+        /// It was begun to be sent: the agent may have it.
+        is_sent: bool,
+    },
     /// It is over. Calls from `unsent_from` on were not begun to be written; `None`: all were.
     Ended {
         error: AgentError,
@@ -70,10 +78,21 @@ pub(crate) enum Progress {
 pub(crate) enum Verdict {
     /// It has it.
     Committed,
-    /// It does not, or nobody knows; others may be tried.
-    Refused(AgentError),
+    /// It does not, or nobody knows; others may be tried, and this one after so long again.
+    Refused { error: AgentError, after: Duration },
+    /// Likewise, and the events may be the reason.
+    #[cfg(feature = "http")]
+    Doubtful(AgentError),
     /// It does not, and never will: the events are the reason.
     Unacceptable(AgentError),
     /// It does not, and takes none of this client before a person has mended something.
     Blocked(AgentError),
+}
+
+impl Verdict {
+    /// Refused by an agent that asks for nothing more.
+    pub(crate) fn refused(error: AgentError) -> Self {
+        let after = Duration::ZERO;
+        Self::Refused { error, after }
+    }
 }

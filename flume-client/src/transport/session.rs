@@ -124,7 +124,7 @@ impl Session {
 }
 
 fn avro_verdict(reply: Reply) -> Verdict {
-    Verdict::Refused(match reply {
+    Verdict::refused(match reply {
         Reply::Ok => return Verdict::Committed,
         Reply::Failed => AgentError::Refused { status: "FAILED" },
         Reply::Unknown => AgentError::Refused { status: "UNKNOWN" },
@@ -146,10 +146,10 @@ fn thrift_verdict(reply: ThriftReply) -> Verdict {
         ExceptionKind::ProtocolError => Verdict::Unacceptable(error),
         // It has no such method, so it is no Flume source.
         ExceptionKind::UnknownMethod => Verdict::Blocked(error),
-        _ => Verdict::Refused(error),
+        _ => Verdict::refused(error),
     }
 }
 
 fn refused(status: &'static str) -> Verdict {
-    Verdict::Refused(AgentError::Refused { status })
+    Verdict::refused(AgentError::Refused { status })
 }

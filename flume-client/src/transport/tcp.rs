@@ -11,6 +11,8 @@ use tokio::time::{Instant, timeout};
 
 #[cfg(feature = "tls")]
 use super::certificates::Certificates;
+#[cfg(feature = "http")]
+use super::http::Headers;
 use super::names::Names;
 use super::socket::Socket;
 use crate::agent_url::AgentUrl;
@@ -27,6 +29,9 @@ pub(crate) struct Means {
     /// For agents with TLS, if there are some.
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Certificates>,
+    /// For agents that speak HTTP, if there are some.
+    #[cfg(feature = "http")]
+    pub(super) headers: Option<Headers>,
 }
 
 impl Means {
@@ -42,12 +47,14 @@ impl Means {
             spool,
             #[cfg(feature = "tls")]
             tls: Certificates::start(config)?,
+            #[cfg(feature = "http")]
+            headers: Headers::start(config)?,
         })
     }
 
     /// Looks the agent's host name up. Without a descriptor resolvers fail with any error, so after
     /// each the spool gives its own back, and the name is looked up once more.
-    async fn resolve(&self, agent: &AgentUrl) -> io::Result<Vec<SocketAddr>> {
+    pub(super) async fn resolve(&self, agent: &AgentUrl) -> io::Result<Vec<SocketAddr>> {
         match (self.names.resolve(agent).await, &self.spool) {
             (Err(_), Some(spool)) => {
                 spool.let_go_of_descriptors();

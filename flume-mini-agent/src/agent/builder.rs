@@ -7,6 +7,8 @@ use super::error::StartError;
 use super::plan::{Options, Plan, Simple, least_one};
 #[cfg(feature = "compression")]
 use crate::config::Compression;
+#[cfg(feature = "http")]
+use crate::config::HttpSourceConfig;
 #[cfg(all(feature = "compression", feature = "tls"))]
 use crate::config::Nesting;
 #[cfg(feature = "tls")]
@@ -107,6 +109,20 @@ impl MiniAgentBuilder {
         let mut config = ThriftSourceConfig::new("", 0);
         config.protocol = protocol;
         self.source = config.into();
+        self
+    }
+
+    /// Has an HTTP source with Flume's JSON handler, in place of the Avro source. It takes requests at every
+    /// path.
+    ///
+    /// ```
+    /// let agent = flume_mini_agent::MiniAgent::builder().http().start()?;
+    /// assert!(agent.url().starts_with("http://127.0.0.1:"));
+    /// # Ok::<(), flume_mini_agent::StartError>(())
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn http(mut self) -> Self {
+        self.source = HttpSourceConfig::new("", 0).into();
         self
     }
 
@@ -298,8 +314,9 @@ impl MiniAgentBuilder {
                 }
             }
             SourceKind::Thrift(thrift) => thrift.tls = self.tls,
+            SourceKind::Http(http) => http.tls = self.tls,
             // The builder has no others.
-            SourceKind::Http(_) | SourceKind::Netcat(_) => {}
+            SourceKind::Netcat(_) => {}
         }
         let config = AgentConfig {
             name: "a1".to_owned(),

@@ -244,23 +244,6 @@ fn credentials_are_refused_and_not_shown() {
 }
 
 #[test]
-fn what_no_transport_speaks_yet_is_said_to_be_so() {
-    for name in ["http", "https", "http+tls"] {
-        let error = format!("{name}://a:1").parse::<AgentUrl>().unwrap_err();
-        let url = format!("{name}://a:1");
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "{url:?} is not the address of an agent: the protocol {name:?} is not supported \
-                 yet; write it as avro://HOST:PORT or thrift://HOST:PORT"
-            )
-        );
-        // So that a `main` that returns it prints the message.
-        assert_eq!(format!("{error:?}"), error.to_string());
-    }
-}
-
-#[test]
 fn a_scheme_that_this_build_is_without_names_the_features() {
     let problem = |scheme, compiled: &[Feature]| refuse_missing(scheme, compiled);
     for scheme in [Scheme::Avro, Scheme::Thrift] {
