@@ -16,7 +16,7 @@ fn check_usage(args: &[&str], word: &str) {
 fn wrong_usage_is_told_with_the_value_and_the_way_out() {
     check_usage(&["send"], "--agent <URL>");
     check_usage(
-        &["send", "--agent", "http://a:1"],
+        &["send", "--agent", "ftp://a:1"],
         "write it as avro://HOST:PORT",
     );
     check_usage(&["send", "--agent", "avro://a"], "the port is missing");
