@@ -399,7 +399,7 @@ mod tests {
         };
         check(RELIABILITY, "always");
         check(LOG, "hyper=loud");
-        check(AGENTS, "http://a:4141");
+        check(AGENTS, "ftp://a:4141");
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub use java_program::run_java_program;
 pub use java_sdk::{ClientType, JavaSdk, SdkRound, SdkRun};
 pub use launch_mode::{Clashes, Reload};
 pub use median::median;
-pub use memory::{resident_bytes, resident_bytes_max};
+pub use memory::{anonymous_bytes, resident_bytes, resident_bytes_max};
 pub use metrics::Metrics;
 pub use port::{NO_HOST, Port};
 pub use ports::free_ports;

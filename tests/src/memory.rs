@@ -13,6 +13,16 @@ pub fn resident_bytes(process: u32) -> Result<u64> {
     status(process, "VmRSS:")
 }
 
+/// Its resident memory that is no part of a file: without the program's own code, of which more or less is
+/// read in as it runs.
+///
+/// # Errors
+///
+/// When the process is dead or the system has no `/proc`.
+pub fn anonymous_bytes(process: u32) -> Result<u64> {
+    status(process, "RssAnon:")
+}
+
 /// The most bytes that it ever had resident.
 ///
 /// # Errors

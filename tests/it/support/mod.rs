@@ -22,7 +22,7 @@ pub(crate) use flume_tests::{NO_HOST, Port, alone, alone_as_nobody, alone_under}
 pub(crate) use block_on::{block_on, current_thread, one_worker, run_in};
 #[cfg(target_os = "linux")]
 pub(crate) use fork::{Other, in_child, tell, wait_for_end};
-pub(crate) use process::{effort, open_files, resident_bytes, threads};
+pub(crate) use process::{anonymous_bytes, effort, open_files, resident_bytes, threads};
 
 /// How long to wait for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -17,6 +17,11 @@ pub(crate) fn resident_bytes() -> usize {
     flume_tests::resident_bytes(std::process::id()).unwrap() as usize
 }
 
+/// Likewise, without what is part of a file.
+pub(crate) fn anonymous_bytes() -> usize {
+    flume_tests::anonymous_bytes(std::process::id()).unwrap() as usize
+}
+
 /// How often the client's threads went to sleep so far, and how long they ran.
 pub(crate) fn effort() -> (u64, u64) {
     let mut sums = (0, 0);
