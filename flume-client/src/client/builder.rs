@@ -392,7 +392,7 @@ impl ClientBuilder {
     /// | `flume-read` | reads from it what does not fit into memory | with a spool |
     /// | `flume-dns` | looks up agents' names, which may take as long as the system's resolver likes | one for each agent that is given by name, three at the most; with a spool, one for all of them |
     /// | `flume-tls` | reads the files of TLS | if an agent has TLS |
-    /// | `flume-http` | reads files and calls callbacks for headers of requests | if [`http`](Self::http) has such |
+    /// | `flume-http` | reads files and calls callbacks for headers of requests | if `ClientBuilder::http` has such |
     /// | `flume-changes` | calls the logger and [`on_change`](Self::on_change), which may block | only while there is something to say; if it cannot be started, that is said later |
     ///
     /// Needs no runtime, and connects with the first event, of this run or an earlier one.

@@ -26,7 +26,6 @@ impl TlsError {
         match &*self.0 {
             Kind::NoName(_)
             | Kind::NotTls { .. }
-            | Kind::NotHttps
             | Kind::TooLong
             | Kind::Certificate { .. }
             | Kind::Version { .. }
@@ -34,6 +33,8 @@ impl TlsError {
             | Kind::Incompatible { .. }
             | Kind::NoClientCertificate { .. }
             | Kind::ClientCertificate { .. } => true,
+            #[cfg(feature = "http")]
+            Kind::NotHttps => true,
             Kind::Alert { description } => !matches!(
                 *description,
                 AlertDescription::InternalError
@@ -49,7 +50,11 @@ impl TlsError {
     /// may be the right one.
     #[must_use]
     pub fn is_not_tls(&self) -> bool {
-        matches!(*self.0, Kind::NotTls { .. } | Kind::NotHttps)
+        #[cfg(feature = "http")]
+        if matches!(*self.0, Kind::NotHttps) {
+            return true;
+        }
+        matches!(*self.0, Kind::NotTls { .. })
     }
 
     /// Whether the peer closed the connection and said nothing: likewise, and it may speak another
@@ -124,6 +129,7 @@ pub(super) enum Kind {
     NoName(String),
     #[error("{}", foreign(beginning))]
     NotTls { beginning: Vec<u8> },
+    #[cfg(feature = "http")]
     #[error(
         "the peer does not speak TLS. If it is Flume's HTTP source, it has ssl = false: use http:// \
          instead of https://, or set ssl = true"
