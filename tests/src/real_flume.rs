@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::real_flume_builder::{HEAP_MB, rolled_dir};
+use crate::real_flume_builder::{HEAP_MB, Sink, WAKEFUL_NULL_SINK, rolled_dir};
 use crate::{
     Clashes, HarnessError, Metrics, RealFlumeBuilder, Reload, Result, Version, free_ports, java,
     rolled_files, rolled_lines, terminate, wait_until,
@@ -225,7 +225,13 @@ impl RealFlume {
     }
 
     fn start(settings: &RealFlumeBuilder) -> Result<Self> {
-        let jars = java::jars(settings.version)?;
+        let jars = match settings.sink {
+            Sink::WakefulNull => {
+                let source = format!("{WAKEFUL_NULL_SINK}.java");
+                java::compile(settings.version, &source)?.into()
+            }
+            _ => java::jars(settings.version)?,
+        };
         for _ in 0..START_ATTEMPTS {
             if let Some(agent) = Self::try_start(settings, jars.clone())? {
                 return Ok(agent);

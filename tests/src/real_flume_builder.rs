@@ -11,6 +11,8 @@ use crate::Version;
 /// Room for the tests' bursts. Flume's own default for a memory channel is 100.
 const CHANNEL_CAPACITY: usize = 10_000;
 pub(crate) const HEAP_MB: usize = 512;
+/// The class of [`Sink::WakefulNull`].
+pub(crate) const WAKEFUL_NULL_SINK: &str = "WakefulNullSink";
 /// The least the file channel accepts; its default of 500 MB fails on small test machines.
 const FREE_BYTES_MIN: usize = 1 << 20;
 
@@ -39,6 +41,9 @@ impl Channel {
 pub enum Sink {
     /// Nowhere.
     Null,
+    /// Nowhere, by `interop/java/WakefulNullSink.java`: Flume's own sleeps for 1 to 5 s whenever it
+    /// found less than a full batch, and a fast source fills the channel meanwhile.
+    WakefulNull,
     /// One body per line in files that [`RealFlume::rolled_lines`](crate::RealFlume::rolled_lines) reads.
     FileRoll,
     /// There is no sink: the channel keeps the events.
@@ -56,7 +61,7 @@ pub struct RealFlumeBuilder {
     channel: Channel,
     capacity: usize,
     transaction_capacity: Option<usize>,
-    sink: Sink,
+    pub(crate) sink: Sink,
     sink_batch: Option<usize>,
     properties: BTreeMap<String, String>,
 }
@@ -161,6 +166,9 @@ impl RealFlumeBuilder {
         }
         if self.sink == Sink::Null {
             set("sinks.k1.type", "null".to_owned());
+        }
+        if self.sink == Sink::WakefulNull {
+            set("sinks.k1.type", WAKEFUL_NULL_SINK.to_owned());
         }
         if self.sink == Sink::FileRoll {
             set("sinks.k1.type", "file_roll".to_owned());

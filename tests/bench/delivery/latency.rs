@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use flume_client::{Client, ClientBuilder};
 use flume_tests::{RealFlume, Version, median};
 
+use crate::contest::{self, Result, cpu};
 use crate::event::event;
 use crate::figures::Latency;
-use crate::{cpu, java};
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+use crate::java;
 
 const CALLERS: usize = 64;
 /// Events of a measurement, over all callers; fewer if they take longer than [`TIME_MAX`].
@@ -48,11 +47,7 @@ enum Measure {
 
 /// Takes all measures in turn, `rounds` times, and prints the table with what was to be reached.
 pub(crate) fn run(rounds: usize) -> Result<()> {
-    let agent = RealFlume::builder(Version::V1_11)
-        .capacity(100_000)
-        .transaction_capacity(10_000)
-        .sink_batch(1_000)
-        .start()?;
+    let agent = contest::agent(Version::V1_11).start()?;
     // The agent's own compiler needs some load before its times are steady.
     java::run(agent.addr(), 4, BY_MANY)?;
     let threads = |callers, is_stored| Measure::Threads { callers, is_stored };

@@ -11,7 +11,8 @@
 //! What is measured depends on the machine and on what else it does; the ratios are what to read.
 //! No allocation is counted here: that would cost our side alone.
 
-mod cpu;
+#[path = "../contest/mod.rs"]
+mod contest;
 #[path = "../event.rs"]
 mod event;
 mod figures;
@@ -20,9 +21,7 @@ mod latency;
 mod rates;
 #[path = "../replay.rs"]
 mod replay;
-mod table;
 
-use std::error::Error;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -31,18 +30,12 @@ fn main() -> ExitCode {
         let named = |arg: &String| ["rates", "connections", "latency"].contains(&arg.as_str());
         args.iter().any(|arg| arg == name) || !args.iter().any(named)
     };
-    let number = |name: &str, default| {
-        let place = args.iter().position(|arg| arg == name);
-        let value = place.and_then(|place| args.get(place + 1));
-        value
-            .and_then(|value| value.parse().ok())
-            .unwrap_or(default)
-    };
     if !flume_tests::require_java() {
         return ExitCode::SUCCESS;
     }
-    let (events, rounds) = (number("--events", 1_000_000), number("--rounds", 5));
-    let run = || -> Result<(), Box<dyn Error>> {
+    let events = contest::number(&args, "--events", 1_000_000);
+    let rounds = contest::number(&args, "--rounds", 5);
+    let run = || -> contest::Result<()> {
         if wanted("rates") {
             rates::run(events, rounds as usize)?;
         }

@@ -1,30 +1,20 @@
 //! Delivery into a real Flume: our client, Java's, and the replay of the bytes that ours sends, in
 //! turn.
 
-use std::time::{Duration, Instant};
-
 use flume_client::{Client, Event, Overflow, Reliability};
-use flume_tests::{ClientType, JavaSdk, RealFlume, SdkRun, Version, median};
+use flume_tests::{ClientType, RealFlume, SdkRun, Version};
 
+use crate::contest::table::{self, Row, Who};
+use crate::contest::{self, Figures, PATIENCE, Result, Round, timed};
 use crate::event::{BODY_BYTES, HEADERS, body, event};
-use crate::table::{self, Row};
-use crate::{cpu, replay};
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-/// Rounds in each Java process; the last one counts, when its compiler has done its work.
-const JAVA_ROUNDS: usize = 4;
-/// Longer than any wait for room.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::replay;
 
 /// One way to deliver, and what each round of it gave.
 struct Contender {
     name: &'static str,
     batch: usize,
     kind: Kind,
-    rates: Vec<f64>,
-    cpu_micros: Vec<f64>,
-    note: String,
+    figures: Figures,
 }
 
 #[derive(Clone, Copy)]
@@ -61,25 +51,19 @@ pub(crate) fn run_connections(events: u64, rounds: usize) -> Result<()> {
 
 fn run_all(events: u64, rounds: usize, contenders: fn() -> Vec<Contender>) -> Result<()> {
     for version in Version::ALL {
-        let agent = RealFlume::builder(version)
-            .capacity(100_000)
-            .transaction_capacity(10_000)
-            .sink_batch(1_000)
-            .start()?;
+        let agent = contest::agent(version).start()?;
         let mut contenders = contenders();
         warm_up(version, &agent, &mut contenders, events)?;
         for round in 0..rounds {
             for contender in &mut contenders {
-                let (rate, micros) = contender.measure(version, &agent, events)?;
-                let name = contender.name;
-                eprintln!("{version}, round {round}: {name:<28} {rate:>10.0}/s {micros:>6.2} us");
-                contender.rates.push(rate);
-                contender.cpu_micros.push(micros);
+                let taken = contender.measure(version, &agent, events)?;
+                let whose = format!("{version}, round {round}: {:<28}", contender.name);
+                contender.figures.add(&whose, events, &taken);
             }
         }
         println!(
             "\nDelivery of {events} events of {BODY_BYTES} bytes with two headers into one real \
-             Flume {version}\n(memory channel, null sink), median of {rounds} rounds; sender and \
+             Flume {version}\n(memory channel), median of {rounds} rounds; sender and \
              agent share the machine"
         );
         let rows: Vec<_> = contenders.into_iter().map(Contender::into_row).collect();
@@ -201,25 +185,21 @@ impl Contender {
             name,
             batch,
             kind,
-            rates: Vec::new(),
-            cpu_micros: Vec::new(),
-            note: String::new(),
+            figures: Figures::default(),
         }
     }
 
-    /// Events per second, and microseconds of the sender's CPU per event.
-    fn measure(&mut self, version: Version, agent: &RealFlume, events: u64) -> Result<(f64, f64)> {
-        let (seconds, cpu_seconds) = match self.kind {
-            Kind::Java { threads } => self.java(version, agent, events, threads)?,
-            Kind::Ours(ours) => timed(|| self.ours(ours, agent, events))?,
+    fn measure(&mut self, version: Version, agent: &RealFlume, events: u64) -> Result<Round> {
+        match self.kind {
+            Kind::Java { threads } => self.java(version, agent, events, threads),
+            Kind::Ours(ours) => timed(|| self.ours(ours, agent, events)),
             Kind::Replay { window } => timed(|| {
                 let batches = events as usize / self.batch;
                 let refused = replay::run(agent.addr(), &named(), self.batch, batches, window)?;
-                self.note = format!("{refused} batches refused");
+                self.figures.note = format!("{refused} batches refused");
                 Ok(())
-            })?,
-        };
-        Ok((events as f64 / seconds, cpu_seconds / events as f64 * 1e6))
+            }),
+        }
     }
 
     fn ours(&mut self, ours: Ours, agent: &RealFlume, events: u64) -> Result<()> {
@@ -248,7 +228,7 @@ impl Contender {
         let windows = windows.map(|agent| (agent.window, agent.window_peak));
         let (window, peak) = windows.max().unwrap_or_default();
         let lost = stats.lost.total();
-        self.note = format!(
+        self.figures.note = format!(
             "window {window} (peak {peak}), {} retries, {lost} lost",
             stats.batches_retried
         );
@@ -261,37 +241,25 @@ impl Contender {
         agent: &RealFlume,
         events: u64,
         threads: usize,
-    ) -> Result<(f64, f64)> {
+    ) -> Result<Round> {
         let run = SdkRun {
             client_type: ClientType::Default,
             batch: self.batch,
             threads,
             events,
-            body_bytes: BODY_BYTES,
-            rounds: JAVA_ROUNDS,
             ..SdkRun::to(&[agent.addr()])
         };
-        let rounds = JavaSdk::run(version, &run)?;
-        let last = rounds.last().ok_or("Java's client ran no round")?;
-        self.note = format!("{} retries", last.retries);
-        Ok((last.seconds, last.cpu_seconds))
+        let (round, note) = contest::java(version, run)?;
+        self.figures.note = note;
+        Ok(round)
     }
 
-    fn into_row(mut self) -> Row {
-        Row {
-            name: self.name,
-            batch: self.batch,
-            is_java: matches!(self.kind, Kind::Java { .. }),
-            is_replay: matches!(self.kind, Kind::Replay { .. }),
-            rate: median(&mut self.rates),
-            cpu_micros: median(&mut self.cpu_micros),
-            note: self.note,
-        }
+    fn into_row(self) -> Row {
+        let who = match self.kind {
+            Kind::Ours(_) => Who::Ours,
+            Kind::Java { .. } => Who::Java,
+            Kind::Replay { .. } => Who::Replay,
+        };
+        self.figures.into_row(self.name, self.batch, who)
     }
-}
-
-fn timed(work: impl FnOnce() -> Result<()>) -> Result<(f64, f64)> {
-    let (started, cpu) = (Instant::now(), cpu::seconds());
-    work()?;
-    Ok((started.elapsed().as_secs_f64(), cpu::seconds() - cpu))
 }

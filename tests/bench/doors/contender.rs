@@ -1,21 +1,13 @@
 //! [`Contender`]: one way to deliver, and what each round of it gave.
 
-use std::time::{Duration, Instant};
-
 use flume_client::{Client, ClientBuilder, Overflow, Reliability};
-use flume_tests::{ClientType, JavaSdk, SdkRun, Version, median};
+use flume_tests::{ClientType, SdkRun};
 
 use crate::agents::{Agent, Source};
-use crate::cpu;
-use crate::event::{BODY_BYTES, HEADERS, body};
+use crate::contest::table::{Row, Who};
+use crate::contest::{self, Figures, PATIENCE, Result, Round, timed};
+use crate::event::{HEADERS, body};
 use crate::replays::Replay;
-use crate::result::Result;
-use crate::table::Row;
-
-/// Rounds in each Java process; the last one counts, when its compiler has done its work.
-const JAVA_ROUNDS: usize = 4;
-/// Longer than any wait for room.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One way to deliver, and what each round of it gave.
 pub(crate) struct Contender {
@@ -23,9 +15,7 @@ pub(crate) struct Contender {
     pub(crate) source: Source,
     batch: usize,
     pub(crate) kind: Kind,
-    rates: Vec<f64>,
-    cpu_micros: Vec<f64>,
-    note: String,
+    figures: Figures,
 }
 
 /// What is measured.
@@ -49,24 +39,16 @@ impl Contender {
             source,
             batch,
             kind,
-            rates: Vec::new(),
-            cpu_micros: Vec::new(),
-            note: String::new(),
+            figures: Figures::default(),
         }
     }
 
     /// A round of so many events.
     pub(crate) fn measure(&mut self, agent: &Agent, events: u64) -> Result<()> {
-        let (seconds, cpu_seconds) = self.time(agent, events)?;
-        let (rate, micros) = (events as f64 / seconds, cpu_seconds / events as f64 * 1e6);
-        eprintln!(
-            "{}: {:<24} {:>6} {rate:>10.0}/s {micros:>6.2} us",
-            agent.flume.version(),
-            self.name,
-            self.batch
-        );
-        self.rates.push(rate);
-        self.cpu_micros.push(micros);
+        let round = self.time(agent, events)?;
+        let (version, name, batch) = (agent.flume.version(), self.name, self.batch);
+        let whose = format!("{version}: {name:<24} {batch:>6}");
+        self.figures.add(&whose, events, &round);
         Ok(())
     }
 
@@ -75,7 +57,7 @@ impl Contender {
         self.time(agent, events).map(drop)
     }
 
-    fn time(&mut self, agent: &Agent, events: u64) -> Result<(f64, f64)> {
+    fn time(&mut self, agent: &Agent, events: u64) -> Result<Round> {
         match self.kind {
             Kind::Java { threads } => self.java(agent, events, threads),
             Kind::Ours => timed(|| self.ours(agent.client(), events)),
@@ -102,7 +84,7 @@ impl Contender {
         let stats = client.stats();
         let windows = stats.agents.iter();
         let peak = windows.map(|agent| agent.window_peak).max();
-        self.note = format!(
+        self.figures.note = format!(
             "window up to {}, {} retries, {} lost",
             peak.unwrap_or_default(),
             stats.batches_retried,
@@ -111,7 +93,7 @@ impl Contender {
         Ok(())
     }
 
-    fn java(&mut self, agent: &Agent, events: u64, threads: usize) -> Result<(f64, f64)> {
+    fn java(&mut self, agent: &Agent, events: u64, threads: usize) -> Result<Round> {
         let client_type = match self.source {
             Source::Thrift => ClientType::Thrift,
             _ => ClientType::Default,
@@ -121,33 +103,20 @@ impl Contender {
             batch: self.batch,
             threads,
             events,
-            body_bytes: BODY_BYTES,
-            rounds: JAVA_ROUNDS,
             settings: agent.java_settings(),
             ..SdkRun::to(&[agent.flume.addr()])
         };
-        let version: Version = agent.flume.version();
-        let rounds = JavaSdk::run(version, &run)?;
-        let last = rounds.last().ok_or("Java's client ran no round")?;
-        self.note = format!("{} retries", last.retries);
-        Ok((last.seconds, last.cpu_seconds))
+        let (round, note) = contest::java(agent.flume.version(), run)?;
+        self.figures.note = note;
+        Ok(round)
     }
 
-    pub(crate) fn into_row(mut self) -> Row {
-        Row {
-            name: self.name,
-            batch: self.batch,
-            is_java: matches!(self.kind, Kind::Java { .. }),
-            is_replay: matches!(self.kind, Kind::Replay { .. }),
-            rate: median(&mut self.rates),
-            cpu_micros: median(&mut self.cpu_micros),
-            note: self.note,
-        }
+    pub(crate) fn into_row(self) -> Row {
+        let who = match self.kind {
+            Kind::Ours => Who::Ours,
+            Kind::Java { .. } => Who::Java,
+            Kind::Replay { .. } => Who::Replay,
+        };
+        self.figures.into_row(self.name, self.batch, who)
     }
-}
-
-fn timed(work: impl FnOnce() -> Result<()>) -> Result<(f64, f64)> {
-    let (started, cpu) = (Instant::now(), cpu::seconds());
-    work()?;
-    Ok((started.elapsed().as_secs_f64(), cpu::seconds() - cpu))
 }

@@ -14,14 +14,11 @@
 
 mod agents;
 mod contender;
-#[path = "../delivery/cpu.rs"]
-mod cpu;
+#[path = "../contest/mod.rs"]
+mod contest;
 #[path = "../event.rs"]
 mod event;
 mod replays;
-mod result;
-#[path = "../delivery/table.rs"]
-mod table;
 mod ways;
 
 use std::process::ExitCode;
@@ -30,17 +27,11 @@ use ways::WAYS;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let number = |name: &str, default| {
-        let place = args.iter().position(|arg| arg == name);
-        let value = place.and_then(|place| args.get(place + 1));
-        value
-            .and_then(|value| value.parse().ok())
-            .unwrap_or(default)
-    };
     if !flume_tests::require_java() {
         return ExitCode::SUCCESS;
     }
-    let (events, rounds) = (number("--events", 1_000_000), number("--rounds", 5));
+    let events = contest::number(&args, "--events", 1_000_000);
+    let rounds = contest::number(&args, "--rounds", 5);
     let is_named = |name: &str| args.iter().any(|arg| arg == name);
     let is_any_named = WAYS.iter().any(|way| is_named(way.name));
     let mut wanted = WAYS

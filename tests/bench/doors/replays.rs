@@ -13,8 +13,8 @@ use flume_client::wire::thrift::Protocol;
 use flume_client::wire::thrift::call::put_append_batch;
 
 use crate::agents::Source;
+use crate::contest::Result;
 use crate::event::event;
-use crate::result::Result;
 
 /// Batches that differ, so that a compressor finds in them what it would find in a client's. A round of
 /// them is far more than its window of 32 KiB.

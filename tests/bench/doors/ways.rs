@@ -4,9 +4,9 @@ use flume_tests::Version;
 
 use crate::agents::{Agent, Source};
 use crate::contender::{Contender, Kind};
+use crate::contest::Result;
+use crate::contest::table::{self, Row};
 use crate::event::BODY_BYTES;
-use crate::result::Result;
-use crate::table::{self, Row};
 
 /// Batch sizes, and how many threads Java's client has for each.
 const SIZES: [(usize, usize); 2] = [(100, 1), (1_000, 4)];
@@ -109,7 +109,7 @@ pub(crate) fn run(way: &Way, events: u64, rounds: usize) -> Result<()> {
         }
         println!(
             "\n{}: {events} events of {BODY_BYTES} bytes with two headers into one real Flume {version}\n\
-             (memory channel, null sink), median of {rounds} rounds; sender and agent share the machine",
+             (memory channel), median of {rounds} rounds; sender and agent share the machine",
             way.name
         );
         let rows: Vec<Row> = contenders.into_iter().map(Contender::into_row).collect();
