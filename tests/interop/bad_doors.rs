@@ -35,7 +35,7 @@ const STORED: i32 = 3;
 /// ends without a spool, and what it says.
 type Bad = (&'static str, &'static str, &'static str, i32, &'static str);
 
-const BAD: [Bad; 24] = [
+const BAD: [Bad; 36] = [
     // Without TLS where it is wanted, and with it where it is not.
     ("avro", "avro_tls", "agent", UNDELIVERED, "TLS"),
     ("avro+deflate", "avro_tls", "agent", UNDELIVERED, "TLS"),
@@ -60,10 +60,23 @@ const BAD: [Bad; 24] = [
     ("thrift+tls", "avro_tls", "agent", UNDELIVERED, "Avro"),
     ("avro", "http", "agent", UNDELIVERED, "HTTP"),
     ("thrift", "http", "agent", UNDELIVERED, "HTTP"),
+    ("http", "avro", "agent", UNDELIVERED, "HTTP"),
+    ("http", "packed", "agent", UNDELIVERED, "HTTP"),
+    // See [`is_deadly`].
+    ("http", "thrift", "agent", UNDELIVERED, "HTTP"),
+    ("http", "avro_tls", "agent", UNDELIVERED, "TLS"),
+    ("http", "thrift_tls", "agent", UNDELIVERED, "TLS"),
+    ("http", "https", "agent", UNDELIVERED, "https://"),
+    ("https", "http", "agent", UNTRUSTED, "http://"),
+    ("https", "avro", "agent", UNDELIVERED, "TLS"),
     // Certificates.
     ("avro+tls", "avro_tls", "other", UNTRUSTED, "CN=agent"),
     ("thrift+tls", "thrift_tls", "other", UNTRUSTED, "CN=agent"),
     ("avro+tls+deflate", "both", "other", UNTRUSTED, "CN=agent"),
+    ("https", "https", "other", UNTRUSTED, "CN=agent"),
+    ("https", "https_other", "other", UNTRUSTED, "other.example"),
+    ("https", "https_expired", "expired", UNTRUSTED, "expired"),
+    ("https", "https_later", "later", UNTRUSTED, "clock"),
     (
         "avro+tls",
         "avro_other",
@@ -97,10 +110,10 @@ const BAD: [Bad; 24] = [
     ),
 ];
 
-/// A Thrift source of 1.9 takes the first bytes of TLS for the length of a frame, has no room for it,
+/// A Thrift source of 1.9 takes the first bytes of TLS and of HTTP for the length of a frame, has no room for it,
 /// and ends: nothing that a client could help.
 fn is_deadly(version: Version, (scheme, source, ..): Bad) -> bool {
-    version == Version::V1_9 && (scheme, source) == ("thrift+tls", "thrift")
+    version == Version::V1_9 && source == "thrift" && ["thrift+tls", "http"].contains(&scheme)
 }
 
 /// The sources that [`BAD`] names, in the suite's form.
@@ -129,6 +142,10 @@ fn sources() -> String {
         ("thrift_other", "type = thrift", "other"),
         ("thrift_expired", "type = thrift", "expired"),
         ("thrift_later", "type = thrift", "later"),
+        ("https", "type = http", "agent"),
+        ("https_other", "type = http", "other"),
+        ("https_expired", "type = http", "expired"),
+        ("https_later", "type = http", "later"),
     ] {
         let keystore = Keys::get().jks(key);
         template += &format!(
@@ -147,7 +164,7 @@ fn check(url: &str, options: &[&Path], (exit, word): (i32, &str)) -> Result<(), 
     let command = || {
         let mut send = flume_command().unwrap();
         send.args(["send", "--json", "--timeout", PATIENCE, "--agent", url]);
-        if url.contains("+tls") {
+        if url.contains("+tls") || url.starts_with("https") {
             send.arg("--ca").arg(ca);
         }
         if let [both] = client {

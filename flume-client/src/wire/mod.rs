@@ -11,5 +11,7 @@ pub mod avro;
 #[cfg(feature = "compression")]
 pub mod deflate;
 pub mod http;
+#[cfg(any(feature = "compression", feature = "tls"))]
+pub mod layers;
 pub mod thrift;
 mod unread;

@@ -77,6 +77,24 @@ fn what_json_does_not_allow_in_a_text_is_escaped_and_nothing_else() {
 }
 
 #[test]
+fn each_of_the_first_characters_is_written_as_serde_json_does_at_each_place() {
+    for at in 0..20 {
+        for character in 0..=u8::MAX {
+            // Its neighbours differ from those that are escaped by one, which a mistake would mix up.
+            let mut text: Vec<char> = "!#[]\u{20}".chars().cycle().take(20).collect();
+            text[at] = character.into();
+            let text: String = text.into_iter().collect();
+            let expected = serde_json::to_string(&text).unwrap();
+            let written = written(&[Event::new(text)]);
+            assert_eq!(
+                written,
+                format!(r#"[{{"headers":{{}},"body":{expected}}}]"#)
+            );
+        }
+    }
+}
+
+#[test]
 fn every_character_is_read_again_as_it_was() {
     // Below U+0300 each alone and between others; beyond, those about a boundary of UTF-8 and of
     // UTF-16, whose surrogates are no characters of their own.

@@ -14,6 +14,8 @@ mod golden;
 mod hostile;
 #[cfg(test)]
 mod http;
+#[cfg(all(test, any(feature = "compression", feature = "tls")))]
+mod layers;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use flume_client::tls::TlsLayer;
 #[cfg(feature = "compression")]
 use flume_client::wire::deflate::Deflate;
+use flume_client::wire::layers;
 #[cfg(feature = "tls")]
 use rustls::ServerConnection;
 
@@ -24,9 +25,10 @@ pub(super) enum Layer {
     Made(Box<TlsLayer>),
 }
 
-impl Layer {
-    /// Takes all of `plain`, and appends what is ready of it to `coded`.
-    pub(super) fn encode(&mut self, plain: &[u8], coded: &mut Vec<u8>) -> io::Result<()> {
+impl layers::Layer for Layer {
+    type Error = io::Error;
+
+    fn encode(&mut self, plain: &[u8], coded: &mut Vec<u8>) -> io::Result<()> {
         match self {
             #[cfg(feature = "compression")]
             Self::Deflate(deflate) => deflate.encode(plain, coded).map_err(invalid),
@@ -40,8 +42,7 @@ impl Layer {
         }
     }
 
-    /// Appends all that it keeps back, and what it has to say by itself.
-    pub(super) fn flush(&mut self, coded: &mut Vec<u8>) -> io::Result<()> {
+    fn flush(&mut self, coded: &mut Vec<u8>) -> io::Result<()> {
         match self {
             #[cfg(feature = "compression")]
             Self::Deflate(deflate) => deflate.flush(coded).map_err(invalid),
@@ -52,9 +53,7 @@ impl Layer {
         }
     }
 
-    /// Appends some of what `coded` means to `plain`, and says how many bytes it took. To be called
-    /// again with the rest until it takes none and adds none.
-    pub(super) fn decode(&mut self, coded: &[u8], plain: &mut Vec<u8>) -> io::Result<usize> {
+    fn decode(&mut self, coded: &[u8], plain: &mut Vec<u8>) -> io::Result<usize> {
         match self {
             #[cfg(feature = "compression")]
             Self::Deflate(deflate) => deflate.decode(coded, plain).map_err(invalid),
@@ -65,6 +64,20 @@ impl Layer {
         }
     }
 
+    fn close(&mut self) {
+        match self {
+            #[cfg(feature = "compression")]
+            Self::Deflate(_) => {}
+            #[cfg(feature = "tls")]
+            Self::Accepted(tls) => tls.send_close_notify(),
+            // A sink drops its connections without a word.
+            #[cfg(feature = "tls")]
+            Self::Made(_) => {}
+        }
+    }
+}
+
+impl Layer {
     /// What it means that the peer has ended the connection: an error if the layer knows why.
     pub(super) fn ended(&self) -> io::Result<()> {
         match self {
@@ -86,19 +99,6 @@ impl Layer {
             Self::Accepted(tls) => tls.peer_certificates()?.first().map(|it| &**it),
             #[cfg(feature = "tls")]
             Self::Made(_) => None,
-        }
-    }
-
-    /// Says that nothing more will come.
-    pub(super) fn close(&mut self) {
-        match self {
-            #[cfg(feature = "compression")]
-            Self::Deflate(_) => {}
-            #[cfg(feature = "tls")]
-            Self::Accepted(tls) => tls.send_close_notify(),
-            // A sink drops its connections without a word.
-            #[cfg(feature = "tls")]
-            Self::Made(_) => {}
         }
     }
 }

@@ -9,6 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use flume_client::wire::layers::Layers;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -25,8 +26,7 @@ const READ_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Layered {
     socket: TcpStream,
-    /// The first one is next to the socket.
-    stages: Vec<Stage>,
+    layers: Layers<Layer>,
     /// What waits for the socket.
     coded: Vec<u8>,
     /// Of it, what was written.
@@ -39,25 +39,11 @@ pub(crate) struct Layered {
     is_closing: bool,
 }
 
-/// A layer, and what came that it has not taken yet.
-#[derive(Debug)]
-struct Stage {
-    layer: Layer,
-    received: Vec<u8>,
-    /// It may have more to say about what it took.
-    is_unread: bool,
-}
-
 impl Layered {
     pub(super) fn new(socket: TcpStream, layers: Vec<Layer>) -> Self {
-        let stage = |layer| Stage {
-            layer,
-            received: Vec::new(),
-            is_unread: false,
-        };
         Self {
             socket,
-            stages: layers.into_iter().map(stage).collect(),
+            layers: Layers::new(layers),
             coded: Vec::new(),
             written: 0,
             plain: Vec::new(),
@@ -71,8 +57,7 @@ impl Layered {
     }
 
     pub(super) fn client_certificate(&self) -> Option<&[u8]> {
-        let mut layers = self.stages.iter().map(|stage| &stage.layer);
-        layers.find_map(Layer::client_certificate)
+        self.layers.iter().find_map(Layer::client_certificate)
     }
 
     pub(super) fn poll_read(
@@ -83,10 +68,10 @@ impl Layered {
         while self.given == self.plain.len() {
             self.plain.clear();
             self.given = 0;
-            let is_more = decode(&mut self.stages, &mut self.plain);
+            let is_more = self.layers.decode(&mut self.plain);
             // What a layer has to answer, it answers by itself, also to what it cannot read.
             if self.waiting() < CODED_BYTES_MAX {
-                flush(&mut self.stages, &mut self.coded)?;
+                self.layers.flush(&mut self.coded)?;
             }
             let written = self.poll_write_coded(context);
             if is_more? {
@@ -100,8 +85,7 @@ impl Layered {
                 return Poll::Pending;
             }
             if ready!(self.poll_receive(context))? == 0 {
-                let ended = self.stages.iter().try_for_each(|stage| stage.layer.ended());
-                return Poll::Ready(ended);
+                return Poll::Ready(self.layers.iter().try_for_each(Layer::ended));
             }
         }
         let plain = self.plain.get(self.given..).unwrap_or_default();
@@ -120,19 +104,19 @@ impl Layered {
             ready!(self.poll_write_coded(context))?;
         }
         let piece = bytes.get(..PLAIN_BYTES_MAX).unwrap_or(bytes);
-        encode(&mut self.stages, piece, &mut self.coded)?;
+        self.layers.encode(piece, &mut self.coded)?;
         Poll::Ready(Ok(piece.len()))
     }
 
     pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        flush(&mut self.stages, &mut self.coded)?;
+        self.layers.flush(&mut self.coded)?;
         self.poll_write_coded(context)
     }
 
     pub(super) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.is_closing {
             self.is_closing = true;
-            close(&mut self.stages, &mut self.coded)?;
+            self.layers.close(&mut self.coded)?;
         }
         ready!(self.poll_write_coded(context))?;
         Pin::new(&mut self.socket).poll_shutdown(context)
@@ -141,8 +125,8 @@ impl Layered {
     /// Sends half of what the layers answer to what comes first.
     pub(super) async fn say_half(&mut self) -> io::Result<()> {
         poll_fn(|context| self.poll_receive(context)).await?;
-        decode(&mut self.stages, &mut self.plain)?;
-        flush(&mut self.stages, &mut self.coded)?;
+        self.layers.decode(&mut self.plain)?;
+        self.layers.flush(&mut self.coded)?;
         let (half, _) = self.coded.split_at(self.coded.len() / 2);
         self.socket.write_all(half).await
     }
@@ -169,76 +153,7 @@ impl Layered {
         let mut bytes = [0; READ_BYTES];
         let mut buffer = ReadBuf::new(&mut bytes);
         ready!(Pin::new(&mut self.socket).poll_read(context, &mut buffer))?;
-        if let Some(stage) = self.stages.first_mut() {
-            stage.received.extend_from_slice(buffer.filled());
-            stage.is_unread = true;
-        }
+        self.layers.receive(buffer.filled());
         Poll::Ready(Ok(buffer.filled().len()))
-    }
-}
-
-/// Gives bytes to the innermost of these layers, and what comes of it to those around it.
-fn encode(stages: &mut [Stage], plain: &[u8], coded: &mut Vec<u8>) -> io::Result<()> {
-    match stages.split_last_mut() {
-        None => coded.extend_from_slice(plain),
-        Some((inner, [])) => inner.layer.encode(plain, coded)?,
-        Some((inner, outer)) => {
-            let mut between = Vec::new();
-            inner.layer.encode(plain, &mut between)?;
-            encode(outer, &between, coded)?;
-        }
-    }
-    Ok(())
-}
-
-/// Lets each layer give what it keeps back, from the innermost on.
-fn flush(stages: &mut [Stage], coded: &mut Vec<u8>) -> io::Result<()> {
-    match stages.split_last_mut() {
-        None => {}
-        Some((inner, [])) => inner.layer.flush(coded)?,
-        Some((inner, outer)) => {
-            let mut between = Vec::new();
-            inner.layer.flush(&mut between)?;
-            encode(outer, &between, coded)?;
-            flush(outer, coded)?;
-        }
-    }
-    Ok(())
-}
-
-/// Lets each layer say its last, from the innermost on.
-fn close(stages: &mut [Stage], coded: &mut Vec<u8>) -> io::Result<()> {
-    let Some((inner, outer)) = stages.split_last_mut() else {
-        return Ok(());
-    };
-    let mut between = Vec::new();
-    inner.layer.flush(&mut between)?;
-    inner.layer.close();
-    inner.layer.flush(&mut between)?;
-    encode(outer, &between, coded)?;
-    close(outer, coded)
-}
-
-/// Adds to `plain` what the innermost of these layers makes next of what came. Whether it is
-/// anything.
-fn decode(stages: &mut [Stage], plain: &mut Vec<u8>) -> io::Result<bool> {
-    let Some((inner, outer)) = stages.split_last_mut() else {
-        return Ok(false);
-    };
-    let before = plain.len();
-    loop {
-        if !inner.is_unread {
-            if !decode(outer, &mut inner.received)? {
-                return Ok(false);
-            }
-            inner.is_unread = true;
-        }
-        let taken = inner.layer.decode(&inner.received, plain)?;
-        inner.received.drain(..taken);
-        let added = plain.len() > before;
-        inner.is_unread = taken > 0 || added;
-        if added {
-            return Ok(true);
-        }
     }
 }

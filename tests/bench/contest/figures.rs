@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use flume_tests::median;
 
+use super::cpu;
+use super::result::Result;
 use super::table::{Row, Who};
-use super::{Result, cpu};
 
 /// What one round took.
 pub(crate) struct Round {

@@ -2,6 +2,8 @@
 
 pub(crate) mod cpu;
 mod figures;
+mod plan;
+mod result;
 pub(crate) mod table;
 
 use std::time::Duration;
@@ -10,9 +12,8 @@ use flume_tests::{JavaSdk, RealFlume, RealFlumeBuilder, SdkRun, Sink, Version};
 
 use crate::event::BODY_BYTES;
 pub(crate) use figures::{Figures, Round, timed};
-
-/// Whatever goes wrong ends the benchmark.
-pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+pub(crate) use plan::Plan;
+pub(crate) use result::Result;
 
 /// Longer than any wait for room.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,13 +43,4 @@ pub(crate) fn java(version: Version, run: SdkRun) -> Result<(Round, String)> {
         cpu_seconds: last.cpu_seconds,
     };
     Ok((round, format!("{} retries", last.retries)))
-}
-
-/// The number after this word of the command line.
-pub(crate) fn number(args: &[String], name: &str, default: u64) -> u64 {
-    let place = args.iter().position(|arg| arg == name);
-    let value = place.and_then(|place| args.get(place + 1));
-    value
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(default)
 }

@@ -7,7 +7,8 @@
 //! cargo bench -p flume-tests --bench delivery -- latency      what awaiting each event takes, Flume 1.11
 //! ```
 //!
-//! `--events N` (per measurement of rates and connections, default 1,000,000), `--rounds N` (default 5).
+//! `--events N` (per measurement of rates and connections, default 1,000,000), `--rounds N` (default 5),
+//! `--apart` (rates and connections: the agent has one core, the sender another; Linux with two cores).
 //! What is measured depends on the machine and on what else it does; the ratios are what to read.
 //! No allocation is counted here: that would cost our side alone.
 
@@ -33,17 +34,16 @@ fn main() -> ExitCode {
     if !flume_tests::require_java() {
         return ExitCode::SUCCESS;
     }
-    let events = contest::number(&args, "--events", 1_000_000);
-    let rounds = contest::number(&args, "--rounds", 5);
+    let plan = contest::Plan::of(&args);
     let run = || -> contest::Result<()> {
         if wanted("rates") {
-            rates::run(events, rounds as usize)?;
+            rates::run(plan)?;
         }
         if wanted("connections") {
-            rates::run_connections(events, rounds as usize)?;
+            rates::run_connections(plan)?;
         }
         if wanted("latency") {
-            latency::run(rounds as usize)?;
+            latency::run(plan.rounds)?;
         }
         Ok(())
     };

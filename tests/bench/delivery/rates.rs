@@ -5,7 +5,7 @@ use flume_client::{Client, Event, Overflow, Reliability};
 use flume_tests::{ClientType, RealFlume, SdkRun, Version};
 
 use crate::contest::table::{self, Row, Who};
-use crate::contest::{self, Figures, PATIENCE, Result, Round, timed};
+use crate::contest::{self, Figures, PATIENCE, Plan, Result, Round, timed};
 use crate::event::{BODY_BYTES, HEADERS, body, event};
 use crate::replay;
 
@@ -39,22 +39,23 @@ enum Call {
     SendParts,
 }
 
-/// Runs all ways to deliver in turn, `rounds` times, against each version, and prints the tables.
-pub(crate) fn run(events: u64, rounds: usize) -> Result<()> {
-    run_all(events, rounds, ways)
+/// Runs all ways to deliver in turn, as often as planned, against each version, and prints the tables.
+pub(crate) fn run(plan: Plan) -> Result<()> {
+    run_all(plan, ways)
 }
 
 /// The same with one connection to the agent and with several.
-pub(crate) fn run_connections(events: u64, rounds: usize) -> Result<()> {
-    run_all(events, rounds, connections)
+pub(crate) fn run_connections(plan: Plan) -> Result<()> {
+    run_all(plan, connections)
 }
 
-fn run_all(events: u64, rounds: usize, contenders: fn() -> Vec<Contender>) -> Result<()> {
+fn run_all(plan: Plan, contenders: fn() -> Vec<Contender>) -> Result<()> {
+    let events = plan.events;
     for version in Version::ALL {
-        let agent = contest::agent(version).start()?;
+        let agent = plan.start(contest::agent(version))?;
         let mut contenders = contenders();
         warm_up(version, &agent, &mut contenders, events)?;
-        for round in 0..rounds {
+        for round in 0..plan.rounds {
             for contender in &mut contenders {
                 let taken = contender.measure(version, &agent, events)?;
                 let whose = format!("{version}, round {round}: {:<28}", contender.name);
@@ -63,8 +64,7 @@ fn run_all(events: u64, rounds: usize, contenders: fn() -> Vec<Contender>) -> Re
         }
         println!(
             "\nDelivery of {events} events of {BODY_BYTES} bytes with two headers into one real \
-             Flume {version}\n(memory channel), median of {rounds} rounds; sender and \
-             agent share the machine"
+             Flume {version}\n(memory channel), {plan}"
         );
         let rows: Vec<_> = contenders.into_iter().map(Contender::into_row).collect();
         table::print(&rows);

@@ -7,7 +7,7 @@ use flume_client::{Client, ClientBuilder, TlsOptions};
 use flume_tests::{RealFlume, Version};
 use tempfile::TempDir;
 
-use crate::contest::{self, Result};
+use crate::contest::{self, Plan, Result};
 
 const PASSWORD: &str = "changeit";
 /// Of the Thrift source.
@@ -31,7 +31,7 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn start(version: Version, source: Source) -> Result<Self> {
+    pub(crate) fn start(version: Version, source: Source, plan: Plan) -> Result<Self> {
         let keys = (source == Source::Tls).then(Keys::make).transpose()?;
         let mut lines = match source {
             Source::Avro => vec![],
@@ -54,7 +54,7 @@ impl Agent {
         let builder = lines.into_iter().fold(builder, |builder, (key, value)| {
             builder.property(format!("a1.sources.r1.{key}"), value)
         });
-        let flume = builder.start()?;
+        let flume = plan.start(builder)?;
         Ok(Self {
             flume,
             source,

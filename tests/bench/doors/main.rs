@@ -8,7 +8,8 @@
 //! cargo bench -p flume-tests --bench doors -- http       beside the same requests, replayed
 //! ```
 //!
-//! `--events N` (per measurement, default 1,000,000), `--rounds N` (default 5). A replay sends the bytes
+//! `--events N` (per measurement, default 1,000,000), `--rounds N` (default 5), `--apart` (the agents have
+//! one core, the sender another; Linux with two cores). A replay sends the bytes
 //! that a client would, made before. What is measured depends on the machine and on what else it does;
 //! the ratios are what to read.
 
@@ -30,14 +31,13 @@ fn main() -> ExitCode {
     if !flume_tests::require_java() {
         return ExitCode::SUCCESS;
     }
-    let events = contest::number(&args, "--events", 1_000_000);
-    let rounds = contest::number(&args, "--rounds", 5);
+    let plan = contest::Plan::of(&args);
     let is_named = |name: &str| args.iter().any(|arg| arg == name);
     let is_any_named = WAYS.iter().any(|way| is_named(way.name));
     let mut wanted = WAYS
         .iter()
         .filter(|way| !is_any_named || is_named(way.name));
-    match wanted.try_for_each(|way| ways::run(way, events, rounds as usize)) {
+    match wanted.try_for_each(|way| ways::run(way, plan)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

@@ -4,8 +4,8 @@ use flume_tests::Version;
 
 use crate::agents::{Agent, Source};
 use crate::contender::{Contender, Kind};
-use crate::contest::Result;
 use crate::contest::table::{self, Row};
+use crate::contest::{Plan, Result};
 use crate::event::BODY_BYTES;
 
 /// Batch sizes, and how many threads Java's client has for each.
@@ -20,7 +20,10 @@ pub(crate) struct Way {
 #[derive(Clone, Copy)]
 enum Who {
     Ours,
+    /// With more threads for larger batches, each with a client of its own.
     Java,
+    /// With one thread.
+    JavaAlone,
     Replay(usize),
 }
 
@@ -30,6 +33,7 @@ pub(crate) const WAYS: &[Way] = &[
         contenders: &[
             ("deflate", Source::Deflate, Who::Ours),
             ("Java SDK, deflate", Source::Deflate, Who::Java),
+            ("the same, 1 thread", Source::Deflate, Who::JavaAlone),
             ("replay, window 4", Source::Deflate, Who::Replay(4)),
             ("replay, window 16", Source::Deflate, Who::Replay(16)),
         ],
@@ -65,10 +69,14 @@ pub(crate) const WAYS: &[Way] = &[
 impl Way {
     fn contenders(&self) -> Vec<Contender> {
         let of_size = |(batch, threads)| {
-            self.contenders.iter().map(move |(name, source, who)| {
+            let is_twice = move |who| threads == 1 && matches!(who, Who::JavaAlone);
+            let contenders = self.contenders.iter();
+            let contenders = contenders.filter(move |(.., who)| !is_twice(*who));
+            contenders.map(move |(name, source, who)| {
                 let kind = match *who {
                     Who::Ours => Kind::Ours,
                     Who::Java => Kind::Java { threads },
+                    Who::JavaAlone => Kind::Java { threads: 1 },
                     Who::Replay(window) => Kind::Replay { window },
                 };
                 Contender::new(name, *source, batch, kind)
@@ -78,15 +86,16 @@ impl Way {
     }
 }
 
-/// Runs all who deliver in turn, `rounds` times, against each version, and prints the tables.
-pub(crate) fn run(way: &Way, events: u64, rounds: usize) -> Result<()> {
+/// Runs all who deliver in turn, as often as planned, against each version, and prints the tables.
+pub(crate) fn run(way: &Way, plan: Plan) -> Result<()> {
+    let events = plan.events;
     for version in Version::ALL {
         let mut contenders = way.contenders();
         let mut agents: Vec<(Source, Agent)> = Vec::new();
         for contender in &contenders {
             let source = contender.source;
             if !agents.iter().any(|(known, _)| *known == source) {
-                agents.push((source, Agent::start(version, source)?));
+                agents.push((source, Agent::start(version, source, plan)?));
             }
         }
         let agent_of = |contender: &Contender| {
@@ -99,17 +108,17 @@ pub(crate) fn run(way: &Way, events: u64, rounds: usize) -> Result<()> {
         // itself up.
         for contender in &mut contenders {
             if !matches!(contender.kind, Kind::Java { .. }) {
-                contender.warm_up(agent_of(contender)?, events / 4)?;
+                contender.warm_up(agent_of(contender)?, events)?;
             }
         }
-        for _ in 0..rounds {
+        for _ in 0..plan.rounds {
             for contender in &mut contenders {
                 contender.measure(agent_of(contender)?, events)?;
             }
         }
         println!(
             "\n{}: {events} events of {BODY_BYTES} bytes with two headers into one real Flume {version}\n\
-             (memory channel), median of {rounds} rounds; sender and agent share the machine",
+             (memory channel), {plan}",
             way.name
         );
         let rows: Vec<Row> = contenders.into_iter().map(Contender::into_row).collect();

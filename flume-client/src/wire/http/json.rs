@@ -103,10 +103,9 @@ fn put_event(out: &mut Vec<u8>, event: &EventRef<'_>, body: &str) -> Result<(), 
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
-    let is_escaped = |byte: &u8| matches!(byte, ..0x20 | b'"' | b'\\');
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(is_escaped)
+    while let Some(at) = first_escaped(rest)
         && let (plain, [byte, after @ ..]) = rest.split_at(at)
     {
         out.extend_from_slice(plain);
@@ -115,6 +114,29 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     }
     out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// Where the first byte is that JSON does not allow: `"`, `\` or one below U+0020.
+fn first_escaped(text: &[u8]) -> Option<usize> {
+    // Most texts have none, so whole words are looked at before single bytes.
+    let (words, _) = text.as_chunks();
+    let has_none = |word: &&[u8; 8]| !has_escaped(u64::from_ne_bytes(**word));
+    let plain = 8 * words.iter().take_while(has_none).count();
+    let mut rest = text.get(plain..)?.iter();
+    let at = rest.position(|byte| matches!(byte, ..0x20 | b'"' | b'\\'));
+    at.map(|at| plain + at)
+}
+
+/// Whether a byte of the word is one of them. Taking a number from each byte at once borrows the highest
+/// bit of those that are less, if it was not there before; what is borrowed beyond a byte comes from one
+/// that is less itself.
+fn has_escaped(word: u64) -> bool {
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    let less = |word: u64, than| word.wrapping_sub(each(than)) & !word;
+    let is = |byte| less(word ^ each(byte), 1);
+    (less(word, 0x20) | is(b'"') | is(b'\\')) & each(0x80) != 0
 }
 
 fn put_escape(out: &mut Vec<u8>, byte: u8) {
