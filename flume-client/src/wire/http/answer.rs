@@ -111,15 +111,16 @@ fn number(text: &str, end: u64) -> Option<u64> {
 }
 
 /// A year of four digits, or of two: one that would be more than 50 years ahead is of the last
-/// century.
+/// century. None is later than 9999, whatever the clock says.
 fn full_year(text: &str, unix_s: u64) -> Option<u64> {
     const SECONDS_PER_YEAR: u64 = 31_556_952;
-    if let Some(short) = number(text, 100) {
+    let year = if let Some(short) = number(text, 100) {
         let now = 1970 + unix_s / SECONDS_PER_YEAR;
         let year = now / 100 * 100 + short;
-        return Some(if year > now + 50 { year - 100 } else { year });
-    }
-    let year = text.parse().ok().filter(|_| text.len() == 4)?;
+        if year > now + 50 { year - 100 } else { year }
+    } else {
+        text.parse().ok().filter(|_| text.len() == 4)?
+    };
     (1000..10_000).contains(&year).then_some(year)
 }
 
@@ -268,6 +269,14 @@ mod tests {
         const OF_2026: u64 = 1_790_000_000;
         assert_eq!(after("Sunday, 06-Nov-76 08:49:37 GMT", OF_2026), Some(300));
         assert_eq!(after("Sunday, 06-Nov-77 08:49:37 GMT", OF_2026), None);
+    }
+
+    #[test]
+    fn no_date_is_after_the_year_9999_whatever_the_clock_says() {
+        for year in 0..100 {
+            let date = format!("Sunday, 31-Dec-{year:02} 23:59:59 GMT");
+            assert_eq!(after(&date, u64::MAX), None, "{date}");
+        }
     }
 
     #[test]
