@@ -1,7 +1,6 @@
 //! Flume's own clients, sinks and source at the other end of the mini-agent's compressed and encrypted
 //! connections.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,14 +11,14 @@ use flume_mini_agent::config::{
     SinkTlsConfig, ThriftProtocol, TlsConfig,
 };
 use flume_mini_agent::{MiniAgent, MiniAgentBuilder};
-use flume_tests::{JavaClients, JavaSdk, RealFlume, SdkRun, Version};
+use flume_tests::{JavaClients, Version};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
-use crate::for_both_versions;
 use crate::keys::Keys;
 use crate::one_client::OneClient;
 use crate::suite::{AgentFactory, RealFactory};
+use crate::{for_both_versions, hop};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const TIMEOUT_MS: u32 = 60_000;
@@ -116,11 +115,7 @@ fn the_java_clients_deliver_into_sources_with_tls_and_with_tls_and_compression()
             let agent = agent.start().unwrap();
             let mut client = OneClient::avro(&mut java);
             client.open(agent.addr(), TIMEOUT_MS, &settings);
-            client.succeed("send c 10 100 500");
-            let events = agent.wait_for(610, TIMEOUT).unwrap();
-            let bodies = events.iter().map(|event| event.body().to_vec());
-            let expected = (0..610).map(|n: u32| n.to_string().into_bytes());
-            assert!(bodies.eq(expected), "{settings}");
+            client.deliver_in_order([10, 100, 500], &agent);
             client.succeed("close c");
         }
         for (protocol, name) in [
@@ -132,10 +127,7 @@ fn the_java_clients_deliver_into_sources_with_tls_and_with_tls_and_compression()
             let mut client = OneClient::thrift(&mut java);
             let settings = format!("{} protocol={name} maxConnections=5", trust.words());
             client.open(agent.addr(), TIMEOUT_MS, &settings);
-            client.succeed("storm c 100 10 10");
-            let events = agent.wait_for(10_000, TIMEOUT).unwrap();
-            let different: BTreeSet<_> = events.iter().map(|event| event.body().to_vec()).collect();
-            assert_eq!((events.len(), different.len()), (10_000, 10_000));
+            client.deliver_from_a_hundred_threads(&agent);
             client.succeed("close c");
         }
     });
@@ -173,10 +165,7 @@ fn a_real_flumes_encrypted_sinks_deliver_every_event_once() {
             (thrift, "thrift", "none"),
         ] {
             let next_hop = next_hop.start().unwrap();
-            let settings = RealFlume::builder(version)
-                .property("a1.sinks.k1.type", sink)
-                .property("a1.sinks.k1.hostname", "127.0.0.1")
-                .property("a1.sinks.k1.port", next_hop.addr().port().to_string())
+            let settings = hop::before(&next_hop, version, sink)
                 .property("a1.sinks.k1.compression-type", compression);
             let hop = trust
                 .settings()
@@ -184,24 +173,9 @@ fn a_real_flumes_encrypted_sinks_deliver_every_event_once() {
                 .fold(settings, |hop, (key, value)| {
                     hop.property(format!("a1.sinks.k1.{key}"), value)
                 });
-            deliver_through(version, &hop.start().unwrap(), &next_hop);
+            hop::check(hop, version, &next_hop);
         }
     });
-}
-
-/// Sends 10,000 events into a hop; each is to arrive at the next one once.
-fn deliver_through(version: Version, hop: &RealFlume, next_hop: &MiniAgent) {
-    let run = SdkRun {
-        events: 10_000,
-        body_bytes: 12,
-        ..SdkRun::to(&[hop.addr()])
-    };
-    JavaSdk::run(version, &run).unwrap();
-    let events = next_hop.wait_for(10_000, TIMEOUT).unwrap();
-    let number = |body: &[u8]| std::str::from_utf8(body).unwrap().parse::<u64>().unwrap();
-    let mut numbers: Vec<_> = events.iter().map(|event| number(event.body())).collect();
-    numbers.sort_unstable();
-    assert!(numbers.into_iter().eq(0..10_000));
 }
 
 #[test]
@@ -213,11 +187,7 @@ fn the_java_client_delivers_into_a_compressed_source_at_every_level() {
             let mut client = OneClient::avro(&mut java);
             let settings = format!("compression-type=deflate compression-level={level}");
             client.open(agent.addr(), TIMEOUT_MS, &settings);
-            client.succeed("send c 10 100 500");
-            let events = agent.wait_for(610, TIMEOUT).unwrap();
-            let bodies = events.iter().map(|event| event.body().to_vec());
-            let expected = (0..610).map(|n: u32| n.to_string().into_bytes());
-            assert!(bodies.eq(expected), "level {level}");
+            client.deliver_in_order([10, 100, 500], &agent);
             client.succeed("close c");
         }
     });
@@ -227,15 +197,9 @@ fn the_java_client_delivers_into_a_compressed_source_at_every_level() {
 fn a_real_flumes_compressed_avro_sink_delivers_every_event_once() {
     for_both_versions(|version| {
         let next_hop = deflate();
-        let port = next_hop.addr().port().to_string();
-        let hop = RealFlume::builder(version)
-            .property("a1.sinks.k1.type", "avro")
-            .property("a1.sinks.k1.hostname", "127.0.0.1")
-            .property("a1.sinks.k1.port", &port)
-            .property("a1.sinks.k1.compression-type", "deflate")
-            .start()
-            .unwrap();
-        deliver_through(version, &hop, &next_hop);
+        let hop = hop::before(&next_hop, version, "avro")
+            .property("a1.sinks.k1.compression-type", "deflate");
+        hop::check(hop, version, &next_hop);
     });
 }
 

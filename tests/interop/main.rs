@@ -20,6 +20,7 @@ mod deliver;
 mod doors;
 mod exceptions;
 mod handshake;
+mod hop;
 mod java_client;
 mod keys;
 mod kill;

@@ -2,17 +2,16 @@
 //!
 //! The cases are those of Flume's `TestThriftRpcClient` and `TestThriftSource`.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flume_mini_agent::config::ThriftProtocol;
 use flume_mini_agent::{Fault, MiniAgent, MiniAgentBuilder};
-use flume_tests::{JavaClients, JavaSdk, RealFlume, SdkRun, Version};
+use flume_tests::{JavaClients, Version};
 use serde_json::{Value, json};
 
-use crate::for_both_versions;
 use crate::one_client::OneClient;
 use crate::suite::{AgentFactory, AgentUnderTest, Kind, MiniFactory, RealFactory, request};
+use crate::{for_both_versions, hop};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const TIMEOUT_MS: u32 = 60_000;
@@ -47,11 +46,7 @@ fn deliver_in_order(client: &mut OneClient<'_>, settings: &str, protocol: Thrift
     let agent = builder(protocol).start().unwrap();
     let settings = format!("batch-size=10 {settings}");
     client.open(agent.addr(), TIMEOUT_MS, &settings);
-    client.succeed("send c 10 16 12");
-    let bodies: Vec<_> = (0..38).map(|n: u32| n.to_string().into_bytes()).collect();
-    let events = agent.wait_for(38, TIMEOUT).unwrap();
-    let received: Vec<_> = events.iter().map(|event| event.body().to_vec()).collect();
-    assert_eq!(received, bodies);
+    client.deliver_in_order([10, 16, 12], &agent);
     let batches: Vec<_> = agent.batches().iter().map(|batch| batch.events).collect();
     assert_eq!(batches, [vec![1; 10], vec![10, 6, 10, 2]].concat());
     // A big one.
@@ -64,10 +59,7 @@ fn deliver_in_a_storm(client: &mut OneClient<'_>, settings: &str, protocol: Thri
     let agent = builder(protocol).start().unwrap();
     let settings = format!("maxConnections=5 batch-size=10 {settings}");
     client.open(agent.addr(), TIMEOUT_MS, &settings);
-    client.succeed("storm c 100 10 10");
-    let events = agent.wait_for(10_000, TIMEOUT).unwrap();
-    let different: BTreeSet<_> = events.iter().map(|event| event.body().to_vec()).collect();
-    assert_eq!((events.len(), different.len()), (10_000, 10_000));
+    client.deliver_from_a_hundred_threads(&agent);
     assert!(agent.stats().connections_opened <= 5, "{:?}", agent.stats());
     client.succeed("close c");
 }
@@ -164,25 +156,10 @@ fn exceptions(sdk: Version, agent: &dyn AgentUnderTest) -> Vec<(&'static str, Va
 fn a_real_flumes_thrift_sink_delivers_every_event_once() {
     for_both_versions(|version| {
         let next_hop = builder(ThriftProtocol::Compact).start().unwrap();
-        let port = next_hop.addr().port().to_string();
-        let hop = RealFlume::builder(version)
-            .property("a1.sinks.k1.type", "thrift")
-            .property("a1.sinks.k1.hostname", "127.0.0.1")
-            .property("a1.sinks.k1.port", &port)
-            .start()
-            .unwrap();
-        let run = SdkRun {
-            events: 10_000,
-            body_bytes: 12,
-            ..SdkRun::to(&[hop.addr()])
-        };
-        JavaSdk::run(version, &run).unwrap();
-        let events = next_hop.wait_for(10_000, TIMEOUT).unwrap();
-        let number = |body: &[u8]| std::str::from_utf8(body).unwrap().parse::<u64>().unwrap();
-        let mut numbers: Vec<_> = events.iter().map(|event| number(event.body())).collect();
-        numbers.sort_unstable();
-        assert!(numbers.into_iter().eq(0..10_000));
-        let hosts = events.iter().map(|event| event.header_value("host"));
-        assert!(hosts.eq([Some("web-1"); 10_000]));
+        hop::check(
+            hop::before(&next_hop, version, "thrift"),
+            version,
+            &next_hop,
+        );
     });
 }
