@@ -15,8 +15,8 @@ Exit codes:
        has the counts
     6  a spool is damaged; what can be read of it was read
     7  a spool is in use by another process
-    8  nothing was delivered: an agent's certificate is not to be trusted, or it does not take the
-       client's, or its token (HTTP 401, 403)
+    8  nothing was delivered: an agent's certificate is not to be trusted, or what is there speaks no
+       TLS, or it does not take the client's certificate or its token (HTTP 401, 403)
   124  nothing was delivered in time, and an agent still owed an answer
   130  interrupted by Ctrl-C, SIGTERM, or SIGHUP when the terminal goes";
 

@@ -24,7 +24,7 @@ const END_MAX: Duration = Duration::from_secs(3 + 1 + 26);
 
 /// Nothing was delivered.
 const UNDELIVERED: i32 = 4;
-/// Certificates are the reason.
+/// TLS is the reason.
 const UNTRUSTED: i32 = 8;
 /// Likewise, and an agent still owes an answer.
 const SILENT: i32 = 124;
@@ -110,8 +110,8 @@ const BAD: [Bad; 36] = [
     ),
 ];
 
-/// A Thrift source of 1.9 takes the first bytes of TLS and of HTTP for the length of a frame, has no room for it,
-/// and ends: nothing that a client could help.
+/// A Thrift source of 1.9 takes the first bytes of TLS and of HTTP for the length of a frame, has no room
+/// for it, and ends: nothing that a client could help.
 fn is_deadly(version: Version, (scheme, source, ..): Bad) -> bool {
     version == Version::V1_9 && source == "thrift" && ["thrift+tls", "http"].contains(&scheme)
 }

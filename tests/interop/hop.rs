@@ -8,7 +8,7 @@ use flume_tests::{JavaSdk, RealFlume, RealFlumeBuilder, SdkRun, Version};
 const TIMEOUT: Duration = Duration::from_secs(60);
 const EVENTS: u64 = 10_000;
 
-/// One whose sink, of this kind, knows where the next hop is.
+/// A real Flume whose sink, of this kind, sends to the next hop.
 pub(crate) fn before(next_hop: &MiniAgent, version: Version, kind: &str) -> RealFlumeBuilder {
     RealFlume::builder(version)
         .property("a1.sinks.k1.type", kind)
@@ -17,14 +17,14 @@ pub(crate) fn before(next_hop: &MiniAgent, version: Version, kind: &str) -> Real
 }
 
 /// Sends events into it; each is to arrive at the next hop once.
-pub(crate) fn check(hop: RealFlumeBuilder, version: Version, next_hop: &MiniAgent) {
+pub(crate) fn check(hop: RealFlumeBuilder, next_hop: &MiniAgent) {
     let hop = hop.start().unwrap();
     let run = SdkRun {
         events: EVENTS,
         body_bytes: 12,
         ..SdkRun::to(&[hop.addr()])
     };
-    JavaSdk::run(version, &run).unwrap();
+    JavaSdk::run(hop.version(), &run).unwrap();
     next_hop.wait_for(EVENTS as usize, TIMEOUT).unwrap();
     assert!(numbers(&[next_hop]).into_iter().eq(0..EVENTS));
 }

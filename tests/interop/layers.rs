@@ -173,7 +173,7 @@ fn a_real_flumes_encrypted_sinks_deliver_every_event_once() {
                 .fold(settings, |hop, (key, value)| {
                     hop.property(format!("a1.sinks.k1.{key}"), value)
                 });
-            hop::check(hop, version, &next_hop);
+            hop::check(hop, &next_hop);
         }
     });
 }
@@ -199,7 +199,7 @@ fn a_real_flumes_compressed_avro_sink_delivers_every_event_once() {
         let next_hop = deflate();
         let hop = hop::before(&next_hop, version, "avro")
             .property("a1.sinks.k1.compression-type", "deflate");
-        hop::check(hop, version, &next_hop);
+        hop::check(hop, &next_hop);
     });
 }
 

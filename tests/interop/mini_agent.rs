@@ -53,7 +53,7 @@ fn check_delivery(version: Version, client_type: ClientType, batch: usize, threa
 fn a_real_flumes_avro_sink_delivers_every_event_once() {
     for_both_versions(|version| {
         let next_hop = agent();
-        hop::check(hop::before(&next_hop, version, "avro"), version, &next_hop);
+        hop::check(hop::before(&next_hop, version, "avro"), &next_hop);
     });
 }
 

@@ -223,14 +223,6 @@ fn other_port(scheme: Option<Scheme>) -> String {
         }
         Door::Avro => {}
     }
-    if scheme.door() == Door::Http {
-        let may_have_tls = match scheme.is_tls() {
-            true => "",
-            false => ", or of an HTTP source with TLS (ssl = true), which needs https://",
-        };
-        let kinds = kinds.replace("HTTP", "Thrift");
-        return format!("{}{may_have_tls}", other(&format!("Avro, {kinds}")));
-    }
     let other = other(&format!("Thrift, {kinds}"));
     match scheme.is_deflated() {
         true => format!(

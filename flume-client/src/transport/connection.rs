@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::ReadBuf;
 
-use super::layers::Layers;
+use super::layer_plan::LayerPlan;
 use super::network::{Link, Progress, Verdict};
 use super::outbox::{Outbox, Outgoing};
 use super::session::{Heard, Session};
@@ -96,7 +96,7 @@ impl Connection {
     ) -> Self {
         let dialect = agent.dialects().get(dialect as usize).copied();
         let (session, greeting) = Session::start(&agent, dialect);
-        let layers = Layers::of((id, &agent), dialect, config);
+        let layers = LayerPlan::of((id, &agent), dialect, config);
         let resolved = Arc::<AtomicBool>::default();
         let timeout = config.delivery.connect_timeout;
         let (means, is_resolved) = (means.clone(), resolved.clone());

@@ -25,7 +25,8 @@ const PLAIN_BYTES_MAX: usize = 16 * 1024;
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 4 * 1024;
 /// Most bytes that a layer takes before something comes of them: twice what TLS may take for its
-/// handshake. What comes without end need not be the answer to a call, whose time-out would end that.
+/// handshake. Looked at after each read. A peer may send such bytes without end, while no call is under
+/// way whose time-out would end that.
 const FRUITLESS_BYTES_MAX: usize = 256 * 1024;
 
 /// What changes bytes on their way.

@@ -9,7 +9,7 @@
 //! | `session` | what is spoken: one case for each protocol |
 //! | `stream` | what carries its bytes: one case for each kind |
 //! | `certificates` | the files for TLS, looked at before each connection and while some are open |
-//! | `layers` | which of the two an address wants |
+//! | `layer_plan` | which of the two an address wants |
 //! | `layered` | what is compressed or encrypted |
 //! | `http` | an agent that takes requests, by a library |
 //! | `socket` | where they leave this process |
@@ -24,9 +24,9 @@ mod connection;
 mod http;
 #[cfg(feature = "test")]
 mod in_memory;
+mod layer_plan;
 #[cfg(any(feature = "compression", feature = "tls"))]
 mod layered;
-mod layers;
 mod names;
 mod network;
 mod outbox;

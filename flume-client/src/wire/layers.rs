@@ -24,11 +24,12 @@ pub trait Layer {
     fn flush(&mut self, coded: &mut Vec<u8>) -> Result<(), Self::Error>;
 
     /// Appends some of what `coded` means to `plain`, and says how many bytes it took. It is called again
-    /// with the rest until it takes none and adds none.
+    /// with the rest, also with none left if it added some, until it takes none and adds none.
     ///
     /// # Errors
     ///
-    /// Those of the layer. What it added before one is sound, and the error is told again by the next call.
+    /// Those of the layer. What it added before one is sound. Each further call gives the error again,
+    /// whatever it is given, and adds nothing.
     fn decode(&mut self, coded: &[u8], plain: &mut Vec<u8>) -> Result<usize, Self::Error>;
 
     /// Makes ready that nothing more is sent: what it says of that comes with the next flush.
@@ -104,8 +105,8 @@ impl<L: Layer> Layers<L> {
         }
     }
 
-    /// Appends to `plain` what the innermost layer makes next of what came. `false`: nothing is left to
-    /// make anything of.
+    /// Appends to `plain` what the innermost layer makes next of what came. `false`: more has to come
+    /// first.
     ///
     /// # Errors
     ///
@@ -114,7 +115,7 @@ impl<L: Layer> Layers<L> {
         decode(&mut self.0, plain)
     }
 
-    /// Most bytes that any of the layers has taken since it last made something of them. Peers may send
+    /// Most bytes that any of the layers was given since it last made something of them. Peers may send
     /// empty blocks of zlib, or tickets of TLS, without end.
     #[must_use]
     pub fn fruitless(&self) -> usize {
@@ -149,23 +150,26 @@ fn encode<L: Layer>(
     Ok(())
 }
 
-/// Likewise, with a word to each layer before its last bytes.
+/// Lets each layer give what it keeps back, from the innermost on; `before` is called on it first.
 fn flush<L: Layer>(
     stages: &mut [Stage<L>],
     coded: &mut Vec<u8>,
-    last: impl Fn(&mut L),
+    before: impl Fn(&mut L),
 ) -> Result<(), L::Error> {
     let Some((inner, outer)) = stages.split_last_mut() else {
         return Ok(());
     };
-    last(&mut inner.layer);
+    before(&mut inner.layer);
     if outer.is_empty() {
         return inner.layer.flush(coded);
     }
     let mut between = Vec::new();
     inner.layer.flush(&mut between)?;
-    encode(outer, &between, coded)?;
-    flush(outer, coded, last)
+    // After an error a layer takes nothing more, and may still have a word for the peer about it.
+    if !between.is_empty() {
+        encode(outer, &between, coded)?;
+    }
+    flush(outer, coded, before)
 }
 
 fn decode<L: Layer>(stages: &mut [Stage<L>], plain: &mut Vec<u8>) -> Result<bool, L::Error> {

@@ -77,7 +77,7 @@ fn what_json_does_not_allow_in_a_text_is_escaped_and_nothing_else() {
 }
 
 #[test]
-fn each_of_the_first_characters_is_written_as_serde_json_does_at_each_place() {
+fn each_of_the_first_256_characters_is_written_as_serde_json_does_at_each_place() {
     for at in 0..20 {
         for character in 0..=u8::MAX {
             // Its neighbours differ from those that are escaped by one, which a mistake would mix up.

@@ -3,15 +3,17 @@
 use flume_client::wire::layers::{Layer, Layers};
 
 /// Writes each byte as two with its sign before it, and keeps the last one back until it is flushed.
-/// Reads one of its own pairs at a time. Its sign twice means nothing.
+/// Reads its own pairs; its sign twice means nothing. After an error it takes nothing more, and has a
+/// last word about it.
 struct Pairs {
     sign: u8,
     kept: Option<u8>,
-    is_closing: bool,
+    is_ending: bool,
+    error: Option<Foreign>,
 }
 
 /// What is no pair of this layer.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Foreign(u8);
 
 /// Nothing more comes.
@@ -22,7 +24,8 @@ impl Pairs {
         Self {
             sign,
             kept: None,
-            is_closing: false,
+            is_ending: false,
+            error: None,
         }
     }
 }
@@ -31,6 +34,7 @@ impl Layer for Pairs {
     type Error = Foreign;
 
     fn encode(&mut self, plain: &[u8], coded: &mut Vec<u8>) -> Result<(), Foreign> {
+        self.error.map_or(Ok(()), Err)?;
         for byte in plain {
             if let Some(kept) = self.kept.replace(*byte) {
                 coded.extend([self.sign, kept]);
@@ -40,7 +44,7 @@ impl Layer for Pairs {
     }
 
     fn flush(&mut self, coded: &mut Vec<u8>) -> Result<(), Foreign> {
-        let last = std::mem::take(&mut self.is_closing).then_some(LAST);
+        let last = std::mem::take(&mut self.is_ending).then_some(LAST);
         for byte in self.kept.take().into_iter().chain(last) {
             coded.extend([self.sign, byte]);
         }
@@ -48,19 +52,22 @@ impl Layer for Pairs {
     }
 
     fn decode(&mut self, coded: &[u8], plain: &mut Vec<u8>) -> Result<usize, Foreign> {
-        match coded {
-            [sign, ..] if *sign != self.sign => Err(Foreign(*sign)),
-            [sign, byte, ..] if byte == sign => Ok(2),
-            [_, byte, ..] => {
-                plain.push(*byte);
-                Ok(2)
+        self.error.map_or(Ok(()), Err)?;
+        let (pairs, _) = coded.as_chunks();
+        for [sign, byte] in pairs {
+            if *sign != self.sign {
+                self.is_ending = true;
+                return Err(*self.error.insert(Foreign(*sign)));
             }
-            _ => Ok(0),
+            if byte != sign {
+                plain.push(*byte);
+            }
         }
+        Ok(2 * pairs.len())
     }
 
     fn close(&mut self) {
-        self.is_closing = true;
+        self.is_ending = true;
     }
 }
 
@@ -118,12 +125,23 @@ fn what_came_before_an_error_is_read_and_the_error_is_told_again_and_again() {
     layers.receive(b"oioaoiob??");
     let mut plain = Vec::new();
     assert_eq!(layers.decode(&mut plain), Ok(true));
-    assert_eq!(layers.decode(&mut plain), Ok(true));
     assert_eq!(plain, b"ab");
     for _ in 0..2 {
         assert_eq!(layers.decode(&mut plain), Err(Foreign(b'?')));
     }
     assert_eq!(plain, b"ab");
+}
+
+#[test]
+fn the_peer_is_told_of_an_error_by_the_layer_that_met_it() {
+    // A flush that gave the outer layer anything, and be it nothing, would end there.
+    for (received, said) in [(&b"??"[..], "o!"), (b"o?o?", "oio!")] {
+        let (mut layers, mut coded) = (two(), Vec::new());
+        layers.receive(received);
+        layers.decode(&mut Vec::new()).unwrap_err();
+        layers.flush(&mut coded).unwrap();
+        assert_eq!(coded, said.as_bytes());
+    }
 }
 
 #[test]

@@ -118,16 +118,92 @@ fn put_records(tls: &mut ServerConnection, coded: &mut Vec<u8>) -> io::Result<()
 #[cfg(feature = "tls")]
 fn read_records(
     tls: &mut ServerConnection,
-    mut coded: &[u8],
+    coded: &[u8],
     plain: &mut Vec<u8>,
 ) -> io::Result<usize> {
     // Without bytes the library would take it for the end of the stream.
     if coded.is_empty() {
         return Ok(0);
     }
-    let taken = tls.read_tls(&mut coded)?;
+    let taken = tls.read_tls(&mut &*coded)?;
     let state = tls.process_new_packets().map_err(invalid)?;
     let bytes = state.plaintext_bytes_to_read() as u64;
     tls.reader().take(bytes).read_to_end(plain)?;
-    Ok(taken)
+    // What comes after the peer's end means nothing, and is not to wait for anyone.
+    Ok(match state.peer_has_closed() {
+        true => coded.len(),
+        false => taken,
+    })
+}
+
+#[cfg(all(test, feature = "tls"))]
+mod tests {
+    use std::sync::Arc;
+
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
+
+    use super::layers::Layer as _;
+    use super::*;
+
+    /// A connection that is through its handshake, from both sides.
+    fn connected() -> (ClientConnection, Layer) {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let client = ClientConfig::builder_with_provider(provider.clone());
+        let client = client.with_safe_default_protocol_versions().unwrap();
+        let client = client.with_root_certificates(roots).with_no_client_auth();
+        let server = ServerConfig::builder_with_provider(provider);
+        let server = server.with_safe_default_protocol_versions().unwrap();
+        let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+        let chain = vec![cert.der().clone()];
+        let server = server.with_no_client_auth().with_single_cert(chain, key);
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
+        let server = ServerConnection::new(Arc::new(server.unwrap())).unwrap();
+        let mut server = Layer::Accepted(Box::new(server));
+        while client.is_handshaking() || client.wants_write() {
+            let (mut coded, mut plain) = (Vec::new(), Vec::new());
+            while client.wants_write() {
+                client.write_tls(&mut coded).unwrap();
+            }
+            give(&mut server, &coded, &mut plain);
+            coded.clear();
+            server.flush(&mut coded).unwrap();
+            let mut coded = coded.as_slice();
+            while !coded.is_empty() {
+                client.read_tls(&mut coded).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        (client, server)
+    }
+
+    /// Has it take all of this.
+    fn give(layer: &mut Layer, mut coded: &[u8], plain: &mut Vec<u8>) {
+        while !coded.is_empty() {
+            let taken = layer.decode(coded, plain).unwrap();
+            assert_ne!(taken, 0, "{} bytes are left", coded.len());
+            coded = &coded[taken..];
+        }
+    }
+
+    #[test]
+    fn what_comes_after_the_end_of_tls_is_taken_and_means_nothing() {
+        let (mut client, mut server) = connected();
+        client.writer().write_all(b"all").unwrap();
+        client.send_close_notify();
+        let (mut coded, mut plain) = (Vec::new(), Vec::new());
+        while client.wants_write() {
+            client.write_tls(&mut coded).unwrap();
+        }
+        coded.extend([0x17; 100]);
+        give(&mut server, &coded, &mut plain);
+        give(&mut server, &[0; 100_000], &mut plain);
+        assert_eq!(plain, b"all");
+    }
 }

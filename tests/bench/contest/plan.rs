@@ -3,7 +3,6 @@
 use std::fmt;
 
 use flume_tests::{RealFlume, RealFlumeBuilder};
-use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::result::Result;
 
@@ -65,10 +64,18 @@ impl fmt::Display for Plan {
 }
 
 /// This thread, and the threads and processes that it will start.
+#[cfg(target_os = "linux")]
 fn run_on(core: usize) -> Result<()> {
+    use rustix::thread::{CpuSet, sched_setaffinity};
+
     let mut cores = CpuSet::new();
     cores.set(core);
     Ok(sched_setaffinity(None, &cores)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn run_on(core: usize) -> Result<()> {
+    Err(format!("--apart needs Linux, to run on core {core} alone").into())
 }
 
 /// The number after this word of the command line.

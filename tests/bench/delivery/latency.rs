@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use flume_client::{Client, ClientBuilder};
 use flume_tests::{RealFlume, Version, median};
 
-use crate::contest::{self, Result, cpu};
+use crate::contest::{self, Plan, Result, cpu};
 use crate::event::event;
 use crate::figures::Latency;
 use crate::java;
@@ -46,8 +46,8 @@ enum Measure {
 }
 
 /// Takes all measures in turn, `rounds` times, and prints the table with what was to be reached.
-pub(crate) fn run(rounds: usize) -> Result<()> {
-    let agent = contest::agent(Version::V1_11).start()?;
+pub(crate) fn run(plan: Plan) -> Result<()> {
+    let agent = plan.start(contest::agent(Version::V1_11))?;
     // The agent's own compiler needs some load before its times are steady.
     java::run(agent.addr(), 4, BY_MANY)?;
     let threads = |callers, is_stored| Measure::Threads { callers, is_stored };
@@ -66,7 +66,7 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
         measure,
         rounds: Vec::new(),
     });
-    for round in 0..rounds {
+    for round in 0..plan.rounds {
         for row in &mut rows {
             let latency = row.measure.take(&agent)?;
             eprintln!("round {round}: {:<24} p50 {:.0} us", row.name, latency.p50);
@@ -75,8 +75,7 @@ pub(crate) fn run(rounds: usize) -> Result<()> {
     }
     println!(
         "\nEvents of 200 bytes with two headers, each awaited before its caller's next, into one \
-         real Flume 1.11.0\n(memory channel), both clients at their defaults, median of {rounds} \
-         rounds; client and agent share the machine"
+         real Flume 1.11.0\n(memory channel), both clients at their defaults, {plan}"
     );
     println!(
         "{:<24} {:>10} {:>10} {:>10} {:>10}",

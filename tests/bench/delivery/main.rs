@@ -8,7 +8,7 @@
 //! ```
 //!
 //! `--events N` (per measurement of rates and connections, default 1,000,000), `--rounds N` (default 5),
-//! `--apart` (rates and connections: the agent has one core, the sender another; Linux with two cores).
+//! `--apart` (the agent has one core, the sender another; Linux with two cores).
 //! What is measured depends on the machine and on what else it does; the ratios are what to read.
 //! No allocation is counted here: that would cost our side alone.
 
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
             rates::run_connections(plan)?;
         }
         if wanted("latency") {
-            latency::run(plan.rounds)?;
+            latency::run(plan)?;
         }
         Ok(())
     };

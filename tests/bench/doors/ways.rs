@@ -14,11 +14,11 @@ const SIZES: [(usize, usize); 2] = [(100, 1), (1_000, 4)];
 /// What is measured together.
 pub(crate) struct Way {
     pub(crate) name: &'static str,
-    contenders: &'static [(&'static str, Source, Who)],
+    contenders: &'static [(&'static str, Source, Sender)],
 }
 
 #[derive(Clone, Copy)]
-enum Who {
+enum Sender {
     Ours,
     /// With more threads for larger batches, each with a client of its own.
     Java,
@@ -31,37 +31,37 @@ pub(crate) const WAYS: &[Way] = &[
     Way {
         name: "deflate",
         contenders: &[
-            ("deflate", Source::Deflate, Who::Ours),
-            ("Java SDK, deflate", Source::Deflate, Who::Java),
-            ("the same, 1 thread", Source::Deflate, Who::JavaAlone),
-            ("replay, window 4", Source::Deflate, Who::Replay(4)),
-            ("replay, window 16", Source::Deflate, Who::Replay(16)),
+            ("deflate", Source::Deflate, Sender::Ours),
+            ("Java SDK, deflate", Source::Deflate, Sender::Java),
+            ("the same, 1 thread", Source::Deflate, Sender::JavaAlone),
+            ("replay, window 4", Source::Deflate, Sender::Replay(4)),
+            ("replay, window 16", Source::Deflate, Sender::Replay(16)),
         ],
     },
     Way {
         name: "thrift",
         contenders: &[
-            ("thrift, compact", Source::Thrift, Who::Ours),
-            ("Java SDK, thrift", Source::Thrift, Who::Java),
-            ("replay, window 1", Source::Thrift, Who::Replay(1)),
-            ("replay, window 4", Source::Thrift, Who::Replay(4)),
+            ("thrift, compact", Source::Thrift, Sender::Ours),
+            ("Java SDK, thrift", Source::Thrift, Sender::Java),
+            ("replay, window 1", Source::Thrift, Sender::Replay(1)),
+            ("replay, window 4", Source::Thrift, Sender::Replay(4)),
         ],
     },
     Way {
         name: "tls",
         contenders: &[
-            ("plain", Source::Avro, Who::Ours),
-            ("TLS", Source::Tls, Who::Ours),
-            ("Java SDK, TLS", Source::Tls, Who::Java),
+            ("plain", Source::Avro, Sender::Ours),
+            ("TLS", Source::Tls, Sender::Ours),
+            ("Java SDK, TLS", Source::Tls, Sender::Java),
         ],
     },
     Way {
         name: "http",
         contenders: &[
-            ("http", Source::Http, Who::Ours),
-            ("replay, 1 connection", Source::Http, Who::Replay(1)),
-            ("replay, 4 connections", Source::Http, Who::Replay(4)),
-            ("replay, 16 connections", Source::Http, Who::Replay(16)),
+            ("http", Source::Http, Sender::Ours),
+            ("replay, 1 connection", Source::Http, Sender::Replay(1)),
+            ("replay, 4 connections", Source::Http, Sender::Replay(4)),
+            ("replay, 16 connections", Source::Http, Sender::Replay(16)),
         ],
     },
 ];
@@ -69,15 +69,15 @@ pub(crate) const WAYS: &[Way] = &[
 impl Way {
     fn contenders(&self) -> Vec<Contender> {
         let of_size = |(batch, threads)| {
-            let is_twice = move |who| threads == 1 && matches!(who, Who::JavaAlone);
+            let is_twice = move |who| threads == 1 && matches!(who, Sender::JavaAlone);
             let contenders = self.contenders.iter();
             let contenders = contenders.filter(move |(.., who)| !is_twice(*who));
             contenders.map(move |(name, source, who)| {
                 let kind = match *who {
-                    Who::Ours => Kind::Ours,
-                    Who::Java => Kind::Java { threads },
-                    Who::JavaAlone => Kind::Java { threads: 1 },
-                    Who::Replay(window) => Kind::Replay { window },
+                    Sender::Ours => Kind::Ours,
+                    Sender::Java => Kind::Java { threads },
+                    Sender::JavaAlone => Kind::Java { threads: 1 },
+                    Sender::Replay(window) => Kind::Replay { window },
                 };
                 Contender::new(name, *source, batch, kind)
             })

@@ -127,9 +127,9 @@ fn first_escaped(text: &[u8]) -> Option<usize> {
     at.map(|at| plain + at)
 }
 
-/// Whether a byte of the word is one of them. Taking a number from each byte at once borrows the highest
-/// bit of those that are less, if it was not there before; what is borrowed beyond a byte comes from one
-/// that is less itself.
+/// Whether a byte of the word is to be escaped. Subtracting a number from each byte sets the highest bit
+/// of those that are less, if it was not set before. A borrow into the next byte comes only from one that
+/// is less, so "any" is exact.
 fn has_escaped(word: u64) -> bool {
     const fn each(byte: u8) -> u64 {
         u64::from_ne_bytes([byte; 8])

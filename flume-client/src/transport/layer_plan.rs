@@ -1,4 +1,4 @@
-//! [`Layers`]: what an agent's address puts around its socket.
+//! [`LayerPlan`]: what an agent's address puts around its socket.
 
 #[cfg(any(feature = "compression", feature = "tls"))]
 use super::layered::{Layer, Layered};
@@ -18,7 +18,7 @@ use crate::wire::deflate::Deflate;
 
 /// What is to be around a socket, as the agent's address and the dialect say.
 #[derive(Debug)]
-pub(super) struct Layers {
+pub(super) struct LayerPlan {
     #[cfg(feature = "compression")]
     compression_level: Option<u32>,
     /// Whom the agent's certificate has to be for.
@@ -33,7 +33,7 @@ pub(super) struct Layers {
 #[derive(Debug)]
 pub(super) struct Ready(#[cfg(any(feature = "compression", feature = "tls"))] Vec<Layer>);
 
-impl Layers {
+impl LayerPlan {
     pub(super) fn of(
         (id, agent): (AgentId, &AgentUrl),
         dialect: Option<Dialect>,
