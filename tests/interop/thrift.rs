@@ -156,10 +156,6 @@ fn exceptions(sdk: Version, agent: &dyn AgentUnderTest) -> Vec<(&'static str, Va
 fn a_real_flumes_thrift_sink_delivers_every_event_once() {
     for_both_versions(|version| {
         let next_hop = builder(ThriftProtocol::Compact).start().unwrap();
-        hop::check(
-            hop::before(&next_hop, version, "thrift"),
-            version,
-            &next_hop,
-        );
+        hop::check(hop::before(&next_hop, version, "thrift"), &next_hop);
     });
 }

@@ -136,7 +136,8 @@ fn read_records(
     })
 }
 
-#[cfg(all(test, feature = "tls"))]
+#[cfg(feature = "tls")]
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
