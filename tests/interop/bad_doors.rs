@@ -31,6 +31,9 @@ const SILENT: i32 = 124;
 /// What was not delivered is in the spool.
 const STORED: i32 = 3;
 
+const OTHER_KIND: &str = "another kind of source (Avro, Thrift, netcat, syslog)";
+const NOT_HTTP: &str = "does not answer in HTTP";
+
 /// The scheme of the address, the source that is there, whose certificate is trusted, how the command
 /// ends without a spool, and what it says.
 type Bad = (&'static str, &'static str, &'static str, i32, &'static str);
@@ -60,12 +63,12 @@ const BAD: [Bad; 36] = [
     ("thrift+tls", "avro_tls", "agent", UNDELIVERED, "Avro"),
     ("avro", "http", "agent", UNDELIVERED, "HTTP"),
     ("thrift", "http", "agent", UNDELIVERED, "HTTP"),
-    ("http", "avro", "agent", UNDELIVERED, "HTTP"),
-    ("http", "packed", "agent", UNDELIVERED, "HTTP"),
+    ("http", "avro", "agent", UNDELIVERED, OTHER_KIND),
+    ("http", "packed", "agent", UNDELIVERED, NOT_HTTP),
     // See [`is_deadly`].
-    ("http", "thrift", "agent", UNDELIVERED, "HTTP"),
-    ("http", "avro_tls", "agent", UNDELIVERED, "TLS"),
-    ("http", "thrift_tls", "agent", UNDELIVERED, "TLS"),
+    ("http", "thrift", "agent", UNDELIVERED, OTHER_KIND),
+    ("http", "avro_tls", "agent", UNDELIVERED, "needs https://"),
+    ("http", "thrift_tls", "agent", UNDELIVERED, NOT_HTTP),
     ("http", "https", "agent", UNDELIVERED, "https://"),
     ("https", "http", "agent", UNTRUSTED, "http://"),
     ("https", "avro", "agent", UNDELIVERED, "TLS"),
