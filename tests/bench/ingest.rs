@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use flume_tests::{RealFlume, Version, flume_command, median, resident_bytes_max, wait_until};
+use flume_tests::{
+    RealFlume, Sink, Version, flume_command, median, resident_bytes_max, wait_until,
+};
 
 use crate::event::event;
 use crate::replay;
@@ -22,13 +24,14 @@ pub(crate) fn run(events: u64, rounds: usize) -> Result<()> {
     let real = RealFlume::builder(Version::V1_11)
         .capacity(CAPACITY.parse()?)
         .transaction_capacity(TRANSACTION_CAPACITY.parse()?)
+        .sink(Sink::WakefulNull)
         .sink_batch(1_000)
         .start()?;
     let mini = MiniAgent::start()?;
     replay::run(real.addr(), &event(0), 100, 60_000, 4)?;
     println!(
         "\nTaking in {events} events of 200 bytes with two headers from the same replay, memory \
-         channel,\nnull sink, median of {rounds} rounds"
+         channel,\nmedian of {rounds} rounds"
     );
     println!(
         "{:>6} {:>7} {:>14} {:>14} {:>12} {:>9}",
